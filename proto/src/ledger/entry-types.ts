@@ -1,0 +1,90 @@
+import { z } from 'zod';
+
+import { isDigest, isName, type Digest } from '../ids.js';
+
+/** Strings of entries: bounded, so that no entry can pass LIMITS.ledgerEntryBytes by a single field. */
+const text = z.string().max(1_024);
+const name = z.string().refine(isName, 'not a name');
+const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
+const base64 = z.string().max(1_024).regex(/^[A-Za-z0-9+/]*={0,2}$/);
+const uint = z.int().nonnegative();
+/** 64-bit unsigned number as a decimal string. */
+const uint64 = z.string().regex(/^(0|[1-9][0-9]{0,19})$/);
+/** RFC 3339, UTC, milliseconds. */
+const time = z.iso.datetime({ precision: 3 });
+/** A real number as its shortest decimal string: entries hold no floating-point numbers. */
+const real = z.string().regex(/^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN)$/);
+const labels = z.record(z.string().max(63), z.string().max(63));
+
+const round = { jobId: text, round: uint, attempt: uint };
+const stage = z.strictObject({ name, deadlineMs: uint, minimum: uint });
+const member = z.strictObject({ site: name, agentId: text });
+
+/**
+ * The body of every type of ledger entry. The names are final: later versions add types and optional fields, and
+ * raise `v` with an upcaster where a meaning changes.
+ */
+export const ENTRY_BODIES = {
+  'federation.created': z.strictObject({ federationId: text, name, logKey: base64, modelKey: base64, caDigest: digest }),
+  'context.created': z.strictObject({ context: name, role: z.enum(['admin', 'viewer']), keyDigest: digest }),
+  'context.revoked': z.strictObject({ context: name }),
+
+  'token.created': z.strictObject({ tokenId: text, site: name, labels, key: base64, expiresAt: time, approve: z.boolean() }),
+  'alarm.raised': z.strictObject({ code: text, detail: text }),
+  'agent.enrolled': z.strictObject({ agentId: text, site: name, tokenId: text, identityKey: base64, keyDigest: digest }),
+  'agent.renewed': z.strictObject({ agentId: text, site: name, keyDigest: digest }),
+  'agent.approved': z.strictObject({ agentId: text, site: name }),
+  'agent.revoked': z.strictObject({ agentId: text, site: name, reason: text }),
+
+  'job.submitted': z.strictObject({
+    jobId: text,
+    name,
+    /** Canonical JSON of the signed document: {apiVersion, kind, metadata, spec}. */
+    document: z.string(),
+    authorKey: base64,
+    signature: base64,
+  }),
+  /** Of the fields that may change after apply: the new values. */
+  'job.configured': z.strictObject({ jobId: text, activeDeadlineSeconds: uint.optional(), ttlSecondsAfterFinished: uint.optional() }),
+  'job.suspended': z.strictObject({ jobId: text, reason: text }),
+  'job.resumed': z.strictObject({ jobId: text }),
+  'job.started': z.strictObject({ jobId: text, layoutDigest: digest, modelDigest: digest, parameters: uint }),
+  'job.completed': z.strictObject({ jobId: text, model: name, version: uint }),
+  'job.failed': z.strictObject({ jobId: text, code: text, detail: text }),
+  'job.deleted': z.strictObject({ jobId: text, name }),
+
+  'round.opened': z.strictObject({
+    ...round,
+    mode: name,
+    stages: z.array(stage).min(1),
+    cohort: z.array(member),
+    baseDigest: digest,
+    layoutDigest: digest,
+    /** Floats of one update vector: parameters and tail. */
+    vectorLength: uint,
+    /** Curve25519 public key to which content keys are sealed. */
+    roundKey: base64,
+  }),
+  'site.declined': z.strictObject({ ...round, site: name, code: text, detail: text }),
+  'stage.message': z.strictObject({ ...round, stage: name, site: name, digest }),
+  'stage.closed': z.strictObject({ ...round, stage: name, participants: z.array(name), transcriptDigest: digest }),
+  'update.accepted': z.strictObject({ ...round, site: name, agentId: text, uploadId: text, headerDigest: digest, sealDigest: digest, bytes: uint64 }),
+  'update.refused': z.strictObject({ ...round, site: name, agentId: text, uploadId: text, code: text, detail: text }),
+  'round.committed': z.strictObject({
+    ...round,
+    modelDigest: digest,
+    /** Upload ids in the sum. */
+    folded: z.array(text),
+    reporting: z.array(name),
+    dropped: z.array(name),
+    /** Means over the sites, weighted: loss and the metrics of the job. */
+    metrics: z.record(name, real),
+  }),
+  'round.failed': z.strictObject({ ...round, code: text, detail: text }),
+  'model.registered': z.strictObject({ model: name, version: uint, jobId: text, manifestDigest: digest, weightsDigest: digest, signature: base64 }),
+} as const;
+
+export type EntryType = keyof typeof ENTRY_BODIES;
+export type EntryBody<T extends EntryType> = z.infer<(typeof ENTRY_BODIES)[T]>;
+
+export const ENTRY_TYPES = Object.freeze(Object.keys(ENTRY_BODIES)) as readonly EntryType[];

@@ -1,0 +1,77 @@
+/**
+ * Every size, count, rate and deadline that is enforced at an edge, with its unit and reason. A message beyond one
+ * is answered with a typed error; none of them is a tuning knob of a job.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = Object.freeze({
+  /** Bytes of a gRPC message on any port: one 1 MiB chunk with its tag and framing. */
+  grpcMessageBytes: 1 * MIB + 64 * KIB,
+  /** Bytes of plaintext in one chunk of an envelope or a download; the last may be shorter. */
+  chunkBytes: 1 * MIB,
+  /** Smallest chunk that an upload header may announce: below it, per-chunk costs dominate. */
+  minChunkBytes: 256 * KIB,
+  /** Bytes of one canonical-JSON ledger entry: a job document and its signature fit. */
+  ledgerEntryBytes: 512 * KIB,
+  /** Bytes of a document (FederatedJob, SitePolicy) as canonical JSON. */
+  documentBytes: 256 * KIB,
+  /** Nesting of a canonical JSON value: deeper ones are refused before recursion can exhaust the stack. */
+  jsonDepth: 32,
+  /** Entries in one GetEntries answer. */
+  entriesPerCall: 10_000,
+  /** Parameters of a model: 4 GiB of float32 is what one wasm heap can hold at most; half of it here. */
+  modelParameters: 500_000_000,
+  /** Tensors of a layout. */
+  layoutTensors: 4_096,
+  /** Updates folded into one int64 accumulator: 2^50 * 2^12 = 2^62 stays below the sign bit. */
+  updatesPerRound: 4_096,
+  /** Tail elements of an update vector after the parameters: weight, loss, count and metrics. */
+  tailElements: 64,
+  /** Bytes of an envelope header. */
+  envelopeHeaderBytes: 8 * KIB,
+  /** Characters of ids and names that go into paths and ledger entries. */
+  nameLength: 63,
+  /** Characters of a redacted error detail. */
+  detailLength: 512,
+  /** Agents known to one coordinator. */
+  agents: 10_000,
+  /** Uploads received at the same time: each may fill one receive window and one spool file. */
+  concurrentUploads: 64,
+  /** Upload streams of one agent at the same time. */
+  uploadsPerAgent: 2,
+  /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */
+  receiveWindowBytes: 4 * MIB,
+  /** Updates folded between two checkpoints of the accumulator: bounds spool files on disk. */
+  checkpointEveryUpdates: 64,
+  /** Times a round is tried again before its job fails. */
+  roundRetries: 3,
+  /** Jobs waiting or running. */
+  openJobs: 1_000,
+  /** Watch and log streams at the same time. */
+  watchers: 256,
+  /** Entries between two snapshots of the coordinator's state. */
+  snapshotEveryEntries: 1_000,
+  /** Milliseconds. */
+  joinTokenDefaultTtlMs: 24 * 3_600_000,
+  joinTokenMaxTtlMs: 30 * 24 * 3_600_000,
+  certificateTtlMs: 24 * 3_600_000,
+  /** Clock difference tolerated in certificate validity. */
+  clockSkewMs: 5 * 60_000,
+  challengeTtlMs: 60_000,
+  /** Challenges outstanding at once. */
+  challenges: 1_000,
+  unaryDeadlineMs: 30_000,
+  /** A stream that delivers no chunk for this long is ended; it can be resumed. */
+  uploadIdleMs: 60_000,
+  heartbeatIntervalMs: 5_000,
+  /** No sign of life for this long: the agent counts as gone. */
+  heartbeatTimeoutMs: 15_000,
+  keepaliveTimeMs: 30_000,
+  keepaliveTimeoutMs: 10_000,
+  reconnectMinMs: 500,
+  reconnectMaxMs: 5_000,
+  /** Grace for running calls when a daemon stops. */
+  drainMs: 10_000,
+});
