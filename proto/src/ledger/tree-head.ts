@@ -1,0 +1,59 @@
+import { encodeHex } from '../byte-text.js';
+import { sha256 } from '../signing/hash.js';
+import { verifySignature, type SigningKey } from '../signing/ed25519.js';
+import { transcript } from '../signing/transcript.js';
+import { TributaryError } from '../errors/tributary-error.js';
+
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+
+/** What the log was at a time: the coordinator commits itself to it by signing. */
+export interface TreeHead {
+  /** Lower-case hex SHA-256 of the public key that signs tree heads. */
+  readonly logId: string;
+  /** Entries in the tree. */
+  readonly treeSize: number;
+  /** RFC 6962 root, 32 bytes. */
+  readonly rootHash: Uint8Array;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+}
+
+export interface SignedTreeHead extends TreeHead {
+  /** Ed25519, 64 bytes, over the "tree-head" transcript. */
+  readonly signature: Uint8Array;
+}
+
+/** The id of a log: lower-case hex SHA-256 of its 32-byte public key. */
+export function logIdOf(publicKey: Uint8Array): string {
+  return encodeHex(sha256(publicKey));
+}
+
+/** Signs a tree head; `head.logId` must be that of `key`. */
+export function signTreeHead(key: Pick<SigningKey, 'publicKey' | 'sign'>, head: TreeHead): SignedTreeHead {
+  if (head.logId !== logIdOf(key.publicKey)) throw new TributaryError('INTERNAL', 'tree head of another log');
+  const { logId, treeSize, rootHash, time } = head;
+  return { logId, treeSize, rootHash, time, signature: key.sign(treeHeadTranscript(head)) };
+}
+
+/**
+ * Checks a tree head against the key of the log. Throws INVALID_ARGUMENT for a malformed one, SIGNATURE_INVALID for one
+ * of another log or key.
+ */
+export function verifyTreeHead(publicKey: Uint8Array, head: SignedTreeHead): void {
+  if (!Number.isSafeInteger(head.treeSize) || head.treeSize < 0) throw malformed('treeSize');
+  if (head.rootHash.length !== 32) throw malformed('rootHash');
+  if (!TIME.test(head.time)) throw malformed('time');
+  if (head.logId !== logIdOf(publicKey)) throw new TributaryError('SIGNATURE_INVALID', 'the tree head is of another log');
+  if (!verifySignature(publicKey, treeHeadTranscript(head), head.signature)) {
+    throw new TributaryError('SIGNATURE_INVALID', 'the signature of the tree head does not verify');
+  }
+}
+
+function treeHeadTranscript(head: TreeHead): Uint8Array {
+  const { logId, treeSize, rootHash, time } = head;
+  return transcript('tree-head', { logId, rootHash: encodeHex(rootHash), time, treeSize: String(treeSize), v: 1 });
+}
+
+function malformed(field: string): TributaryError {
+  return new TributaryError('INVALID_ARGUMENT', `treeHead.${field} is malformed`, { fields: { field } });
+}
