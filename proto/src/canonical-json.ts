@@ -1,14 +1,17 @@
 import { TributaryError } from './errors/tributary-error.js';
 import { LIMITS } from './limits.js';
 
-/** Values that canonical JSON can hold (RFC 8785): I-JSON, finite numbers, no undefined. */
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+/** Values that canonical JSON can hold (RFC 8785): I-JSON, that is finite numbers and well-formed text. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
 
-export type JsonObject = { readonly [key: string]: JsonValue };
+/** Members that are undefined are left out, as JSON.stringify does: optional fields need no special care. */
+export interface JsonObject {
+  readonly [key: string]: JsonValue | undefined;
+}
 
 /**
  * UTF-8 bytes of the RFC 8785 serialisation of `value`. Throws INVALID_ARGUMENT for values outside I-JSON
- * (non-finite numbers, lone surrogates, undefined), and LIMIT_EXCEEDED for nesting above LIMITS.jsonDepth.
+ * (non-finite numbers, lone surrogates, functions), and LIMIT_EXCEEDED for nesting above LIMITS.jsonDepth.
  */
 export function canonicalize(value: JsonValue): Uint8Array {
   return new TextEncoder().encode(serialize(value, 0));
@@ -55,7 +58,7 @@ function serialize(value: JsonValue, depth: number): string {
 }
 
 function serializeComposite(value: readonly JsonValue[] | JsonObject, depth: number): string {
-  if (isArray(value)) return `[${Array.from(value, (item) => serialize(item, depth + 1)).join(',')}]`;
+  if (!isJsonObject(value)) return `[${Array.from(value, (item) => serialize(item, depth + 1)).join(',')}]`;
   // RFC 8785, 3.2.3: keys sort by UTF-16 code units, which is the default order of JavaScript strings.
   const members = Object.keys(value)
     .filter((key) => value[key] !== undefined)
@@ -64,7 +67,10 @@ function serializeComposite(value: readonly JsonValue[] | JsonObject, depth: num
   return `{${members.join(',')}}`;
 }
 
-const isArray = (value: readonly JsonValue[] | JsonObject): value is readonly JsonValue[] => Array.isArray(value);
+/** True for a JSON object: not null, not an array. */
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 function quote(text: string): string {
   if (!text.isWellFormed()) throw new TributaryError('INVALID_ARGUMENT', 'JSON text with a lone surrogate');

@@ -18,7 +18,7 @@ export {
   type Digest,
   type IdPrefix,
 } from './ids.js';
-export { canonicalize, canonicalText, parseCanonical, type JsonObject, type JsonValue } from './canonical-json.js';
+export { canonicalize, canonicalText, isJsonObject, parseCanonical, type JsonObject, type JsonValue } from './canonical-json.js';
 export {
   decodeBase64,
   decodeBase64Url,

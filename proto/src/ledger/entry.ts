@@ -1,4 +1,4 @@
-import { canonicalize, parseCanonical } from '../canonical-json.js';
+import { canonicalize, isJsonObject, parseCanonical, type JsonObject, type JsonValue } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
 import { ENTRY_BODIES, type EntryBody, type EntryType } from './entry-types.js';
@@ -33,8 +33,7 @@ export function encodeEntry(entry: LedgerEntry): Uint8Array {
 
 /** Reads the canonical bytes of an entry; throws FORMAT_UNSUPPORTED for a newer version, STORE_CORRUPT otherwise. */
 export function decodeEntry(bytes: Uint8Array): LedgerEntry {
-  const value = parseCanonical(bytes, LIMITS.ledgerEntryBytes);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw corrupt('not an object');
+  const value = readObject(bytes);
   const { v, seq, time, actor, type, subject, body, ...rest } = value;
   if (typeof v !== 'number') throw corrupt('v');
   if (v > ENTRY_VERSION) {
@@ -47,6 +46,17 @@ export function decodeEntry(bytes: Uint8Array): LedgerEntry {
   const parsed = ENTRY_BODIES[type as EntryType].safeParse(body);
   if (!parsed.success) throw corrupt(`body of ${type}: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
   return { v, seq: Number(seq), time, actor, type, subject, body: parsed.data } as LedgerEntry;
+}
+
+function readObject(bytes: Uint8Array): JsonObject {
+  let value: JsonValue;
+  try {
+    value = parseCanonical(bytes, LIMITS.ledgerEntryBytes);
+  } catch (cause) {
+    throw new TributaryError('STORE_CORRUPT', 'not a ledger entry: not canonical JSON within the limit', { cause });
+  }
+  if (!isJsonObject(value)) throw corrupt('not an object');
+  return value;
 }
 
 function corrupt(what: string): TributaryError {
