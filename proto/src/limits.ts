@@ -39,6 +39,8 @@ export const LIMITS = Object.freeze({
   agents: 10_000,
   /** Uploads received at the same time: each may fill one receive window and one spool file. */
   concurrentUploads: 64,
+  /** Calls open at the same time on one connection: an agent needs three, a console a few dozen. */
+  streamsPerConnection: 100,
   /** Upload streams of one agent at the same time. */
   uploadsPerAgent: 2,
   /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */
