@@ -35,9 +35,9 @@ export interface SealedFiles {
 
 /** One trainer, whatever language or process it runs in. It sees rows of the site; it returns a vector. */
 export interface Trainer {
-  /** Name and version, for `describe`. */
+  /** Name and version, for `describe`; it may change with the first task, when the backend is chosen. */
   readonly backend: string;
-  /** Resolves when the last epoch is done. Rejects with TRAINING_DIVERGED, TRAINING_FAILED, DATASET_*. */
+  /** Resolves when the last epoch is done. Rejects with TRAINING_DIVERGED, TRAINING_FAILED, DATASET_*, LIMIT_EXCEEDED, or JOB_CANCELLED after `signal`. */
   train(task: TrainingTask, events: TrainingEvents): Promise<TrainingResult>;
   /** Metrics of `weights` on the site's test split, without training. */
   evaluate(task: EvaluationTask): Promise<EvaluationResult>;
@@ -67,13 +67,16 @@ export interface TrainingResult {
   readonly examples: number;
   /** Mean loss over the last epoch. */
   readonly loss: number;
-  /** Metrics of the base model on the site's test split, by the names of the job; means over `testExamples`. */
+  /** Metrics of the base model on the site's test split, by the names of the job; NaN where one is undefined. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Rows of the test split: the weight of `metrics`. 0 where the job keeps none. */
+  readonly testExamples: number;
 }
 
 export type EvaluationTask = Omit<TrainingTask, 'signal' | 'round'>;
 
 export interface EvaluationResult {
+  /** Rows of the test split. */
   readonly examples: number;
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -84,6 +87,8 @@ export interface DatasetHandle {
   readonly name: string;
   /** Absolute path of the CSV file. */
   readonly path: string;
+  /** Rows that the site's policy demands; fewer reject with DATASET_TOO_SMALL. */
+  readonly minimumRows: number;
   /** Digest of the declaration, for logs. */
   readonly declarationDigest: Digest;
 }

@@ -35,6 +35,16 @@ export const LIMITS = Object.freeze({
   nameLength: 63,
   /** Characters of a redacted error detail. */
   detailLength: 512,
+  /** Bytes of one record of a CSV dataset, fields and delimiters: an unclosed quote ends here, not in memory. */
+  csvRecordBytes: 1 * MIB,
+  /** Columns of a CSV dataset. */
+  csvColumns: 10_000,
+  /** Bytes of a dataset encoded as float32, held by the training worker: half of what one worker's machine should have. */
+  datasetBytes: 4 * 1024 * MIB,
+  /** Bytes of tensors during training: a wasm heap ends at 4 GiB and overflows silently. */
+  tensorBytes: 3 * 1024 * MIB,
+  /** A training worker that has not obeyed a cancellation after this long is ended. */
+  trainerStopMs: 10_000,
   /** Agents known to one coordinator. */
   agents: 10_000,
   /** Uploads received at the same time: each may fill one receive window and one spool file. */
@@ -51,6 +61,10 @@ export const LIMITS = Object.freeze({
   roundRetries: 3,
   /** Jobs waiting or running. */
   openJobs: 1_000,
+  /** Answers to orders that an agent remembers: a repeated order gets the first answer again. */
+  answersKept: 256,
+  /** Orders of one agent being verified at the same time; more are dropped and come again with the next stream. */
+  ordersVerifying: 64,
   /** Watch and log streams at the same time. */
   watchers: 256,
   /** Entries between two snapshots of the coordinator's state. */
