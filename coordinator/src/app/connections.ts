@@ -12,4 +12,5 @@ export interface ConnectedAgents {
   get(agentId: string): ConnectedAgent | undefined;
   list(): readonly ConnectedAgent[];
 }
-export const fenced = (): TributaryError => new TributaryError('AGENT_FENCED', 'a newer process of this agent is connected');
+export const fenced = (): TributaryError =>
+  new TributaryError('AGENT_FENCED', 'a newer process of this agent is connected');

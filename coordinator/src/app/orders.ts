@@ -1,0 +1,72 @@
+import { canonicalize, encodeHex, sha256, TributaryError, type SignedTreeHead } from '@tributary/proto';
+
+import type { LedgerStore } from '../ports.js';
+import type { Order, ProvenEntry } from './order.js';
+import type { TreeHeads } from './tree-heads.js';
+
+/** What an order asks for: `train` on the round that its last entry opens, or `settle` the one that it closes. */
+export type OrderPurpose = 'train' | 'settle';
+
+interface Proof {
+  readonly treeHead: SignedTreeHead;
+  readonly entries: readonly ProvenEntry[];
+}
+
+/** Proofs kept: those of the open round, and of the rounds that reconnecting agents ask about. */
+const PROOFS_KEPT = 8;
+
+/** Builds orders. The proofs are the same for a whole cohort, so they are made once per tree size. */
+export class Orders {
+  readonly #store: LedgerStore;
+  readonly #heads: TreeHeads;
+  readonly #proofs = new Map<string, Promise<Proof>>();
+
+  constructor(store: LedgerStore, heads: TreeHeads) {
+    this.#store = store;
+    this.#heads = heads;
+  }
+
+  /** An order that proves the entries of `seqs`, in that order. Rejects with NOT_FOUND for one that does not exist. */
+  async build(
+    agentId: string,
+    purpose: OrderPurpose,
+    seqs: readonly number[],
+    remainingMs: number,
+  ): Promise<Order> {
+    const last = seqs.at(-1);
+    if (last === undefined) throw new TributaryError('INTERNAL', 'an order proves at least one entry');
+    const { treeHead, entries } = await this.#prove(seqs);
+    return { orderId: orderIdOf(agentId, last, purpose), treeHead, entries, remainingMs };
+  }
+
+  #prove(seqs: readonly number[]): Promise<Proof> {
+    const key = `${String(this.#store.size())}/${seqs.join(',')}`;
+    const held = this.#proofs.get(key);
+    if (held !== undefined) return held;
+    const proof = this.#assemble(seqs);
+    proof.catch(() => this.#proofs.delete(key));
+    this.#proofs.set(key, proof);
+    if (this.#proofs.size > PROOFS_KEPT) this.#proofs.delete(this.#proofs.keys().next().value ?? key);
+    return proof;
+  }
+
+  async #assemble(seqs: readonly number[]): Promise<Proof> {
+    const treeHead = await this.#heads.current();
+    const entries: ProvenEntry[] = [];
+    for (const seq of seqs) {
+      const path = await this.#store.inclusionProof(seq, treeHead.treeSize);
+      entries.push({ seq, entry: await this.#entry(seq), path });
+    }
+    return { treeHead, entries };
+  }
+
+  async #entry(seq: number): Promise<Uint8Array> {
+    for await (const { bytes } of this.#store.read(seq, seq + 1)) return bytes;
+    throw new TributaryError('NOT_FOUND', `no ledger entry ${String(seq)}`);
+  }
+}
+
+/** Deterministic, so that an agent recognises a repeat: 128 bits of SHA-256 over who, which entry and what for. */
+export function orderIdOf(agentId: string, seq: number, purpose: OrderPurpose): string {
+  return `ord-${encodeHex(sha256(canonicalize({ agentId, purpose, seq }))).slice(0, 32)}`;
+}
