@@ -1,0 +1,59 @@
+import { age } from './output/age.js';
+import type { Column } from './output/table.js';
+import { conditionStatus, text, type ShownObject } from './objects.js';
+import type { Kind } from './reference.js';
+
+/** Conditions of a job, the newest state first: the first that is True names the STATE. */
+const JOB_STATES = ['Failed', 'Complete', 'Suspended', 'Running', 'Accepted'];
+
+const stateOf = (object: ShownObject): string =>
+  JOB_STATES.find((type) => conditionStatus(object.document, type) === 'True')?.replace('Accepted', 'Queued') ?? 'Pending';
+
+const at = (...path: readonly string[]) => (object: ShownObject) => text(object.document, path);
+const ratio = (one: readonly string[], all: readonly string[]) => (object: ShownObject) =>
+  `${text(object.document, one, '0')}/${text(object.document, all, '0')}`;
+const since = (nowMs: number, ...path: readonly string[]) => (object: ShownObject) => {
+  const from = text(object.document, path, '');
+  return from === '' ? '-' : age(from, nowMs);
+};
+const name: Column<ShownObject> = { title: 'NAME', cell: (object) => object.name };
+
+/** Columns of a kind as `get` prints them; `nowMs` gives the ages. */
+export function columnsOf(kind: Kind, nowMs: number): readonly Column<ShownObject>[] {
+  const created = { title: 'AGE', cell: since(nowMs, 'metadata', 'creationTimestamp') };
+  switch (kind) {
+    case 'FederatedJob':
+      return [
+        name,
+        { title: 'STATE', cell: stateOf },
+        { title: 'ROUND', cell: ratio(['status', 'currentRound'], ['spec', 'rounds']) },
+        { title: 'SITES', cell: ratio(['status', 'sites', 'reporting'], ['status', 'sites', 'selected']) },
+        { title: 'EPSILON', cell: at('status', 'privacy', 'spentEpsilon') },
+        { title: 'MODEL', cell: modelOf },
+        created,
+      ];
+    case 'Site':
+      return [
+        name,
+        { title: 'READY', cell: (object) => conditionStatus(object.document, 'Ready') ?? 'Unknown' },
+        { title: 'LAST-SEEN', cell: since(nowMs, 'status', 'lastSeen') },
+        { title: 'AGENT', cell: at('status', 'agentVersion') },
+        { title: 'GPUS', cell: at('status', 'gpus') },
+        { title: 'CERT-EXPIRES', cell: at('status', 'certificateExpires') },
+        created,
+      ];
+    case 'Model':
+      return [
+        name,
+        { title: 'VERSION', cell: at('status', 'version') },
+        { title: 'JOB', cell: at('status', 'job') },
+        { title: 'DIGEST', cell: (object) => text(object.document, ['status', 'weightsDigest']).slice(0, 'sha256:'.length + 12) },
+        created,
+      ];
+  }
+}
+
+function modelOf(object: ShownObject): string {
+  const model = text(object.document, ['status', 'modelRef', 'name'], '');
+  return model === '' ? '-' : `${model}@${text(object.document, ['status', 'modelRef', 'version'])}`;
+}

@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+
+import { canonicalize, parseDocument, signDocument, signingKeyFromSeed, TributaryError, type JsonValue } from '@tributary/proto';
+import { parseAllDocuments } from 'yaml';
+
+import type { Author, ContextFile } from '../context-file.js';
+import type { Session } from '../session.js';
+
+export interface ApplyOptions {
+  readonly filename: readonly string[];
+  readonly author?: string;
+  readonly dryRun: boolean;
+}
+
+const OUTCOMES = { CREATED: 'created', CONFIGURED: 'configured', UNCHANGED: 'unchanged' } as const;
+
+/** Checks, signs and submits every document of the files. The first one that is refused stops the rest. */
+export async function apply(session: Session, options: ApplyOptions): Promise<void> {
+  const documents = (await Promise.all(options.filename.map(readDocuments))).flat();
+  if (documents.length === 0) throw new TributaryError('DOCUMENT_INVALID', 'the files hold no document');
+  const author = requireAuthor(await session.contextFile(), options.author);
+  const key = signingKeyFromSeed(Buffer.from(author.seed, 'base64'));
+  const admin = await session.admin();
+  for (const { value, source } of documents) {
+    const document = withSource(source, () => parseDocument(value));
+    if (document.kind !== 'FederatedJob') {
+      throw new TributaryError('DOCUMENT_UNSUPPORTED', `${source}: a ${document.kind} is not applied to the coordinator`, {
+        hint: 'A SitePolicy stays at its site: name the file in agent.yaml.',
+      });
+    }
+    const response = await admin.unary('Apply', {
+      document: Buffer.from(canonicalize(document as unknown as JsonValue)),
+      authorKey: Buffer.from(key.publicKey),
+      signature: Buffer.from(signDocument(document, key)),
+      dryRun: options.dryRun,
+    });
+    const outcome = OUTCOMES[response.outcome];
+    session.terminal.out(`federatedjob/${document.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`);
+  }
+}
+
+interface SourceDocument {
+  /** File, and number of the document in it where it holds several. */
+  readonly source: string;
+  readonly value: unknown;
+}
+
+async function readDocuments(path: string): Promise<SourceDocument[]> {
+  let text: string;
+  try {
+    text = path === '-' ? await readStandardInput() : await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new TributaryError('USAGE', `${path}: cannot be read`, { cause });
+  }
+  const parsed = parseAllDocuments(text).filter((document) => document.contents !== null);
+  return parsed.map((document, index) => {
+    const source = parsed.length === 1 ? path : `${path}, document ${String(index + 1)}`;
+    const [problem] = document.errors;
+    if (problem !== undefined) throw new TributaryError('DOCUMENT_INVALID', `${source}: ${problem.message}`);
+    return { source, value: document.toJS({ maxAliasCount: 0 }) as unknown };
+  });
+}
+
+async function readStandardInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function withSource<T>(source: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const cause = TributaryError.from(error);
+    throw new TributaryError(cause.code, `${source}: ${cause.message}`, { cause, ...(cause.hint === undefined ? {} : { hint: cause.hint }) });
+  }
+}
+
+function requireAuthor(file: ContextFile, name: string | undefined): Author {
+  const found = name === undefined ? file.authors[0] : file.authors.find((author) => author.name === name);
+  if (found === undefined) {
+    throw new TributaryError('CONFIG_INVALID', name === undefined ? 'no author key: documents are signed' : `no author named ${name}`, {
+      hint: 'Make one with `tributary author create NAME` and have the sites name its public key in their policies.',
+    });
+  }
+  if (name === undefined && file.authors.length > 1) {
+    throw new TributaryError('USAGE', 'several authors are known: choose one with --author', {
+      hint: `Authors: ${file.authors.map((author) => author.name).join(', ')}`,
+    });
+  }
+  return found;
+}

@@ -1,0 +1,47 @@
+import { TributaryError } from '@tributary/proto';
+
+import { requireDuration } from '../duration.js';
+import type { Session } from '../session.js';
+
+export interface InviteOptions {
+  readonly label: readonly string[];
+  readonly ttl: string;
+  readonly approve: boolean;
+}
+
+/** Prints a single-use join token; everything else goes to standard error, so that the token can be piped. */
+export async function invite(session: Session, site: string, options: InviteOptions): Promise<void> {
+  const admin = await session.admin();
+  const invitation = await admin.unary('CreateInvitation', {
+    site,
+    labels: requireLabels(options.label),
+    ttlSeconds: requireDuration(options.ttl, '--ttl'),
+    approve: options.approve,
+  });
+  session.terminal.out(invitation.token);
+  session.terminal.note(`Valid until ${invitation.expiresAt}, for one agent of site ${site}. At the site:`);
+  session.terminal.note('  tributary-agent join --config agent.yaml --token-file TOKEN-FILE');
+  if (!options.approve) session.terminal.note(`Then here: tributary approve ${site}`);
+}
+
+export async function approve(session: Session, site: string): Promise<void> {
+  await (await session.admin()).unary('ApproveSite', { site });
+  session.terminal.out(`site/${site} approved`);
+}
+
+export async function revoke(session: Session, site: string, options: { readonly reason: string }): Promise<void> {
+  await (await session.admin()).unary('RevokeSite', { site, reason: options.reason });
+  session.terminal.out(`site/${site} revoked`);
+}
+
+function requireLabels(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [key, value, ...rest] = pair.split('=');
+      if (key === undefined || key === '' || value === undefined || rest.length > 0) {
+        throw new TributaryError('USAGE', `--label: ${pair} is not KEY=VALUE`);
+      }
+      return [key, value];
+    }),
+  );
+}
