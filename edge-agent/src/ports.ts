@@ -1,4 +1,4 @@
-import type { Digest, FederatedJobSpec, Layout } from '@tributary/proto';
+import type { Digest, FederatedJobSpec, Layout, SignedTreeHead } from '@tributary/proto';
 
 export interface Clock {
   now(): number;
@@ -23,14 +23,190 @@ export interface StateStore {
   close(): Promise<void>;
 }
 
-/** Large sealed files of the outbox: deltas and envelopes. Names are chosen by the caller. */
-export interface SealedFiles {
-  /** Written, synced, then renamed: either whole or absent. */
+/** Large files of the outbox. Names are chosen by the caller: letters, digits, "-" and ".". */
+export interface OutboxFiles {
+  /** Sealed under the site's key: deltas. Synced, then renamed: either whole or absent. */
+  writeSealed(name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
+  /** What was sealed. Rejects with NOT_FOUND, SEAL_BROKEN; never yields unverified bytes. */
+  readSealed(name: string): AsyncIterable<Uint8Array>;
+  /** As it is, for what is ciphertext already: envelopes. Synced, then renamed. */
   write(name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
-  read(name: string): AsyncIterable<Uint8Array>;
+  /** Bytes from `offset` on, in pieces of `pieceBytes`; the last may be shorter. Rejects with NOT_FOUND. */
+  read(name: string, offset: number, pieceBytes: number): AsyncIterable<Uint8Array>;
   has(name: string): Promise<boolean>;
+  /** Idempotent. */
   remove(name: string): Promise<void>;
   list(): Promise<readonly string[]>;
+}
+
+/** Append-only, durable lines. */
+export interface LineLog {
+  /** Durable when it resolves. `line` holds no line end. */
+  append(line: Uint8Array): Promise<void>;
+  /** Lines from the first on; a torn last line is not among them. */
+  read(): AsyncIterable<Uint8Array>;
+}
+
+/** A TLS key of this agent and the request for its certificate. */
+export interface TlsKey {
+  /** ECDSA P-256, PKCS #8 DER. */
+  readonly privateKey: Uint8Array;
+  /** PKCS #10 DER. */
+  readonly csr: Uint8Array;
+}
+
+export interface TlsKeyMaker {
+  create(): Promise<TlsKey>;
+}
+
+/** What the agent needs to know of a certificate (DER). Methods throw INVALID_ARGUMENT where it is none. */
+export interface CertificateReader {
+  /** Milliseconds since the epoch. */
+  validity(certificate: Uint8Array): { readonly notBeforeMs: number; readonly notAfterMs: number };
+  /** True where `certificate` was issued by `authority` for the key of `privateKey`. */
+  belongs(certificate: Uint8Array, authority: Uint8Array, privateKey: Uint8Array): boolean;
+}
+
+/** Whom the agent trusts to be the coordinator, and as whom it presents itself. DER. */
+export interface ChannelIdentity {
+  readonly authority: Uint8Array;
+  readonly client?: { readonly certificate: Uint8Array; readonly privateKey: Uint8Array };
+}
+
+/** Opens channels to the coordinator, through the site's proxy where there is one. Addresses are host:port. */
+export interface Dialer {
+  /** Certificates (DER) that the server at `address` presents, leaf first; nothing about them has been verified. */
+  presentedChain(address: string): Promise<readonly Uint8Array[]>;
+  /** True where a corporate CA bundle is trusted besides the coordinator's own CA. */
+  readonly hasBundle: boolean;
+  enrolment(address: string, identity: Partial<ChannelIdentity>): Promise<EnrolmentClient>;
+  fleet(address: string, identity: ChannelIdentity): Promise<FleetClient>;
+  /** Why a connection fails, where the reason is between here and the coordinator: the proxy. */
+  diagnose(address: string): Promise<Error | undefined>;
+}
+
+export interface EnrolRequest {
+  readonly versions: readonly string[];
+  readonly tokenId: string;
+  readonly identityKey: Uint8Array;
+  readonly csr: Uint8Array;
+  readonly tokenSignature: Uint8Array;
+  readonly identitySignature: Uint8Array;
+}
+
+export interface EnrolAnswer {
+  readonly version: string;
+  readonly agentId: string;
+  readonly site: string;
+  readonly certificate: Uint8Array;
+  readonly authority: Uint8Array;
+  readonly logId: string;
+  readonly logKey: Uint8Array;
+  readonly modelKey: Uint8Array;
+  readonly fleetAddress: string;
+}
+
+/** Every method has a deadline and rejects with the coordinator's own code, or UNAVAILABLE. */
+export interface EnrolmentClient {
+  enroll(request: EnrolRequest): Promise<EnrolAnswer>;
+  challenge(agentId: string): Promise<Uint8Array>;
+  renew(request: RenewalRequest): Promise<{ readonly certificate: Uint8Array; readonly authority: Uint8Array }>;
+  close(): void;
+}
+
+export interface RenewalRequest {
+  readonly agentId: string;
+  readonly nonce: Uint8Array;
+  readonly csr: Uint8Array;
+  readonly identitySignature: Uint8Array;
+}
+
+export type AgentMessage =
+  | {
+      readonly type: 'Hello';
+      readonly versions: readonly string[];
+      readonly software: string;
+      readonly sessionEpoch: bigint;
+      readonly spendLogHead: Uint8Array;
+      readonly treeHead: SignedTreeHead | undefined;
+      readonly backend: string;
+      readonly datasets: readonly string[];
+      readonly signature: Uint8Array;
+    }
+  | { readonly type: 'Acknowledge'; readonly orderId: string; readonly accepted: boolean; readonly code: string; readonly detail: string }
+  | { readonly type: 'Progress'; readonly jobId: string; readonly round: number; readonly percent: number }
+  | { readonly type: 'Failure'; readonly jobId: string; readonly round: number; readonly code: string; readonly detail: string }
+  | { readonly type: 'Heartbeat' };
+
+export interface RawOrder {
+  readonly orderId: string;
+  readonly treeHead: SignedTreeHead;
+  readonly entries: readonly RawEntry[];
+  readonly remainingMs: number;
+}
+
+export interface RawEntry {
+  readonly seq: number;
+  readonly entry: Uint8Array;
+  readonly path: readonly Uint8Array[];
+}
+
+export interface Welcome {
+  readonly type: 'Welcome';
+  readonly version: string;
+  readonly treeHead: SignedTreeHead;
+  readonly consistency: readonly Uint8Array[];
+  readonly approved: boolean;
+  readonly heartbeatIntervalMs: number;
+}
+
+export type CoordinatorMessage =
+  | Welcome
+  | { readonly type: 'Order'; readonly order: RawOrder }
+  | { readonly type: 'Goodbye'; readonly code: string; readonly detail: string; readonly retryAfterMs: number }
+  | { readonly type: 'HeartbeatAck' };
+
+export interface FleetStream {
+  send(message: AgentMessage): void;
+  /** Ends when the coordinator ends the stream; throws a TributaryError where the stream breaks. */
+  readonly messages: AsyncIterable<CoordinatorMessage>;
+  close(): void;
+}
+
+export type UploadPart =
+  | { readonly type: 'Header'; readonly uploadId: string; readonly header: Uint8Array; readonly signature: Uint8Array }
+  | { readonly type: 'Chunk'; readonly index: number; readonly data: Uint8Array }
+  | { readonly type: 'Seal'; readonly chunkCount: number; readonly tagsDigest: Uint8Array; readonly signature: Uint8Array };
+
+export type UploadStatus =
+  | { readonly state: 'Unknown' }
+  | { readonly state: 'Receiving'; readonly nextChunk: number }
+  | { readonly state: 'Accepted'; readonly seq: number }
+  | { readonly state: 'Refused'; readonly code: string; readonly detail: string; readonly seq: number };
+
+export interface BlobRequest {
+  readonly jobId: string;
+  readonly round: number;
+  readonly digest: Digest;
+  readonly offset: number;
+}
+
+/** One channel. Every method rejects with the coordinator's own code, or UNAVAILABLE, DEADLINE_EXCEEDED. */
+export interface FleetClient {
+  connect(): FleetStream;
+  /** Pieces in order from the offset of the request on. */
+  fetchBlob(request: BlobRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  uploadStatus(uploadId: string, signal: AbortSignal): Promise<UploadStatus>;
+  /** Resolves with the ledger entry that accepts the update. */
+  submitUpdate(parts: AsyncIterable<UploadPart>, signal: AbortSignal): Promise<{ readonly seq: number }>;
+  consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]>;
+  /** Takes no further calls; running ones end by themselves. */
+  close(): void;
+}
+
+/** Where bytes that leave are counted. */
+export interface EgressMeter {
+  count(kind: 'update' | 'control', bytes: number): void;
 }
 
 /** One trainer, whatever language or process it runs in. It sees rows of the site; it returns a vector. */

@@ -1,0 +1,208 @@
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+
+import { TributaryError } from '@tributary/proto';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+const path = z.string().min(1);
+const port = z.int().min(0).max(65_535);
+
+const agentFile = z.strictObject({
+  formatVersion: z.literal(1),
+  dataDir: path,
+  policy: path.optional(),
+  datasets: z
+    .array(
+      z.strictObject({
+        name: z.string().max(63).regex(NAME, 'use a-z 0-9 - . and begin and end with a letter or digit'),
+        path,
+        format: z.literal('Csv'),
+      }),
+    )
+    .max(256)
+    .default([]),
+  sealKeyFile: path.optional(),
+  proxy: z
+    .strictObject({
+      url: z.string(),
+      username: z.string().min(1).optional(),
+      passwordFile: path.optional(),
+      noProxy: z.array(z.string().min(1)).optional(),
+    })
+    .optional(),
+  caBundle: path.optional(),
+  logLevel: z.enum(LOG_LEVELS).optional(),
+  metricsPort: port.optional(),
+  trainer: z
+    .discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('Tfjs'), backend: z.enum(['Wasm', 'Cpu']).optional() }),
+      z.strictObject({ type: z.literal('Exec'), command: z.array(z.string().min(1)).min(1) }),
+    ])
+    .optional(),
+});
+
+export type TrainerConfig = { readonly type: 'Tfjs'; readonly backend: 'Wasm' | 'Cpu' } | { readonly type: 'Exec'; readonly command: readonly string[] };
+
+export interface DatasetConfig {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly format: 'Csv';
+}
+
+/** How to reach the coordinator from behind a firewall: an HTTP CONNECT proxy, spoken to in plaintext. */
+export interface ProxyConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly username?: string;
+  readonly password?: string;
+  /** Absolute; read when connecting, so that a rotated password needs no restart of the file's owner. */
+  readonly passwordFile?: string;
+  /** Host names, domain suffixes (".example.org") or "*" that are reached directly. */
+  readonly noProxy: readonly string[];
+}
+
+/** Everything the agent is told from outside, checked, with absolute paths. */
+export interface AgentConfig {
+  readonly dataDir: string;
+  readonly policyPath: string | undefined;
+  readonly datasets: readonly DatasetConfig[];
+  readonly sealKeyFile: string;
+  readonly proxy: ProxyConfig | undefined;
+  readonly caBundlePath: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly metricsPort: number | undefined;
+  readonly trainer: TrainerConfig;
+}
+
+/** Options of the command line; each wins over the environment, which wins over the file. */
+export interface AgentFlags {
+  readonly config?: string;
+  readonly data?: string;
+  readonly logLevel?: string;
+  readonly metricsPort?: string;
+}
+
+/** Variables of the process environment; only this module reads them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export const processEnvironment = (): Environment => process.env;
+
+/** The join token of the environment (TRIBUTARY_JOIN_TOKEN): keeps it out of the process list. */
+export const joinTokenOf = (env: Environment): string | undefined => env['TRIBUTARY_JOIN_TOKEN'];
+
+/**
+ * Reads agent.yaml (flag --config or TRIBUTARY_AGENT_CONFIG) and lays environment and flags over it. Relative paths
+ * count from the file. Throws CONFIG_INVALID naming the field and the fix.
+ */
+export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
+  const file = flags.config ?? env['TRIBUTARY_AGENT_CONFIG'];
+  if (file === undefined) throw invalid('--config', 'give the path of agent.yaml, or set TRIBUTARY_AGENT_CONFIG');
+  const configPath = resolve(file);
+  const base = dirname(configPath);
+  const given = readAgentFile(configPath);
+  const at = (value: string): string => (isAbsolute(value) ? value : resolve(base, value));
+  const dataDir = overridden(flags.data ?? env['TRIBUTARY_AGENT_DATA_DIR']) ?? at(given.dataDir);
+  const sealKeyFile = overridden(env['TRIBUTARY_AGENT_SEAL_KEY_FILE']) ?? at(given.sealKeyFile ?? resolve(dataDir, 'seal.key'));
+  requireDistinct(given.datasets.map(({ name }) => name));
+  return {
+    dataDir,
+    policyPath: overridden(env['TRIBUTARY_AGENT_POLICY']) ?? (given.policy === undefined ? undefined : at(given.policy)),
+    datasets: given.datasets.map((dataset) => ({ ...dataset, path: at(dataset.path) })),
+    sealKeyFile,
+    proxy: proxyOf(given.proxy, env, at),
+    caBundlePath: given.caBundle === undefined ? undefined : at(given.caBundle),
+    logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
+    metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
+    trainer: trainerOf(given.trainer),
+  };
+}
+
+type AgentFile = z.infer<typeof agentFile>;
+
+function readAgentFile(configPath: string): AgentFile {
+  let value: unknown;
+  try {
+    value = parse(readFileSync(configPath, 'utf8'), { maxAliasCount: 0 });
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
+    throw new TributaryError('CONFIG_INVALID', `${configPath}: not readable as YAML: ${reason}`, { cause });
+  }
+  const parsed = agentFile.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new TributaryError('CONFIG_INVALID', `${configPath}: ${parsed.error.issues.map(explain).join('; ')}`, {
+    fields: { file: configPath },
+  });
+}
+
+/** One line for an issue: path, what is wrong, what to write instead. */
+function explain(issue: z.core.$ZodIssue): string {
+  const where = issue.path.length === 0 ? 'the file' : issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const names = issue.keys.map((key) => (issue.path.length === 0 ? key : `${where}.${key}`)).join(', ');
+    return `${names}: unknown field; remove it or correct its spelling`;
+  }
+  if (where === 'formatVersion') return 'formatVersion: write "formatVersion: 1"; this build reads no other version';
+  return `${where}: ${issue.message}`;
+}
+
+function requireDistinct(names: readonly string[]): void {
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  if (repeated !== undefined) throw invalid('datasets', `the name ${repeated} occurs twice; give each dataset its own`);
+}
+
+function proxyOf(given: AgentFile['proxy'], env: Environment, at: (value: string) => string): ProxyConfig | undefined {
+  const fromEnv = overriddenText(env['HTTPS_PROXY'] ?? env['https_proxy']);
+  const text = env['TRIBUTARY_AGENT_PROXY_URL'] ?? given?.url ?? fromEnv;
+  if (text === undefined || text === '') return undefined;
+  const url = proxyUrl(text);
+  const username = given?.username ?? (url.username === '' ? undefined : decodeURIComponent(url.username));
+  const password = url.password === '' ? undefined : decodeURIComponent(url.password);
+  return {
+    host: url.hostname,
+    port: url.port === '' ? 80 : Number(url.port),
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(given?.passwordFile === undefined ? {} : { passwordFile: at(given.passwordFile) }),
+    noProxy: given?.noProxy ?? (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((host) => host.trim()).filter((host) => host !== ''),
+  };
+}
+
+/** The text of a proxy URL may hold a password: errors never repeat it. */
+function proxyUrl(text: string): URL {
+  if (!URL.canParse(text)) throw invalid('proxy.url', 'write http://host:port');
+  const url = new URL(text);
+  if (url.protocol !== 'http:') throw invalid('proxy.url', 'only http:// proxies are supported (the tunnel inside is TLS)');
+  return url;
+}
+
+function logLevelOf(override: string | undefined, given: LogLevel | undefined): LogLevel {
+  if (override === undefined) return given ?? 'info';
+  const level = LOG_LEVELS.find((name) => name === override);
+  if (level === undefined) throw invalid('logLevel', `one of ${LOG_LEVELS.join(', ')}`);
+  return level;
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const parsed = port.safeParse(text.trim() === '' ? undefined : Number(text));
+  if (!parsed.success) throw invalid('metricsPort', 'a port number from 0 to 65535');
+  return parsed.data;
+}
+
+function trainerOf(given: AgentFile['trainer']): TrainerConfig {
+  if (given === undefined) return { type: 'Tfjs', backend: 'Wasm' };
+  return given.type === 'Tfjs' ? { type: 'Tfjs', backend: given.backend ?? 'Wasm' } : given;
+}
+
+const overridden = (value: string | undefined): string | undefined => (value === undefined || value === '' ? undefined : resolve(value));
+const overriddenText = (value: string | undefined): string | undefined => (value === '' ? undefined : value);
+
+function invalid(field: string, fix: string): TributaryError {
+  return new TributaryError('CONFIG_INVALID', `${field}: ${fix}`, { fields: { field } });
+}

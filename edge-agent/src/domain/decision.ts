@@ -1,0 +1,63 @@
+import {
+  canonicalize,
+  digestOf,
+  parseCanonical,
+  LIMITS,
+  TributaryError,
+  isJsonObject,
+  type Digest,
+  type ErrorCode,
+} from '@tributary/proto';
+
+import type { RoundRef } from './round-key.js';
+
+/** Version of a line of the decision log. */
+export const DECISION_VERSION = 1;
+
+/** What the site decided about one order, and by which rule. */
+export interface Decision extends RoundRef {
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly orderId: string;
+  readonly job: string;
+  readonly dataset: string;
+  readonly authorKey: string;
+  readonly allowed: boolean;
+  readonly code: ErrorCode | '';
+  readonly rule: string;
+  readonly detail: string;
+  /** Digest of the policy document that was in force; empty where there was none. */
+  readonly policyDigest: Digest | '';
+}
+
+/** Digest that the first line names as the one before it. */
+export const DECISION_ROOT: Digest = digestOf(new Uint8Array(0));
+
+/** The canonical bytes of a line (without the line end) after a line of digest `prev`. */
+export function encodeDecision(decision: Decision, seq: number, prev: Digest): Uint8Array {
+  return canonicalize({ v: DECISION_VERSION, seq, prev, ...decision });
+}
+
+/** End of a decision log: what the next line continues. */
+export interface DecisionHead {
+  readonly count: number;
+  readonly digest: Digest;
+}
+
+export const EMPTY_DECISIONS: DecisionHead = Object.freeze({ count: 0, digest: DECISION_ROOT });
+
+/** The head after `line`; throws STORE_CORRUPT where the line does not continue `head`, FORMAT_UNSUPPORTED if newer. */
+export function followDecision(head: DecisionHead, line: Uint8Array): DecisionHead {
+  const value = parseCanonical(line, LIMITS.ledgerEntryBytes);
+  if (!isJsonObject(value)) throw broken(head, 'not an object');
+  const { v, seq, prev } = value;
+  if (typeof v === 'number' && v > DECISION_VERSION) {
+    throw new TributaryError('FORMAT_UNSUPPORTED', `decision log of version ${String(v)}; this build reads ${String(DECISION_VERSION)}`);
+  }
+  if (v !== DECISION_VERSION || seq !== head.count || prev !== head.digest) throw broken(head, 'does not continue the line before it');
+  return { count: head.count + 1, digest: digestOf(line) };
+}
+
+function broken(head: DecisionHead, what: string): TributaryError {
+  return new TributaryError('STORE_CORRUPT', `decision log, line ${String(head.count + 1)}: ${what}`);
+}

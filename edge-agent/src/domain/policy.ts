@@ -1,0 +1,134 @@
+import type { ErrorCode, FederatedJobSpec, SitePolicySpec } from '@tributary/proto';
+
+/** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
+export interface PolicyFacts {
+  /** Log of the coordinator whose order it is. */
+  readonly logId: string;
+  /** Base64 of the Ed25519 key whose signature over the document was verified. */
+  readonly authorKey: string;
+  /** Parameters of the model by the layout that the agent computed. */
+  readonly parameters: number;
+  /** Sites in the round. */
+  readonly cohort: number;
+  /** Datasets that agent.yaml declares. */
+  readonly datasets: readonly string[];
+  /** Updates on the same base model that have left the site before. */
+  readonly sentOnBase: number;
+}
+
+export type PolicyVerdict =
+  | { readonly allowed: true; /** The trainer refuses datasets with fewer rows (DATASET_TOO_SMALL). */ readonly minimumRows: number }
+  | {
+      readonly allowed: false;
+      readonly code: ErrorCode;
+      /** Path of the rule in the policy document. */
+      readonly rule: string;
+      /** Names and numbers of job and policy, never of records. */
+      readonly detail: string;
+    };
+
+type Refusal = Extract<PolicyVerdict, { allowed: false }>;
+type Rule = (policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts) => Refusal | undefined;
+
+/** In the order in which they are checked: who asks, for what, and only then how. */
+const RULES: readonly Rule[] = [
+  coordinator,
+  author,
+  dataset,
+  columns,
+  minimumCohort,
+  minimumReports,
+  maximumParameters,
+  maximumRounds,
+  secureAggregation,
+  strategy,
+  metrics,
+  retriesPerBase,
+];
+
+/** Judges a job; what no rule allows is refused. Without a policy every job is (POLICY_MISSING). */
+export function evaluatePolicy(policy: SitePolicySpec | undefined, job: FederatedJobSpec, facts: PolicyFacts): PolicyVerdict {
+  if (policy === undefined) {
+    return { allowed: false, code: 'POLICY_MISSING', rule: '', detail: 'the site has no policy file and refuses every job' };
+  }
+  for (const rule of RULES) {
+    const refusal = rule(policy, job, facts);
+    if (refusal !== undefined) return refusal;
+  }
+  const allowed = policy.datasets.find(({ name }) => name === job.dataset.name);
+  if (allowed === undefined) return refused('spec.datasets', 'the dataset is not listed');
+  return { allowed: true, minimumRows: allowed.minimumRows };
+}
+
+function coordinator(policy: SitePolicySpec, _job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
+  if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId)) return undefined;
+  return refused('spec.coordinators', `log ${facts.logId} is not listed`);
+}
+
+function author(policy: SitePolicySpec, _job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
+  if (policy.authors.some(({ key }) => key === facts.authorKey)) return undefined;
+  return { allowed: false, code: 'AUTHOR_UNKNOWN', rule: 'spec.authors', detail: `spec.authors does not list the key ${facts.authorKey}` };
+}
+
+function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
+  const { name } = job.dataset;
+  if (!facts.datasets.includes(name)) {
+    return { allowed: false, code: 'DATASET_UNKNOWN', rule: 'datasets', detail: `the site declares no dataset ${name}` };
+  }
+  if (policy.datasets.some((rule) => rule.name === name)) return undefined;
+  return refused('spec.datasets', `dataset ${name} is not listed`);
+}
+
+function columns(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  const allowed = policy.datasets.find(({ name }) => name === job.dataset.name)?.columns ?? [];
+  if (allowed.includes('*')) return undefined;
+  const wanted = [...job.features.map(({ name }) => name), job.dataset.label];
+  const denied = wanted.find((column) => !allowed.includes(column));
+  return denied === undefined ? undefined : refused('spec.datasets.columns', `column ${denied} of ${job.dataset.name} is not listed`);
+}
+
+function minimumCohort(policy: SitePolicySpec, _job: FederatedJobSpec, { cohort }: PolicyFacts): Refusal | undefined {
+  return atLeast('spec.minimumCohort', policy.minimumCohort, cohort, 'sites in the round');
+}
+
+/** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
+function minimumReports(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  return atLeast('spec.minimumCohort', policy.minimumCohort, job.minSites, 'reports with which a round commits (minSites)');
+}
+
+function maximumParameters(policy: SitePolicySpec, _job: FederatedJobSpec, { parameters }: PolicyFacts): Refusal | undefined {
+  return atMost('spec.maximumParameters', policy.maximumParameters, parameters, 'parameters');
+}
+
+function maximumRounds(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  return atMost('spec.maximumRounds', policy.maximumRounds, job.rounds, 'rounds');
+}
+
+function secureAggregation(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  if (!policy.requireSecureAggregation || job.privacy.secureAggregation) return undefined;
+  return refused('spec.requireSecureAggregation', 'the job does not use secure aggregation');
+}
+
+function strategy(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  if (policy.strategies.includes(job.strategy.type)) return undefined;
+  return refused('spec.strategies', `${job.strategy.type} is not listed`);
+}
+
+function metrics(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  const denied = job.evaluation.metrics.find((metric) => !policy.metrics.includes(metric));
+  return denied === undefined ? undefined : refused('spec.metrics', `metric ${denied} is not listed`);
+}
+
+function retriesPerBase(policy: SitePolicySpec, _job: FederatedJobSpec, { sentOnBase }: PolicyFacts): Refusal | undefined {
+  return atMost('spec.retriesPerBase', policy.retriesPerBase, sentOnBase, 'updates sent on this base model before');
+}
+
+function atLeast(rule: string, minimum: number, value: number, what: string): Refusal | undefined {
+  return value >= minimum ? undefined : refused(rule, `at least ${String(minimum)}, but there are ${String(value)} ${what}`);
+}
+
+function atMost(rule: string, maximum: number, value: number, what: string): Refusal | undefined {
+  return value <= maximum ? undefined : refused(rule, `at most ${String(maximum)}, but there are ${String(value)} ${what}`);
+}
+
+const refused = (rule: string, detail: string): Refusal => ({ allowed: false, code: 'POLICY_REFUSED', rule, detail: `${rule}: ${detail}` });

@@ -1,0 +1,315 @@
+import { LIMITS, type ErrorCode } from '@tributary/proto';
+
+import { afterUploadFailure } from './outbox.js';
+import { roundKey, supersedes, type RoundKey, type RoundOrder, type RoundRef } from './round-key.js';
+
+/** Where a round of this agent stands. */
+export type RoundPhase =
+  /** Accepted; another training runs first. */
+  | { readonly name: 'Queued' }
+  | { readonly name: 'Training' }
+  /** In the outbox; waits for a connection, for its order to come again after a restart, or for a retry. */
+  | { readonly name: 'Held'; readonly uploadId: string; readonly tries: number }
+  | { readonly name: 'Uploading'; readonly uploadId: string; readonly tries: number }
+  /** Accepted by the coordinator as ledger entry `seq`; kept until the round is settled. */
+  | { readonly name: 'Delivered'; readonly uploadId: string; readonly seq: number }
+  /** Refused by the coordinator; kept until the ledger entry that says so is proven. */
+  | { readonly name: 'Refused'; readonly uploadId: string; readonly code: ErrorCode }
+  /** Nothing to send: training failed. Remembered, so that a repeated order gets the same answer. */
+  | { readonly name: 'Failed'; readonly code: ErrorCode; readonly detail: string };
+
+export interface Round {
+  readonly order: RoundOrder;
+  /** The order was verified and allowed by this process: only then does anything of the round leave. */
+  readonly confirmed: boolean;
+  readonly phase: RoundPhase;
+}
+
+export interface OrderAnswer {
+  readonly orderId: string;
+  readonly accepted: boolean;
+  readonly code: ErrorCode | '';
+  readonly detail: string;
+  /** The round that the order opens, where it was accepted. */
+  readonly key?: RoundKey;
+}
+
+export type Link = 'Down' | 'AwaitingApproval' | 'Ready';
+
+/** State of the agent's work: ids and digests, no tensors, no bytes. */
+export interface SessionState {
+  readonly link: Link;
+  readonly rounds: readonly Round[];
+  /** Orders being verified. */
+  readonly verifying: readonly string[];
+  /** The newest answers, oldest first: a repeated order gets the first answer again. */
+  readonly answers: readonly OrderAnswer[];
+  readonly stopping: boolean;
+}
+
+export const INITIAL_SESSION: SessionState = { link: 'Down', rounds: [], verifying: [], answers: [], stopping: false };
+
+/** What is found in the outbox when the process starts. */
+export interface HeldUpdate extends RoundOrder {
+  readonly uploadId: string;
+}
+
+export type SessionEvent =
+  | { readonly type: 'Recovered'; readonly held: readonly HeldUpdate[] }
+  | { readonly type: 'LinkUp'; readonly approved: boolean }
+  | { readonly type: 'LinkDown' }
+  | { readonly type: 'OrderArrived'; readonly orderId: string }
+  | { readonly type: 'RoundAllowed'; readonly orderId: string; readonly order: RoundOrder }
+  | { readonly type: 'RoundSettled'; readonly orderId: string; readonly round: RoundRef }
+  | { readonly type: 'OrderRefused'; readonly orderId: string; readonly code: ErrorCode; readonly detail: string; readonly round?: RoundRef }
+  | { readonly type: 'Trained'; readonly key: RoundKey; readonly uploadId: string }
+  | { readonly type: 'TrainingFailed'; readonly key: RoundKey; readonly code: ErrorCode; readonly detail: string }
+  | { readonly type: 'Uploaded'; readonly key: RoundKey; readonly seq: number }
+  | { readonly type: 'UploadFailed'; readonly key: RoundKey; readonly code: ErrorCode; readonly detail: string }
+  | { readonly type: 'RetryDue'; readonly key: RoundKey }
+  | { readonly type: 'Stop' };
+
+export type SessionEffect =
+  | { readonly type: 'Verify'; readonly orderId: string }
+  | { readonly type: 'Acknowledge'; readonly answer: OrderAnswer }
+  | { readonly type: 'Train'; readonly key: RoundKey }
+  | { readonly type: 'StopTraining'; readonly key: RoundKey }
+  /** `renew`: write a new envelope under a new upload id first. */
+  | { readonly type: 'Upload'; readonly key: RoundKey; readonly renew: boolean }
+  | { readonly type: 'StopUpload'; readonly key: RoundKey }
+  | { readonly type: 'RetryLater'; readonly key: RoundKey; readonly tries: number }
+  /** The round is settled in the ledger: its outbox entry may go. */
+  | { readonly type: 'Discard'; readonly key: RoundKey }
+  | { readonly type: 'ReportFailure'; readonly round: RoundRef; readonly code: ErrorCode; readonly detail: string };
+
+export interface SessionStep {
+  readonly state: SessionState;
+  readonly effects: readonly SessionEffect[];
+}
+
+/** One transition. Events that do not fit the state (late, repeated, unknown) change nothing. */
+export function step(state: SessionState, event: SessionEvent): SessionStep {
+  switch (event.type) {
+    case 'Recovered':
+      return stay({ ...state, rounds: event.held.map(recovered) });
+    case 'LinkUp':
+      return resumeUploads({ ...state, link: event.approved ? 'Ready' : 'AwaitingApproval' });
+    case 'LinkDown':
+      return stay({ ...state, link: 'Down', verifying: [] });
+    case 'OrderArrived':
+      return orderArrived(state, event.orderId);
+    case 'RoundAllowed':
+      return roundAllowed(state, event.orderId, event.order);
+    case 'RoundSettled':
+      return roundSettled(state, event.orderId, event.round);
+    case 'OrderRefused':
+      return orderRefused(state, event);
+    case 'Trained':
+      return trained(state, event.key, event.uploadId);
+    case 'TrainingFailed':
+      return trainingFailed(state, event.key, event.code, event.detail);
+    case 'Uploaded':
+      return uploaded(state, event.key, event.seq);
+    case 'UploadFailed':
+      return uploadFailed(state, event.key, event.code);
+    case 'RetryDue':
+      return upload(state, event.key);
+    case 'Stop':
+      return stop(state);
+    default:
+      return unreachable(event);
+  }
+}
+
+function recovered({ uploadId, ...order }: HeldUpdate): Round {
+  return { order, confirmed: false, phase: { name: 'Held', uploadId, tries: 0 } };
+}
+
+function orderArrived(state: SessionState, orderId: string): SessionStep {
+  if (state.stopping || state.verifying.includes(orderId)) return stay(state);
+  const known = state.answers.find((answer) => answer.orderId === orderId);
+  if (known !== undefined) return repeatAnswer(state, known);
+  return { state: { ...state, verifying: [...state.verifying, orderId] }, effects: [{ type: 'Verify', orderId }] };
+}
+
+/** The order came again: the coordinator has lost sight of it, so say again what became of it. */
+function repeatAnswer(state: SessionState, answer: OrderAnswer): SessionStep {
+  const acknowledge: SessionEffect = { type: 'Acknowledge', answer };
+  const round = answer.key === undefined ? undefined : find(state, answer.key);
+  if (answer.key === undefined || round === undefined) return { state, effects: [acknowledge] };
+  if (round.phase.name === 'Failed') return { state, effects: [acknowledge, failureOf(round.order, round.phase)] };
+  return prepend(acknowledge, upload(state, answer.key));
+}
+
+function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): SessionStep {
+  if (!state.verifying.includes(orderId)) return stay(state);
+  const key = roundKey(order);
+  const answered = answer(state, { orderId, accepted: true, code: '', detail: '', key });
+  const cleared = settle(answered.state, (round) => supersedes(order, round.order));
+  const before = find(cleared.state, key);
+  const next =
+    before === undefined
+      ? startNext({ ...cleared.state, rounds: [...cleared.state.rounds, { order, confirmed: true, phase: { name: 'Queued' } }] })
+      : upload(update(cleared.state, key, { ...before, confirmed: true }), key);
+  return { state: next.state, effects: [...answered.effects, ...cleared.effects, ...next.effects] };
+}
+
+function roundSettled(state: SessionState, orderId: string, ref: RoundRef): SessionStep {
+  if (!state.verifying.includes(orderId)) return stay(state);
+  const answered = answer(state, { orderId, accepted: true, code: '', detail: '' });
+  const cleared = settle(answered.state, (round) => roundKey(round.order) === roundKey(ref) || supersedes(ref, round.order));
+  const next = startNext(cleared.state);
+  return { state: next.state, effects: [...answered.effects, ...cleared.effects, ...next.effects] };
+}
+
+function orderRefused(state: SessionState, event: Extract<SessionEvent, { type: 'OrderRefused' }>): SessionStep {
+  if (!state.verifying.includes(event.orderId)) return stay(state);
+  const { orderId, code, detail } = event;
+  const answered = answer(state, { orderId, accepted: false, code, detail });
+  const round = event.round === undefined ? undefined : find(answered.state, roundKey(event.round));
+  if (round === undefined) return answered;
+  // The site's mind changed since the update was made (a stricter policy): what is held stays here.
+  return { ...answered, state: update(answered.state, roundKey(round.order), { ...round, confirmed: false }) };
+}
+
+function trained(state: SessionState, key: RoundKey, uploadId: string): SessionStep {
+  const round = find(state, key);
+  // Settled meanwhile: what training left in the outbox has no round any more.
+  if (round?.phase.name !== 'Training') return { state, effects: [{ type: 'Discard', key }] };
+  const held = update(state, key, { ...round, phase: { name: 'Held', uploadId, tries: 0 } });
+  const next = startNext(held);
+  const sent = upload(next.state, key);
+  return { state: sent.state, effects: [...next.effects, ...sent.effects] };
+}
+
+function trainingFailed(state: SessionState, key: RoundKey, code: ErrorCode, detail: string): SessionStep {
+  const round = find(state, key);
+  if (round?.phase.name !== 'Training') return startNext(state);
+  const phase = { name: 'Failed', code, detail } as const;
+  const next = startNext(update(state, key, { ...round, phase }));
+  return prepend(failureOf(round.order, phase), next);
+}
+
+function uploaded(state: SessionState, key: RoundKey, seq: number): SessionStep {
+  const round = find(state, key);
+  if (round === undefined || round.phase.name !== 'Uploading') return stay(state);
+  return stay(update(state, key, { ...round, phase: { name: 'Delivered', uploadId: round.phase.uploadId, seq } }));
+}
+
+function uploadFailed(state: SessionState, key: RoundKey, code: ErrorCode): SessionStep {
+  const round = find(state, key);
+  if (round === undefined || round.phase.name !== 'Uploading') return stay(state);
+  const { uploadId } = round.phase;
+  const tries = round.phase.tries + 1;
+  const next = afterUploadFailure(code, tries);
+  switch (next) {
+    case 'GiveUp':
+      return stay(update(state, key, { ...round, phase: { name: 'Refused', uploadId, code } }));
+    case 'Renew':
+      return {
+        state: update(state, key, { ...round, phase: { name: 'Uploading', uploadId, tries } }),
+        effects: [{ type: 'Upload', key, renew: true }],
+      };
+    case 'Retry':
+      return {
+        state: update(state, key, { ...round, phase: { name: 'Held', uploadId, tries } }),
+        effects: [{ type: 'RetryLater', key, tries }],
+      };
+    default:
+      return unreachable(next);
+  }
+}
+
+function stop(state: SessionState): SessionStep {
+  const effects = state.rounds.flatMap((round): SessionEffect[] => {
+    if (round.phase.name === 'Training') return [{ type: 'StopTraining', key: roundKey(round.order) }];
+    if (round.phase.name === 'Uploading') return [{ type: 'StopUpload', key: roundKey(round.order) }];
+    return [];
+  });
+  return { state: { ...state, stopping: true }, effects };
+}
+
+/** Sends what is held, where the site has allowed it and the coordinator listens. */
+function upload(state: SessionState, key: RoundKey): SessionStep {
+  const round = find(state, key);
+  if (round === undefined || round.phase.name !== 'Held') return stay(state);
+  if (!round.confirmed || state.link !== 'Ready' || state.stopping) return stay(state);
+  const { uploadId, tries } = round.phase;
+  return {
+    state: update(state, key, { ...round, phase: { name: 'Uploading', uploadId, tries } }),
+    effects: [{ type: 'Upload', key, renew: false }],
+  };
+}
+
+function resumeUploads(state: SessionState): SessionStep {
+  return state.rounds.reduce<SessionStep>((before, round) => {
+    const next = upload(before.state, roundKey(round.order));
+    return { state: next.state, effects: [...before.effects, ...next.effects] };
+  }, stay(state));
+}
+
+/** Starts the oldest queued training where none runs. */
+function startNext(state: SessionState): SessionStep {
+  const queued = state.rounds.find((round) => round.phase.name === 'Queued');
+  const busy = state.rounds.some((round) => round.phase.name === 'Training');
+  if (queued === undefined || busy || state.stopping) return stay(state);
+  const key = roundKey(queued.order);
+  return { state: update(state, key, { ...queued, phase: { name: 'Training' } }), effects: [{ type: 'Train', key }] };
+}
+
+/** Forgets the rounds that the ledger has closed. */
+function settle(state: SessionState, closed: (round: Round) => boolean): SessionStep {
+  const effects = state.rounds.filter(closed).flatMap((round) => settling(round));
+  return { state: { ...state, rounds: state.rounds.filter((round) => !closed(round)) }, effects };
+}
+
+function settling(round: Round): SessionEffect[] {
+  const key = roundKey(round.order);
+  switch (round.phase.name) {
+    case 'Queued':
+    case 'Failed':
+      return [];
+    case 'Training':
+      return [{ type: 'StopTraining', key }];
+    case 'Uploading':
+      return [{ type: 'StopUpload', key }, { type: 'Discard', key }];
+    case 'Held':
+    case 'Delivered':
+    case 'Refused':
+      return [{ type: 'Discard', key }];
+    default:
+      return unreachable(round.phase);
+  }
+}
+
+function answer(state: SessionState, given: OrderAnswer): SessionStep {
+  return {
+    state: {
+      ...state,
+      verifying: state.verifying.filter((orderId) => orderId !== given.orderId),
+      answers: [...state.answers, given].slice(-LIMITS.answersKept),
+    },
+    effects: [{ type: 'Acknowledge', answer: given }],
+  };
+}
+
+const failureOf = (round: RoundRef, { code, detail }: { code: ErrorCode; detail: string }): SessionEffect => ({
+  type: 'ReportFailure',
+  round,
+  code,
+  detail,
+});
+
+const find = (state: SessionState, key: RoundKey): Round | undefined => state.rounds.find((round) => roundKey(round.order) === key);
+
+const update = (state: SessionState, key: RoundKey, next: Round): SessionState => ({
+  ...state,
+  rounds: state.rounds.map((round) => (roundKey(round.order) === key ? next : round)),
+});
+
+const stay = (state: SessionState): SessionStep => ({ state, effects: [] });
+const prepend = (effect: SessionEffect, { state, effects }: SessionStep): SessionStep => ({ state, effects: [effect, ...effects] });
+
+function unreachable(value: never): never {
+  throw new TypeError(`unreachable: ${JSON.stringify(value)}`);
+}
