@@ -64,6 +64,8 @@ export const ENTRY_BODIES = {
     vectorLength: uint,
     /** Curve25519 public key to which content keys are sealed. */
     roundKey: base64,
+    /** Public randomness from which the cohort follows. */
+    selectionSeed: base64.optional(),
   }),
   'site.declined': z.strictObject({ ...round, site: name, code: text, detail: text }),
   'stage.message': z.strictObject({ ...round, stage: name, site: name, digest }),

@@ -1,0 +1,222 @@
+import type { Digest, ErrorCode, FederatedJob, JobPhase } from '@tributary/proto';
+
+import type { JobConditionState } from './job-conditions.js';
+import type { RoundState } from './rounds/round-state.js';
+
+/** Times in the state are milliseconds since the epoch, taken from the entries that set them. */
+export type Role = 'admin' | 'viewer';
+
+export interface FederationInfo {
+  readonly federationId: string;
+  readonly name: string;
+  /** Standard base64 of the Ed25519 public keys for tree heads and for model manifests. */
+  readonly logKey: string;
+  readonly modelKey: string;
+  readonly caDigest: Digest;
+  readonly createdAt: number;
+}
+
+/** A named client certificate of the admin service. */
+export interface ContextState {
+  readonly name: string;
+  readonly role: Role;
+  /** SHA-256 of the SubjectPublicKeyInfo of the context's key. */
+  readonly keyDigest: Digest;
+  readonly revoked: boolean;
+  readonly seq: number;
+}
+
+/** A join token. Its secret is a signing key that only the invited agent holds. */
+export interface TokenState {
+  readonly tokenId: string;
+  readonly site: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Standard base64 of the token's Ed25519 public key. */
+  readonly key: string;
+  readonly expiresAt: number;
+  /** Whether the site is approved at once when it joins with this token. */
+  readonly approve: boolean;
+  /** The agent that joined with it. */
+  readonly usedBy?: string;
+  /** Whether a use by another key was recorded; one alarm per token is enough. */
+  readonly alarmed: boolean;
+}
+
+export interface AgentState {
+  readonly agentId: string;
+  readonly site: string;
+  readonly tokenId: string;
+  /** Standard base64 of the Ed25519 identity key. */
+  readonly identityKey: string;
+  /** SPKI digests of the certified TLS keys: the newest, then the one before it, which may still be in use. */
+  readonly keyDigests: readonly Digest[];
+  readonly approvedAt?: number;
+  readonly approvedBy?: string;
+  readonly revokedAt?: number;
+  readonly revocationReason?: string;
+  readonly enrolledAt: number;
+  /** When the newest certificate was issued. */
+  readonly certifiedAt: number;
+  /** Sequence of its `agent.enrolled`. */
+  readonly seq: number;
+}
+
+/** A member of cohorts, budgets and ledger entries. It exists from its first invitation on. */
+export interface SiteState {
+  readonly site: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The newest invitation. */
+  readonly tokenId: string;
+  /** The agent that joined last: active, or revoked and not yet replaced. */
+  readonly agentId?: string;
+  readonly createdAt: number;
+  /** Counts changes of what the operator decides about the site, from 1. */
+  readonly generation: number;
+  /** When a condition last changed: invited, joined, approved or revoked. */
+  readonly changedAt: number;
+  readonly seq: number;
+}
+
+/** Fields of a job that may change after apply. */
+export interface JobSettings {
+  readonly suspend: boolean;
+  readonly activeDeadlineSeconds: number;
+  /** 0 keeps the finished job. */
+  readonly ttlSecondsAfterFinished: number;
+}
+
+/** What a job goes on from; set by its first `job.started`. */
+export interface JobBase {
+  readonly layoutDigest: Digest;
+  /** Float32 parameters of the model. */
+  readonly parameters: number;
+  /** The initial model. */
+  readonly initialDigest: Digest;
+  /** The newest committed model, or the initial one. */
+  readonly modelDigest: Digest;
+}
+
+/** What stays of one finished attempt of a round; of constant size. */
+export interface RoundSummary {
+  readonly round: number;
+  readonly attempt: number;
+  readonly openedSeq: number;
+  /** Sequence of its `round.committed` or `round.failed`. */
+  readonly closedSeq: number;
+  readonly openedAt: number;
+  readonly closedAt: number;
+  readonly selected: number;
+  readonly reporting: number;
+  readonly dropped: number;
+  readonly rejected: number;
+  /** Where committed. */
+  readonly modelDigest?: Digest;
+  /** Where failed. */
+  readonly code?: ErrorCode;
+}
+
+export interface JobFailure {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly round: number;
+  readonly at: number;
+}
+
+export interface JobState {
+  readonly jobId: string;
+  readonly name: string;
+  /** As it was applied; `settings` holds the current values of what may change. */
+  readonly document: FederatedJob;
+  readonly authorKey: string;
+  readonly settings: JobSettings;
+  /** Counts changes of the spec, from 1. */
+  readonly generation: number;
+  readonly phase: JobPhase;
+  readonly conditions: readonly JobConditionState[];
+  readonly submittedSeq: number;
+  readonly submittedAt: number;
+  /** Sequence of the newest `job.started`; absent before the first. */
+  readonly startedSeq?: number;
+  /** When the active time that activeDeadlineSeconds bounds began; a resumed job begins anew. */
+  readonly activeSince?: number;
+  readonly finishedAt?: number;
+  readonly base?: JobBase;
+  /** Rounds committed. The next round has this number plus 1. */
+  readonly committedRounds: number;
+  /** Failed attempts of the next round. */
+  readonly failedAttempts: number;
+  /** The open round, or the newest finished one with its cohort, so that its sites can be told how it ended. */
+  readonly round?: RoundState;
+  /** Finished attempts, oldest first. */
+  readonly history: readonly RoundSummary[];
+  /** Sites whose updates are in the model, sorted. */
+  readonly contributors: readonly string[];
+  /** Means over sites of the newest committed round: shortest decimal strings. */
+  readonly metrics: Readonly<Record<string, string>>;
+  /** The version that was registered for the job. */
+  readonly model?: { readonly name: string; readonly version: number };
+  readonly lastFailure?: JobFailure;
+  /** Sequence of the last entry about the job. */
+  readonly seq: number;
+}
+
+export interface ModelVersionState {
+  readonly version: number;
+  readonly jobId: string;
+  readonly jobName: string;
+  readonly manifestDigest: Digest;
+  readonly weightsDigest: Digest;
+  /** Standard base64 of the Ed25519 signature over the `model-manifest` transcript. */
+  readonly signature: string;
+  readonly createdAt: number;
+  readonly seq: number;
+}
+
+export interface ModelState {
+  readonly name: string;
+  /** Oldest first; version 1 is the first. */
+  readonly versions: readonly ModelVersionState[];
+}
+
+export interface AlarmState {
+  readonly code: string;
+  readonly detail: string;
+  readonly subject: string;
+  readonly at: number;
+  readonly seq: number;
+}
+
+/** Everything that the coordinator knows: the fold of its ledger. */
+export interface FederationState {
+  /** Entries folded: the sequence of the next one. */
+  readonly seq: number;
+  /** Time of the last entry. */
+  readonly at: number;
+  readonly federation?: FederationInfo;
+  /** By name. */
+  readonly contexts: ReadonlyMap<string, ContextState>;
+  /** By token id, oldest first. */
+  readonly tokens: ReadonlyMap<string, TokenState>;
+  /** By agent id. */
+  readonly agents: ReadonlyMap<string, AgentState>;
+  /** By site name. */
+  readonly sites: ReadonlyMap<string, SiteState>;
+  /** By job id, in the order of submission, which is the order of the queue. */
+  readonly jobs: ReadonlyMap<string, JobState>;
+  /** By model name. */
+  readonly models: ReadonlyMap<string, ModelState>;
+  /** The newest ones, oldest first. */
+  readonly alarms: readonly AlarmState[];
+}
+
+export const EMPTY_FEDERATION: FederationState = Object.freeze({
+  seq: 0,
+  at: 0,
+  contexts: new Map(),
+  tokens: new Map(),
+  agents: new Map(),
+  sites: new Map(),
+  jobs: new Map(),
+  models: new Map(),
+  alarms: [],
+});
