@@ -54,3 +54,5 @@ export {
 export { MerkleFrontier } from './ledger/merkle-frontier.js';
 export { verifyConsistency, verifyInclusion } from './ledger/merkle-proof.js';
 export { logIdOf, signTreeHead, verifyTreeHead, type SignedTreeHead, type TreeHead } from './ledger/tree-head.js';
+
+export { encodeManifest, parseManifest, signManifest, verifyManifest, type ModelManifest } from './model/manifest.js';

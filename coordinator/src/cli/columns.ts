@@ -1,6 +1,6 @@
 import { age } from './output/age.js';
 import type { Column } from './output/table.js';
-import { conditionStatus, text, type ShownObject } from './objects.js';
+import { conditionStatus, list, text, type ShownObject } from './objects.js';
 import type { Kind } from './reference.js';
 
 /** Conditions of a job, the newest state first: the first that is True names the STATE. */
@@ -36,22 +36,24 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<ShownObjec
       return [
         name,
         { title: 'READY', cell: (object) => conditionStatus(object.document, 'Ready') ?? 'Unknown' },
-        { title: 'LAST-SEEN', cell: since(nowMs, 'status', 'lastSeen') },
+        { title: 'LAST-SEEN', cell: since(nowMs, 'status', 'lastSeenTime') },
         { title: 'AGENT', cell: at('status', 'agentVersion') },
         { title: 'GPUS', cell: at('status', 'gpus') },
-        { title: 'CERT-EXPIRES', cell: at('status', 'certificateExpires') },
+        { title: 'CERT-EXPIRES', cell: at('status', 'certificateExpiryTime') },
         created,
       ];
     case 'Model':
       return [
         name,
-        { title: 'VERSION', cell: at('status', 'version') },
-        { title: 'JOB', cell: at('status', 'job') },
-        { title: 'DIGEST', cell: (object) => text(object.document, ['status', 'weightsDigest']).slice(0, 'sha256:'.length + 12) },
+        { title: 'VERSION', cell: at('status', 'latestVersion') },
+        { title: 'JOB', cell: (object) => text(latest(object), ['jobName']) },
+        { title: 'DIGEST', cell: (object) => text(latest(object), ['weightsDigest']).slice(0, 'sha256:'.length + 12) },
         created,
       ];
   }
 }
+
+const latest = (object: ShownObject) => list(object.document, 'status', 'versions').at(-1);
 
 function modelOf(object: ShownObject): string {
   const model = text(object.document, ['status', 'modelRef', 'name'], '');

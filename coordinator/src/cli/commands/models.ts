@@ -2,7 +2,10 @@ import { mkdir, open, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import {
+  decodeBase64,
   digestOf,
+  encodeBase64,
+  ENTRY_BODIES,
   isJsonObject,
   kerasModel,
   LIMITS,
@@ -14,7 +17,6 @@ import {
   type ModelManifest,
 } from '@tributary/proto';
 
-import { readObject, text } from '../objects.js';
 import { startProgress } from '../output/progress.js';
 import type { AdminConnection } from '../admin-connection.js';
 import type { Session } from '../session.js';
@@ -31,12 +33,10 @@ const FILES = { topology: 'model.json', weights: 'weights.bin', features: 'featu
  * signature. Every byte is checked against the manifest's digests before the files get their names.
  */
 export async function exportModel(session: Session, reference: string, options: ExportOptions): Promise<void> {
-  const { name, version } = requireVersion(reference);
   const admin = await session.admin();
-  const object = readObject(await admin.unary('GetObject', { kind: 'Model', name: version === 0 ? name : `${name}@${String(version)}` }));
+  const { name, version, signature } = await findVersion(admin, requireVersion(reference));
+  const { modelKey } = await admin.unary('GetVersion', {});
   const manifestBytes = await fetchManifest(admin, name, version);
-  const signature = Buffer.from(text(object.document, ['status', 'signature'], ''), 'base64');
-  const modelKey = Buffer.from(text(object.document, ['status', 'modelKey'], ''), 'base64');
   verifyManifest(manifestBytes, modelKey, signature);
   const manifest = parseManifest(manifestBytes);
 
@@ -46,9 +46,29 @@ export async function exportModel(session: Session, reference: string, options: 
   await writeFile(join(options.to, FILES.topology), json(kerasModel(manifest.topology, manifest.layout, FILES.weights)));
   await writeFile(join(options.to, FILES.features), json(manifest.features));
   await writeFile(join(options.to, FILES.manifest), manifestBytes);
-  const detached = { formatVersion: 1, modelKey, manifestDigest: digestOf(manifestBytes), signature };
-  await writeFile(join(options.to, FILES.signature), json({ ...detached, modelKey: modelKey.toString('base64'), signature: signature.toString('base64') }));
+  const detached = { modelKey: encodeBase64(modelKey), manifestDigest: digestOf(manifestBytes), signature: encodeBase64(signature) };
+  await writeFile(join(options.to, FILES.signature), json({ formatVersion: 1, ...detached }));
   session.terminal.out(`${manifest.name}@${String(manifest.version)} exported to ${options.to}`);
+}
+
+interface FoundVersion {
+  readonly name: string;
+  readonly version: number;
+  readonly signature: Uint8Array;
+}
+
+/** The version asked for, or the newest, with the signature that the ledger records of it. */
+async function findVersion(admin: AdminConnection, wanted: { readonly name: string; readonly version: number }): Promise<FoundVersion> {
+  const { events } = await admin.unary('DescribeObject', { kind: 'Model', name: wanted.name });
+  const found = events
+    .filter((event) => event.type === 'model.registered')
+    .map((event) => ENTRY_BODIES['model.registered'].parse(parseCanonical(event.body, LIMITS.ledgerEntryBytes)))
+    .filter((body) => wanted.version === 0 || body.version === wanted.version)
+    .at(-1);
+  if (found === undefined) {
+    throw new TributaryError('NOT_FOUND', `${wanted.name} has no version ${String(wanted.version)}`, { hint: `tributary models get ${wanted.name}` });
+  }
+  return { name: found.model, version: found.version, signature: decodeBase64(found.signature, 'signature') };
 }
 
 /** "loans" is the newest version (0), "loans@3" the third. */
