@@ -56,3 +56,99 @@ export { verifyConsistency, verifyInclusion } from './ledger/merkle-proof.js';
 export { logIdOf, signTreeHead, verifyTreeHead, type SignedTreeHead, type TreeHead } from './ledger/tree-head.js';
 
 export { encodeManifest, parseManifest, signManifest, verifyManifest, type ModelManifest } from './model/manifest.js';
+
+export {
+  bytesToFloat32,
+  FLOAT32_BYTES,
+  float32ToBytes,
+} from './parameters/float32-bytes.js';
+export {
+  ENCODINGS,
+  requireEncoding,
+  SERVED_ENCODINGS,
+  type Encoding,
+  type ServedEncoding,
+} from './parameters/encodings.js';
+export {
+  buildLayout,
+  layoutDigest,
+  parseLayout,
+  tensorSize,
+  tensorView,
+  type Layout,
+  type LayoutTensor,
+} from './parameters/layout.js';
+export { encodeWeights, weightsBytes, WeightsDecoder } from './parameters/weights.js';
+export {
+  deltaFactor,
+  encodeUpdate,
+  exampleWeight,
+  scaleDelta,
+  squaredNorm,
+  tailLength,
+  updateRange,
+  updateTail,
+  VALUE_BOUND,
+  vectorLength,
+  type UpdateBounds,
+  type UpdateNumbers,
+  type UpdateShape,
+} from './parameters/update-vector.js';
+export { applyMean, decodeSums, decodeTail, type TailMeans } from './parameters/update-sums.js';
+
+export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
+export { CHECKPOINT_VERSION, decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
+export { UpdateCheck } from './accumulator/update-check.js';
+
+export { API_VERSION } from './documents/metadata.js';
+export type { DatasetSpec, LearningTask } from './documents/learning-task.js';
+export type { CategoricalFeatureSpec, FeatureSpec, NumericFeatureSpec } from './documents/feature-spec.js';
+export { ACTIVATIONS, type Activation, type LayerSpec, type ModelSpec } from './documents/model-spec.js';
+export type { OptimizerSpec, TrainingSpec } from './documents/training-spec.js';
+export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
+export type { SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
+export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
+export { parseDocument, parseDocumentBytes, parseFederatedJob, parseSitePolicy } from './documents/parse.js';
+export {
+  diffMutable,
+  documentIdentity,
+  MUTABLE_FIELDS,
+  type MutableChanges,
+  type MutableField,
+} from './documents/identity.js';
+export { signDocument, verifyDocument } from './documents/signature.js';
+export {
+  JOB_CONDITION_REASONS,
+  SITE_CONDITION_REASONS,
+  type JobCondition,
+  type JobConditionType,
+  type JobPhase,
+  type JobStatus,
+  type ModelReference,
+  type ModelStatus,
+  type ModelVersionStatus,
+  type SiteCondition,
+  type SiteConditionType,
+  type SitePhase,
+  type SiteStatus,
+} from './documents/status.js';
+export type {
+  FederatedJobObject,
+  ModelObject,
+  ObjectMetadata,
+  ServedObject,
+  SiteObject,
+} from './documents/resource.js';
+export { documentJsonSchema, structuralSchema, type JsonSchema } from './documents/json-schema.js';
+
+export { METRIC_NAMES, METRICS, metricFits, type MetricEntry, type MetricName } from './metrics/metric-names.js';
+
+export type { Cell, CellFault, CellIssue, Row } from './features/cell.js';
+export { compileFeatures, type FeaturePlan } from './features/plan.js';
+export { compileLabel, type LabelPlan } from './features/label.js';
+export { featuresFile, FEATURES_VERSION, parseFeaturesFile, type FeaturesFile } from './features/features-file.js';
+
+export { initialWeights } from './model/initial.js';
+export { kerasModel } from './model/keras.js';
+export { publicRandom, type PublicRandom } from './model/public-random.js';
+export { layerName, layoutOf, outputOf, parameterCount } from './model/topology.js';
