@@ -1,0 +1,34 @@
+import type { z } from 'zod';
+
+import { federatedJobSchema, type FederatedJob } from './federated-job.js';
+import { schemaNodeOf, type SchemaNode } from './schema-node.js';
+import { sitePolicySchema, type SitePolicy } from './site-policy.js';
+
+/** Every document that people write. */
+export interface DocumentKinds {
+  readonly FederatedJob: FederatedJob;
+  readonly SitePolicy: SitePolicy;
+}
+
+export type DocumentKind = keyof DocumentKinds;
+export type TributaryDocument = DocumentKinds[DocumentKind];
+
+export const DOCUMENT_SCHEMAS: { readonly [K in DocumentKind]: z.ZodType<DocumentKinds[K]> } = Object.freeze({
+  FederatedJob: federatedJobSchema,
+  SitePolicy: sitePolicySchema,
+});
+
+export const DOCUMENT_KINDS = Object.freeze(Object.keys(DOCUMENT_SCHEMAS)) as readonly DocumentKind[];
+
+export function isDocumentKind(kind: string): kind is DocumentKind {
+  return Object.hasOwn(DOCUMENT_SCHEMAS, kind);
+}
+
+const nodes = new Map<DocumentKind, SchemaNode>();
+
+/** The flattened schema of a document, built once. */
+export function documentNode(kind: DocumentKind): SchemaNode {
+  let node = nodes.get(kind);
+  if (node === undefined) nodes.set(kind, (node = schemaNodeOf(DOCUMENT_SCHEMAS[kind])));
+  return node;
+}

@@ -1,0 +1,112 @@
+import { z } from 'zod';
+
+import { LIMITS } from '../limits.js';
+import { METRIC_NAMES } from '../metrics/metric-names.js';
+import { isDistinct } from './learning-task.js';
+import { API_VERSION, cellTextSchema, metadataSchema, nameSchema } from './metadata.js';
+import { STRATEGIES } from './round-spec.js';
+
+const LOG_ID = /^[0-9a-f]{64}$/;
+/** Standard base64 of 32 bytes, with the two unused bits of the last digit zero. */
+const PUBLIC_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+
+const coordinatorsSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('Enrolled') }),
+  z.strictObject({
+    type: z.literal('Listed'),
+    logIds: z
+      .array(z.string().regex(LOG_ID, 'not a log id; copy the 64 hex digits that `tributary version` prints'))
+      .min(1)
+      .max(64)
+      .describe('Log ids (hex SHA-256 of the tree-head key) of the coordinators that are obeyed.'),
+  }),
+]);
+
+const authorSchema = z.strictObject({
+  name: nameSchema.describe('For the log of decisions; the key decides.'),
+  key: z
+    .string()
+    .regex(PUBLIC_KEY, 'not an Ed25519 public key; give its 32 bytes in base64 (44 characters)')
+    .describe('Ed25519 public key, 32 bytes in base64.'),
+});
+
+const datasetRuleSchema = z.strictObject({
+  name: nameSchema.describe('Dataset as the agent declares it.'),
+  columns: z
+    .array(cellTextSchema)
+    .min(1)
+    .max(4_096)
+    .refine(isDistinct, 'a column is listed twice; list each once')
+    .refine(
+      (columns) => !columns.includes('*') || columns.length === 1,
+      "'*' stands alone; list it or columns, not both",
+    )
+    .describe("Columns that a job may read, the label among them; ['*'] allows every column."),
+  minimumRows: z
+    .int()
+    .min(1)
+    .max(1_000_000_000)
+    .default(100)
+    .describe('Rows below which no job runs, from 1.'),
+});
+
+const sitePolicySpecSchema = z.strictObject({
+  coordinators: coordinatorsSchema
+    .prefault({ type: 'Enrolled' })
+    .describe('Whose orders count: of the coordinator that the site enrolled with, or of those listed.'),
+  authors: z
+    .array(authorSchema)
+    .max(1_000)
+    .refine((authors) => isDistinct(authors.map(({ key }) => key)), 'a key is listed twice; list each once')
+    .describe('Whose jobs are accepted; empty accepts none.'),
+  datasets: z
+    .array(datasetRuleSchema)
+    .max(1_000)
+    .refine((rules) => isDistinct(rules.map(({ name }) => name)), 'a dataset is listed twice; list each once')
+    .describe('What jobs may read; empty allows nothing.'),
+  minimumCohort: z
+    .int()
+    .min(1)
+    .max(LIMITS.updatesPerRound)
+    .default(2)
+    .describe('Fewest sites of a round, and fewest reports (minSites) of a job, for this site to take part.'),
+  maximumParameters: z
+    .int()
+    .min(1)
+    .max(LIMITS.modelParameters)
+    .default(1_000_000)
+    .describe('Largest model that is trained here, in parameters.'),
+  maximumRounds: z.int().min(1).max(10_000).default(1_000).describe('Most rounds of one job.'),
+  requireSecureAggregation: z
+    .boolean()
+    .default(false)
+    .describe('Refuses jobs in which the coordinator could see the update of this site alone.'),
+  strategies: z
+    .array(z.enum(STRATEGIES))
+    .refine(isDistinct, 'a strategy is listed twice; list each once')
+    .default(['FedAvg'])
+    .describe('Strategies of jobs that are accepted.'),
+  metrics: z
+    .array(z.enum(METRIC_NAMES))
+    .refine(isDistinct, 'a metric is listed twice; list each once')
+    .default([])
+    .describe('Metrics that may leave the site, besides the loss; a job that asks for others is refused.'),
+  retriesPerBase: z
+    .int()
+    .min(0)
+    .max(LIMITS.roundRetries)
+    .default(1)
+    .describe('Trainings on the same base model beyond the first, after failed rounds.'),
+});
+
+/** The rules of a site, in a file at the site. Default deny: what it does not name is refused. */
+export const sitePolicySchema = z.strictObject({
+  apiVersion: z.literal(API_VERSION),
+  kind: z.literal('SitePolicy'),
+  metadata: metadataSchema,
+  spec: sitePolicySpecSchema,
+});
+
+export type SitePolicy = z.output<typeof sitePolicySchema>;
+export type SitePolicySpec = SitePolicy['spec'];
+export type SitePolicyInput = z.input<typeof sitePolicySchema>;

@@ -1,0 +1,117 @@
+import { quote, type Path, type Problem } from './problem.js';
+
+/**
+ * Parts that the design knows and this version does not serve. They are refused by name, so that nobody takes a
+ * refusal for a misspelling, and no job runs with less protection than it asks for.
+ */
+interface UnservedPart {
+  readonly kind: 'FederatedJob' | 'SitePolicy';
+  /** Steps from the root; '*' stands for every item of a list. */
+  readonly path: readonly string[];
+  /** Refused values; without it, the mere presence of the field. */
+  readonly values?: readonly (string | boolean)[];
+  readonly fix: string;
+}
+
+const part = (
+  kind: UnservedPart['kind'],
+  path: string,
+  fix: string,
+  values?: UnservedPart['values'],
+): UnservedPart => ({
+  kind,
+  path: path.split('.'),
+  fix,
+  ...(values && { values }),
+});
+
+const STRATEGIES = [
+  'FedProx', 'FedAvgM', 'FedAdagrad', 'FedAdam', 'FedYogi', 'Scaffold', 'FedBN', 'FedPer', 'CoordinateMedian',
+  'TrimmedMean', 'Krum', 'MultiKrum', 'Bulyan', 'GeometricMedian', 'NormBounding',
+]; // prettier-ignore
+const LAYERS = [
+  'Conv1d', 'Conv2d', 'Conv2dTranspose', 'Conv3d', 'DepthwiseConv2d', 'SeparableConv2d', 'MaxPooling1d', 'MaxPooling2d',
+  'AveragePooling2d', 'GlobalAveragePooling1d', 'GlobalAveragePooling2d', 'GlobalMaxPooling1d', 'BatchNormalization',
+  'LayerNormalization', 'Dropout', 'Embedding', 'Flatten', 'SimpleRnn', 'Lstm', 'Gru', 'Bidirectional',
+]; // prettier-ignore
+
+const PARTS: readonly UnservedPart[] = [
+  part('FederatedJob', 'spec.task.type', 'use Binary, MultiClass or Regression', [
+    'Survival',
+    'Statistics',
+    'Glm',
+    'BoostedTrees',
+  ]),
+  part('FederatedJob', 'spec.features.*.type', 'use Numeric or Categorical', [
+    'Hashed',
+    'Text',
+    'Series',
+    'Image',
+  ]),
+  part('FederatedJob', 'spec.model.layers.*.type', 'use Dense', LAYERS),
+  part('FederatedJob', 'spec.training.optimizer.type', 'use Sgd, Momentum or Adam', [
+    'RmsProp',
+    'Adagrad',
+    'Adadelta',
+    'Adamax',
+  ]),
+  part('FederatedJob', 'spec.mode.type', 'use Sync', ['Buffered']),
+  part('FederatedJob', 'spec.strategy.type', 'use FedAvg', STRATEGIES),
+  part('FederatedJob', 'spec.update.encoding', 'leave it out: updates travel as float32'),
+  part('FederatedJob', 'spec.evaluation.gates', 'leave it out and judge the metrics yourself'),
+  part(
+    'FederatedJob',
+    'spec.privacy.secureAggregation',
+    'set it to false only if the coordinator may see updates',
+    [true],
+  ),
+  part(
+    'FederatedJob',
+    'spec.privacy.differentialPrivacy',
+    'leave it out only if the job needs no such guarantee',
+  ),
+  part('SitePolicy', 'spec.federationRoot', 'leave it out and pin the coordinator by its log id'),
+  part('SitePolicy', 'spec.peers', 'leave it out'),
+  part(
+    'SitePolicy',
+    'spec.differentialPrivacy',
+    'leave it out and accept only authors whom you trust with exact updates',
+  ),
+  part('SitePolicy', 'spec.schedule', 'leave it out and start the agent when it may train'),
+  part('SitePolicy', 'spec.resources', 'leave it out and limit the process by its cgroup'),
+  part('SitePolicy', 'spec.approvals', 'leave it out and name the authors whose jobs are accepted'),
+];
+
+/** Everything in `document` that this version does not serve. */
+export function unsupportedProblems(kind: UnservedPart['kind'], document: unknown): Problem[] {
+  return PARTS.filter((candidate) => candidate.kind === kind).flatMap(({ path, values, fix }) =>
+    [...valuesAt(document, path, [])]
+      .filter(({ value }) => values?.includes(value as string) ?? value !== undefined)
+      .map(({ at, value }) => ({
+        path: at,
+        what: `${nameOf(at, value)} is not served by this version`,
+        fix,
+      })),
+  );
+}
+
+function nameOf(path: Path, value: unknown): string {
+  return typeof value === 'string' ? quote(value) : String(path.at(-1));
+}
+
+interface Found {
+  readonly at: Path;
+  readonly value: unknown;
+}
+
+function* valuesAt(value: unknown, path: readonly string[], at: Path): Generator<Found> {
+  const [step, ...rest] = path;
+  if (step === undefined) {
+    yield { at, value };
+  } else if (step === '*') {
+    if (Array.isArray(value))
+      for (const [index, item] of value.entries()) yield* valuesAt(item, rest, [...at, index]);
+  } else if (typeof value === 'object' && value !== null && Object.hasOwn(value, step)) {
+    yield* valuesAt((value as Readonly<Record<string, unknown>>)[step], rest, [...at, step]);
+  }
+}

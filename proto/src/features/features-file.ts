@@ -1,0 +1,40 @@
+import { z } from 'zod';
+
+import { TributaryError } from '../errors/tributary-error.js';
+import { featureSchema, type FeatureSpec } from '../documents/feature-spec.js';
+import { problemError } from '../documents/problem.js';
+import { schemaNodeOf } from '../documents/schema-node.js';
+import { schemaProblems } from '../documents/schema-problem.js';
+
+/** Version of `features.json`. */
+export const FEATURES_VERSION = 1;
+
+/** `features.json` beside an exported model: what compileFeatures needs to feed it. */
+export interface FeaturesFile {
+  readonly formatVersion: typeof FEATURES_VERSION;
+  readonly features: readonly FeatureSpec[];
+}
+
+const fileSchema = z.strictObject({
+  formatVersion: z.literal(FEATURES_VERSION),
+  features: z.array(featureSchema).min(1),
+});
+
+export function featuresFile(features: readonly FeatureSpec[]): FeaturesFile {
+  return { formatVersion: FEATURES_VERSION, features };
+}
+
+/** Reads the value of a `features.json`. Throws FORMAT_UNSUPPORTED for a newer version, DOCUMENT_INVALID otherwise. */
+export function parseFeaturesFile(value: unknown): FeaturesFile {
+  const version = (value as { readonly formatVersion?: unknown } | null | undefined)?.formatVersion;
+  if (typeof version === 'number' && version > FEATURES_VERSION) {
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `features.json of version ${String(version)}; this build reads ${String(FEATURES_VERSION)}`,
+    );
+  }
+  const parsed = fileSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const file = z.strictObject({ features: z.array(featureSchema) });
+  throw problemError('DOCUMENT_INVALID', schemaProblems(parsed.error.issues, schemaNodeOf(file), value));
+}
