@@ -6,6 +6,7 @@ import {
   digestOf,
   encodeBase64,
   ENTRY_BODIES,
+  featuresFile,
   isJsonObject,
   kerasModel,
   LIMITS,
@@ -43,8 +44,8 @@ export async function exportModel(session: Session, reference: string, options: 
   await requireEmpty(options.to);
   await fetchWeights(session, admin, manifest, options.to);
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-  await writeFile(join(options.to, FILES.topology), json(kerasModel(manifest.topology, manifest.layout, FILES.weights)));
-  await writeFile(join(options.to, FILES.features), json(manifest.features));
+  await writeFile(join(options.to, FILES.topology), json(kerasModel(manifest.topology.layers, manifest.topology.inputWidth, FILES.weights)));
+  await writeFile(join(options.to, FILES.features), json(featuresFile(manifest.features)));
   await writeFile(join(options.to, FILES.manifest), manifestBytes);
   const detached = { modelKey: encodeBase64(modelKey), manifestDigest: digestOf(manifestBytes), signature: encodeBase64(signature) };
   await writeFile(join(options.to, FILES.signature), json({ formatVersion: 1, ...detached }));
