@@ -31,6 +31,8 @@ export const LIMITS = Object.freeze({
   tailElements: 64,
   /** Bytes of an envelope header. */
   envelopeHeaderBytes: 8 * KIB,
+  /** Bytes of a PKCS #10 certificate request: an ECDSA P-256 one has about 300. */
+  certificateRequestBytes: 4 * KIB,
   /** Characters of ids and names that go into paths and ledger entries. */
   nameLength: 63,
   /** Characters of a redacted error detail. */

@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { TributaryError } from '@tributary/proto';
+
+import { isMissing } from './disk-error.js';
+import { makeDirectory, writeDurably } from './durable-file.js';
+
+const FILE = 'format.json';
+
+/**
+ * Creates the directory of a store or checks the format of an existing one: `format.json` names the kind of store and its
+ * `formatVersion`. Throws FORMAT_UNSUPPORTED for a newer version, STORE_CORRUPT for another kind or an unreadable file.
+ */
+export async function openDirectoryFormat(directory: string, kind: string, formatVersion: number): Promise<void> {
+  const path = join(directory, FILE);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    await makeDirectory(directory);
+    await writeDurably(path, [Buffer.from(`${JSON.stringify({ formatVersion, kind })}\n`)]);
+    return;
+  }
+  requireFormat(readFormat(text, path), path, kind, formatVersion);
+}
+
+/** Refuses what a newer build wrote. */
+export function requireFormatVersion(found: unknown, newest: number, what: string): void {
+  if (typeof found === 'number' && Number.isInteger(found) && found >= 1 && found <= newest) return;
+  if (typeof found === 'number' && found > newest) {
+    throw new TributaryError('FORMAT_UNSUPPORTED', `${what} has format version ${String(found)}; this build reads up to ${String(newest)}`, {
+      hint: 'start the version that wrote it, or restore a backup',
+    });
+  }
+  throw new TributaryError('STORE_CORRUPT', `${what} names no format version`);
+}
+
+function readFormat(text: string, path: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Answered below like any other content that is not an object.
+  }
+  throw new TributaryError('STORE_CORRUPT', `${path} is not a JSON object`);
+}
+
+function requireFormat(found: object, path: string, kind: string, formatVersion: number): void {
+  requireFormatVersion('formatVersion' in found ? found.formatVersion : undefined, formatVersion, path);
+  if ('kind' in found && found.kind === kind) return;
+  throw new TributaryError('STORE_CORRUPT', `${path} is not that of ${kind}`);
+}

@@ -1,0 +1,175 @@
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { crc32 } from 'node:zlib';
+
+import { TributaryError } from '@tributary/proto';
+
+import type { SpoolHeader } from '../../ports.js';
+import { diskError, isMissing } from '../files/disk-error.js';
+import { FILE_MODE, syncDirectory } from '../files/durable-file.js';
+import { decodeSpoolHeader, encodeSpoolHeader, HEADER_LIMIT, type SpoolFileHeader } from './spool-file-header.js';
+
+/** In front of each chunk: its length and its CRC-32, uint32 little-endian each. */
+const PREFIX_BYTES = 8;
+/** AES-GCM tag that each stored chunk ends with. */
+const TAG_BYTES = 16;
+
+/**
+ * One spool file: a header, then slots of one size. A slot counts when its checksum fits, so that a torn tail, or pages
+ * that a power cut left out, end the file where they begin; bytes beyond are the same upload's and are written again.
+ */
+export class SpoolFile {
+  readonly header: SpoolHeader;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #firstSlot: number;
+  readonly #chunkLimit: number;
+  #count: number;
+  #named: boolean;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(path: string, file: FileHandle, header: SpoolFileHeader, count: number, named: boolean) {
+    this.header = header.header;
+    this.#path = path;
+    this.#file = file;
+    this.#firstSlot = header.bytes;
+    this.#chunkLimit = header.chunkBytes + TAG_BYTES;
+    this.#count = count;
+    this.#named = named;
+  }
+
+  static async create(path: string, header: SpoolHeader, chunkBytes: number): Promise<SpoolFile> {
+    const bytes = encodeSpoolHeader(header, chunkBytes);
+    const file = await open(path, 'wx+', FILE_MODE);
+    try {
+      await writeAt(file, [bytes], 0);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    return new SpoolFile(path, file, { header, chunkBytes, bytes: bytes.length }, 0, false);
+  }
+
+  /** Undefined where there is no such file, or one whose header was never written whole, which is removed. */
+  static async open(path: string, uploadId: string): Promise<SpoolFile | undefined> {
+    let file: FileHandle;
+    try {
+      file = await open(path, 'r+');
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+    try {
+      const start = Buffer.alloc(HEADER_LIMIT);
+      const { bytesRead } = await file.read(start, 0, start.length, 0);
+      const header = decodeSpoolHeader(start.subarray(0, bytesRead), uploadId);
+      if (header !== undefined) return new SpoolFile(path, file, header, await countChunks(file, header), true);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    // Never written whole, so nothing of it was acknowledged: the upload begins again.
+    await file.close();
+    await rm(path);
+    return undefined;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  append(chunk: Uint8Array): Promise<void> {
+    if (chunk.length === 0 || chunk.length > this.#chunkLimit) {
+      const limit = String(this.#chunkLimit);
+      return Promise.reject(new TributaryError('UPDATE_TOO_LARGE', `chunk: 1 to ${limit} bytes with the tag, not ${String(chunk.length)}`));
+    }
+    return this.#inTurn(async () => {
+      const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
+      prefix.writeUInt32LE(chunk.length, 0);
+      prefix.writeUInt32LE(crc32(chunk), 4);
+      await writeAt(this.#file, [prefix, chunk], this.#position(this.#count));
+      this.#count += 1;
+    });
+  }
+
+  sync(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#file.datasync();
+      if (!this.#named) await syncDirectory(dirname(this.#path));
+      this.#named = true;
+    });
+  }
+
+  /** The chunks that are there when it begins; the next one is being read while one is at work. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    const count = this.#count;
+    let next = count > 0 ? this.#read(0) : undefined;
+    for (let index = 0; next !== undefined; index += 1) {
+      const chunk = await next;
+      next = index + 1 < count ? this.#read(index + 1) : undefined;
+      // Whoever stops early never asks for the chunk that is under way: its error must not go unhandled.
+      next?.catch(() => undefined);
+      yield chunk;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#file.close();
+  }
+
+  async #read(index: number): Promise<Uint8Array> {
+    const slot = Buffer.allocUnsafeSlow(PREFIX_BYTES + this.#chunkLimit);
+    const { uploadId } = this.header;
+    const chunk = await readSlot(this.#file, slot, this.#position(index)).catch((error: unknown) => {
+      throw diskError(error, `spool ${uploadId}`);
+    });
+    if (chunk !== undefined) return chunk;
+    throw new TributaryError('STORE_CORRUPT', `chunk ${String(index)} of spool ${uploadId} was altered`, {
+      fields: { uploadId, chunk: index },
+    });
+  }
+
+  #position(index: number): number {
+    return this.#firstSlot + index * (PREFIX_BYTES + this.#chunkLimit);
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(action).catch((error: unknown) => {
+      throw diskError(error, `spool ${this.header.uploadId}`);
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
+
+async function countChunks(file: FileHandle, header: SpoolFileHeader): Promise<number> {
+  const slot = Buffer.allocUnsafeSlow(PREFIX_BYTES + header.chunkBytes + TAG_BYTES);
+  for (let count = 0; ; count += 1) {
+    if ((await readSlot(file, slot, header.bytes + count * slot.length)) === undefined) return count;
+  }
+}
+
+/** The chunk in the slot at `position`, as a view of `slot`; undefined where there is none whose checksum fits. */
+async function readSlot(file: FileHandle, slot: Buffer, position: number): Promise<Buffer | undefined> {
+  let filled = 0;
+  for (let read = -1; read !== 0 && filled < slot.length; filled += read) {
+    read = (await file.read(slot, filled, slot.length - filled, position + filled)).bytesRead;
+  }
+  if (filled < PREFIX_BYTES) return undefined;
+  const length = slot.readUInt32LE(0);
+  if (length === 0 || PREFIX_BYTES + length > filled) return undefined;
+  const chunk = slot.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
+  return crc32(chunk) === slot.readUInt32LE(4) ? chunk : undefined;
+}
+
+/** Writes `parts` one after the other; the system may take several calls where the disk is nearly full. */
+async function writeAt(file: FileHandle, parts: readonly Uint8Array[], position: number): Promise<void> {
+  const total = parts.reduce((sum, part) => sum + part.length, 0);
+  let { bytesWritten: written } = await file.writev([...parts], position);
+  if (written === total) return;
+  const rest = Buffer.concat(parts);
+  while (written < total) {
+    written += (await file.write(rest, written, total - written, position + written)).bytesWritten;
+  }
+}

@@ -1,0 +1,37 @@
+import { TributaryError } from '@tributary/proto';
+
+import { causeCode, diskError } from '../files/disk-error.js';
+
+/** An error of LevelDB as one of the table; `what` names the store. */
+export function levelError(error: unknown, what: string): TributaryError {
+  if (error instanceof TributaryError) return error;
+  const code = causeCode(error);
+  // A failed open is LEVEL_DATABASE_NOT_OPEN, its reason one level down.
+  const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (code === 'LEVEL_DATABASE_NOT_OPEN' && inner !== error) return levelError(inner, what);
+  switch (code) {
+    case 'LEVEL_LOCKED':
+      return new TributaryError('STORE_LOCKED', `${what}: another process owns the directory`, { cause: error });
+    case 'LEVEL_CORRUPTION':
+      return new TributaryError('STORE_CORRUPT', `${what}: the database is damaged`, { cause: error });
+    case 'LEVEL_IO_ERROR':
+      return ioError(error, what);
+    default:
+      return diskError(error, what);
+  }
+}
+
+/** LevelDB gives the reason of an input/output error as text only (strerror). */
+function ioError(error: unknown, what: string): TributaryError {
+  const message = error instanceof Error ? error.message : '';
+  if (/no space left|disk quota/i.test(message)) {
+    return new TributaryError('STORE_FULL', `${what}: the disk is full`, { cause: error, hint: 'free space on the volume' });
+  }
+  if (/permission denied|read-only/i.test(message)) {
+    return new TributaryError('CONFIG_INVALID', `${what}: no permission to write`, { cause: error });
+  }
+  if (/no such file|input\/output/i.test(message)) {
+    return new TributaryError('STORE_CORRUPT', `${what}: a file of the database is missing or unreadable`, { cause: error });
+  }
+  return diskError(error, what);
+}
