@@ -1,3 +1,6 @@
+import { publicRandom } from '@tributary/proto';
+
+/** 2^32 divided by the golden ratio: sets seed and value apart where both are small. */
 const GOLDEN = 0x9e3779b9;
 const UINT32 = 2 ** 32;
 
@@ -21,15 +24,12 @@ export function hashIntegers(...values: readonly number[]): number {
 }
 
 /**
- * A reproducible stream of numbers in [0, 1) with 32 random bits: SplitMix (Steele, Lea & Flood, OOPSLA 2014) with
- * 32-bit words. For shuffles and resampling; never for keys, masks or noise.
+ * A reproducible stream of numbers in [0, 1) with 32 random bits from any number of seeds. For shuffles and
+ * resampling; never for keys, masks or noise.
  */
 export function seededRandom(...seeds: readonly number[]): () => number {
-  let state = hashIntegers(...seeds);
-  return () => {
-    state = (state + GOLDEN) >>> 0;
-    return mix32(state) / UINT32;
-  };
+  const random = publicRandom(hashIntegers(...seeds));
+  return () => random.nextUint32() / UINT32;
 }
 
 /** Fisher-Yates in place (Durstenfeld, CACM 7, 1964): every order is possible, given enough random bits. */
