@@ -13,6 +13,11 @@ export class ByteReader {
     this.#early = early;
   }
 
+  /** Bytes that are at hand without asking the source. */
+  get buffered(): number {
+    return this.#piece.length;
+  }
+
   /** The next `count` bytes; valid until the source is asked for more. */
   async take(count: number): Promise<Uint8Array> {
     const bytes = await this.takeUpTo(count);

@@ -152,3 +152,26 @@ export { initialWeights } from './model/initial.js';
 export { kerasModel } from './model/keras.js';
 export { publicRandom, type PublicRandom } from './model/public-random.js';
 export { layerName, layoutOf, outputOf, parameterCount } from './model/topology.js';
+
+export {
+  chunkCountOf,
+  decodeEnvelopeHeader,
+  encodeEnvelopeHeader,
+  ENVELOPE_VERSION,
+  plaintextBytesOf,
+  SUITE,
+  type EnvelopeHeader,
+} from './envelope/header.js';
+export { EnvelopeOpener } from './envelope/opener.js';
+export { roundKeyPair, type RoundKeyPair } from './envelope/round-key.js';
+export { TagsDigest, verifyEnvelopeHeader, verifyEnvelopeSeal, type EnvelopeSeal } from './envelope/seal.js';
+export {
+  drawEnvelopeSecrets,
+  EnvelopeWriter,
+  type EnvelopeFields,
+  type EnvelopeSecrets,
+} from './envelope/writer.js';
+
+export { openBytes, openStream, sealBytes, SEALED_VERSION, sealStream, type SealOptions } from './sealing/sealing.js';
+export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
+export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';

@@ -1,0 +1,39 @@
+import { TributaryError } from './errors/tributary-error.js';
+
+/** Version of this build; equals that of its package. */
+export const SOFTWARE_VERSION = '0.1.0';
+
+/** Newest version of data directories and files that this build reads and writes; newer ones are refused. */
+export const FORMAT_VERSION = 1;
+
+/**
+ * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
+ * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first.
+ */
+export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.0']);
+
+const VERSION = /^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$/;
+const MOST_VERSIONS = 16;
+
+/**
+ * The newest version that both sides speak. Throws INVALID_ARGUMENT for a malformed list, VERSION_UNSUPPORTED where the
+ * lists share nothing.
+ */
+export function negotiate(theirs: readonly string[], ours: readonly string[] = WIRE_VERSIONS): string {
+  if (theirs.length > MOST_VERSIONS || !theirs.every((version) => VERSION.test(version))) {
+    throw new TributaryError('INVALID_ARGUMENT', `versions: at most ${String(MOST_VERSIONS)} of the form major.minor`, {
+      fields: { field: 'versions' },
+    });
+  }
+  const shared = ours.find((version) => theirs.includes(version));
+  if (shared !== undefined) return shared;
+  throw new TributaryError('VERSION_UNSUPPORTED', `they speak ${theirs.join(', ') || 'nothing'}; this build speaks ${ours.join(', ')}`, {
+    hint: 'upgrade the older side; a coordinator serves agents of the previous minor version',
+  });
+}
+
+/** Checks `formatVersion` of something persisted: throws FORMAT_UNSUPPORTED, naming `what`, for a newer one. */
+export function requireFormat(formatVersion: number, what: string, known: number = FORMAT_VERSION): void {
+  if (formatVersion <= known) return;
+  throw new TributaryError('FORMAT_UNSUPPORTED', `${what} has format ${String(formatVersion)}; this build reads up to ${String(known)}`);
+}
