@@ -14,6 +14,8 @@ const uint64 = z.string().regex(/^(0|[1-9][0-9]{0,19})$/);
 const time = z.iso.datetime({ precision: 3 });
 /** A real number as its shortest decimal string: entries hold no floating-point numbers. */
 const real = z.string().regex(/^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN)$/);
+/** "loss", or a metric of the job such as "logLoss". */
+const metricName = z.string().regex(/^[a-z][A-Za-z0-9]{0,62}$/);
 const labels = z.record(z.string().max(63), z.string().max(63));
 
 const round = { jobId: text, round: uint, attempt: uint };
@@ -80,7 +82,7 @@ export const ENTRY_BODIES = {
     reporting: z.array(name),
     dropped: z.array(name),
     /** Means over the sites, weighted: loss and the metrics of the job. */
-    metrics: z.record(name, real),
+    metrics: z.record(z.string().max(63), real),
   }),
   'round.failed': z.strictObject({ ...round, code: text, detail: text }),
   'model.registered': z.strictObject({ model: name, version: uint, jobId: text, manifestDigest: digest, weightsDigest: digest, signature: base64 }),
