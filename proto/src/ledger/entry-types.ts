@@ -14,8 +14,6 @@ const uint64 = z.string().regex(/^(0|[1-9][0-9]{0,19})$/);
 const time = z.iso.datetime({ precision: 3 });
 /** A real number as its shortest decimal string: entries hold no floating-point numbers. */
 const real = z.string().regex(/^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN)$/);
-/** "loss", or a metric of the job such as "logLoss". */
-const metricName = z.string().regex(/^[a-z][A-Za-z0-9]{0,62}$/);
 const labels = z.record(z.string().max(63), z.string().max(63));
 
 const round = { jobId: text, round: uint, attempt: uint };
