@@ -4,7 +4,7 @@ const MOST_BYTES = 4_096;
 
 /** A damaged copy of `bytes`: flipped bits, cut, doubled, overwritten with extremes, or replaced altogether. */
 export function mutateBytes(random: SeededRandom, bytes: Uint8Array): Buffer {
-  let mutated = Buffer.from(bytes);
+  let mutated: Buffer = Buffer.from(bytes);
   for (let rounds = 1 + random.below(4); rounds > 0; rounds--) mutated = random.pick(BYTE_MUTATIONS)(random, mutated);
   return mutated;
 }

@@ -1,0 +1,39 @@
+/** Options of the benchmarks; each case uses what concerns it. */
+export interface BenchOptions {
+  readonly agents: number;
+  /** Size of one update: 10^6 bytes each, 250,000 float32 parameters. */
+  readonly megabytes: number;
+  readonly rttMs: number;
+  readonly runs: number;
+  readonly entries: number;
+  note(line: string): void;
+}
+
+/** Medians over the runs; `floorMs` is the least that the same work could take, measured in the same run. */
+export interface BenchResult {
+  readonly ms: number;
+  readonly floorMs: number;
+  readonly ratio: number;
+  readonly [figure: string]: number | string | boolean | Readonly<Record<string, number>>;
+}
+
+export type BenchCase = (options: BenchOptions) => Promise<BenchResult>;
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** Three significant digits after rounding to microseconds: what a noisy machine supports. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+/** Milliseconds that `work` took. */
+export async function timed(work: () => Promise<void> | void): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}

@@ -1,0 +1,55 @@
+import { parseArgs } from 'node:util';
+
+import { aggregate } from './aggregate.js';
+import type { BenchCase, BenchOptions } from './bench-case.js';
+import { round } from './round.js';
+import { startup } from './startup.js';
+import { upload } from './upload.js';
+
+const CASES: Readonly<Record<string, BenchCase>> = { aggregate, round, startup, upload };
+
+const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
+  aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
+  round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
+  upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
+  startup   [--entries N]             exec to serving with N ledger entries
+Each ends with one line of JSON: medians, beside a floor measured in the same run.`;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      agents: { type: 'string', default: '10' },
+      mb: { type: 'string', default: '10' },
+      'rtt-ms': { type: 'string', default: '50' },
+      runs: { type: 'string', default: '5' },
+      entries: { type: 'string', default: '1000' },
+    },
+  });
+  const chosen = CASES[positionals[0] ?? ''];
+  if (chosen === undefined || positionals.length !== 1) {
+    process.stderr.write(`${USAGE}\n`);
+    return 10;
+  }
+  const options: BenchOptions = {
+    agents: positive(values.agents),
+    megabytes: positive(values.mb),
+    rttMs: positive(values['rtt-ms']),
+    runs: positive(values.runs),
+    entries: positive(values.entries),
+    note: (line) => void (values.json || process.stderr.write(`${line}\n`)),
+  };
+  const result = await chosen(options);
+  process.stdout.write(`${JSON.stringify({ case: positionals[0], ...result })}\n`);
+  return 0;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new RangeError(`${text} is not a number above 0`);
+  return value;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,199 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { stringify } from 'yaml';
+
+import { BINARIES, Daemon, runCommand, type Finished } from './daemon.js';
+import { eventually } from './waiting.js';
+
+/** Where the listeners of a running coordinator are. */
+export interface Addresses {
+  readonly fleet: string;
+  readonly enrol: string;
+  readonly admin: string;
+  readonly health: string;
+  readonly metrics: string;
+  readonly socket: string;
+}
+
+export interface SiteOptions {
+  readonly name: string;
+  /** Text of the site's CSV file. */
+  readonly csv: string;
+  readonly dataset: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Replaces fields of the policy's spec. */
+  readonly policy?: Readonly<Record<string, unknown>>;
+  /** Replaces fields of agent.yaml. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Script started instead of the agent's own command; gets the same arguments. */
+  readonly script?: string;
+}
+
+/** A coordinator and agents as separate processes under one folder, driven as an operator would. */
+export class LocalFederation {
+  readonly folder: string;
+  readonly agents = new Map<string, Daemon>();
+  readonly #sites = new Map<string, SiteOptions>();
+  #coordinator: Daemon | undefined;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Creates the coordinator's data directory, an operator's context and an author's key, and starts serving. */
+  static async start(folder: string, name = 'test'): Promise<LocalFederation> {
+    await mkdir(folder, { recursive: true });
+    const federation = new LocalFederation(folder);
+    const init = ['init', '--data', federation.data, '--name', name, '--host', '127.0.0.1', '--context-file', federation.contextFile];
+    requireSuccess('init', await runCommand(BINARIES.coordinator, init));
+    await federation.serve();
+    return federation;
+  }
+
+  get data(): string {
+    return join(this.folder, 'coordinator');
+  }
+
+  get contextFile(): string {
+    return join(this.folder, 'operator.yaml');
+  }
+
+  get coordinator(): Daemon {
+    if (this.#coordinator === undefined) throw new Error('the coordinator was not started');
+    return this.#coordinator;
+  }
+
+  /** Starts (again) the coordinator on the ports it had, and waits until it serves. */
+  async serve(): Promise<Addresses> {
+    const before = await this.addresses().catch(() => undefined);
+    await rm(this.#addressFile, { force: true });
+    const port = (kind: keyof Addresses): string => before?.[kind].split(':').at(-1) ?? '0';
+    this.#coordinator = new Daemon({
+      script: BINARIES.coordinator,
+      args: [
+        ...['serve', '--data', this.data, '--listen', '127.0.0.1', '--fleet-port', port('fleet'), '--enrol-port', port('enrol')],
+        ...['--admin-port', port('admin'), '--health-port', port('health'), '--metrics-port', port('metrics')],
+      ],
+      logFile: join(this.folder, 'coordinator.log'),
+    });
+    const daemon = this.#coordinator;
+    return eventually('the coordinator to serve', async () => {
+      if (!daemon.running) throw new Error(`the coordinator ended: ${(await daemon.log()).slice(-2_000)}`);
+      return this.addresses().catch(() => undefined);
+    });
+  }
+
+  async addresses(): Promise<Addresses> {
+    return JSON.parse(await readFile(this.#addressFile, 'utf8')) as Addresses;
+  }
+
+  /** Runs the `tributary` command as the operator. */
+  cli(...args: readonly string[]): Promise<Finished> {
+    return runCommand(BINARIES.tributary, args, { TRIBUTARY_CONFIG: this.contextFile });
+  }
+
+  /** The same, and its standard output; throws where it fails. */
+  async cliText(...args: readonly string[]): Promise<string> {
+    return requireSuccess(args.join(' '), await this.cli(...args)).stdout;
+  }
+
+  /** The author's public key as site policies name it. */
+  async authorKey(): Promise<string> {
+    const line = (await this.cliText('author', 'list')).split('\n')[1] ?? '';
+    return line.trim().split(/\s+/).at(-1) ?? '';
+  }
+
+  /** Writes a site's files, joins it, approves it and starts its agent. */
+  async addSite(site: SiteOptions): Promise<Daemon> {
+    await this.joinSite(site);
+    await this.cliText('approve', site.name);
+    return this.startAgent(site.name);
+  }
+
+  /** Writes a site's files and joins it: invited, not yet approved, its agent not running. */
+  async joinSite(site: SiteOptions): Promise<void> {
+    this.#sites.set(site.name, site);
+    const folder = this.siteFolder(site.name);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${site.dataset}.csv`), site.csv);
+    await writeFile(join(folder, 'policy.yaml'), stringify(await this.#policyOf(site)));
+    await writeFile(join(folder, 'agent.yaml'), stringify(configOf(site)));
+    const labels = Object.entries(site.labels ?? {}).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
+    await writeFile(join(folder, 'token'), await this.cliText('invite', site.name, ...labels), { mode: 0o600 });
+    const joined = await runCommand(BINARIES.agent, ['join', '--config', join(folder, 'agent.yaml'), '--token-file', join(folder, 'token')]);
+    requireSuccess(`join ${site.name}`, joined);
+  }
+
+  /** Starts the agent of a joined site. */
+  startAgent(name: string): Daemon {
+    const script = this.#sites.get(name)?.script ?? BINARIES.agent;
+    const agent = new Daemon({
+      script,
+      args: ['run', '--config', join(this.siteFolder(name), 'agent.yaml')],
+      logFile: join(this.siteFolder(name), 'agent.log'),
+    });
+    this.agents.set(name, agent);
+    return agent;
+  }
+
+  siteFolder(name: string): string {
+    return join(this.folder, 'sites', name);
+  }
+
+  /** The object as `tributary get -o json` shows it. */
+  async object(reference: string): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.cliText('get', reference, '-o', 'json')) as Record<string, unknown>;
+  }
+
+  /** Writes a document, and applies it. */
+  async apply(document: { readonly metadata: { readonly name: string } }): Promise<void> {
+    const path = join(this.folder, `${document.metadata.name}.yaml`);
+    await writeFile(path, stringify(document));
+    await this.cliText('apply', '-f', path);
+  }
+
+  /** Stops everything. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
+    await this.#coordinator?.stop();
+  }
+
+  get #addressFile(): string {
+    return join(this.data, 'run/addresses.json');
+  }
+
+  async #policyOf(site: SiteOptions): Promise<unknown> {
+    return {
+      apiVersion: 'tributary.dev/v1alpha1',
+      kind: 'SitePolicy',
+      metadata: { name: site.name },
+      spec: {
+        authors: [{ name: 'operator', key: await this.authorKey() }],
+        datasets: [{ name: site.dataset, columns: '*', minimumRows: 1 }],
+        minimumCohort: 1,
+        maximumParameters: 100_000_000,
+        maximumRounds: 1_000,
+        requireSecureAggregation: false,
+        strategies: ['FedAvg'],
+        metrics: ['auc', 'accuracy', 'logLoss', 'brier'],
+        ...site.policy,
+      },
+    };
+  }
+}
+
+function configOf(site: SiteOptions): unknown {
+  return {
+    formatVersion: 1,
+    dataDir: './data',
+    policy: './policy.yaml',
+    datasets: [{ name: site.dataset, path: `./${site.dataset}.csv`, format: 'Csv' }],
+    ...site.config,
+  };
+}
+
+export function requireSuccess(what: string, finished: Finished): Finished {
+  if (finished.code === 0) return finished;
+  throw new Error(`${what}: exit ${String(finished.code ?? finished.signal)}: ${finished.stderr || finished.stdout}`);
+}
