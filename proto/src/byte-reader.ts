@@ -9,7 +9,8 @@ export class ByteReader {
 
   /** `early` makes the error that is thrown where the source ends before what is taken. */
   constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, early: () => Error) {
-    this.#source = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+    this.#source =
+      Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
     this.#early = early;
   }
 

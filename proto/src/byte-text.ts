@@ -27,7 +27,8 @@ export function encodeBase64Url(bytes: Uint8Array): string {
 /** Inverse of {@link encodeBase64Url}, as strict as {@link decodeBase64}. */
 export function decodeBase64Url(text: string, field: string, length?: number): Uint8Array {
   const bytes = /^[A-Za-z0-9_-]*$/.test(text) ? new Uint8Array(Buffer.from(text, 'base64url')) : undefined;
-  if (bytes === undefined || encodeBase64Url(bytes) !== text) throw notText(field, 'base64url without padding');
+  if (bytes === undefined || encodeBase64Url(bytes) !== text)
+    throw notText(field, 'base64url without padding');
   return requireLength(bytes, length, field);
 }
 
@@ -45,9 +46,13 @@ export function decodeHex(text: string, field: string, length?: number): Uint8Ar
 /** Checks a byte field from outside; throws INVALID_ARGUMENT naming `field`. */
 export function requireLength(bytes: Uint8Array, length: number | undefined, field: string): Uint8Array {
   if (length === undefined || bytes.length === length) return bytes;
-  throw new TributaryError('INVALID_ARGUMENT', `${field}: ${String(length)} bytes are expected, not ${String(bytes.length)}`, {
-    fields: { field },
-  });
+  throw new TributaryError(
+    'INVALID_ARGUMENT',
+    `${field}: ${String(length)} bytes are expected, not ${String(bytes.length)}`,
+    {
+      fields: { field },
+    },
+  );
 }
 
 function notText(field: string, form: string): TributaryError {

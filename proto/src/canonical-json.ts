@@ -27,7 +27,8 @@ export function canonicalText(value: JsonValue): string {
  * duplicate keys, other number forms, invalid UTF-8) throws INVALID_ARGUMENT; more than `limit` bytes LIMIT_EXCEEDED.
  */
 export function parseCanonical(bytes: Uint8Array, limit: number): JsonValue {
-  if (bytes.length > limit) throw new TributaryError('LIMIT_EXCEEDED', `canonical JSON of at most ${String(limit)} bytes`);
+  if (bytes.length > limit)
+    throw new TributaryError('LIMIT_EXCEEDED', `canonical JSON of at most ${String(limit)} bytes`);
   let value: JsonValue;
   let text: string;
   try {
@@ -36,17 +37,20 @@ export function parseCanonical(bytes: Uint8Array, limit: number): JsonValue {
   } catch (cause) {
     throw new TributaryError('INVALID_ARGUMENT', 'not JSON in UTF-8', { cause });
   }
-  if (serialize(value, 0) !== text) throw new TributaryError('INVALID_ARGUMENT', 'JSON, but not canonical (RFC 8785)');
+  if (serialize(value, 0) !== text)
+    throw new TributaryError('INVALID_ARGUMENT', 'JSON, but not canonical (RFC 8785)');
   return value;
 }
 
 function serialize(value: JsonValue, depth: number): string {
-  if (depth > LIMITS.jsonDepth) throw new TributaryError('LIMIT_EXCEEDED', `JSON nested deeper than ${String(LIMITS.jsonDepth)}`);
+  if (depth > LIMITS.jsonDepth)
+    throw new TributaryError('LIMIT_EXCEEDED', `JSON nested deeper than ${String(LIMITS.jsonDepth)}`);
   switch (typeof value) {
     case 'string':
       return quote(value);
     case 'number':
-      if (!Number.isFinite(value)) throw new TributaryError('INVALID_ARGUMENT', 'JSON holds no NaN or infinity');
+      if (!Number.isFinite(value))
+        throw new TributaryError('INVALID_ARGUMENT', 'JSON holds no NaN or infinity');
       return JSON.stringify(value);
     case 'boolean':
       return value ? 'true' : 'false';

@@ -19,7 +19,11 @@ export function isName(value: string): boolean {
 /** Checks a name from outside; throws INVALID_ARGUMENT naming `field`. */
 export function requireName(value: string, field: string): string {
   if (isName(value)) return value;
-  throw new TributaryError('INVALID_ARGUMENT', `${field}: a name has 1 to ${String(LIMITS.nameLength)} characters a-z 0-9 - . and begins and ends with a letter or digit`, { fields: { field } });
+  throw new TributaryError(
+    'INVALID_ARGUMENT',
+    `${field}: a name has 1 to ${String(LIMITS.nameLength)} characters a-z 0-9 - . and begins and ends with a letter or digit`,
+    { fields: { field } },
+  );
 }
 
 /** An id from 16 random bytes, drawn by the caller (domain code receives ids in events). */
@@ -31,7 +35,9 @@ export function formatId(prefix: IdPrefix, random: Uint8Array): string {
 /** Checks an id from outside; throws INVALID_ARGUMENT naming `field`. */
 export function requireId(value: string, prefix: IdPrefix, field: string): string {
   if (ID.test(value) && value.startsWith(`${prefix}-`)) return value;
-  throw new TributaryError('INVALID_ARGUMENT', `${field}: not an id of the form ${prefix}-<32 hex digits>`, { fields: { field } });
+  throw new TributaryError('INVALID_ARGUMENT', `${field}: not an id of the form ${prefix}-<32 hex digits>`, {
+    fields: { field },
+  });
 }
 
 export function isDigest(value: string): value is Digest {
@@ -41,5 +47,7 @@ export function isDigest(value: string): value is Digest {
 /** Checks a digest from outside; throws INVALID_ARGUMENT naming `field`. */
 export function requireDigest(value: string, field: string): Digest {
   if (isDigest(value)) return value;
-  throw new TributaryError('INVALID_ARGUMENT', `${field}: not a digest of the form sha256:<64 hex digits>`, { fields: { field } });
+  throw new TributaryError('INVALID_ARGUMENT', `${field}: not a digest of the form sha256:<64 hex digits>`, {
+    fields: { field },
+  });
 }

@@ -18,7 +18,14 @@ export {
   type Digest,
   type IdPrefix,
 } from './ids.js';
-export { canonicalize, canonicalText, isJsonObject, parseCanonical, type JsonObject, type JsonValue } from './canonical-json.js';
+export {
+  canonicalize,
+  canonicalText,
+  isJsonObject,
+  parseCanonical,
+  type JsonObject,
+  type JsonValue,
+} from './canonical-json.js';
 export {
   decodeBase64,
   decodeBase64Url,
@@ -36,7 +43,14 @@ export {
   verifySignature,
   type SigningKey,
 } from './signing/ed25519.js';
-export { digestFromHash, digestOf, hashFromDigest, sha256, startDigest, type DigestStream } from './signing/hash.js';
+export {
+  digestFromHash,
+  digestOf,
+  hashFromDigest,
+  sha256,
+  startDigest,
+  type DigestStream,
+} from './signing/hash.js';
 export { transcript, type TranscriptContext, type TranscriptFields } from './signing/transcript.js';
 
 export { ENTRY_BODIES, ENTRY_TYPES, type EntryBody, type EntryType } from './ledger/entry-types.js';
@@ -53,15 +67,23 @@ export {
 } from './ledger/merkle.js';
 export { MerkleFrontier } from './ledger/merkle-frontier.js';
 export { verifyConsistency, verifyInclusion } from './ledger/merkle-proof.js';
-export { logIdOf, signTreeHead, verifyTreeHead, type SignedTreeHead, type TreeHead } from './ledger/tree-head.js';
-
-export { encodeManifest, parseManifest, signManifest, verifyManifest, type ModelManifest } from './model/manifest.js';
+export {
+  logIdOf,
+  signTreeHead,
+  verifyTreeHead,
+  type SignedTreeHead,
+  type TreeHead,
+} from './ledger/tree-head.js';
 
 export {
-  bytesToFloat32,
-  FLOAT32_BYTES,
-  float32ToBytes,
-} from './parameters/float32-bytes.js';
+  encodeManifest,
+  parseManifest,
+  signManifest,
+  verifyManifest,
+  type ModelManifest,
+} from './model/manifest.js';
+
+export { bytesToFloat32, FLOAT32_BYTES, float32ToBytes } from './parameters/float32-bytes.js';
 export {
   ENCODINGS,
   requireEncoding,
@@ -97,7 +119,12 @@ export {
 export { applyMean, decodeSums, decodeTail, type TailMeans } from './parameters/update-sums.js';
 
 export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
-export { CHECKPOINT_VERSION, decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
+export {
+  CHECKPOINT_VERSION,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type Checkpoint,
+} from './accumulator/checkpoint.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
 export { API_VERSION } from './documents/metadata.js';
@@ -141,12 +168,23 @@ export type {
 } from './documents/resource.js';
 export { documentJsonSchema, structuralSchema, type JsonSchema } from './documents/json-schema.js';
 
-export { METRIC_NAMES, METRICS, metricFits, type MetricEntry, type MetricName } from './metrics/metric-names.js';
+export {
+  METRIC_NAMES,
+  METRICS,
+  metricFits,
+  type MetricEntry,
+  type MetricName,
+} from './metrics/metric-names.js';
 
 export type { Cell, CellFault, CellIssue, Row } from './features/cell.js';
 export { compileFeatures, type FeaturePlan } from './features/plan.js';
 export { compileLabel, type LabelPlan } from './features/label.js';
-export { featuresFile, FEATURES_VERSION, parseFeaturesFile, type FeaturesFile } from './features/features-file.js';
+export {
+  featuresFile,
+  FEATURES_VERSION,
+  parseFeaturesFile,
+  type FeaturesFile,
+} from './features/features-file.js';
 
 export { initialWeights } from './model/initial.js';
 export { kerasModel } from './model/keras.js';
@@ -172,6 +210,13 @@ export {
   type EnvelopeSecrets,
 } from './envelope/writer.js';
 
-export { openBytes, openStream, sealBytes, SEALED_VERSION, sealStream, type SealOptions } from './sealing/sealing.js';
+export {
+  openBytes,
+  openStream,
+  sealBytes,
+  SEALED_VERSION,
+  sealStream,
+  type SealOptions,
+} from './sealing/sealing.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';

@@ -21,19 +21,30 @@ const MOST_VERSIONS = 16;
  */
 export function negotiate(theirs: readonly string[], ours: readonly string[] = WIRE_VERSIONS): string {
   if (theirs.length > MOST_VERSIONS || !theirs.every((version) => VERSION.test(version))) {
-    throw new TributaryError('INVALID_ARGUMENT', `versions: at most ${String(MOST_VERSIONS)} of the form major.minor`, {
-      fields: { field: 'versions' },
-    });
+    throw new TributaryError(
+      'INVALID_ARGUMENT',
+      `versions: at most ${String(MOST_VERSIONS)} of the form major.minor`,
+      {
+        fields: { field: 'versions' },
+      },
+    );
   }
   const shared = ours.find((version) => theirs.includes(version));
   if (shared !== undefined) return shared;
-  throw new TributaryError('VERSION_UNSUPPORTED', `they speak ${theirs.join(', ') || 'nothing'}; this build speaks ${ours.join(', ')}`, {
-    hint: 'upgrade the older side; a coordinator serves agents of the previous minor version',
-  });
+  throw new TributaryError(
+    'VERSION_UNSUPPORTED',
+    `they speak ${theirs.join(', ') || 'nothing'}; this build speaks ${ours.join(', ')}`,
+    {
+      hint: 'upgrade the older side; a coordinator serves agents of the previous minor version',
+    },
+  );
 }
 
 /** Checks `formatVersion` of something persisted: throws FORMAT_UNSUPPORTED, naming `what`, for a newer one. */
 export function requireFormat(formatVersion: number, what: string, known: number = FORMAT_VERSION): void {
   if (formatVersion <= known) return;
-  throw new TributaryError('FORMAT_UNSUPPORTED', `${what} has format ${String(formatVersion)}; this build reads up to ${String(known)}`);
+  throw new TributaryError(
+    'FORMAT_UNSUPPORTED',
+    `${what} has format ${String(formatVersion)}; this build reads up to ${String(known)}`,
+  );
 }

@@ -40,10 +40,18 @@ export class Accumulator {
   #elements = 0;
 
   constructor({ length, range, kernel = defaultKernel }: AccumulatorOptions) {
-    if (!Number.isSafeInteger(length) || length < 1 || length > LIMITS.modelParameters + LIMITS.tailElements) {
-      throw new TributaryError('LIMIT_EXCEEDED', `an update vector has 1 to ${String(LIMITS.modelParameters)} parameters`);
+    if (
+      !Number.isSafeInteger(length) ||
+      length < 1 ||
+      length > LIMITS.modelParameters + LIMITS.tailElements
+    ) {
+      throw new TributaryError(
+        'LIMIT_EXCEEDED',
+        `an update vector has 1 to ${String(LIMITS.modelParameters)} parameters`,
+      );
     }
-    if (!Number.isFinite(range) || range <= 0) throw new TributaryError('INVALID_ARGUMENT', 'range: a finite number above 0');
+    if (!Number.isFinite(range) || range <= 0)
+      throw new TributaryError('INVALID_ARGUMENT', 'range: a finite number above 0');
     this.length = length;
     this.scaleBits = scaleBitsFor(range);
     this.#segments = Array.from({ length: Math.ceil(length / SEGMENT_LENGTH) }, (_, index) =>
@@ -59,7 +67,10 @@ export class Accumulator {
   /** Adds `values` to the elements from `offset` on. Throws LIMIT_EXCEEDED beyond LIMITS.updatesPerRound updates. */
   fold(offset: number, values: Float32Array): void {
     if (this.#elements + values.length > LIMITS.updatesPerRound * this.length) {
-      throw new TributaryError('LIMIT_EXCEEDED', `at most ${String(LIMITS.updatesPerRound)} updates are added in a round`);
+      throw new TributaryError(
+        'LIMIT_EXCEEDED',
+        `at most ${String(LIMITS.updatesPerRound)} updates are added in a round`,
+      );
     }
     this.#add(offset, values, 2 ** this.scaleBits);
     this.#elements += values.length;
@@ -110,9 +121,12 @@ export class Accumulator {
   /** The parts of elements `offset` to `offset + count` in each segment that holds some. */
   *#parts(offset: number, count: number): Generator<Part> {
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + count > this.length) {
-      throw new TributaryError('UPDATE_WRONG_SHAPE', `elements ${String(offset)} to ${String(offset + count)} of ${String(this.length)}`);
+      throw new TributaryError(
+        'UPDATE_WRONG_SHAPE',
+        `elements ${String(offset)} to ${String(offset + count)} of ${String(this.length)}`,
+      );
     }
-    for (let done = 0; done < count; ) {
+    for (let done = 0; done < count;) {
       const index = Math.floor((offset + done) / SEGMENT_LENGTH);
       const start = (offset + done) % SEGMENT_LENGTH;
       const to = Math.min(count, done + SEGMENT_LENGTH - start);

@@ -19,7 +19,10 @@ const DIGEST_BYTES = 71;
 
 const headerSchema = z.strictObject({
   formatVersion: z.literal(CHECKPOINT_VERSION),
-  length: z.int().min(1).max(LIMITS.modelParameters + LIMITS.tailElements),
+  length: z
+    .int()
+    .min(1)
+    .max(LIMITS.modelParameters + LIMITS.tailElements),
   scaleBits: z.int().min(-100).max(100),
   elements: z.int().nonnegative(),
   /** Upload ids in the sum. */
@@ -30,7 +33,10 @@ const headerSchema = z.strictObject({
  * An accumulator and the uploads in it as bytes, in chunks of at most LIMITS.chunkBytes, each a copy. `folded` and the
  * sums are one file, so a crash leaves both or neither.
  */
-export function* encodeCheckpoint(accumulator: Accumulator, folded: readonly string[]): Generator<Uint8Array, void, undefined> {
+export function* encodeCheckpoint(
+  accumulator: Accumulator,
+  folded: readonly string[],
+): Generator<Uint8Array, void, undefined> {
   const { length, scaleBits, elements } = accumulator;
   const header = canonicalize({ formatVersion: CHECKPOINT_VERSION, length, scaleBits, elements, folded });
   const prefix = new Uint8Array(4 + header.length);
@@ -41,7 +47,11 @@ export function* encodeCheckpoint(accumulator: Accumulator, folded: readonly str
   yield prefix;
   for (const sums of accumulator.rawSums()) {
     for (let start = 0; start < sums.byteLength; start += LIMITS.chunkBytes) {
-      const chunk = new Uint8Array(sums.buffer, sums.byteOffset + start, Math.min(LIMITS.chunkBytes, sums.byteLength - start)).slice();
+      const chunk = new Uint8Array(
+        sums.buffer,
+        sums.byteOffset + start,
+        Math.min(LIMITS.chunkBytes, sums.byteLength - start),
+      ).slice();
       digest.update(chunk);
       yield chunk;
     }
@@ -66,7 +76,8 @@ export async function decodeCheckpoint(
   const digest = startDigest();
   const reader = new ByteReader(source, () => corrupt('it ends early'));
   const header = await readHeader(reader, digest);
-  if (header.length !== accumulator.length || header.scaleBits !== accumulator.scaleBits) throw corrupt('it is of another vector');
+  if (header.length !== accumulator.length || header.scaleBits !== accumulator.scaleBits)
+    throw corrupt('it is of another vector');
   for (const sums of accumulator.rawSums()) {
     const bytes = new Uint8Array(sums.buffer, sums.byteOffset, sums.byteLength);
     for (let start = 0; start < bytes.length; start += LIMITS.chunkBytes) {
@@ -96,7 +107,10 @@ async function readHeader(reader: ByteReader, digest: DigestStream): Promise<z.i
   }
   const { data: version } = z.object({ formatVersion: z.int() }).safeParse(value);
   if (version !== undefined && version.formatVersion > CHECKPOINT_VERSION) {
-    throw new TributaryError('FORMAT_UNSUPPORTED', `accumulator checkpoint of version ${String(version.formatVersion)}`);
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `accumulator checkpoint of version ${String(version.formatVersion)}`,
+    );
   }
   const parsed = headerSchema.safeParse(value);
   if (!parsed.success) throw corrupt(`its header: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);

@@ -18,7 +18,8 @@ export const portableKernel: Kernel = {
         });
       },
       read(offset, into, unit) {
-        for (let index = 0; index < into.length; index += 1) into[index] = Number(sums[offset + index]) * unit;
+        for (let index = 0; index < into.length; index += 1)
+          into[index] = Number(sums[offset + index]) * unit;
       },
     };
   },

@@ -41,32 +41,42 @@ export class UpdateCheck {
     const rest = values.subarray(inDelta);
     requireRange(Math.max(delta.most, this.#kernel.check(rest).most), this.#range);
     this.#squares += delta.squares;
-    this.#tail.set(rest, start + inDelta - this.#parameters < 0 ? 0 : start + inDelta - this.#parameters);
+    if (rest.length > 0) this.#tail.set(rest, start + inDelta - this.#parameters);
     this.#elements += values.length;
   }
 
   /** After the last values: throws UPDATE_WRONG_SHAPE where some are missing, UPDATE_OUT_OF_RANGE for an impossible tail. */
   finish(): void {
     if (this.#elements !== this.#parameters + this.#tail.length) throw this.#wrongLength('fewer');
-    const [weight = 0, loss = 0, count = 0, ...metrics] = this.#tail;
-    if (!(weight > 0) || weight > 1) throw outOfRange('the weight is not above 0 and at most 1');
-    if (count < 0 || count > 1) throw outOfRange('the count is not between 0 and 1');
-    if (loss < 0 || loss > weight * VALUE_BOUND * (1 + NORM_TOLERANCE)) throw outOfRange('the loss is beyond its bounds');
-    if (metrics.some((value) => Math.abs(value) > count * VALUE_BOUND * (1 + NORM_TOLERANCE))) throw outOfRange('a metric is beyond its bounds');
-    if (Math.sqrt(this.#squares) > weight * this.#clipNorm * (1 + NORM_TOLERANCE)) {
+    requireTail(this.#tail);
+    if (Math.sqrt(this.#squares) > (this.#tail[0] ?? 0) * this.#clipNorm * (1 + NORM_TOLERANCE)) {
       throw outOfRange('the delta is longer than weight times clipNorm');
     }
   }
 
   #wrongLength(which: string): TributaryError {
     const expected = this.#parameters + this.#tail.length;
-    return new TributaryError('UPDATE_WRONG_SHAPE', `the update has ${which} than ${String(expected)} elements`);
+    return new TributaryError(
+      'UPDATE_WRONG_SHAPE',
+      `the update has ${which} than ${String(expected)} elements`,
+    );
   }
 }
 
 function requireRange(most: number, range: number): void {
-  if (!Number.isFinite(most)) throw new TributaryError('UPDATE_NOT_FINITE', 'the update holds NaN or an infinity');
+  if (!Number.isFinite(most))
+    throw new TributaryError('UPDATE_NOT_FINITE', 'the update holds NaN or an infinity');
   if (most > range) throw outOfRange('a value is larger than the clipping norm allows');
+}
+
+/** A sender may not claim more weight, loss or metrics than an honest one could have. */
+function requireTail([weight = 0, loss = 0, count = 0, ...metrics]: Float32Array): void {
+  const most = VALUE_BOUND * (1 + NORM_TOLERANCE);
+  if (!(weight > 0) || weight > 1) throw outOfRange('the weight is not above 0 and at most 1');
+  if (count < 0 || count > 1) throw outOfRange('the count is not between 0 and 1');
+  if (loss < 0 || loss > weight * most) throw outOfRange('the loss is beyond its bounds');
+  if (metrics.some((value) => Math.abs(value) > count * most))
+    throw outOfRange('a metric is beyond its bounds');
 }
 
 function outOfRange(problem: string): TributaryError {

@@ -24,7 +24,8 @@ const SUM_BYTES = BigInt64Array.BYTES_PER_ELEMENT;
 
 /** The kernel in WebAssembly SIMD, or undefined where the machine or its Node has none. */
 export function wasmKernel(): Kernel | undefined {
-  const { Module, Instance } = (globalThis as unknown as { readonly WebAssembly: WebAssemblyDoor }).WebAssembly;
+  const { Module, Instance } = (globalThis as unknown as { readonly WebAssembly: WebAssemblyDoor })
+    .WebAssembly;
   const instantiate = (): Exports => new Instance(module).exports as Exports;
   let module: object;
   let checker: Exports;

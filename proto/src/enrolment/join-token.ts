@@ -24,7 +24,8 @@ const MOST_CHARACTERS = 2_048;
 const SEED_BYTES = 32;
 
 /** host:port, the host a DNS name, an IPv4 address or an IPv6 address in brackets. */
-const ADDRESS = /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?):[1-9][0-9]{0,4}$/;
+const ADDRESS =
+  /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?):[1-9][0-9]{0,4}$/;
 
 const schema = z.strictObject({
   v: z.literal(VERSION),
@@ -38,17 +39,27 @@ const schema = z.strictObject({
 /** The text of a token: "trib1." and base64url of canonical JSON. It is a secret. */
 export function encodeJoinToken(token: JoinToken): string {
   const { tokenId, site, seed, caDigest, enrolAddress } = token;
-  const fields = schema.parse({ v: VERSION, tokenId, site, seed: encodeBase64(seed), caDigest, enrolAddress });
+  const fields = schema.parse({
+    v: VERSION,
+    tokenId,
+    site,
+    seed: encodeBase64(seed),
+    caDigest,
+    enrolAddress,
+  });
   return PREFIX + encodeBase64Url(canonicalize(fields));
 }
 
 /** Reads a token; spaces around it are forgiven. Throws TOKEN_INVALID, which never repeats any of the token. */
 export function decodeJoinToken(text: string): JoinToken {
   const trimmed = text.trim();
-  if (trimmed.length > MOST_CHARACTERS || !trimmed.startsWith(PREFIX)) throw invalid('it begins with "trib1."');
+  if (trimmed.length > MOST_CHARACTERS || !trimmed.startsWith(PREFIX))
+    throw invalid('it begins with "trib1."');
   try {
     const bytes = decodeBase64Url(trimmed.slice(PREFIX.length), 'token');
-    const { seed, tokenId, site, caDigest, enrolAddress } = schema.parse(parseCanonical(bytes, MOST_CHARACTERS));
+    const { seed, tokenId, site, caDigest, enrolAddress } = schema.parse(
+      parseCanonical(bytes, MOST_CHARACTERS),
+    );
     return { tokenId, site, seed: decodeBase64(seed, 'seed', SEED_BYTES), caDigest, enrolAddress };
   } catch {
     // The cause may quote the token: it is dropped.

@@ -16,18 +16,24 @@ export const ENVELOPE_VERSION = 1;
 
 const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}-[0-9a-f]{32}$`));
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
-const uint32 = z.int().nonnegative().max(2 ** 32 - 1);
+const uint32 = z
+  .int()
+  .nonnegative()
+  .max(2 ** 32 - 1);
 
 /** Standard base64 of exactly `length` bytes. */
 const base64 = (length: number) =>
-  z.string().refine((text) => {
-    try {
-      decodeBase64(text, '', length);
-      return true;
-    } catch {
-      return false;
-    }
-  }, `not base64 of ${String(length)} bytes`);
+  z.string().refine(
+    (text) => {
+      try {
+        decodeBase64(text, '', length);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    `not base64 of ${String(length)} bytes`,
+  );
 
 const headerSchema = z.strictObject({
   formatVersion: z.literal(ENVELOPE_VERSION),
@@ -45,7 +51,10 @@ const headerSchema = z.strictObject({
   layoutDigest: digest,
   encoding: z.literal('f32'),
   /** Elements of the update vector. */
-  vectorLength: z.int().min(1).max(LIMITS.modelParameters + LIMITS.tailElements),
+  vectorLength: z
+    .int()
+    .min(1)
+    .max(LIMITS.modelParameters + LIMITS.tailElements),
   /** Bytes of plaintext in each chunk but the last. */
   chunkBytes: z.int().min(LIMITS.minChunkBytes).max(LIMITS.chunkBytes).multipleOf(FLOAT32_BYTES),
   chunkCount: uint32.min(1),
@@ -66,7 +75,10 @@ export function chunkCountOf(vectorLength: number, chunkBytes: number): number {
 }
 
 /** Bytes of plaintext in chunk `index`. */
-export function plaintextBytesOf(header: Pick<EnvelopeHeader, 'vectorLength' | 'chunkBytes'>, index: number): number {
+export function plaintextBytesOf(
+  header: Pick<EnvelopeHeader, 'vectorLength' | 'chunkBytes'>,
+  index: number,
+): number {
   return Math.min(header.chunkBytes, header.vectorLength * FLOAT32_BYTES - index * header.chunkBytes);
 }
 
@@ -101,11 +113,16 @@ export function decodeEnvelopeHeader(bytes: Uint8Array): EnvelopeHeader {
 function requireKnown({ formatVersion, suite, encoding, vectorLength }: JsonObject): void {
   if (typeof formatVersion === 'number') requireFormat(formatVersion, 'the envelope', ENVELOPE_VERSION);
   if (typeof suite === 'string' && suite !== SUITE) {
-    throw new TributaryError('VERSION_UNSUPPORTED', `the envelope's suite is not ${SUITE}`, { fields: { field: 'suite' } });
+    throw new TributaryError('VERSION_UNSUPPORTED', `the envelope's suite is not ${SUITE}`, {
+      fields: { field: 'suite' },
+    });
   }
   if (typeof encoding === 'string') requireEncoding(encoding);
   if (typeof vectorLength === 'number' && vectorLength > LIMITS.modelParameters + LIMITS.tailElements) {
-    throw new TributaryError('UPDATE_TOO_LARGE', `an update has at most ${String(LIMITS.modelParameters)} parameters`);
+    throw new TributaryError(
+      'UPDATE_TOO_LARGE',
+      `an update has at most ${String(LIMITS.modelParameters)} parameters`,
+    );
   }
 }
 

@@ -23,8 +23,13 @@ export class EnvelopeOpener {
       decodeBase64(ephemeralKey, 'ephemeralKey'),
       roundSecret,
     );
-    if (contentKey === undefined) throw new TributaryError('UPDATE_CORRUPT', 'the content key is not sealed to this round');
-    this.#cipher = new StreamCipher(contentKey, decodeBase64(noncePrefix, 'noncePrefix'), sha256(headerBytes));
+    if (contentKey === undefined)
+      throw new TributaryError('UPDATE_CORRUPT', 'the content key is not sealed to this round');
+    this.#cipher = new StreamCipher(
+      contentKey,
+      decodeBase64(noncePrefix, 'noncePrefix'),
+      sha256(headerBytes),
+    );
   }
 
   /** Bytes of chunk `index` on the wire, ciphertext and tag. */
@@ -41,10 +46,14 @@ export class EnvelopeOpener {
     if (!Number.isInteger(index) || index < 0 || index >= chunkCount) {
       throw new TributaryError('UPDATE_TOO_LARGE', `the envelope has ${String(chunkCount)} chunks`);
     }
-    if (chunk.length > this.chunkBytes(index)) throw new TributaryError('UPDATE_TOO_LARGE', `chunk ${String(index)} is too long`);
+    if (chunk.length > this.chunkBytes(index))
+      throw new TributaryError('UPDATE_TOO_LARGE', `chunk ${String(index)} is too long`);
     const plaintext =
-      chunk.length === this.chunkBytes(index) ? this.#cipher.open(index, index === chunkCount - 1, chunk) : undefined;
-    if (plaintext === undefined) throw new TributaryError('UPDATE_CORRUPT', `chunk ${String(index)} does not verify`);
+      chunk.length === this.chunkBytes(index)
+        ? this.#cipher.open(index, index === chunkCount - 1, chunk)
+        : undefined;
+    if (plaintext === undefined)
+      throw new TributaryError('UPDATE_CORRUPT', `chunk ${String(index)} does not verify`);
     return plaintext;
   }
 }

@@ -12,7 +12,9 @@ export interface RoundKeyPair {
 
 /** The key pair of 32 random bytes. */
 export function roundKeyPair(secretKey: Uint8Array): RoundKeyPair {
-  const pair = nacl.box.keyPair.fromSecretKey(plain(requireLength(secretKey, nacl.box.secretKeyLength, 'round key')));
+  const pair = nacl.box.keyPair.fromSecretKey(
+    plain(requireLength(secretKey, nacl.box.secretKeyLength, 'round key')),
+  );
   return { publicKey: pair.publicKey, secretKey: pair.secretKey };
 }
 

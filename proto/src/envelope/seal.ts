@@ -44,14 +44,22 @@ export function envelopeHeaderTranscript(header: EnvelopeHeader): Uint8Array {
 }
 
 /** Reads a header and verifies its signature. Throws as `decodeEnvelopeHeader`, or SIGNATURE_INVALID. */
-export function verifyEnvelopeHeader(headerBytes: Uint8Array, signature: Uint8Array, identityKey: Uint8Array): EnvelopeHeader {
+export function verifyEnvelopeHeader(
+  headerBytes: Uint8Array,
+  signature: Uint8Array,
+  identityKey: Uint8Array,
+): EnvelopeHeader {
   const header = decodeEnvelopeHeader(headerBytes);
   requireSignature(identityKey, envelopeHeaderTranscript(header), signature, 'the envelope header');
   return header;
 }
 
 /** Signs the end of an envelope. */
-export function signEnvelopeSeal(headerBytes: Uint8Array, tags: TagsDigest, key: Pick<SigningKey, 'sign'>): EnvelopeSeal {
+export function signEnvelopeSeal(
+  headerBytes: Uint8Array,
+  tags: TagsDigest,
+  key: Pick<SigningKey, 'sign'>,
+): EnvelopeSeal {
   const seal = { chunkCount: tags.count, tagsDigest: tags.digest() };
   return { ...seal, signature: key.sign(sealTranscript(headerBytes, seal)) };
 }
@@ -68,7 +76,10 @@ export function verifyEnvelopeSeal(
 ): void {
   const { chunkCount } = decodeEnvelopeHeader(headerBytes);
   if (seal.chunkCount !== chunkCount || received.count !== chunkCount) {
-    throw new TributaryError('UPDATE_CORRUPT', `${String(received.count)} of ${String(chunkCount)} chunks at the seal`);
+    throw new TributaryError(
+      'UPDATE_CORRUPT',
+      `${String(received.count)} of ${String(chunkCount)} chunks at the seal`,
+    );
   }
   if (Buffer.compare(seal.tagsDigest, received.digest()) !== 0) {
     throw new TributaryError('UPDATE_CORRUPT', 'the seal is not over the chunks that were received');
@@ -76,7 +87,10 @@ export function verifyEnvelopeSeal(
   requireSignature(identityKey, sealTranscript(headerBytes, seal), seal.signature, 'the envelope seal');
 }
 
-function sealTranscript(headerBytes: Uint8Array, { chunkCount, tagsDigest }: Omit<EnvelopeSeal, 'signature'>): Uint8Array {
+function sealTranscript(
+  headerBytes: Uint8Array,
+  { chunkCount, tagsDigest }: Omit<EnvelopeSeal, 'signature'>,
+): Uint8Array {
   return transcript('envelope-seal', {
     headerDigest: digestOf(headerBytes),
     chunkCount,

@@ -47,7 +47,12 @@ export interface EnvelopeSecrets {
 
 /** Draws the randomness of an envelope from a cryptographic source. */
 export function drawEnvelopeSecrets(random: (length: number) => Uint8Array): EnvelopeSecrets {
-  return { contentKey: random(32), ephemeralSecret: random(32), keyNonce: random(24), noncePrefix: random(7) };
+  return {
+    contentKey: random(32),
+    ephemeralSecret: random(32),
+    keyNonce: random(24),
+    noncePrefix: random(7),
+  };
 }
 
 /** Writes one envelope: header, then each chunk once and in order, then the seal. */
@@ -62,7 +67,12 @@ export class EnvelopeWriter {
   readonly #tags = new TagsDigest();
 
   /** `roundKey` is the public key of the round, `signer` the identity key of the agent. */
-  constructor(fields: EnvelopeFields, roundKey: Uint8Array, secrets: EnvelopeSecrets, signer: Pick<SigningKey, 'sign'>) {
+  constructor(
+    fields: EnvelopeFields,
+    roundKey: Uint8Array,
+    secrets: EnvelopeSecrets,
+    signer: Pick<SigningKey, 'sign'>,
+  ) {
     const { chunkBytes = LIMITS.chunkBytes, ...named } = fields;
     const { contentKey, ephemeralSecret, keyNonce, noncePrefix } = secrets;
     requireLength(roundKey, 32, 'roundKey');
@@ -87,14 +97,17 @@ export class EnvelopeWriter {
   /** Ciphertext and tag of the next chunk; `plaintext` has the length that the header implies, else UPDATE_WRONG_SHAPE. */
   write(plaintext: Uint8Array): Uint8Array {
     const index = this.#tags.count;
-    if (index >= this.header.chunkCount || plaintext.length !== plaintextBytesOf(this.header, index)) throw wrongLength(this.header);
+    if (index >= this.header.chunkCount || plaintext.length !== plaintextBytesOf(this.header, index))
+      throw wrongLength(this.header);
     const chunk = this.#cipher.seal(index, index === this.header.chunkCount - 1, plaintext);
     this.#tags.add(chunk);
     return chunk;
   }
 
   /** Chunks of a plaintext that comes in pieces of any length. Throws UPDATE_WRONG_SHAPE where it is too short or long. */
-  async *writeAll(plaintext: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  async *writeAll(
+    plaintext: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const reader = new ByteReader(plaintext, () => wrongLength(this.header));
     try {
       while (this.#tags.count < this.header.chunkCount) {
@@ -108,11 +121,15 @@ export class EnvelopeWriter {
 
   /** After the last chunk; throws INTERNAL before. */
   seal(): EnvelopeSeal {
-    if (this.#tags.count !== this.header.chunkCount) throw new TributaryError('INTERNAL', 'sealed before the last chunk');
+    if (this.#tags.count !== this.header.chunkCount)
+      throw new TributaryError('INTERNAL', 'sealed before the last chunk');
     return signEnvelopeSeal(this.headerBytes, this.#tags, this.#signer);
   }
 }
 
 function wrongLength(header: EnvelopeHeader): TributaryError {
-  return new TributaryError('UPDATE_WRONG_SHAPE', `the plaintext is not ${String(header.vectorLength)} float32 values`);
+  return new TributaryError(
+    'UPDATE_WRONG_SHAPE',
+    `the plaintext is not ${String(header.vectorLength)} float32 values`,
+  );
 }

@@ -1,6 +1,11 @@
 import { fileURLToPath } from 'node:url';
 
-import { loadPackageDefinition, type Client, type ClientOptions, type ChannelCredentials } from '@grpc/grpc-js';
+import {
+  loadPackageDefinition,
+  type Client,
+  type ClientOptions,
+  type ChannelCredentials,
+} from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 
 import type { AdminClient, AdminDefinition } from '../gen/tributary/v1/Admin.js';

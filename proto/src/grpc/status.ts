@@ -21,7 +21,9 @@ type Fields = TributaryError['fields'];
 export function toServiceError(error: unknown): ServiceError {
   const { code, message, hint, fields } = disclosed(TributaryError.from(error));
   const metadata = new Metadata();
-  const told = [{ code, hint, fields }, { code, hint }, { code }].map((value) => Buffer.from(JSON.stringify(value), 'utf8'));
+  const told = [{ code, hint, fields }, { code, hint }, { code }].map((value) =>
+    Buffer.from(JSON.stringify(value), 'utf8'),
+  );
   metadata.set(ERROR_METADATA, told.find((value) => value.length <= MOST_BYTES) ?? '');
   const details = cut(message, LIMITS.detailLength);
   return Object.assign(new Error(details), { code: status[ERROR_TABLE[code].grpc], details, metadata });
@@ -50,10 +52,20 @@ interface Disclosed {
 
 function disclosed(error: TributaryError): Disclosed {
   if (error.code === 'INTERNAL') {
-    return { code: 'INTERNAL', message: 'internal error; the log of the server has the cause', hint: undefined, fields: {} };
+    return {
+      code: 'INTERNAL',
+      message: 'internal error; the log of the server has the cause',
+      hint: undefined,
+      fields: {},
+    };
   }
   const hint = error.hint === undefined ? undefined : cut(error.hint, LIMITS.detailLength);
-  return { code: error.code, message: error.message, hint, fields: boundedFields(Object.entries(error.fields)) };
+  return {
+    code: error.code,
+    message: error.message,
+    hint,
+    fields: boundedFields(Object.entries(error.fields)),
+  };
 }
 
 function boundedFields(entries: readonly (readonly [string, unknown])[]): Fields {
@@ -103,7 +115,8 @@ const FOREIGN: Readonly<Record<number, ErrorCode>> = {
 
 function foreignCode(error: ServiceError): ErrorCode {
   // grpc-js says RESOURCE_EXHAUSTED for a message over the limit, and INTERNAL where a dying peer resets the stream.
-  if (error.code === status.RESOURCE_EXHAUSTED && error.details.includes('larger than max')) return 'LIMIT_EXCEEDED';
+  if (error.code === status.RESOURCE_EXHAUSTED && error.details.includes('larger than max'))
+    return 'LIMIT_EXCEEDED';
   if (error.code === status.INTERNAL && error.details.includes('RST_STREAM')) return 'UNAVAILABLE';
   return FOREIGN[error.code] ?? 'INTERNAL';
 }

@@ -46,7 +46,7 @@ export async function merkleRoot(size: number, read: NodeReader): Promise<Uint8A
 export async function inclusionProof(index: number, size: number, read: NodeReader): Promise<Uint8Array[]> {
   requireSize(index, size - 1, 'index');
   const ranges: Range[] = [];
-  for (let start = 0, count = size; count > 1; ) {
+  for (let start = 0, count = size; count > 1;) {
     const split = splitOf(count);
     const left = index - start < split;
     ranges.push(left ? [start + split, count - split] : [start, split]);
@@ -60,7 +60,11 @@ export async function inclusionProof(index: number, size: number, read: NodeRead
  * Proof that the first `first` leaves of the tree of `second` leaves are the tree of `first` leaves (RFC 6962, 2.1.2).
  * Empty where `first` is 0 or equals `second`. Throws RangeError unless 0 <= first <= second.
  */
-export async function consistencyProof(first: number, second: number, read: NodeReader): Promise<Uint8Array[]> {
+export async function consistencyProof(
+  first: number,
+  second: number,
+  read: NodeReader,
+): Promise<Uint8Array[]> {
   requireSize(first, second, 'first');
   if (first === 0 || first === second) return [];
   const ranges: Range[] = [];
@@ -102,5 +106,6 @@ function splitOf(count: number): number {
 }
 
 function requireSize(value: number, most: number, name: string): void {
-  if (!Number.isSafeInteger(value) || value < 0 || value > most) throw new RangeError(`${name} ${String(value)} is outside the tree`);
+  if (!Number.isSafeInteger(value) || value < 0 || value > most)
+    throw new RangeError(`${name} ${String(value)} is outside the tree`);
 }

@@ -43,7 +43,8 @@ export function verifyTreeHead(publicKey: Uint8Array, head: SignedTreeHead): voi
   if (!Number.isSafeInteger(head.treeSize) || head.treeSize < 0) throw malformed('treeSize');
   if (head.rootHash.length !== 32) throw malformed('rootHash');
   if (!TIME.test(head.time)) throw malformed('time');
-  if (head.logId !== logIdOf(publicKey)) throw new TributaryError('SIGNATURE_INVALID', 'the tree head is of another log');
+  if (head.logId !== logIdOf(publicKey))
+    throw new TributaryError('SIGNATURE_INVALID', 'the tree head is of another log');
   if (!verifySignature(publicKey, treeHeadTranscript(head), head.signature)) {
     throw new TributaryError('SIGNATURE_INVALID', 'the signature of the tree head does not verify');
   }
@@ -51,7 +52,13 @@ export function verifyTreeHead(publicKey: Uint8Array, head: SignedTreeHead): voi
 
 function treeHeadTranscript(head: TreeHead): Uint8Array {
   const { logId, treeSize, rootHash, time } = head;
-  return transcript('tree-head', { logId, rootHash: encodeHex(rootHash), time, treeSize: String(treeSize), v: 1 });
+  return transcript('tree-head', {
+    logId,
+    rootHash: encodeHex(rootHash),
+    time,
+    treeSize: String(treeSize),
+    v: 1,
+  });
 }
 
 function malformed(field: string): TributaryError {

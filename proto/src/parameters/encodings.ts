@@ -15,9 +15,15 @@ export function requireEncoding(name: string): ServedEncoding {
   const served = SERVED_ENCODINGS.find((encoding) => encoding === name);
   if (served !== undefined) return served;
   if (ENCODINGS.some((encoding) => encoding === name)) {
-    throw new TributaryError('DOCUMENT_UNSUPPORTED', `encoding ${name} is not served by this version; use ${SERVED_ENCODINGS.join(', ')}`, {
-      fields: { field: 'encoding' },
-    });
+    throw new TributaryError(
+      'DOCUMENT_UNSUPPORTED',
+      `encoding ${name} is not served by this version; use ${SERVED_ENCODINGS.join(', ')}`,
+      {
+        fields: { field: 'encoding' },
+      },
+    );
   }
-  throw new TributaryError('INVALID_ARGUMENT', `encoding: one of ${ENCODINGS.join(', ')}`, { fields: { field: 'encoding' } });
+  throw new TributaryError('INVALID_ARGUMENT', `encoding: one of ${ENCODINGS.join(', ')}`, {
+    fields: { field: 'encoding' },
+  });
 }

@@ -21,12 +21,18 @@ export function float32ToBytes(values: Float32Array): Uint8Array {
  */
 export function bytesToFloat32(bytes: Uint8Array, into?: Float32Array): Float32Array {
   if (bytes.length % FLOAT32_BYTES !== 0) {
-    throw new TributaryError('INVALID_ARGUMENT', `${String(bytes.length)} bytes are not a whole number of float32 values`);
+    throw new TributaryError(
+      'INVALID_ARGUMENT',
+      `${String(bytes.length)} bytes are not a whole number of float32 values`,
+    );
   }
   const length = bytes.length / FLOAT32_BYTES;
-  if (into !== undefined && into.length < length) throw new TributaryError('LIMIT_EXCEEDED', `more than ${String(into.length)} float32 values`);
+  if (into !== undefined && into.length < length)
+    throw new TributaryError('LIMIT_EXCEEDED', `more than ${String(into.length)} float32 values`);
   const values = into?.subarray(0, length) ?? new Float32Array(length);
-  new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(LITTLE_ENDIAN ? bytes : swapFloat32Bytes(bytes));
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(
+    LITTLE_ENDIAN ? bytes : swapFloat32Bytes(bytes),
+  );
   return values;
 }
 

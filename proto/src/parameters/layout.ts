@@ -75,7 +75,11 @@ export function parseLayout(value: JsonValue): Layout {
   const names = new Set<string>();
   let offset = 0;
   for (const [index, tensor] of tensors.entries()) {
-    if (tensor.offset !== offset) throw invalid(`tensors.${String(index)}.offset`, `tensors lie in order without gaps: ${String(offset)} is expected`);
+    if (tensor.offset !== offset)
+      throw invalid(
+        `tensors.${String(index)}.offset`,
+        `tensors lie in order without gaps: ${String(offset)} is expected`,
+      );
     if (names.has(tensor.name)) throw invalid(`tensors.${String(index)}.name`, 'named twice');
     names.add(tensor.name);
     offset += tensorSize(tensor.shape);
@@ -96,5 +100,7 @@ export function tensorView(vector: Float32Array, tensor: LayoutTensor): Float32A
 }
 
 function invalid(field: string, problem: string): TributaryError {
-  return new TributaryError('INVALID_ARGUMENT', `layout.${field}: ${problem}`, { fields: { field: `layout.${field}` } });
+  return new TributaryError('INVALID_ARGUMENT', `layout.${field}: ${problem}`, {
+    fields: { field: `layout.${field}` },
+  });
 }

@@ -46,7 +46,10 @@ export interface UpdateNumbers {
 export function tailLength(metrics: readonly string[]): number {
   const length = TAIL_FIXED + metrics.length;
   if (length > LIMITS.tailElements) {
-    throw new TributaryError('LIMIT_EXCEEDED', `a job has at most ${String(LIMITS.tailElements - TAIL_FIXED)} metrics`);
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `a job has at most ${String(LIMITS.tailElements - TAIL_FIXED)} metrics`,
+    );
   }
   return length;
 }
@@ -81,8 +84,11 @@ export function squaredNorm(values: Float32Array): number {
  * Throws TRAINING_DIVERGED where the norm is not finite.
  */
 export function deltaFactor(norm: number, trainExamples: number, bounds: UpdateBounds): number {
-  if (!Number.isFinite(norm)) throw new TributaryError('TRAINING_DIVERGED', 'the trained weights are not finite');
-  return exampleWeight(trainExamples, bounds.weightCap) * (norm > bounds.clipNorm ? bounds.clipNorm / norm : 1);
+  if (!Number.isFinite(norm))
+    throw new TributaryError('TRAINING_DIVERGED', 'the trained weights are not finite');
+  return (
+    exampleWeight(trainExamples, bounds.weightCap) * (norm > bounds.clipNorm ? bounds.clipNorm / norm : 1)
+  );
 }
 
 /** Multiplies in place, each element rounded once to float32. */
@@ -94,8 +100,13 @@ export function scaleDelta(values: Float32Array, factor: number): void {
  * The tail of a vector. A site with an undefined metric counts as one without test rows: its part would otherwise pull
  * the mean towards 0. Throws TRAINING_DIVERGED for a loss that is not finite, INVALID_ARGUMENT for impossible counts.
  */
-export function updateTail(numbers: UpdateNumbers, metrics: readonly string[], weightCap: number): Float32Array {
-  if (!Number.isFinite(numbers.loss)) throw new TributaryError('TRAINING_DIVERGED', 'the training loss is not finite');
+export function updateTail(
+  numbers: UpdateNumbers,
+  metrics: readonly string[],
+  weightCap: number,
+): Float32Array {
+  if (!Number.isFinite(numbers.loss))
+    throw new TributaryError('TRAINING_DIVERGED', 'the training loss is not finite');
   requireCount(numbers.trainExamples, 1, 'trainExamples');
   requireCount(numbers.testExamples, 0, 'testExamples');
   const values = metrics.map((name) => numbers.metrics[name] ?? Number.NaN);
@@ -103,7 +114,11 @@ export function updateTail(numbers: UpdateNumbers, metrics: readonly string[], w
   const count = values.some(Number.isNaN) ? 0 : exampleWeight(numbers.testExamples, weightCap);
   const tail = new Float32Array(tailLength(metrics));
   tail.set([weight, weight * clamp(numbers.loss, 0, VALUE_BOUND), count]);
-  if (count > 0) tail.set(values.map((value) => count * clamp(value, -VALUE_BOUND, VALUE_BOUND)), TAIL_FIXED);
+  if (count > 0)
+    tail.set(
+      values.map((value) => count * clamp(value, -VALUE_BOUND, VALUE_BOUND)),
+      TAIL_FIXED,
+    );
   return tail;
 }
 
@@ -125,7 +140,9 @@ export function encodeUpdate(
 
 function requireCount(value: number, least: number, field: string): void {
   if (Number.isSafeInteger(value) && value >= least) return;
-  throw new TributaryError('INVALID_ARGUMENT', `${field}: an integer of at least ${String(least)}`, { fields: { field } });
+  throw new TributaryError('INVALID_ARGUMENT', `${field}: an integer of at least ${String(least)}`, {
+    fields: { field },
+  });
 }
 
 function clamp(value: number, least: number, most: number): number {

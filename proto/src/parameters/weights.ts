@@ -11,7 +11,8 @@ export function weightsBytes(layout: Layout): number {
 /** The weights blob in chunks of at most LIMITS.chunkBytes, which share the memory of `weights`. */
 export function* encodeWeights(weights: Float32Array): Generator<Uint8Array, void, undefined> {
   const step = LIMITS.chunkBytes / FLOAT32_BYTES;
-  for (let start = 0; start < weights.length; start += step) yield float32ToBytes(weights.subarray(start, start + step));
+  for (let start = 0; start < weights.length; start += step)
+    yield float32ToBytes(weights.subarray(start, start + step));
 }
 
 /** Collects a weights blob that arrives in pieces of any length: one vector, allocated once. */
@@ -33,7 +34,10 @@ export class WeightsDecoder {
   /** Takes the next piece; throws INVALID_ARGUMENT beyond the length of the layout. */
   push(bytes: Uint8Array): void {
     if (this.#received + bytes.length > this.#bytes.length) {
-      throw new TributaryError('INVALID_ARGUMENT', `the weights have more than ${String(this.#bytes.length)} bytes`);
+      throw new TributaryError(
+        'INVALID_ARGUMENT',
+        `the weights have more than ${String(this.#bytes.length)} bytes`,
+      );
     }
     this.#bytes.set(bytes, this.#received);
     this.#received += bytes.length;
@@ -49,7 +53,8 @@ export class WeightsDecoder {
     }
     // In place, and a no-op in value on little-endian machines.
     const weights = bytesToFloat32(this.#bytes, this.#weights);
-    if (!weights.every(Number.isFinite)) throw new TributaryError('INVALID_ARGUMENT', 'a weight is not a finite number');
+    if (!weights.every(Number.isFinite))
+      throw new TributaryError('INVALID_ARGUMENT', 'a weight is not a finite number');
     return weights;
   }
 }

@@ -68,7 +68,8 @@ export async function* sealStream(
   const header = createHeader(options.salt ?? randomBytes(SALT_BYTES));
   const cipher = cipherOf(options, header);
   yield header;
-  for await (const { index, last, chunk } of chunksOf(plaintext, LIMITS.chunkBytes)) yield cipher.seal(index, last, chunk);
+  for await (const { index, last, chunk } of chunksOf(plaintext, LIMITS.chunkBytes))
+    yield cipher.seal(index, last, chunk);
 }
 
 /**
@@ -79,12 +80,16 @@ export async function* openStream(
   options: Omit<SealOptions, 'salt'>,
   sealed: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = new ByteReader(sealed, () => new TributaryError('SEAL_BROKEN', 'the sealed content ends early'));
+  const reader = new ByteReader(
+    sealed,
+    () => new TributaryError('SEAL_BROKEN', 'the sealed content ends early'),
+  );
   try {
     const header = new Uint8Array(await reader.take(HEADER_BYTES));
     const chunkBytes = readHeader(header) + STREAM.tagBytes;
     const cipher = cipherOf(options, header);
-    for await (const { index, last, chunk } of readChunks(reader, chunkBytes)) yield cipher.open(index, last, chunk) ?? broken();
+    for await (const { index, last, chunk } of readChunks(reader, chunkBytes))
+      yield cipher.open(index, last, chunk) ?? broken();
   } finally {
     await reader.close();
   }
@@ -96,7 +101,10 @@ interface Chunk {
   readonly chunk: Uint8Array;
 }
 
-async function* chunksOf(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, bytes: number): AsyncGenerator<Chunk> {
+async function* chunksOf(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  bytes: number,
+): AsyncGenerator<Chunk> {
   const reader = new ByteReader(source, broken);
   try {
     yield* readChunks(reader, bytes);
@@ -129,7 +137,8 @@ function createHeader(salt: Uint8Array): Uint8Array {
 function readHeader(header: Uint8Array): number {
   if (header.length < HEADER_BYTES || MAGIC.some((byte, index) => header[index] !== byte)) broken();
   const version = header[MAGIC.length] ?? 0;
-  if (version > SEALED_VERSION) throw new TributaryError('FORMAT_UNSUPPORTED', `sealed content of version ${String(version)}`);
+  if (version > SEALED_VERSION)
+    throw new TributaryError('FORMAT_UNSUPPORTED', `sealed content of version ${String(version)}`);
   const chunkBytes = new DataView(header.buffer, header.byteOffset).getUint32(MAGIC.length + 1);
   if (version !== SEALED_VERSION || chunkBytes < 1 || chunkBytes > LIMITS.chunkBytes) broken();
   return chunkBytes;
@@ -142,7 +151,11 @@ function cipherOf({ key, name }: SealOptions, header: Uint8Array): StreamCipher 
     hkdfSync('sha256', key, salt, 'tributary.v1/sealing', STREAM.keyBytes + STREAM.prefixBytes),
   );
   const associated = Buffer.concat([header, new TextEncoder().encode(name)]);
-  return new StreamCipher(derived.subarray(0, STREAM.keyBytes), derived.subarray(STREAM.keyBytes), associated);
+  return new StreamCipher(
+    derived.subarray(0, STREAM.keyBytes),
+    derived.subarray(STREAM.keyBytes),
+    associated,
+  );
 }
 
 function broken(): never {

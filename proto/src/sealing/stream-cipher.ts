@@ -28,7 +28,9 @@ export class StreamCipher {
 
   /** Ciphertext of chunk `index`, followed by its 16-byte tag. */
   seal(index: number, last: boolean, plaintext: Uint8Array): Uint8Array {
-    const cipher = createCipheriv('aes-256-gcm', this.#key, this.#nonce(index, last), { authTagLength: STREAM.tagBytes });
+    const cipher = createCipheriv('aes-256-gcm', this.#key, this.#nonce(index, last), {
+      authTagLength: STREAM.tagBytes,
+    });
     cipher.setAAD(this.#associated);
     const sealed = new Uint8Array(plaintext.length + STREAM.tagBytes);
     sealed.set(cipher.update(plaintext));
@@ -42,7 +44,9 @@ export class StreamCipher {
     const length = sealed.length - STREAM.tagBytes;
     if (length < 0 || index >= MOST_CHUNKS) return undefined;
     // Without authTagLength Node takes a tag of four bytes.
-    const decipher = createDecipheriv('aes-256-gcm', this.#key, this.#nonce(index, last), { authTagLength: STREAM.tagBytes });
+    const decipher = createDecipheriv('aes-256-gcm', this.#key, this.#nonce(index, last), {
+      authTagLength: STREAM.tagBytes,
+    });
     decipher.setAAD(this.#associated);
     decipher.setAuthTag(sealed.subarray(length));
     const plaintext = decipher.update(sealed.subarray(0, length));

@@ -37,7 +37,8 @@ export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
  * Stricter than tweetnacl in one place: a signature whose scalar is not reduced (RFC 8032, 5.1.7) is false.
  */
 export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== ED25519.publicKeyBytes || signature.length !== ED25519.signatureBytes) return false;
+  if (publicKey.length !== ED25519.publicKeyBytes || signature.length !== ED25519.signatureBytes)
+    return false;
   try {
     return verify(null, message, publicKeyObject(publicKey), signature);
   } catch {
@@ -46,9 +47,17 @@ export function verifySignature(publicKey: Uint8Array, message: Uint8Array, sign
 }
 
 /** Throws SIGNATURE_INVALID, naming `what` was signed, unless the signature verifies. */
-export function requireSignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array, what: string): void {
+export function requireSignature(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+  what: string,
+): void {
   if (verifySignature(publicKey, message, signature)) return;
-  throw new TributaryError('SIGNATURE_INVALID', `the signature of ${what} does not match its content and key`);
+  throw new TributaryError(
+    'SIGNATURE_INVALID',
+    `the signature of ${what} does not match its content and key`,
+  );
 }
 
 /** Importing a raw key costs 15 times a verification, so imported keys are kept, the least recently used dropped. */
