@@ -26,9 +26,19 @@ function problemOf(issue: Issue, path: Path, value: unknown): Problem {
     case 'invalid_union':
       return wrongValue(path, discriminators(issue), value);
     case 'too_small':
-      return outOfRange(path, issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum);
+      return outOfRange(
+        path,
+        issue.origin,
+        issue.inclusive === false ? 'more than' : 'at least',
+        issue.minimum,
+      );
     case 'too_big':
-      return outOfRange(path, issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum);
+      return outOfRange(
+        path,
+        issue.origin,
+        issue.inclusive === false ? 'less than' : 'at most',
+        issue.maximum,
+      );
     case 'invalid_key':
       return fromMessage(path, issue.issues[0]?.message ?? issue.message);
     default:

@@ -87,16 +87,11 @@ export function unsupportedProblems(kind: UnservedPart['kind'], document: unknow
   return PARTS.filter((candidate) => candidate.kind === kind).flatMap(({ path, values, fix }) =>
     [...valuesAt(document, path, [])]
       .filter(({ value }) => values?.includes(value as string) ?? value !== undefined)
-      .map(({ at, value }) => ({
-        path: at,
-        what: `${nameOf(at, value)} is not served by this version`,
-        fix,
-      })),
+      .map(({ at, value }) => {
+        const name = typeof value === 'string' && values ? quote(value) : String(at.at(-1));
+        return { path: at, what: `${name} is not served by this version`, fix };
+      }),
   );
-}
-
-function nameOf(path: Path, value: unknown): string {
-  return typeof value === 'string' ? quote(value) : String(path.at(-1));
 }
 
 interface Found {

@@ -35,6 +35,5 @@ export function parseFeaturesFile(value: unknown): FeaturesFile {
   }
   const parsed = fileSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const file = z.strictObject({ features: z.array(featureSchema) });
-  throw problemError('DOCUMENT_INVALID', schemaProblems(parsed.error.issues, schemaNodeOf(file), value));
+  throw problemError('DOCUMENT_INVALID', schemaProblems(parsed.error.issues, schemaNodeOf(fileSchema), value));
 }
