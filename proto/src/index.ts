@@ -26,6 +26,7 @@ export {
   type JsonObject,
   type JsonValue,
 } from './canonical-json.js';
+export { ByteReader } from './byte-reader.js';
 export {
   decodeBase64,
   decodeBase64Url,
