@@ -120,7 +120,7 @@ export class LevelLedgerStore implements LedgerStore {
         const [entry, leaf] = await Promise.all([entries.next(), leaves.next()]);
         if (entry === undefined || numberOf(entry[0]) !== seq || leaf === undefined) throw damaged(seq, 'is missing');
         if (!equal(leafHash(entry[1]), leaf)) throw damaged(seq, 'does not match its hash in the tree');
-        yield { seq, bytes: entry[1] };
+        yield { seq, bytes: plain(entry[1]) };
       }
     } catch (error) {
       throw levelError(error, WHAT);
@@ -239,7 +239,7 @@ function parseFormat(stored: Uint8Array): unknown {
 
 async function readNode(database: LedgerDatabase, level: number, index: number): Promise<Uint8Array> {
   const hash = await database.get(nodeKey(level, index));
-  if (hash?.length === 32) return hash;
+  if (hash?.length === 32) return plain(hash);
   throw damaged(index * 2 ** level, `is under node ${String(level)}/${String(index)}, which is missing`);
 }
 
@@ -259,6 +259,9 @@ const put = (key: string, value: Uint8Array): { readonly type: 'put'; readonly k
   key,
   value,
 });
+
+/** LevelDB hands out Buffers, whose `slice` shares memory: not what readers of a Uint8Array expect. */
+const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 

@@ -17,7 +17,7 @@ export function decodeSnapshot(record: Uint8Array, rootHash: Uint8Array): Uint8A
   const sum = record.subarray(1 + HASH_BYTES, 1 + 2 * HASH_BYTES);
   const snapshot = record.subarray(1 + 2 * HASH_BYTES);
   if (record[0] !== FORMAT_VERSION || Buffer.compare(root, rootHash) !== 0) return undefined;
-  return Buffer.compare(sum, checksum(rootHash, snapshot)) === 0 ? snapshot.slice() : undefined;
+  return Buffer.compare(sum, checksum(rootHash, snapshot)) === 0 ? new Uint8Array(snapshot) : undefined;
 }
 
 function checksum(rootHash: Uint8Array, snapshot: Uint8Array): Buffer {
