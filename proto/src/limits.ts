@@ -61,8 +61,16 @@ export const LIMITS = Object.freeze({
   checkpointEveryUpdates: 64,
   /** Times a round is tried again before its job fails. */
   roundRetries: 3,
+  /** Milliseconds before the first repeat of a round, doubled for each further one: sites that crashed come back. */
+  roundRetryDelayMs: 1_000,
   /** Jobs waiting or running. */
   openJobs: 1_000,
+  /** Named client certificates of the admin service. */
+  contexts: 1_000,
+  /** Alarms kept at hand for `describe`; the ledger holds all of them. */
+  alarmsKept: 100,
+  /** Labels of a site. */
+  labels: 64,
   /** Answers to orders that an agent remembers: a repeated order gets the first answer again. */
   answersKept: 256,
   /** Orders of one agent being verified at the same time; more are dropped and come again with the next stream. */

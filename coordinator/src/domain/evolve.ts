@@ -1,8 +1,64 @@
-import type { LedgerEntry } from '@tributary/proto';
+import { LIMITS, type LedgerEntry } from '@tributary/proto';
 
+import { evolveEnrolment } from './enrolment-evolution.js';
 import type { FederationState } from './federation-state.js';
+import { evolveJobs } from './job-evolution.js';
 
-/** The state after an entry. Never throws for an entry that `decide` made. */
+type Of<T extends LedgerEntry['type']> = Extract<LedgerEntry, { type: T }>;
+
+/** The state after an entry. */
 export function evolve(state: FederationState, entry: LedgerEntry): FederationState {
-  return { ...state, seq: entry.seq + 1 };
+  return { ...apply(state, entry), seq: entry.seq + 1, at: Date.parse(entry.time) };
+}
+
+function apply(state: FederationState, entry: LedgerEntry): FederationState {
+  switch (entry.type) {
+    case 'federation.created':
+      return { ...state, federation: { ...entry.body, createdAt: Date.parse(entry.time) } };
+    case 'context.created':
+    case 'context.revoked':
+      return evolveContext(state, entry);
+    case 'token.created':
+    case 'agent.enrolled':
+    case 'agent.renewed':
+    case 'agent.approved':
+    case 'agent.revoked':
+      return evolveEnrolment(state, entry);
+    case 'alarm.raised':
+      return raiseAlarm(state, entry);
+    case 'model.registered':
+      return registerModel({ ...state, jobs: evolveJobs(state.jobs, entry) }, entry);
+    default:
+      return { ...state, jobs: evolveJobs(state.jobs, entry) };
+  }
+}
+
+function evolveContext(state: FederationState, entry: Of<'context.created' | 'context.revoked'>): FederationState {
+  const contexts = new Map(state.contexts);
+  const { seq } = entry;
+  if (entry.type === 'context.created') {
+    const { context: name, role, keyDigest } = entry.body;
+    return { ...state, contexts: contexts.set(name, { name, role, keyDigest, revoked: false, seq }) };
+  }
+  const known = contexts.get(entry.body.context);
+  if (known !== undefined) contexts.set(known.name, { ...known, revoked: true, seq });
+  return { ...state, contexts };
+}
+
+function raiseAlarm(state: FederationState, entry: Of<'alarm.raised'>): FederationState {
+  const { subject, seq } = entry;
+  const alarm = { ...entry.body, subject, at: Date.parse(entry.time), seq };
+  const alarms = [...state.alarms, alarm].slice(-LIMITS.alarmsKept);
+  const token = subject.startsWith('token/') ? state.tokens.get(subject.slice('token/'.length)) : undefined;
+  if (token === undefined) return { ...state, alarms };
+  return { ...state, alarms, tokens: new Map(state.tokens).set(token.tokenId, { ...token, alarmed: true }) };
+}
+
+function registerModel(state: FederationState, entry: Of<'model.registered'>): FederationState {
+  const { model: name, version, jobId, manifestDigest, weightsDigest, signature } = entry.body;
+  const jobName = state.jobs.get(jobId)?.name ?? '';
+  const registered = { version, jobId, jobName, manifestDigest, weightsDigest, signature };
+  const versions = state.models.get(name)?.versions ?? [];
+  const next = { ...registered, createdAt: Date.parse(entry.time), seq: entry.seq };
+  return { ...state, models: new Map(state.models).set(name, { name, versions: [...versions, next] }) };
 }

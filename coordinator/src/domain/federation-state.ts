@@ -149,6 +149,8 @@ export interface JobState {
   readonly round?: RoundState;
   /** Finished attempts, oldest first. */
   readonly history: readonly RoundSummary[];
+  /** Sites that were ever in a cohort of the job, sorted: they may read what the ledger says about it. */
+  readonly members: readonly string[];
   /** Sites whose updates are in the model, sorted. */
   readonly contributors: readonly string[];
   /** Means over sites of the newest committed round: shortest decimal strings. */

@@ -1,4 +1,7 @@
-import type { JobCondition } from '@tributary/proto';
+import type { ErrorCode, JobCondition } from '@tributary/proto';
+
+import type { JobState } from './federation-state.js';
+import { isUnfinished } from './rounds/round-progress.js';
 
 /** One condition of a job as the state keeps it: a metav1.Condition without its generation, which is the job's. */
 export interface JobConditionState {
@@ -8,4 +11,84 @@ export interface JobConditionState {
   readonly message: string;
   /** Milliseconds: when `status` last changed. */
   readonly changedAt: number;
+}
+
+/** A job whose conditions are still to be judged. */
+export type JobFacts = Omit<JobState, 'conditions'>;
+
+type Judged = Omit<JobConditionState, 'changedAt'>;
+
+/** The five conditions of a job, judged from its facts. `previous` gives the times of those that stay as they were. */
+export function jobConditions(
+  job: JobFacts,
+  previous: readonly JobConditionState[],
+  at: number,
+): readonly JobConditionState[] {
+  return [accepted, running, suspended, complete, failed].map((judge) => {
+    const judged = judge(job);
+    const before = previous.find(({ type }) => type === judged.type);
+    return { ...judged, changedAt: before?.status === judged.status ? before.changedAt : at };
+  });
+}
+
+const accepted = (): Judged => ({
+  type: 'Accepted',
+  status: 'True',
+  reason: 'DocumentValid',
+  message: 'The document is valid and its signature verifies.',
+});
+
+function running(job: JobFacts): Judged {
+  const is = (status: 'True' | 'False', reason: Judged['reason'], message: string): Judged => ({
+    type: 'Running',
+    status,
+    reason,
+    message,
+  });
+  switch (job.phase) {
+    case 'Queued':
+      return is('False', 'WaitingForTurn', 'Another job runs; this one is in the queue.');
+    case 'Suspended':
+      return isUnfinished(job.round)
+        ? is('False', 'Suspended', 'The open round ends; no further one opens.')
+        : is('False', 'Suspended', 'No round opens until the job is resumed.');
+    case 'Running':
+      return isUnfinished(job.round)
+        ? is('True', 'RoundOpen', `Round ${String(job.round.round)} is open.`)
+        : is('True', 'WaitingForSites', 'The next round opens when enough selected sites are connected.');
+    case 'Complete':
+    case 'Failed':
+      return is('False', 'Finished', 'The job has ended.');
+  }
+}
+
+function suspended({ phase }: JobFacts): Judged {
+  if (phase === 'Suspended') {
+    return { type: 'Suspended', status: 'True', reason: 'SuspendedByOperator', message: 'Resume the job to go on.' };
+  }
+  return { type: 'Suspended', status: 'False', reason: 'NotSuspended', message: '' };
+}
+
+function complete({ phase, model }: JobFacts): Judged {
+  if (phase === 'Complete') {
+    const name = model === undefined ? 'the model' : `${model.name} version ${String(model.version)}`;
+    return { type: 'Complete', status: 'True', reason: 'AllRoundsCommitted', message: `Registered ${name}.` };
+  }
+  const reason = phase === 'Failed' ? 'Failed' : 'NotFinished';
+  return { type: 'Complete', status: 'False', reason, message: '' };
+}
+
+function failed({ phase, lastFailure }: JobFacts): Judged {
+  if (phase !== 'Failed') {
+    const reason = phase === 'Complete' ? 'Complete' : 'NotFinished';
+    return { type: 'Failed', status: 'False', reason, message: '' };
+  }
+  const code = lastFailure?.code ?? 'INTERNAL';
+  return { type: 'Failed', status: 'True', reason: failureReason(code), message: `${code}: ${lastFailure?.detail ?? ''}` };
+}
+
+function failureReason(code: ErrorCode): Judged['reason'] {
+  if (code === 'JOB_DEADLINE') return 'DeadlineExceeded';
+  if (code === 'JOB_CANCELLED') return 'Cancelled';
+  return code === 'JOB_RETRIES_EXHAUSTED' ? 'RetriesExhausted' : 'InternalError';
 }

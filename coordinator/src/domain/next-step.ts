@@ -1,3 +1,12 @@
+import { LIMITS } from '@tributary/proto';
+
+import type { FederationState, JobState } from './federation-state.js';
+import { isFinished, nextInQueue, nextModelVersion, turnHolder } from './job-queue.js';
+import { retryDelayMs } from './rounds/aggregation-mode.js';
+import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
+import type { RoundState } from './rounds/round-state.js';
+import { cohortCount, eligibleMembers } from './selection.js';
+
 /** What the runner sees outside the ledger. */
 export interface Observed {
   /** Milliseconds since the epoch. */
@@ -32,5 +41,101 @@ export type NextStep =
     }
   /** The time to live after the end is over. */
   | { readonly kind: 'delete-job'; readonly name: string }
-  /** Nothing until the state or the connections change, or until `untilMs` where given. */
-  | { readonly kind: 'wait'; readonly untilMs?: number };
+  | Wait;
+
+/** Nothing until the state or the connections change, or until `untilMs` (since the epoch) where given. */
+interface Wait {
+  readonly kind: 'wait';
+  readonly untilMs?: number;
+}
+
+/**
+ * What the runner does next, judged from the state alone and not from what led to it: after a restart the answer is the
+ * same, so the work goes on where the ledger says it stands.
+ */
+export function nextStep(state: FederationState, observed: Observed): NextStep {
+  const waits: number[] = [];
+  for (const step of candidates(state, observed)) {
+    if (step.kind !== 'wait') return step;
+    if (step.untilMs !== undefined) waits.push(step.untilMs);
+  }
+  return waits.length === 0 ? { kind: 'wait' } : { kind: 'wait', untilMs: Math.min(...waits) };
+}
+
+/** The steps that are due or awaited, the most urgent first. */
+function* candidates(state: FederationState, observed: Observed): Generator<NextStep> {
+  const holder = turnHolder(state);
+  if (holder !== undefined) yield* jobSteps(state, holder, observed);
+  for (const job of state.jobs.values()) {
+    if (isFinished(job)) yield expiry(job, observed.now);
+    // A job whose last round ended while it was suspended is done; it needs no turn to be completed.
+    else if (job !== holder && isTrained(job)) yield completion(state, job);
+  }
+  const next = nextInQueue(state);
+  if (holder === undefined && next !== undefined) yield { kind: 'start-job', jobId: next.jobId };
+}
+
+function* jobSteps(state: FederationState, job: JobState, observed: Observed): Generator<NextStep> {
+  const { jobId } = job;
+  if (job.phase === 'Queued') yield { kind: 'start-job', jobId };
+  yield activeDeadline(job, observed.now);
+  if (isUnfinished(job.round)) yield roundStep(job.round, observed.now);
+  else if (isTrained(job)) yield completion(state, job);
+  else yield openingStep(state, job, observed);
+}
+
+/** The active time of a job counts while it has its turn; suspension stops it, and a resumed job begins anew. */
+function activeDeadline({ jobId, phase, activeSince, settings }: JobState, now: number): NextStep {
+  if (phase !== 'Running' || activeSince === undefined) return { kind: 'wait' };
+  const untilMs = activeSince + settings.activeDeadlineSeconds * 1_000;
+  if (now < untilMs) return { kind: 'wait', untilMs };
+  const detail = `the job ran longer than ${String(settings.activeDeadlineSeconds)} seconds`;
+  return { kind: 'fail-job', jobId, code: 'JOB_DEADLINE', detail };
+}
+
+function roundStep(round: RoundState, now: number): NextStep {
+  const of = { jobId: round.jobId, round: round.round, attempt: round.attempt };
+  const stage = openStage(round);
+  if (stage === undefined) return { kind: 'commit-round', ...of };
+  const outcome = stageOutcome(round, stage, now);
+  switch (outcome.kind) {
+    case 'open':
+      return { kind: 'wait', untilMs: outcome.deadlineAt };
+    case 'close':
+      return { kind: 'close-stage', ...of, stage: stage.name };
+    case 'undersubscribed':
+      return { kind: 'fail-round', ...of, code: 'ROUND_UNDERSUBSCRIBED', detail: outcome.detail };
+  }
+}
+
+function openingStep(state: FederationState, job: JobState, { now, connectedSites }: Observed): NextStep {
+  const { jobId, failedAttempts, lastFailure, document } = job;
+  const { spec } = document;
+  if (failedAttempts > LIMITS.roundRetries) {
+    const last = lastFailure === undefined ? '' : `; the last time: ${lastFailure.code}: ${lastFailure.detail}`;
+    const detail = `round ${String(job.committedRounds + 1)} failed ${String(failedAttempts)} times${last}`;
+    return { kind: 'fail-job', jobId, code: 'JOB_RETRIES_EXHAUSTED', detail };
+  }
+  if (job.phase !== 'Running') return { kind: 'wait' };
+  const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
+  if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
+  const eligible = eligibleMembers(state, spec, connectedSites).length;
+  if (cohortCount(spec, eligible) < spec.minSites) return { kind: 'wait' };
+  return { kind: 'open-round', jobId, round: job.committedRounds + 1, attempt: failedAttempts };
+}
+
+function isTrained({ committedRounds, document }: JobState): boolean {
+  return committedRounds >= document.spec.rounds;
+}
+
+function completion(state: FederationState, { jobId, model, document }: JobState): NextStep {
+  if (model !== undefined) return { kind: 'complete-job', jobId };
+  return { kind: 'register-model', jobId, version: nextModelVersion(state, document.spec.model.name) };
+}
+
+function expiry({ name, finishedAt = 0, settings }: JobState, now: number): NextStep {
+  const { ttlSecondsAfterFinished } = settings;
+  if (ttlSecondsAfterFinished === 0) return { kind: 'wait' };
+  const untilMs = finishedAt + ttlSecondsAfterFinished * 1_000;
+  return now < untilMs ? { kind: 'wait', untilMs } : { kind: 'delete-job', name };
+}

@@ -1,0 +1,104 @@
+import type { Digest, LedgerEntry } from '@tributary/proto';
+
+import type { AgentState, FederationState, SiteState } from './federation-state.js';
+import { judge } from './job-evolution.js';
+import { isUnfinished } from './rounds/round-progress.js';
+import { revokeMember } from './rounds/round-evolution.js';
+
+type Of<T extends LedgerEntry['type']> = Extract<LedgerEntry, { type: T }>;
+
+/** Entries about tokens, agents and sites. */
+export type EnrolmentEntry = Of<
+  'token.created' | 'agent.enrolled' | 'agent.renewed' | 'agent.approved' | 'agent.revoked'
+>;
+
+export function evolveEnrolment(state: FederationState, entry: EnrolmentEntry): FederationState {
+  switch (entry.type) {
+    case 'token.created':
+      return createToken(state, entry);
+    case 'agent.enrolled':
+      return enrol(state, entry);
+    case 'agent.renewed': {
+      const { agentId, keyDigest } = entry.body;
+      const at = Date.parse(entry.time);
+      return withAgent(state, agentId, (agent) => ({
+        ...agent,
+        keyDigests: newestKeys(keyDigest, agent.keyDigests),
+        certifiedAt: at,
+      }));
+    }
+    case 'agent.approved': {
+      const at = Date.parse(entry.time);
+      const approval = { approvedAt: at, approvedBy: entry.actor };
+      const next = withAgent(state, entry.body.agentId, (agent) => ({ ...agent, ...approval }));
+      return withSite(next, entry.body.site, entry, {});
+    }
+    case 'agent.revoked':
+      return revoke(state, entry);
+  }
+}
+
+/** An invitation replaces the one before it unless that one was used: a lost token no longer works. */
+function createToken(state: FederationState, entry: Of<'token.created'>): FederationState {
+  const { tokenId, site, labels, key, expiresAt, approve } = entry.body;
+  const tokens = new Map(state.tokens);
+  const before = state.sites.get(site);
+  const replaced = before === undefined ? undefined : tokens.get(before.tokenId);
+  if (replaced !== undefined && replaced.usedBy === undefined) tokens.delete(replaced.tokenId);
+  tokens.set(tokenId, { tokenId, site, labels, key, expiresAt: Date.parse(expiresAt), approve, alarmed: false });
+  return withSite({ ...state, tokens }, site, entry, { tokenId, labels });
+}
+
+function enrol(state: FederationState, entry: Of<'agent.enrolled'>): FederationState {
+  const { agentId, site, tokenId, identityKey, keyDigest } = entry.body;
+  const at = Date.parse(entry.time);
+  const { seq } = entry;
+  const agent = { agentId, site, tokenId, identityKey, keyDigests: [keyDigest], enrolledAt: at, certifiedAt: at, seq };
+  const tokens = new Map(state.tokens);
+  const token = tokens.get(tokenId);
+  if (token !== undefined) tokens.set(tokenId, { ...token, usedBy: agentId });
+  const next = { ...state, tokens, agents: new Map(state.agents).set(agentId, agent) };
+  return withSite(next, site, entry, { agentId });
+}
+
+function revoke(state: FederationState, entry: Of<'agent.revoked'>): FederationState {
+  const { agentId, site, reason } = entry.body;
+  const at = Date.parse(entry.time);
+  const next = withAgent(state, agentId, (agent) => ({ ...agent, revokedAt: at, revocationReason: reason }));
+  return withSite({ ...next, jobs: revokeInRounds(next.jobs, agentId, at) }, site, entry, {});
+}
+
+/** A revoked agent reports in no open round any more. */
+function revokeInRounds(jobs: FederationState['jobs'], agentId: string, at: number): FederationState['jobs'] {
+  const changed = new Map(jobs);
+  for (const [jobId, job] of jobs) {
+    if (!isUnfinished(job.round)) continue;
+    const round = revokeMember(job.round, agentId);
+    if (round !== job.round) changed.set(jobId, judge({ ...job, round }, job, at));
+  }
+  return changed;
+}
+
+/** The newest key first, then the one that an agent may still use while it renews. */
+function newestKeys(keyDigest: Digest, known: readonly Digest[]): readonly Digest[] {
+  return [keyDigest, ...known.filter((digest) => digest !== keyDigest)].slice(0, 2);
+}
+
+function withAgent(
+  state: FederationState,
+  agentId: string,
+  change: (agent: AgentState) => AgentState,
+): FederationState {
+  const agent = state.agents.get(agentId);
+  if (agent === undefined) return state;
+  return { ...state, agents: new Map(state.agents).set(agentId, change(agent)) };
+}
+
+type SiteChange = Partial<Pick<SiteState, 'labels' | 'tokenId' | 'agentId'>>;
+
+function withSite(state: FederationState, site: string, entry: EnrolmentEntry, change: SiteChange): FederationState {
+  const at = Date.parse(entry.time);
+  const known = state.sites.get(site) ?? { site, labels: {}, tokenId: '', createdAt: at, generation: 0 };
+  const next = { ...known, ...change, generation: known.generation + 1, changedAt: at, seq: entry.seq };
+  return { ...state, sites: new Map(state.sites).set(site, next) };
+}

@@ -1,0 +1,75 @@
+import { canonicalize, parseCanonical, TributaryError, type JsonObject, type JsonValue } from '@tributary/proto';
+
+import { EMPTY_FEDERATION, type FederationState } from './federation-state.js';
+
+/** Version of the snapshot format; raised whenever the shape of the state changes. */
+export const SNAPSHOT_VERSION = 1;
+
+/** Member that marks an object as a map: its value is the list of pairs, in order. */
+const MAP = '$map';
+
+/** The canonical bytes of a state: a cache of the fold, rebuilt from the ledger wherever it does not fit. */
+export function encodeSnapshot(state: FederationState): Uint8Array {
+  return canonicalize({ formatVersion: SNAPSHOT_VERSION, state: toJson(state) });
+}
+
+/**
+ * The state of a snapshot. Throws FORMAT_UNSUPPORTED for a newer format; undefined for an older one or for bytes that
+ * are no snapshot, which means: fold the ledger instead.
+ */
+export function decodeSnapshot(bytes: Uint8Array): FederationState | undefined {
+  const snapshot = readObject(bytes);
+  const formatVersion = snapshot?.['formatVersion'];
+  if (typeof formatVersion !== 'number') return undefined;
+  if (formatVersion > SNAPSHOT_VERSION) {
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `snapshot of format ${String(formatVersion)}; this version reads ${String(SNAPSHOT_VERSION)}`,
+    );
+  }
+  if (formatVersion < SNAPSHOT_VERSION) return undefined;
+  const state = fromJson(snapshot?.['state'] ?? null);
+  return isState(state) ? state : undefined;
+}
+
+function readObject(bytes: Uint8Array): JsonObject | undefined {
+  try {
+    const value = parseCanonical(bytes, bytes.length);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether every member of a state is there with its kind; what is inside was written by encodeSnapshot. */
+function isState(value: unknown): value is FederationState {
+  if (typeof value !== 'object' || value === null) return false;
+  const found = value as Readonly<Record<string, unknown>>;
+  return Object.entries(EMPTY_FEDERATION).every(([key, empty]) => {
+    const member = found[key];
+    if (empty instanceof Map) return member instanceof Map;
+    return Array.isArray(empty) ? Array.isArray(member) : typeof member === 'number';
+  });
+}
+
+function toJson(value: unknown): JsonValue {
+  if (value instanceof Map) return { [MAP]: Array.from(value as ReadonlyMap<string, unknown>, ([key, item]) => [key, toJson(item)]) };
+  if (Array.isArray(value)) return value.map(toJson);
+  if (typeof value !== 'object' || value === null) return value as JsonValue;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)]));
+}
+
+function fromJson(value: JsonValue): unknown {
+  if (isArray(value)) return value.map(fromJson);
+  if (!isObject(value)) return value;
+  const pairs = value[MAP];
+  if (pairs === undefined || !isArray(pairs)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
+  }
+  return new Map(pairs.map((pair) => (isArray(pair) ? [String(pair[0]), fromJson(pair[1] ?? null)] : ['', null])));
+}
+
+const isArray = (value: JsonValue): value is readonly JsonValue[] => Array.isArray(value);
+
+const isObject = (value: JsonValue): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
