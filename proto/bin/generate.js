@@ -17,9 +17,7 @@ const inputs = [protoDir, watDir]
   .filter((dir) => existsSync(dir))
   .flatMap((dir) => readdirSync(dir).map((name) => join(dir, name)));
 const stamp = join(out, '.stamp');
-const newest = Math.max(
-  ...[...inputs, fileURLToPath(import.meta.url)].map((file) => statSync(file).mtimeMs),
-);
+const newest = Math.max(...[...inputs, fileURLToPath(import.meta.url)].map((file) => statSync(file).mtimeMs));
 if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest) process.exit(0);
 
 mkdirSync(out, { recursive: true });
@@ -46,7 +44,10 @@ execFileSync(
 if (existsSync(watDir)) {
   const wabt = await (await import('wabt')).default();
   for (const name of readdirSync(watDir).filter((file) => file.endsWith('.wat'))) {
-    const module = wabt.parseWat(name, readFileSync(join(watDir, name), 'utf8'), { simd: true, bulk_memory: true });
+    const module = wabt.parseWat(name, readFileSync(join(watDir, name), 'utf8'), {
+      simd: true,
+      bulk_memory: true,
+    });
     const { buffer } = module.toBinary({});
     const constant = `${name.replace('.wat', '').replace(/-(\w)/g, (_, c) => c.toUpperCase())}Wasm`;
     writeFileSync(

@@ -24,6 +24,8 @@ export interface AccumulatorOptions {
   readonly range: number;
   /** Given by tests; otherwise the fastest of the machine. */
   readonly kernel?: Kernel;
+  /** Elements of one memory. Given by tests, to cross its border with little; otherwise SEGMENT_LENGTH. */
+  readonly segmentLength?: number;
 }
 
 /**
@@ -37,9 +39,10 @@ export class Accumulator {
   readonly length: number;
   readonly scaleBits: number;
   readonly #segments: readonly Segment[];
+  readonly #segmentLength: number;
   #elements = 0;
 
-  constructor({ length, range, kernel = defaultKernel }: AccumulatorOptions) {
+  constructor({ length, range, kernel = defaultKernel, segmentLength = SEGMENT_LENGTH }: AccumulatorOptions) {
     if (
       !Number.isSafeInteger(length) ||
       length < 1 ||
@@ -54,8 +57,9 @@ export class Accumulator {
       throw new TributaryError('INVALID_ARGUMENT', 'range: a finite number above 0');
     this.length = length;
     this.scaleBits = scaleBitsFor(range);
-    this.#segments = Array.from({ length: Math.ceil(length / SEGMENT_LENGTH) }, (_, index) =>
-      kernel.segment(Math.min(SEGMENT_LENGTH, length - index * SEGMENT_LENGTH)),
+    this.#segmentLength = segmentLength;
+    this.#segments = Array.from({ length: Math.ceil(length / segmentLength) }, (_, index) =>
+      kernel.segment(Math.min(segmentLength, length - index * segmentLength)),
     );
   }
 
@@ -127,9 +131,9 @@ export class Accumulator {
       );
     }
     for (let done = 0; done < count;) {
-      const index = Math.floor((offset + done) / SEGMENT_LENGTH);
-      const start = (offset + done) % SEGMENT_LENGTH;
-      const to = Math.min(count, done + SEGMENT_LENGTH - start);
+      const index = Math.floor((offset + done) / this.#segmentLength);
+      const start = (offset + done) % this.#segmentLength;
+      const to = Math.min(count, done + this.#segmentLength - start);
       const segment = this.#segments[index];
       if (segment === undefined) return;
       yield { segment, start, from: done, to };
