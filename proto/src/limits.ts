@@ -57,6 +57,8 @@ export const LIMITS = Object.freeze({
   uploadsPerAgent: 2,
   /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */
   receiveWindowBytes: 4 * MIB,
+  /** Corrupt uploads of one site in one round before its update is refused: a machine that corrupts three is broken. */
+  corruptUploads: 3,
   /** Updates folded between two checkpoints of the accumulator: bounds spool files on disk. */
   checkpointEveryUpdates: 64,
   /** Times a round is tried again before its job fails. */
