@@ -1,6 +1,13 @@
 import { decodeBase64, LIMITS, TributaryError, vectorLength, type NewEntry } from '@tributary/proto';
 
-import type { Command, CreateFederation, OpenRound, RaiseAlarm, RegisterModel, RoundCommand } from './command.js';
+import type {
+  Command,
+  CreateFederation,
+  OpenRound,
+  RaiseAlarm,
+  RegisterModel,
+  RoundCommand,
+} from './command.js';
 import { decideContext } from './contexts.js';
 import { alarmOf, decideEnrolment } from './enrolment.js';
 import type { FederationState, JobState } from './federation-state.js';
@@ -18,7 +25,8 @@ import { cohortCount, eligibleMembers, selectCohort } from './selection.js';
  */
 export function decide(state: FederationState, command: Command): readonly NewEntry[] {
   if (command.kind === 'create-federation') return createFederation(state, command);
-  if (state.federation === undefined) throw new TributaryError('CONFLICT', 'the federation is not initialised yet');
+  if (state.federation === undefined)
+    throw new TributaryError('CONFLICT', 'the federation is not initialised yet');
   switch (command.kind) {
     case 'create-context':
     case 'revoke-context':
@@ -39,7 +47,11 @@ export function decide(state: FederationState, command: Command): readonly NewEn
 }
 
 /** What is recorded although the command was refused with `error`: alarms. */
-export function recordOfRefusal(state: FederationState, command: Command, error: unknown): readonly NewEntry[] {
+export function recordOfRefusal(
+  state: FederationState,
+  command: Command,
+  error: unknown,
+): readonly NewEntry[] {
   return command.kind === 'enrol-agent' ? alarmOf(state, command, error) : [];
 }
 
@@ -87,9 +99,11 @@ function registerModel(state: FederationState, command: RegisterModel): readonly
   if (job.phase === 'Failed' || job.committedRounds < job.document.spec.rounds) {
     throw new TributaryError('CONFLICT', 'a job registers its model after its last round');
   }
-  if (job.base?.modelDigest !== weightsDigest) throw new TributaryError('CONFLICT', 'these are not the weights of the last round');
+  if (job.base?.modelDigest !== weightsDigest)
+    throw new TributaryError('CONFLICT', 'these are not the weights of the last round');
   const expected = nextModelVersion(state, model);
-  if (version !== expected) throw new TributaryError('CONFLICT', `the next version of ${model} is ${String(expected)}`);
+  if (version !== expected)
+    throw new TributaryError('CONFLICT', `the next version of ${model} is ${String(expected)}`);
   decodeBase64(signature, 'signature', 64);
   const body = { model, version, jobId, manifestDigest, weightsDigest, signature };
   return [{ type: 'model.registered', actor, subject: `model/${model}`, body }];
@@ -139,5 +153,8 @@ function requireTurn(job: JobState, { round, attempt }: OpenRound): NonNullable<
   const isNext = round === job.committedRounds + 1 && attempt === job.failedAttempts;
   const isDue = job.phase === 'Running' && !isUnfinished(job.round) && round <= job.document.spec.rounds;
   if (isNext && isDue && attempt <= LIMITS.roundRetries && job.base !== undefined) return job.base;
-  throw new TributaryError('CONFLICT', `round ${String(round)}, attempt ${String(attempt)} is not the next one of the job`);
+  throw new TributaryError(
+    'CONFLICT',
+    `round ${String(round)}, attempt ${String(attempt)} is not the next one of the job`,
+  );
 }

@@ -45,7 +45,15 @@ function createToken(state: FederationState, entry: Of<'token.created'>): Federa
   const before = state.sites.get(site);
   const replaced = before === undefined ? undefined : tokens.get(before.tokenId);
   if (replaced !== undefined && replaced.usedBy === undefined) tokens.delete(replaced.tokenId);
-  tokens.set(tokenId, { tokenId, site, labels, key, expiresAt: Date.parse(expiresAt), approve, alarmed: false });
+  tokens.set(tokenId, {
+    tokenId,
+    site,
+    labels,
+    key,
+    expiresAt: Date.parse(expiresAt),
+    approve,
+    alarmed: false,
+  });
   return withSite({ ...state, tokens }, site, entry, { tokenId, labels });
 }
 
@@ -53,7 +61,16 @@ function enrol(state: FederationState, entry: Of<'agent.enrolled'>): FederationS
   const { agentId, site, tokenId, identityKey, keyDigest } = entry.body;
   const at = Date.parse(entry.time);
   const { seq } = entry;
-  const agent = { agentId, site, tokenId, identityKey, keyDigests: [keyDigest], enrolledAt: at, certifiedAt: at, seq };
+  const agent = {
+    agentId,
+    site,
+    tokenId,
+    identityKey,
+    keyDigests: [keyDigest],
+    enrolledAt: at,
+    certifiedAt: at,
+    seq,
+  };
   const tokens = new Map(state.tokens);
   const token = tokens.get(tokenId);
   if (token !== undefined) tokens.set(tokenId, { ...token, usedBy: agentId });
@@ -96,7 +113,12 @@ function withAgent(
 
 type SiteChange = Partial<Pick<SiteState, 'labels' | 'tokenId' | 'agentId'>>;
 
-function withSite(state: FederationState, site: string, entry: EnrolmentEntry, change: SiteChange): FederationState {
+function withSite(
+  state: FederationState,
+  site: string,
+  entry: EnrolmentEntry,
+  change: SiteChange,
+): FederationState {
   const at = Date.parse(entry.time);
   const known = state.sites.get(site) ?? { site, labels: {}, tokenId: '', createdAt: at, generation: 0 };
   const next = { ...known, ...change, generation: known.generation + 1, changedAt: at, seq: entry.seq };

@@ -1,6 +1,13 @@
 import { decodeBase64, LIMITS, requireName, TributaryError, type NewEntry } from '@tributary/proto';
 
-import type { ApproveSite, CreateToken, EnrolAgent, EnrolmentCommand, RenewAgent, RevokeSite } from './command.js';
+import type {
+  ApproveSite,
+  CreateToken,
+  EnrolAgent,
+  EnrolmentCommand,
+  RenewAgent,
+  RevokeSite,
+} from './command.js';
 import type { AgentState, FederationState, SiteState, TokenState } from './federation-state.js';
 import { shortDetail } from './rounds/round-decisions.js';
 
@@ -34,8 +41,13 @@ export function enrolledWith(state: FederationState, tokenId: string): AgentStat
 }
 
 /** What is recorded of a refused command besides the refusal itself: the first use of a token by a second key. */
-export function alarmOf(state: FederationState, command: EnrolmentCommand, error: unknown): readonly NewEntry[] {
-  if (command.kind !== 'enrol-agent' || !(error instanceof TributaryError) || error.code !== 'TOKEN_USED') return [];
+export function alarmOf(
+  state: FederationState,
+  command: EnrolmentCommand,
+  error: unknown,
+): readonly NewEntry[] {
+  if (command.kind !== 'enrol-agent' || !(error instanceof TributaryError) || error.code !== 'TOKEN_USED')
+    return [];
   const token = state.tokens.get(command.tokenId);
   if (token === undefined || token.alarmed) return [];
   const detail = `the join token of site ${token.site} was presented with a second key`;
@@ -59,7 +71,10 @@ function createToken(state: FederationState, command: CreateToken): readonly New
     });
   }
   if (!state.sites.has(site) && state.sites.size >= LIMITS.agents) {
-    throw new TributaryError('LIMIT_EXCEEDED', `one coordinator knows at most ${String(LIMITS.agents)} sites`);
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `one coordinator knows at most ${String(LIMITS.agents)} sites`,
+    );
   }
   const expiresAt = new Date(command.now + ttlMs).toISOString();
   const body = { tokenId, site, labels: { ...command.labels }, key, expiresAt, approve: approved };
@@ -70,7 +85,8 @@ function requireLabels(labels: CreateToken['labels']): void {
   const entries = Object.entries(labels);
   if (entries.length > LIMITS.labels) throw invalid('labels', `at most ${String(LIMITS.labels)}`);
   for (const [key, value] of entries) {
-    if (!/^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/.test(key)) throw invalid('labels', 'keys of 1 to 63 letters, digits and . _ / -');
+    if (!/^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/.test(key))
+      throw invalid('labels', 'keys of 1 to 63 letters, digits and . _ / -');
     if (!/^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/.test(value)) {
       throw invalid(`labels.${key}`, 'values of 0 to 63 letters, digits and . _ -');
     }
@@ -86,13 +102,18 @@ function enrol(state: FederationState, command: EnrolAgent): readonly NewEntry[]
 }
 
 function rejoin(agent: AgentState, { identityKey, keyDigest, actor }: EnrolAgent): readonly NewEntry[] {
-  if (agent.identityKey !== identityKey) throw new TributaryError('TOKEN_USED', 'the join token was used by another key');
+  if (agent.identityKey !== identityKey)
+    throw new TributaryError('TOKEN_USED', 'the join token was used by another key');
   requireNotRevoked(agent);
   return certified(agent, keyDigest, actor);
 }
 
 /** The agent crashed before it kept its certificate: the new TLS key replaces the one that is lost. */
-function certified({ agentId, site, keyDigests }: AgentState, keyDigest: EnrolAgent['keyDigest'], actor: string): readonly NewEntry[] {
+function certified(
+  { agentId, site, keyDigests }: AgentState,
+  keyDigest: EnrolAgent['keyDigest'],
+  actor: string,
+): readonly NewEntry[] {
   if (keyDigests[0] === keyDigest) return [];
   return [{ type: 'agent.renewed', actor, subject: `agent/${agentId}`, body: { agentId, site, keyDigest } }];
 }
@@ -102,9 +123,13 @@ function join(state: FederationState, token: TokenState, command: EnrolAgent): r
   const { tokenId, site } = token;
   if (now >= token.expiresAt) throw new TributaryError('TOKEN_EXPIRED', 'the join token has expired');
   decodeBase64(identityKey, 'identity_key', 32);
-  if (activeAgent(state, site) !== undefined) throw new TributaryError('CONFLICT', `site ${site} has an agent already`);
+  if (activeAgent(state, site) !== undefined)
+    throw new TributaryError('CONFLICT', `site ${site} has an agent already`);
   if (state.agents.size >= LIMITS.agents) {
-    throw new TributaryError('LIMIT_EXCEEDED', `one coordinator knows at most ${String(LIMITS.agents)} agents`);
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `one coordinator knows at most ${String(LIMITS.agents)} agents`,
+    );
   }
   requireFreshIdentity(state, command);
   const subject = `agent/${agentId}`;
@@ -124,7 +149,10 @@ function requireFreshIdentity(state: FederationState, { agentId, identityKey, ke
   for (const agent of state.agents.values()) {
     if (agent.revokedAt !== undefined) continue;
     if (agent.identityKey === identityKey || agent.keyDigests.includes(keyDigest)) {
-      throw new TributaryError('ALREADY_EXISTS', 'these keys belong to another site; join from an empty data directory');
+      throw new TributaryError(
+        'ALREADY_EXISTS',
+        'these keys belong to another site; join from an empty data directory',
+      );
     }
   }
 }

@@ -33,7 +33,10 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
   }
 }
 
-function evolveContext(state: FederationState, entry: Of<'context.created' | 'context.revoked'>): FederationState {
+function evolveContext(
+  state: FederationState,
+  entry: Of<'context.created' | 'context.revoked'>,
+): FederationState {
   const contexts = new Map(state.contexts);
   const { seq } = entry;
   if (entry.type === 'context.created') {

@@ -64,7 +64,12 @@ function running(job: JobFacts): Judged {
 
 function suspended({ phase }: JobFacts): Judged {
   if (phase === 'Suspended') {
-    return { type: 'Suspended', status: 'True', reason: 'SuspendedByOperator', message: 'Resume the job to go on.' };
+    return {
+      type: 'Suspended',
+      status: 'True',
+      reason: 'SuspendedByOperator',
+      message: 'Resume the job to go on.',
+    };
   }
   return { type: 'Suspended', status: 'False', reason: 'NotSuspended', message: '' };
 }
@@ -84,7 +89,12 @@ function failed({ phase, lastFailure }: JobFacts): Judged {
     return { type: 'Failed', status: 'False', reason, message: '' };
   }
   const code = lastFailure?.code ?? 'INTERNAL';
-  return { type: 'Failed', status: 'True', reason: failureReason(code), message: `${code}: ${lastFailure?.detail ?? ''}` };
+  return {
+    type: 'Failed',
+    status: 'True',
+    reason: failureReason(code),
+    message: `${code}: ${lastFailure?.detail ?? ''}`,
+  };
 }
 
 function failureReason(code: ErrorCode): Judged['reason'] {

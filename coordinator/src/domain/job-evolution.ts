@@ -32,8 +32,11 @@ export function evolveJobs(jobs: FederationState['jobs'], entry: JobEntry): Fede
     return next;
   }
   const job = jobs.get(jobId);
-  const facts = entry.type === 'job.submitted' ? submitted(entry) : job === undefined ? undefined : evolveJob(job, entry);
-  return facts === undefined ? jobs : next.set(jobId, judge({ ...facts, seq: entry.seq }, job, Date.parse(entry.time)));
+  const facts =
+    entry.type === 'job.submitted' ? submitted(entry) : job === undefined ? undefined : evolveJob(job, entry);
+  return facts === undefined
+    ? jobs
+    : next.set(jobId, judge({ ...facts, seq: entry.seq }, job, Date.parse(entry.time)));
 }
 
 /** The job with its conditions judged at `at`; those of `before` keep their times. */

@@ -71,7 +71,10 @@ function submit(state: FederationState, command: SubmitJob): readonly NewEntry[]
   if (existing !== undefined) return reapply(existing, document, command);
   const open = [...state.jobs.values()].filter((job) => !isFinished(job)).length;
   if (open >= LIMITS.openJobs) {
-    throw new TributaryError('LIMIT_EXCEEDED', `at most ${String(LIMITS.openJobs)} jobs wait or run; cancel some`);
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `at most ${String(LIMITS.openJobs)} jobs wait or run; cancel some`,
+    );
   }
   if (state.jobs.has(jobId)) throw new TributaryError('ALREADY_EXISTS', 'a job of that id exists');
   const body = { jobId, name: document.metadata.name, document: command.document, authorKey, signature };
@@ -79,11 +82,18 @@ function submit(state: FederationState, command: SubmitJob): readonly NewEntry[]
 }
 
 /** The same document again changes nothing; other values of what may change are taken over. */
-function reapply(job: JobState, document: FederatedJob, { actor, authorKey }: SubmitJob): readonly NewEntry[] {
+function reapply(
+  job: JobState,
+  document: FederatedJob,
+  { actor, authorKey }: SubmitJob,
+): readonly NewEntry[] {
   const current = { ...job.document, spec: { ...job.document.spec, ...job.settings } };
   const changes = diffMutable(current, document);
   if (authorKey !== job.authorKey) {
-    throw new TributaryError('ALREADY_EXISTS', `a job ${job.name} by another author exists; use another metadata.name`);
+    throw new TributaryError(
+      'ALREADY_EXISTS',
+      `a job ${job.name} by another author exists; use another metadata.name`,
+    );
   }
   const entries = [...configured(job, changes, actor)];
   const isSuspended = job.phase === 'Suspended';
@@ -95,14 +105,20 @@ function reapply(job: JobState, document: FederatedJob, { actor, authorKey }: Su
 
 function configure(state: FederationState, command: ConfigureJob): readonly NewEntry[] {
   const job = requireJob(state, command.name);
-  const { activeDeadlineSeconds, ttlSecondsAfterFinished } = { ...job.settings, ...withoutUndefined(command) };
+  const { activeDeadlineSeconds, ttlSecondsAfterFinished } = {
+    ...job.settings,
+    ...withoutUndefined(command),
+  };
   // The schema of the document judges the values, as it does when they are applied.
   const spec = { ...job.document.spec, activeDeadlineSeconds, ttlSecondsAfterFinished };
   const next = parseFederatedJob({ ...job.document, spec });
   return configured(job, settingsChanges(job.settings, next.spec), command.actor);
 }
 
-function withoutUndefined({ activeDeadlineSeconds, ttlSecondsAfterFinished }: ConfigureJob): Partial<JobSettings> {
+function withoutUndefined({
+  activeDeadlineSeconds,
+  ttlSecondsAfterFinished,
+}: ConfigureJob): Partial<JobSettings> {
   return {
     ...(activeDeadlineSeconds === undefined ? {} : { activeDeadlineSeconds }),
     ...(ttlSecondsAfterFinished === undefined ? {} : { ttlSecondsAfterFinished }),
@@ -160,9 +176,13 @@ function start(state: FederationState, command: StartJob): readonly NewEntry[] {
   if (job.phase === 'Running' && goesOn) return [];
   if (job.base !== undefined && !goesOn) throw conflict('a resumed job goes on from the model that it had');
   if (job.phase !== 'Queued') throw conflict(`the job is ${job.phase}`);
-  if ((turnHolder(state) ?? nextInQueue(state))?.jobId !== jobId) throw conflict('it is the turn of another job');
+  if ((turnHolder(state) ?? nextInQueue(state))?.jobId !== jobId)
+    throw conflict('it is the turn of another job');
   if (!(parameters >= 1 && parameters <= LIMITS.modelParameters)) {
-    throw new TributaryError('LIMIT_EXCEEDED', `a model has 1 to ${String(LIMITS.modelParameters)} parameters`);
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `a model has 1 to ${String(LIMITS.modelParameters)} parameters`,
+    );
   }
   const body = { jobId, layoutDigest, modelDigest, parameters };
   return [{ type: 'job.started', actor, subject: `job/${jobId}`, body }];

@@ -27,7 +27,11 @@ export type NextStep =
   /** Draw round key and seed, then `open-round`. */
   | ({ readonly kind: 'open-round' } & OfRound)
   | ({ readonly kind: 'close-stage'; readonly stage: string } & OfRound)
-  | ({ readonly kind: 'fail-round'; readonly code: 'ROUND_UNDERSUBSCRIBED'; readonly detail: string } & OfRound)
+  | ({
+      readonly kind: 'fail-round';
+      readonly code: 'ROUND_UNDERSUBSCRIBED';
+      readonly detail: string;
+    } & OfRound)
   /** Finish the sum, store the model, then `commit-round`. */
   | ({ readonly kind: 'commit-round' } & OfRound)
   /** Store manifest, sign, then `register-model` with this version. */
@@ -112,7 +116,8 @@ function openingStep(state: FederationState, job: JobState, { now, connectedSite
   const { jobId, failedAttempts, lastFailure, document } = job;
   const { spec } = document;
   if (failedAttempts > LIMITS.roundRetries) {
-    const last = lastFailure === undefined ? '' : `; the last time: ${lastFailure.code}: ${lastFailure.detail}`;
+    const last =
+      lastFailure === undefined ? '' : `; the last time: ${lastFailure.code}: ${lastFailure.detail}`;
     const detail = `round ${String(job.committedRounds + 1)} failed ${String(failedAttempts)} times${last}`;
     return { kind: 'fail-job', jobId, code: 'JOB_RETRIES_EXHAUSTED', detail };
   }

@@ -8,7 +8,10 @@ export interface Member {
 }
 
 /** What selection needs of a job. */
-export type SelectionSpec = Pick<FederatedJobSpec, 'siteSelector' | 'minSites' | 'cohortSize' | 'overSelection'>;
+export type SelectionSpec = Pick<
+  FederatedJobSpec,
+  'siteSelector' | 'minSites' | 'cohortSize' | 'overSelection'
+>;
 
 /** The agent that may train for a site now, or undefined: joined, approved, not revoked. */
 export function readyAgent(state: FederationState, site: SiteState): AgentState | undefined {
@@ -24,7 +27,9 @@ export function eligibleMembers(
 ): readonly Member[] {
   const wanted = Object.entries(spec.siteSelector.matchLabels);
   return [...state.sites.values()]
-    .filter(({ site, labels }) => connectedSites.has(site) && wanted.every(([key, value]) => labels[key] === value))
+    .filter(
+      ({ site, labels }) => connectedSites.has(site) && wanted.every(([key, value]) => labels[key] === value),
+    )
     .flatMap((site) => {
       const agent = readyAgent(state, site);
       return agent === undefined ? [] : [{ site: site.site, agentId: agent.agentId }];

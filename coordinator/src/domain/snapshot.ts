@@ -1,4 +1,10 @@
-import { canonicalize, parseCanonical, TributaryError, type JsonObject, type JsonValue } from '@tributary/proto';
+import {
+  canonicalize,
+  parseCanonical,
+  TributaryError,
+  type JsonObject,
+  type JsonValue,
+} from '@tributary/proto';
 
 import { EMPTY_FEDERATION, type FederationState } from './federation-state.js';
 
@@ -53,7 +59,8 @@ function isState(value: unknown): value is FederationState {
 }
 
 function toJson(value: unknown): JsonValue {
-  if (value instanceof Map) return { [MAP]: Array.from(value as ReadonlyMap<string, unknown>, ([key, item]) => [key, toJson(item)]) };
+  if (value instanceof Map)
+    return { [MAP]: Array.from(value as ReadonlyMap<string, unknown>, ([key, item]) => [key, toJson(item)]) };
   if (Array.isArray(value)) return value.map(toJson);
   if (typeof value !== 'object' || value === null) return value as JsonValue;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)]));
@@ -66,7 +73,9 @@ function fromJson(value: JsonValue): unknown {
   if (pairs === undefined || !isArray(pairs)) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
   }
-  return new Map(pairs.map((pair) => (isArray(pair) ? [String(pair[0]), fromJson(pair[1] ?? null)] : ['', null])));
+  return new Map(
+    pairs.map((pair) => (isArray(pair) ? [String(pair[0]), fromJson(pair[1] ?? null)] : ['', null])),
+  );
 }
 
 const isArray = (value: JsonValue): value is readonly JsonValue[] => Array.isArray(value);

@@ -36,7 +36,9 @@ export function checkMode(mode: AggregationMode): AggregationMode {
   const sound =
     new Set(names).size === names.length &&
     updates.length === 1 &&
-    mode.stages.every(({ name, reports, share }) => share > 0 && gathersUpdates(name) === (reports === 'update'));
+    mode.stages.every(
+      ({ name, reports, share }) => share > 0 && gathersUpdates(name) === (reports === 'update'),
+    );
   if (sound) return mode;
   throw new TributaryError('INTERNAL', `mode ${mode.name} needs distinct stages, one of them with updates`);
 }

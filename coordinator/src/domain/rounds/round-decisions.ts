@@ -1,4 +1,11 @@
-import { canonicalText, isErrorCode, LIMITS, TributaryError, type ErrorCode, type NewEntry } from '@tributary/proto';
+import {
+  canonicalText,
+  isErrorCode,
+  LIMITS,
+  TributaryError,
+  type ErrorCode,
+  type NewEntry,
+} from '@tributary/proto';
 
 import type {
   AcceptUpdate,
@@ -53,7 +60,9 @@ export function failRound(
 /** Checks a code from outside; throws INVALID_ARGUMENT. */
 export function requireCode(code: string): ErrorCode {
   if (isErrorCode(code)) return code;
-  throw new TributaryError('INVALID_ARGUMENT', 'code: not a code of the error table', { fields: { field: 'code' } });
+  throw new TributaryError('INVALID_ARGUMENT', 'code: not a code of the error table', {
+    fields: { field: 'code' },
+  });
 }
 
 /** A detail cut to what an entry and `describe` hold. */
@@ -78,12 +87,17 @@ function acceptMessage(round: RoundState, command: StageMessage): readonly NewEn
   const member = requireMember(round, command.agentId);
   const stage = requireStage(round, name);
   if (gathersUpdates(name)) {
-    throw new TributaryError('INVALID_ARGUMENT', `stage: ${name} takes updates`, { fields: { field: 'stage' } });
+    throw new TributaryError('INVALID_ARGUMENT', `stage: ${name} takes updates`, {
+      fields: { field: 'stage' },
+    });
   }
   const known = stage.reports.get(member.site);
   if (known === digest) return [];
   if (known !== undefined) {
-    throw new TributaryError('UPDATE_DUPLICATE', `the site has sent another message for stage ${name} already`);
+    throw new TributaryError(
+      'UPDATE_DUPLICATE',
+      `the site has sent another message for stage ${name} already`,
+    );
   }
   requireOpen(round, stage, member);
   const body = { jobId, round: number, attempt, stage: name, site: member.site, digest };
@@ -96,7 +110,10 @@ function acceptUpdate(round: RoundState, command: AcceptUpdate): readonly NewEnt
   const known = round.updates.get(member.site);
   if (known?.uploadId === uploadId) {
     if (known.headerDigest === headerDigest && known.sealDigest === sealDigest) return [];
-    throw new TributaryError('UPLOAD_ID_REUSED', 'the upload id was used with other content; a new plaintext needs a new id');
+    throw new TributaryError(
+      'UPLOAD_ID_REUSED',
+      'the upload id was used with other content; a new plaintext needs a new id',
+    );
   }
   if (known !== undefined) {
     throw new TributaryError('UPDATE_DUPLICATE', 'the site has already sent another update for this round');
@@ -141,11 +158,21 @@ function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
   const updates = summedUpdates(round);
   const expected = updates.map(({ uploadId }) => uploadId).sort();
   const folded = [...command.folded].sort();
-  if (canonicalText(folded) !== canonicalText(expected)) throw conflict('the sum does not hold exactly the accepted updates');
+  if (canonicalText(folded) !== canonicalText(expected))
+    throw conflict('the sum does not hold exactly the accepted updates');
   const reporting = updates.map(({ site }) => site).sort();
   const reported = new Set(reporting);
   const dropped = [...round.cohort.keys()].filter((site) => !reported.has(site)).sort();
-  const body = { jobId, round: number, attempt, modelDigest, folded, reporting, dropped, metrics: { ...metrics } };
+  const body = {
+    jobId,
+    round: number,
+    attempt,
+    modelDigest,
+    folded,
+    reporting,
+    dropped,
+    metrics: { ...metrics },
+  };
   return [{ type: 'round.committed', actor, subject: `job/${jobId}`, body }];
 }
 
@@ -158,21 +185,28 @@ function requireMember(round: RoundState, agentId: string): MemberState {
 function requireStage(round: RoundState, name: string): StageState {
   const stage = round.stages.find((one) => one.name === name);
   if (stage !== undefined) return stage;
-  throw new TributaryError('INVALID_ARGUMENT', 'stage: the round has no stage of that name', { fields: { field: 'stage' } });
+  throw new TributaryError('INVALID_ARGUMENT', 'stage: the round has no stage of that name', {
+    fields: { field: 'stage' },
+  });
 }
 
 /** Whether `member` may still report in `stage`; throws what its agent is told otherwise. */
 function requireOpen(round: RoundState, stage: StageState, member: MemberState): void {
   if (member.fate === 'Revoked') throw new TributaryError('AGENT_REVOKED', 'the agent was revoked');
   if (member.fate === 'Refused') {
-    throw new TributaryError('UPDATE_DUPLICATE', 'an update of the site was refused in this round already; wait for the next one');
+    throw new TributaryError(
+      'UPDATE_DUPLICATE',
+      'an update of the site was refused in this round already; wait for the next one',
+    );
   }
-  if (member.fate === 'Declined') throw new TributaryError('NOT_IN_COHORT', 'the site has declined this round');
+  if (member.fate === 'Declined')
+    throw new TributaryError('NOT_IN_COHORT', 'the site has declined this round');
   const open = openStage(round);
   if (open === undefined && round.phase !== 'Summing') {
     throw new TributaryError('UPDATE_WRONG_ROUND', 'the round has ended');
   }
-  if (stage.participants !== undefined) throw new TributaryError('UPDATE_LATE', `stage ${stage.name} is closed`);
+  if (stage.participants !== undefined)
+    throw new TributaryError('UPDATE_LATE', `stage ${stage.name} is closed`);
   if (open !== stage) throw new TributaryError('UPDATE_WRONG_ROUND', `stage ${stage.name} is not open yet`);
   const before = round.stages[round.stage - 1]?.participants;
   if (before !== undefined && !before.includes(member.site)) {

@@ -18,7 +18,8 @@ export type RoundEntry = Of<
 
 /** The attempt that `round.opened` begins. `target` is the cohort size of the job, 0 for every member. */
 export function openRound(entry: Of<'round.opened'>, target: number): RoundState {
-  const { cohort, stages, jobId, round, attempt, mode, baseDigest, layoutDigest, vectorLength, roundKey } = entry.body;
+  const { cohort, stages, jobId, round, attempt, mode, baseDigest, layoutDigest, vectorLength, roundKey } =
+    entry.body;
   const openedAt = Date.parse(entry.time);
   const opened = {
     jobId,
@@ -93,7 +94,9 @@ function acceptUpdate(round: RoundState, entry: Of<'update.accepted'>): RoundSta
 
 function closeStage(round: RoundState, entry: Of<'stage.closed'>): RoundState {
   const { stage, participants, transcriptDigest } = entry.body;
-  const stages = round.stages.map((one) => (one.name === stage ? { ...one, participants, transcriptDigest } : one));
+  const stages = round.stages.map((one) =>
+    one.name === stage ? { ...one, participants, transcriptDigest } : one,
+  );
   const next = round.stage + 1;
   if (next >= stages.length) return { ...round, stages, stage: next, phase: 'Summing' };
   return armStage({ ...round, stages, stage: next }, Date.parse(entry.time));

@@ -45,13 +45,19 @@ export function stageOutcome(round: RoundState, stage: StageState, now: number):
   const pending = pendingMembers(round).length;
   const { minimum } = stage;
   if (reported + pending < minimum) {
-    return undersubscribed(stage, `${String(reported + pending)} of ${String(minimum)} sites can still report`);
+    return undersubscribed(
+      stage,
+      `${String(reported + pending)} of ${String(minimum)} sites can still report`,
+    );
   }
   if (pending === 0 || reachedTarget(round, stage)) return { kind: 'close' };
   const deadlineAt = stage.deadlineAt ?? round.openedAt;
   if (now < deadlineAt) return { kind: 'open', deadlineAt };
   if (reported >= minimum) return { kind: 'close' };
-  return undersubscribed(stage, `${String(reported)} of ${String(minimum)} sites reported before the deadline`);
+  return undersubscribed(
+    stage,
+    `${String(reported)} of ${String(minimum)} sites reported before the deadline`,
+  );
 }
 
 function reachedTarget(round: RoundState, stage: StageState): boolean {
@@ -82,13 +88,19 @@ export function stageTranscript(round: RoundState, stage: StageState): Digest {
 /** Updates that make up the sum: those of the participants of the stage that gathered them, in order of acceptance. */
 export function summedUpdates(round: RoundState): readonly AcceptedUpdate[] {
   const participants = round.stages.find(({ name }) => gathersUpdates(name))?.participants;
-  if (participants === undefined) throw new TributaryError('INTERNAL', 'the updates of this round are not complete');
+  if (participants === undefined)
+    throw new TributaryError('INTERNAL', 'the updates of this round are not complete');
   const admitted = new Set(participants);
   return [...round.updates.values()].filter(({ site }) => admitted.has(site));
 }
 
 /** Sites of the newest stage of a round by what became of them. The four numbers describe one attempt. */
-export function countSites(round: RoundState): { selected: number; reporting: number; dropped: number; rejected: number } {
+export function countSites(round: RoundState): {
+  selected: number;
+  reporting: number;
+  dropped: number;
+  rejected: number;
+} {
   const fates = [...round.cohort.values()].map(({ fate }) => fate);
   const rejected = fates.filter((fate) => fate === 'Refused').length;
   const selected = round.cohort.size;
