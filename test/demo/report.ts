@@ -1,0 +1,58 @@
+import type { DemoResult, Estimate } from './result.js';
+
+/** The most by which federated training may fall behind pooled training, in AUC. */
+export const POOLED_MARGIN = 0.01;
+
+const estimate = ({ auc, low, high }: Estimate): string => `${auc.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+
+/** The closing table for people. */
+export function resultTable(result: DemoResult): string[] {
+  const rows = [
+    ['SITE', 'TRAIN', 'TEST', 'ALONE', 'FEDERATED', 'POOLED (reference)'],
+    ...result.sites.map((site) => [
+      site.site,
+      String(site.trainRows),
+      String(site.testRows),
+      estimate(site.local),
+      estimate(site.federated),
+      estimate(site.pooled),
+    ]),
+    ['mean', '', '', result.auc.local.toFixed(4), result.auc.federated.toFixed(4), result.auc.pooled.toFixed(4)],
+  ];
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd((widths[column] ?? 0) + 2)).join('').trimEnd());
+  const { sent, accepted, lost } = result.updates;
+  return [
+    '',
+    `AUC on each site's own test rows: means over ${String(result.splits)} fixed splits, with the mean of their 95 % bootstrap intervals.`,
+    '',
+    ...lines,
+    '',
+    `${String(result.rounds)} rounds; updates: ${String(sent)} sent, ${String(accepted)} accepted, ${String(lost)} lost; ` +
+      `${(result.bytesUp / 1e6).toFixed(2)} MB sent by the sites; ${result.seconds.toFixed(0)} s`,
+    ...result.places.map(([what, where]) => `${what.padEnd(9)}${where}`),
+    '',
+    result.ok
+      ? `ok: federated is at least alone and within ${String(POOLED_MARGIN)} of pooled; nothing was lost`
+      : `not ok: ${result.failures.join('; ')}`,
+  ];
+}
+
+const sixDigits = (value: number): number => Number(value.toFixed(6));
+
+/** The one line for programs. */
+export function resultJson(result: DemoResult): string {
+  const { demo, ok, rounds, updates, bytesUp, seconds } = result;
+  const auc = { local: sixDigits(result.auc.local), federated: sixDigits(result.auc.federated), pooled: sixDigits(result.auc.pooled) };
+  return JSON.stringify({ demo, ok, sites: result.sites.length, rounds, auc, updates, bytesUp, seconds: Number(seconds.toFixed(1)) });
+}
+
+/** What keeps a result from being ok. */
+export function failuresOf(result: Pick<DemoResult, 'auc' | 'updates'>): string[] {
+  const { local, federated, pooled } = result.auc;
+  const failures: string[] = [];
+  if (!(federated >= local)) failures.push(`federated ${federated.toFixed(4)} is below alone ${local.toFixed(4)}`);
+  if (!(federated >= pooled - POOLED_MARGIN)) failures.push(`federated ${federated.toFixed(4)} is more than ${String(POOLED_MARGIN)} below pooled ${pooled.toFixed(4)}`);
+  if (result.updates.lost !== 0) failures.push(`${String(result.updates.lost)} updates were lost`);
+  return failures;
+}

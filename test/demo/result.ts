@@ -1,0 +1,45 @@
+/** AUC on a site's own test split, mean over the fixed splits, with the mean of the splits' 95 % bootstrap intervals. */
+export interface SiteResult {
+  readonly site: string;
+  readonly trainRows: number;
+  readonly testRows: number;
+  readonly local: Estimate;
+  readonly federated: Estimate;
+  readonly pooled: Estimate;
+}
+
+export interface Estimate {
+  readonly auc: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface DemoResult {
+  readonly demo: string;
+  readonly ok: boolean;
+  /** Why not ok; empty where ok. */
+  readonly failures: readonly string[];
+  readonly sites: readonly SiteResult[];
+  /** Rounds committed over all splits. */
+  readonly rounds: number;
+  readonly splits: number;
+  /** Means over sites and splits. */
+  readonly auc: { readonly local: number; readonly federated: number; readonly pooled: number };
+  readonly updates: { readonly sent: number; readonly accepted: number; readonly lost: number };
+  readonly bytesUp: number;
+  readonly seconds: number;
+  /** Where to look afterwards: what, and a path or address. */
+  readonly places: readonly (readonly [what: string, where: string])[];
+}
+
+export interface DemoOptions {
+  /** Leave the daemons running until the process is interrupted. */
+  readonly keep: boolean;
+  say(line: string): void;
+  /** Called with the result before the daemons are stopped. */
+  finished(result: DemoResult): void;
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
