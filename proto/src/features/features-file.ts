@@ -10,10 +10,10 @@ import { schemaProblems } from '../documents/schema-problem.js';
 export const FEATURES_VERSION = 1;
 
 /** `features.json` beside an exported model: what compileFeatures needs to feed it. */
-export interface FeaturesFile {
+export type FeaturesFile = {
   readonly formatVersion: typeof FEATURES_VERSION;
   readonly features: readonly FeatureSpec[];
-}
+};
 
 const fileSchema = z.strictObject({
   formatVersion: z.literal(FEATURES_VERSION),
@@ -35,5 +35,8 @@ export function parseFeaturesFile(value: unknown): FeaturesFile {
   }
   const parsed = fileSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw problemError('DOCUMENT_INVALID', schemaProblems(parsed.error.issues, schemaNodeOf(fileSchema), value));
+  throw problemError(
+    'DOCUMENT_INVALID',
+    schemaProblems(parsed.error.issues, schemaNodeOf(fileSchema), value),
+  );
 }

@@ -4,9 +4,9 @@
  */
 export interface PublicRandom {
   /** 0 to 2^32 - 1. */
-  nextUint32(): number;
+  readonly nextUint32: () => number;
   /** [0, 1) in steps of 2^-24, so that it is exact as float32. */
-  nextUnit(): number;
+  readonly nextUnit: () => number;
 }
 
 const MASK64 = (1n << 64n) - 1n;

@@ -55,7 +55,7 @@ describe('identity of a document', () => {
       { apiVersion: 'a', kind: 'b' },
       { apiVersion: 'a', kind: 'b', metadata: { name: 'c' }, spec: [] },
     ]) {
-      assert.throws(() => documentIdentity(value as JsonObject), { code: 'DOCUMENT_INVALID' });
+      assert.throws(() => documentIdentity(value), { code: 'DOCUMENT_INVALID' });
     }
   });
 });
