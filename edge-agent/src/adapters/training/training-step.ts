@@ -3,6 +3,7 @@ import {
   customGrad,
   mul,
   scalar,
+  Tensor,
   tensor2d,
   tidy,
   train,
@@ -10,7 +11,6 @@ import {
   type NamedTensorMap,
   type Optimizer,
   type Scalar,
-  type Tensor,
   type Tensor2D,
 } from '@tensorflow/tfjs-core';
 import type { FederatedJobSpec } from '@tributary/proto';
@@ -83,6 +83,9 @@ export class TrainingStep {
 
   dispose(): void {
     this.#optimizer.dispose();
+    // The momentum optimizer of TensorFlow.js forgets the learning rate that it inherits from plain SGD.
+    const rate: unknown = Reflect.get(this.#optimizer, 'c');
+    if (rate instanceof Tensor && !rate.isDisposed) rate.dispose();
   }
 
   /** Adds the derivative of l2 * sum(w^2) for kernels; biases, which have one axis, are not penalised. */
