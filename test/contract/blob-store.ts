@@ -33,7 +33,10 @@ export function blobStoreSuite({ name, factory }: SuiteOptions<BlobStore>): void
           }
         }
         const { digest } = await store.put(produce());
-        assert.deepEqual(await collect(store.read(digest)), Uint8Array.of(1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
+        assert.deepEqual(
+          await collect(store.read(digest)),
+          Uint8Array.of(1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+        );
       }));
 
     it('keeps an empty blob', () =>
@@ -70,7 +73,11 @@ export function blobStoreSuite({ name, factory }: SuiteOptions<BlobStore>): void
       using(factory, async (harness) => {
         const store = await harness.open();
         const content = patternBytes(5_000);
-        const [a, b, c] = await Promise.all([store.put([content]), store.put([content]), store.put([content])]);
+        const [a, b, c] = await Promise.all([
+          store.put([content]),
+          store.put([content]),
+          store.put([content]),
+        ]);
         assert.deepEqual([b, c], [a, a]);
         assert.equal((await collectAll(store.list())).length, 1);
       }));

@@ -13,7 +13,11 @@ export function checkpointStoreSuite({ name, factory }: SuiteOptions<CheckpointS
       using(factory, async (harness) => {
         const content = patternBytes(2 * LIMITS.chunkBytes + 77);
         const first = await harness.open();
-        await first.put('job-1', [content.subarray(0, 5), content.subarray(5, 1_500_000), content.subarray(1_500_000)]);
+        await first.put('job-1', [
+          content.subarray(0, 5),
+          content.subarray(5, 1_500_000),
+          content.subarray(1_500_000),
+        ]);
         const store = await harness.open();
         assert.deepEqual(await collect(store.get('job-1') ?? missing()), content);
         assert.equal(store.get('job-2'), undefined);

@@ -19,7 +19,10 @@ export function inMemory<T>(make: () => T): () => Promise<Harness<T>> {
 }
 
 /** Runs `test` with an empty store. */
-export async function using<T>(factory: () => Promise<Harness<T>>, test: (harness: Harness<T>) => Promise<void>): Promise<void> {
+export async function using<T>(
+  factory: () => Promise<Harness<T>>,
+  test: (harness: Harness<T>) => Promise<void>,
+): Promise<void> {
   const harness = await factory();
   try {
     await test(harness);

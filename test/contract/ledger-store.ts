@@ -7,7 +7,16 @@ import { collectAll, patternBytes } from '../support/bytes.js';
 import { using, type SuiteOptions } from './harness.js';
 
 /** Leaves and roots of trees of 1 to 8 leaves, from the tests of certificate-transparency (cpp/merkletree/merkle_tree_test.cc). */
-const CT_LEAVES = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'];
+const CT_LEAVES = [
+  '',
+  '00',
+  '10',
+  '2021',
+  '3031',
+  '40414243',
+  '5051525354555657',
+  '606162636465666768696a6b6c6d6e6f',
+];
 const CT_ROOTS = [
   '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
   'fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125',
@@ -19,7 +28,8 @@ const CT_ROOTS = [
   '5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328',
 ];
 
-const entries = (from: number, count: number): Uint8Array[] => Array.from({ length: count }, (_, at) => patternBytes(40 + at, from + at + 1));
+const entries = (from: number, count: number): Uint8Array[] =>
+  Array.from({ length: count }, (_, at) => patternBytes(40 + at, from + at + 1));
 
 /** What every LedgerStore does. */
 export function ledgerStoreSuite({ name, factory }: SuiteOptions<LedgerStore>): void {
@@ -97,7 +107,10 @@ export function ledgerStoreSuite({ name, factory }: SuiteOptions<LedgerStore>): 
     it('lets one of two simultaneous appends win', () =>
       using(factory, async (harness) => {
         const store = await harness.open();
-        const results = await Promise.allSettled([store.append(0, entries(0, 1)), store.append(0, entries(5, 2))]);
+        const results = await Promise.allSettled([
+          store.append(0, entries(0, 1)),
+          store.append(0, entries(5, 2)),
+        ]);
         assert.deepEqual(
           results.map(({ status }) => status),
           ['fulfilled', 'rejected'],
@@ -120,7 +133,10 @@ export function ledgerStoreSuite({ name, factory }: SuiteOptions<LedgerStore>): 
           }
           for (let older = 0; older <= size; older += 1) {
             const path = await store.consistencyProof(older, size);
-            assert.ok(verifyConsistency(older, size, roots[older] ?? new Uint8Array(), root, path), `${String(older)} in ${String(size)}`);
+            assert.ok(
+              verifyConsistency(older, size, roots[older] ?? new Uint8Array(), root, path),
+              `${String(older)} in ${String(size)}`,
+            );
           }
         }
         await store.close();

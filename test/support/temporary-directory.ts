@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 export interface TemporaryDirectory {
   readonly path: string;
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 /** A fresh directory of the test's own. */

@@ -2,12 +2,26 @@ import { createHash } from 'node:crypto';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { digestFromHash, isDigest, LIMITS, requireDigest, TributaryError, type Digest } from '@tributary/proto';
+import {
+  digestFromHash,
+  isDigest,
+  LIMITS,
+  requireDigest,
+  TributaryError,
+  type Digest,
+} from '@tributary/proto';
 
 import type { BlobStore } from '../../ports.js';
 import { openDirectoryFormat } from '../files/directory-format.js';
 import { diskError, isMissing } from '../files/disk-error.js';
-import { FILE_MODE, makeDirectory, syncDirectory, temporaryName, writeFully, type Chunks } from '../files/durable-file.js';
+import {
+  FILE_MODE,
+  makeDirectory,
+  syncDirectory,
+  temporaryName,
+  writeFully,
+  type Chunks,
+} from '../files/durable-file.js';
 
 const FORMAT_VERSION = 1;
 const HEX = /^[0-9a-f]{64}$/;
@@ -71,9 +85,13 @@ export class FileBlobStore implements BlobStore {
     try {
       const { size } = await file.stat();
       if (!Number.isSafeInteger(offset) || offset < 0 || offset > size) {
-        throw new TributaryError('INVALID_ARGUMENT', `offset: ${String(offset)} is outside blob ${digest} of ${String(size)} bytes`, {
-          fields: { field: 'offset' },
-        });
+        throw new TributaryError(
+          'INVALID_ARGUMENT',
+          `offset: ${String(offset)} is outside blob ${digest} of ${String(size)} bytes`,
+          {
+            fields: { field: 'offset' },
+          },
+        );
       }
       yield* readChunks(file, digest, offset, size);
     } finally {
@@ -117,7 +135,10 @@ export class FileBlobStore implements BlobStore {
   }
 }
 
-async function writeHashed(path: string, content: Chunks): Promise<{ readonly digest: Digest; readonly size: number }> {
+async function writeHashed(
+  path: string,
+  content: Chunks,
+): Promise<{ readonly digest: Digest; readonly size: number }> {
   const hash = createHash('sha256');
   const file = await open(path, 'wx', FILE_MODE);
   try {
@@ -134,9 +155,14 @@ async function writeHashed(path: string, content: Chunks): Promise<{ readonly di
   }
 }
 
-async function* readChunks(file: FileHandle, digest: Digest, offset: number, size: number): AsyncGenerator<Uint8Array> {
+async function* readChunks(
+  file: FileHandle,
+  digest: Digest,
+  offset: number,
+  size: number,
+): AsyncGenerator<Uint8Array> {
   const hash = offset === 0 ? createHash('sha256') : undefined;
-  for (let at = offset; at < size; ) {
+  for (let at = offset; at < size;) {
     // A buffer of its own for each chunk: the reader may hold it while it is being sent.
     const buffer = Buffer.allocUnsafeSlow(Math.min(LIMITS.chunkBytes, size - at));
     const { bytesRead } = await file.read(buffer, 0, buffer.length, at);

@@ -44,7 +44,10 @@ export class SealedCheckpointStore implements CheckpointStore {
     } catch (error) {
       if (!(error instanceof TributaryError)) throw diskError(error, `checkpoint ${name}`);
       if (error.code !== 'SEAL_BROKEN') throw error;
-      throw new TributaryError('STORE_CORRUPT', `checkpoint ${name} was altered`, { cause: error, fields: { name } });
+      throw new TributaryError('STORE_CORRUPT', `checkpoint ${name} was altered`, {
+        cause: error,
+        fields: { name },
+      });
     } finally {
       file.destroy();
     }

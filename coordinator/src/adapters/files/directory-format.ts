@@ -12,7 +12,11 @@ const FILE = 'format.json';
  * Creates the directory of a store or checks the format of an existing one: `format.json` names the kind of store and its
  * `formatVersion`. Throws FORMAT_UNSUPPORTED for a newer version, STORE_CORRUPT for another kind or an unreadable file.
  */
-export async function openDirectoryFormat(directory: string, kind: string, formatVersion: number): Promise<void> {
+export async function openDirectoryFormat(
+  directory: string,
+  kind: string,
+  formatVersion: number,
+): Promise<void> {
   const path = join(directory, FILE);
   let text: string;
   try {
@@ -30,9 +34,13 @@ export async function openDirectoryFormat(directory: string, kind: string, forma
 export function requireFormatVersion(found: unknown, newest: number, what: string): void {
   if (typeof found === 'number' && Number.isInteger(found) && found >= 1 && found <= newest) return;
   if (typeof found === 'number' && found > newest) {
-    throw new TributaryError('FORMAT_UNSUPPORTED', `${what} has format version ${String(found)}; this build reads up to ${String(newest)}`, {
-      hint: 'start the version that wrote it, or restore a backup',
-    });
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `${what} has format version ${String(found)}; this build reads up to ${String(newest)}`,
+      {
+        hint: 'start the version that wrote it, or restore a backup',
+      },
+    );
   }
   throw new TributaryError('STORE_CORRUPT', `${what} names no format version`);
 }

@@ -19,7 +19,10 @@ export function diskError(error: unknown, what: string): TributaryError {
   switch (causeCode(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return new TributaryError('STORE_FULL', `${what}: the disk is full`, { cause: error, hint: 'free space on the volume' });
+      return new TributaryError('STORE_FULL', `${what}: the disk is full`, {
+        cause: error,
+        hint: 'free space on the volume',
+      });
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
@@ -28,8 +31,14 @@ export function diskError(error: unknown, what: string): TributaryError {
         hint: 'give the directory to the user of the daemon',
       });
     case 'EIO':
-      return new TributaryError('STORE_CORRUPT', `${what}: the disk reports an input/output error`, { cause: error });
+      return new TributaryError('STORE_CORRUPT', `${what}: the disk reports an input/output error`, {
+        cause: error,
+      });
     default:
-      return new TributaryError('INTERNAL', `${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      return new TributaryError(
+        'INTERNAL',
+        `${what}: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      );
   }
 }

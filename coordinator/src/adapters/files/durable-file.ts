@@ -29,7 +29,7 @@ export async function makeDirectory(path: string): Promise<void> {
 
 /** Writes all of `bytes`, however many calls the system takes. */
 export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at);
     at += bytesWritten;
   }

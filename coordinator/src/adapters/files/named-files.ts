@@ -73,7 +73,9 @@ export class NamedFiles {
   }
 
   async list(): Promise<readonly string[]> {
-    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(this.#extension) && !isTemporaryName(name));
+    const names = (await readdir(this.#directory)).filter(
+      (name) => name.endsWith(this.#extension) && !isTemporaryName(name),
+    );
     return names.map((name) => name.slice(0, -this.#extension.length)).sort();
   }
 

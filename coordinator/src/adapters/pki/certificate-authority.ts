@@ -21,7 +21,14 @@ import { digestOf, LIMITS, requireName, TributaryError, type Digest } from '@tri
 
 import type { Clock, Random } from '../../ports.js';
 import { requestedKey } from './certificate-request.js';
-import { generateP256, importSigningKey, importVerifyingKey, P256, privateKeyPem, publicHalf } from './p256-key.js';
+import {
+  generateP256,
+  importSigningKey,
+  importVerifyingKey,
+  P256,
+  privateKeyPem,
+  publicHalf,
+} from './p256-key.js';
 
 const YEAR_MS = 365 * 24 * 3_600_000;
 
@@ -65,9 +72,15 @@ interface Surroundings {
 }
 
 /** Makes the self-signed certificate and the key of a new authority (ECDSA P-256, path length 0). */
-export async function createAuthority(federationId: string, { clock, random }: Surroundings): Promise<AuthorityMaterial> {
+export async function createAuthority(
+  federationId: string,
+  { clock, random }: Surroundings,
+): Promise<AuthorityMaterial> {
   const privateKey = generateP256();
-  const [signingKey, verifyingKey] = await Promise.all([importSigningKey(privateKey), importVerifyingKey(publicHalf(privateKey))]);
+  const [signingKey, verifyingKey] = await Promise.all([
+    importSigningKey(privateKey),
+    importVerifyingKey(publicHalf(privateKey)),
+  ]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(random),
     name: commonName(`Tributary ${federationId}`),
@@ -109,12 +122,24 @@ export class CertificateAuthority {
   }
 
   /** Throws STORE_CORRUPT where certificate and key do not belong together. */
-  static async open(material: AuthorityMaterial, federationId: string, surroundings: Surroundings): Promise<CertificateAuthority> {
+  static async open(
+    material: AuthorityMaterial,
+    federationId: string,
+    surroundings: Surroundings,
+  ): Promise<CertificateAuthority> {
     const parsed = parseCertificate(material.certificate);
     if (Buffer.compare(publicHalf(material.privateKey), new Uint8Array(parsed.publicKey.rawData)) !== 0) {
-      throw new TributaryError('STORE_CORRUPT', 'the certificate of the authority does not belong to its key');
+      throw new TributaryError(
+        'STORE_CORRUPT',
+        'the certificate of the authority does not belong to its key',
+      );
     }
-    return new CertificateAuthority(parsed, await importSigningKey(material.privateKey), federationId, surroundings);
+    return new CertificateAuthority(
+      parsed,
+      await importSigningKey(material.privateKey),
+      federationId,
+      surroundings,
+    );
   }
 
   get certificatePem(): string {
@@ -122,7 +147,10 @@ export class CertificateAuthority {
   }
 
   /** A key and certificate for the listeners; `names` are DNS names and IP addresses. */
-  async issueServer(names: readonly string[], lifetimeMs: number = CERTIFICATE_LIFETIMES.server): Promise<ServerCertificate> {
+  async issueServer(
+    names: readonly string[],
+    lifetimeMs: number = CERTIFICATE_LIFETIMES.server,
+  ): Promise<ServerCertificate> {
     if (names.length === 0) throw invalidName('', 'at least one name is needed');
     const privateKey = generateP256();
     const { certificate, expiresAtMs } = await this.#issue({
@@ -140,19 +168,38 @@ export class CertificateAuthority {
   }
 
   /** A client certificate for an agent's own key. Rejects as `requestedKey` does. */
-  async issueAgent(agentId: string, csr: Uint8Array, lifetimeMs: number = CERTIFICATE_LIFETIMES.agent): Promise<IssuedCertificate> {
+  async issueAgent(
+    agentId: string,
+    csr: Uint8Array,
+    lifetimeMs: number = CERTIFICATE_LIFETIMES.agent,
+  ): Promise<IssuedCertificate> {
     return this.#issueClient('agent', requireName(agentId, 'agentId'), csr, lifetimeMs);
   }
 
   /** A client certificate for a context's own key. Rejects as `requestedKey` does. */
-  async issueContext(context: string, csr: Uint8Array, lifetimeMs: number = CERTIFICATE_LIFETIMES.context): Promise<IssuedCertificate> {
+  async issueContext(
+    context: string,
+    csr: Uint8Array,
+    lifetimeMs: number = CERTIFICATE_LIFETIMES.context,
+  ): Promise<IssuedCertificate> {
     return this.#issueClient('context', requireName(context, 'context'), csr, lifetimeMs);
   }
 
-  async #issueClient(kind: 'agent' | 'context', name: string, csr: Uint8Array, lifetimeMs: number): Promise<IssuedCertificate> {
+  async #issueClient(
+    kind: 'agent' | 'context',
+    name: string,
+    csr: Uint8Array,
+    lifetimeMs: number,
+  ): Promise<IssuedCertificate> {
     const spki = await requestedKey(csr);
     const value = `tributary://${this.#federationId}/${kind}/${name}`;
-    const issued = await this.#issue({ spki, subject: name, names: [{ type: 'url', value }], usage: ExtendedKeyUsage.clientAuth, lifetimeMs });
+    const issued = await this.#issue({
+      spki,
+      subject: name,
+      names: [{ type: 'url', value }],
+      usage: ExtendedKeyUsage.clientAuth,
+      lifetimeMs,
+    });
     return { ...issued, keyDigest: digestOf(spki) };
   }
 

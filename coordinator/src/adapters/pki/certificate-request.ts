@@ -16,11 +16,16 @@ export async function requestedKey(csr: Uint8Array): Promise<Uint8Array> {
   }
   const request = parse(csr);
   const spki = new Uint8Array(request.publicKey.rawData);
-  if (p256PublicKey(spki) === undefined) throw malformed('the key of a certificate request must be ECDSA P-256');
+  if (p256PublicKey(spki) === undefined)
+    throw malformed('the key of a certificate request must be ECDSA P-256');
   if (!(await verifies(request))) {
-    throw new TributaryError('SIGNATURE_INVALID', 'csr: the signature of the certificate request does not match its key', {
-      fields: { field: 'csr' },
-    });
+    throw new TributaryError(
+      'SIGNATURE_INVALID',
+      'csr: the signature of the certificate request does not match its key',
+      {
+        fields: { field: 'csr' },
+      },
+    );
   }
   return spki;
 }
@@ -37,7 +42,8 @@ function parse(csr: Uint8Array): Pkcs10CertificateRequest {
 async function verifies(request: Pkcs10CertificateRequest): Promise<boolean> {
   try {
     // The library types this by a DOM interface; these are the two fields that it has for ECDSA.
-    const algorithm: { readonly name?: string; readonly hash: { readonly name?: string } } = request.signatureAlgorithm;
+    const algorithm: { readonly name?: string; readonly hash: { readonly name?: string } } =
+      request.signatureAlgorithm;
     return algorithm.name === 'ECDSA' && algorithm.hash.name !== 'SHA-1' && (await request.verify());
   } catch {
     return false;

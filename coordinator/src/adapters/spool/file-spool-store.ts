@@ -43,7 +43,9 @@ export class FileSpoolStore implements SpoolStore {
   async create(header: SpoolHeader, chunkBytes: number): Promise<Spool> {
     const path = this.#path(header.uploadId);
     if (!Number.isSafeInteger(chunkBytes) || chunkBytes < 1 || chunkBytes > LIMITS.chunkBytes) {
-      throw new TributaryError('INVALID_ARGUMENT', `chunkBytes: 1 to ${String(LIMITS.chunkBytes)}`, { fields: { field: 'chunkBytes' } });
+      throw new TributaryError('INVALID_ARGUMENT', `chunkBytes: 1 to ${String(LIMITS.chunkBytes)}`, {
+        fields: { field: 'chunkBytes' },
+      });
     }
     if (this.#shared.has(header.uploadId)) throw exists(header.uploadId);
     const spool = await this.#acquire(header.uploadId, () => SpoolFile.create(path, header, chunkBytes));
@@ -137,5 +139,6 @@ class FileSpool implements Spool {
   }
 }
 
-const exists = (uploadId: string): TributaryError => new TributaryError('ALREADY_EXISTS', `spool ${uploadId} exists`);
+const exists = (uploadId: string): TributaryError =>
+  new TributaryError('ALREADY_EXISTS', `spool ${uploadId} exists`);
 const closed = (): TributaryError => new TributaryError('INTERNAL', 'the spool is closed');

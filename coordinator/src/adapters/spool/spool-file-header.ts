@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 
-import { canonicalize, decodeBase64, encodeBase64, isJsonObject, LIMITS, parseCanonical, TributaryError } from '@tributary/proto';
+import {
+  canonicalize,
+  decodeBase64,
+  encodeBase64,
+  isJsonObject,
+  LIMITS,
+  parseCanonical,
+  TributaryError,
+} from '@tributary/proto';
 
 import type { SpoolHeader } from '../../ports.js';
 import { requireFormatVersion } from '../files/directory-format.js';
@@ -37,7 +45,11 @@ export function encodeSpoolHeader(header: SpoolHeader, chunkBytes: number): Buff
     header: encodeBase64(header.header),
     signature: encodeBase64(header.signature),
   });
-  if (json.length > JSON_LIMIT) throw new TributaryError('LIMIT_EXCEEDED', `header: a spool header has at most ${String(JSON_LIMIT)} bytes`);
+  if (json.length > JSON_LIMIT)
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `header: a spool header has at most ${String(JSON_LIMIT)} bytes`,
+    );
   const bytes = Buffer.alloc(Math.ceil((JSON_AT + json.length) / BLOCK_BYTES) * BLOCK_BYTES);
   MAGIC.copy(bytes);
   bytes.writeUInt32LE(FORMAT_VERSION, 8);
@@ -60,7 +72,8 @@ export function decodeSpoolHeader(bytes: Buffer, uploadId: string): SpoolFileHea
   const size = Math.ceil((JSON_AT + length) / BLOCK_BYTES) * BLOCK_BYTES;
   if (bytes.length < size) return undefined;
   const json = bytes.subarray(JSON_AT, JSON_AT + length);
-  if (!createHash('sha256').update(json).digest().equals(bytes.subarray(16, JSON_AT))) throw corrupt(uploadId);
+  if (!createHash('sha256').update(json).digest().equals(bytes.subarray(16, JSON_AT)))
+    throw corrupt(uploadId);
   return { ...decodeFields(json, uploadId), bytes: size };
 }
 
@@ -68,14 +81,24 @@ function decodeFields(json: Buffer, uploadId: string): Omit<SpoolFileHeader, 'by
   const value = parseCanonical(json, JSON_LIMIT);
   if (!isJsonObject(value)) throw corrupt(uploadId);
   const { agentId, site, chunkBytes, header, signature } = value;
-  if (value['uploadId'] !== uploadId || typeof agentId !== 'string' || typeof site !== 'string') throw corrupt(uploadId);
-  if (typeof chunkBytes !== 'number' || typeof header !== 'string' || typeof signature !== 'string') throw corrupt(uploadId);
+  if (value['uploadId'] !== uploadId || typeof agentId !== 'string' || typeof site !== 'string')
+    throw corrupt(uploadId);
+  if (typeof chunkBytes !== 'number' || typeof header !== 'string' || typeof signature !== 'string')
+    throw corrupt(uploadId);
   return {
-    header: { uploadId, agentId, site, header: decodeBase64(header, 'header'), signature: decodeBase64(signature, 'signature') },
+    header: {
+      uploadId,
+      agentId,
+      site,
+      header: decodeBase64(header, 'header'),
+      signature: decodeBase64(signature, 'signature'),
+    },
     chunkBytes,
   };
 }
 
 function corrupt(uploadId: string): TributaryError {
-  return new TributaryError('STORE_CORRUPT', `the header of spool ${uploadId} was altered`, { fields: { uploadId } });
+  return new TributaryError('STORE_CORRUPT', `the header of spool ${uploadId} was altered`, {
+    fields: { uploadId },
+  });
 }

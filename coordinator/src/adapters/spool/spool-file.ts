@@ -7,7 +7,12 @@ import { TributaryError } from '@tributary/proto';
 import type { SpoolHeader } from '../../ports.js';
 import { diskError, isMissing } from '../files/disk-error.js';
 import { FILE_MODE, syncDirectory } from '../files/durable-file.js';
-import { decodeSpoolHeader, encodeSpoolHeader, HEADER_LIMIT, type SpoolFileHeader } from './spool-file-header.js';
+import {
+  decodeSpoolHeader,
+  encodeSpoolHeader,
+  HEADER_LIMIT,
+  type SpoolFileHeader,
+} from './spool-file-header.js';
 
 /** In front of each chunk: its length and its CRC-32, uint32 little-endian each. */
 const PREFIX_BYTES = 8;
@@ -28,7 +33,13 @@ export class SpoolFile {
   #named: boolean;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(path: string, file: FileHandle, header: SpoolFileHeader, count: number, named: boolean) {
+  private constructor(
+    path: string,
+    file: FileHandle,
+    header: SpoolFileHeader,
+    count: number,
+    named: boolean,
+  ) {
     this.header = header.header;
     this.#path = path;
     this.#file = file;
@@ -63,7 +74,8 @@ export class SpoolFile {
       const start = Buffer.alloc(HEADER_LIMIT);
       const { bytesRead } = await file.read(start, 0, start.length, 0);
       const header = decodeSpoolHeader(start.subarray(0, bytesRead), uploadId);
-      if (header !== undefined) return new SpoolFile(path, file, header, await countChunks(file, header), true);
+      if (header !== undefined)
+        return new SpoolFile(path, file, header, await countChunks(file, header), true);
     } catch (error) {
       await file.close();
       throw error;
@@ -81,7 +93,12 @@ export class SpoolFile {
   append(chunk: Uint8Array): Promise<void> {
     if (chunk.length === 0 || chunk.length > this.#chunkLimit) {
       const limit = String(this.#chunkLimit);
-      return Promise.reject(new TributaryError('UPDATE_TOO_LARGE', `chunk: 1 to ${limit} bytes with the tag, not ${String(chunk.length)}`));
+      return Promise.reject(
+        new TributaryError(
+          'UPDATE_TOO_LARGE',
+          `chunk: 1 to ${limit} bytes with the tag, not ${String(chunk.length)}`,
+        ),
+      );
     }
     return this.#inTurn(async () => {
       const prefix = Buffer.allocUnsafe(PREFIX_BYTES);

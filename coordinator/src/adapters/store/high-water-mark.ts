@@ -33,7 +33,9 @@ export class HighWaterMark {
   }
 
   /** Opens or creates the file; throws FORMAT_UNSUPPORTED for a mark of a newer build. */
-  static async open(path: string): Promise<{ readonly file: HighWaterMark; readonly mark: Mark | undefined }> {
+  static async open(
+    path: string,
+  ): Promise<{ readonly file: HighWaterMark; readonly mark: Mark | undefined }> {
     const file = await open(path, 'a+', FILE_MODE).then(async (created) => {
       await created.close();
       return open(path, 'r+');

@@ -11,11 +11,15 @@ export const FORMAT_KEY = 'm/format';
 const digits = (value: number): string => value.toString().padStart(16, '0');
 
 export const entryKey = (seq: number): string => `e/${digits(seq)}`;
-export const nodeKey = (level: number, index: number): string => `n/${level.toString().padStart(2, '0')}/${digits(index)}`;
+export const nodeKey = (level: number, index: number): string =>
+  `n/${level.toString().padStart(2, '0')}/${digits(index)}`;
 export const snapshotKey = (size: number): string => `s/${digits(size)}`;
 
 /** Bounds of everything of one kind: '0' follows '/' in ASCII. */
-export const kindRange = (kind: 'e' | 'n' | 's'): { readonly gte: string; readonly lt: string } => ({ gte: `${kind}/`, lt: `${kind}0` });
+export const kindRange = (kind: 'e' | 'n' | 's'): { readonly gte: string; readonly lt: string } => ({
+  gte: `${kind}/`,
+  lt: `${kind}0`,
+});
 
 /** The number at the end of a key. */
 export const numberOf = (key: string): number => Number(key.slice(key.lastIndexOf('/') + 1));

@@ -17,12 +17,17 @@ export async function verifyLedger(database: Level<string, Uint8Array>, size: nu
     await verifyNodes(database, size, frontier);
   } catch (error) {
     // LevelDB itself gives up on a damaged block: the entries before it are known to be good.
-    if (causeCode(error) === 'LEVEL_CORRUPTION') throw damaged(frontier.size, 'or a node above it cannot be read', error);
+    if (causeCode(error) === 'LEVEL_CORRUPTION')
+      throw damaged(frontier.size, 'or a node above it cannot be read', error);
     throw error;
   }
 }
 
-async function verifyNodes(database: Level<string, Uint8Array>, size: number, frontier: MerkleFrontier): Promise<void> {
+async function verifyNodes(
+  database: Level<string, Uint8Array>,
+  size: number,
+  frontier: MerkleFrontier,
+): Promise<void> {
   let expected: Expected[] = [];
   for await (const [key, bytes] of database.iterator({ gte: entryKey(0), lt: entryKey(size) })) {
     const seq = frontier.size;
@@ -52,10 +57,16 @@ async function compare(database: Level<string, Uint8Array>, expected: readonly E
   for (const [position, node] of expected.entries()) {
     const hash = stored[position];
     if (hash !== undefined && Buffer.compare(hash, node.hash) === 0) continue;
-    throw damaged(node.first, node.leaf ? 'does not match its hash in the tree' : `is the first below ${node.key}, which was altered`);
+    throw damaged(
+      node.first,
+      node.leaf ? 'does not match its hash in the tree' : `is the first below ${node.key}, which was altered`,
+    );
   }
 }
 
 function damaged(seq: number, how: string, cause?: unknown): TributaryError {
-  return new TributaryError('STORE_CORRUPT', `ledger entry ${String(seq)} ${how}`, { fields: { seq }, cause });
+  return new TributaryError('STORE_CORRUPT', `ledger entry ${String(seq)} ${how}`, {
+    fields: { seq },
+    cause,
+  });
 }

@@ -11,7 +11,9 @@ export function levelError(error: unknown, what: string): TributaryError {
   if (code === 'LEVEL_DATABASE_NOT_OPEN' && inner !== error) return levelError(inner, what);
   switch (code) {
     case 'LEVEL_LOCKED':
-      return new TributaryError('STORE_LOCKED', `${what}: another process owns the directory`, { cause: error });
+      return new TributaryError('STORE_LOCKED', `${what}: another process owns the directory`, {
+        cause: error,
+      });
     case 'LEVEL_CORRUPTION':
       return new TributaryError('STORE_CORRUPT', `${what}: the database is damaged`, { cause: error });
     case 'LEVEL_IO_ERROR':
@@ -25,13 +27,18 @@ export function levelError(error: unknown, what: string): TributaryError {
 function ioError(error: unknown, what: string): TributaryError {
   const message = error instanceof Error ? error.message : '';
   if (/no space left|disk quota/i.test(message)) {
-    return new TributaryError('STORE_FULL', `${what}: the disk is full`, { cause: error, hint: 'free space on the volume' });
+    return new TributaryError('STORE_FULL', `${what}: the disk is full`, {
+      cause: error,
+      hint: 'free space on the volume',
+    });
   }
   if (/permission denied|read-only/i.test(message)) {
     return new TributaryError('CONFIG_INVALID', `${what}: no permission to write`, { cause: error });
   }
   if (/no such file|input\/output/i.test(message)) {
-    return new TributaryError('STORE_CORRUPT', `${what}: a file of the database is missing or unreadable`, { cause: error });
+    return new TributaryError('STORE_CORRUPT', `${what}: a file of the database is missing or unreadable`, {
+      cause: error,
+    });
   }
   return diskError(error, what);
 }

@@ -74,7 +74,10 @@ export class LevelLedgerStore implements LedgerStore {
     if (this.#uncertain) await this.#reopen();
     const size = this.#frontier.size;
     if (expectedSize !== size) {
-      throw new TributaryError('CONFLICT', `the ledger has ${String(size)} entries, not ${String(expectedSize)}`);
+      throw new TributaryError(
+        'CONFLICT',
+        `the ledger has ${String(size)} entries, not ${String(expectedSize)}`,
+      );
     }
     if (entries.length === 0) return;
     const frontier = this.#frontier.clone();
@@ -110,7 +113,10 @@ export class LevelLedgerStore implements LedgerStore {
     }
   }
 
-  async *read(start: number, end: number): AsyncIterable<{ readonly seq: number; readonly bytes: Uint8Array }> {
+  async *read(
+    start: number,
+    end: number,
+  ): AsyncIterable<{ readonly seq: number; readonly bytes: Uint8Array }> {
     const last = Math.min(end, this.size());
     if (start >= last) return;
     const leaves = this.#database.values({ gte: nodeKey(0, start), lt: nodeKey(0, last) });
@@ -118,7 +124,8 @@ export class LevelLedgerStore implements LedgerStore {
     try {
       for (let seq = start; seq < last; seq += 1) {
         const [entry, leaf] = await Promise.all([entries.next(), leaves.next()]);
-        if (entry === undefined || numberOf(entry[0]) !== seq || leaf === undefined) throw damaged(seq, 'is missing');
+        if (entry === undefined || numberOf(entry[0]) !== seq || leaf === undefined)
+          throw damaged(seq, 'is missing');
         if (!equal(leafHash(entry[1]), leaf)) throw damaged(seq, 'does not match its hash in the tree');
         yield { seq, bytes: plain(entry[1]) };
       }
@@ -148,7 +155,9 @@ export class LevelLedgerStore implements LedgerStore {
 
   async putSnapshot(size: number, snapshot: Uint8Array): Promise<void> {
     const record = encodeSnapshot(await this.rootHash(size), snapshot);
-    const others = (await this.#database.keys(kindRange('s')).all()).filter((key) => key !== snapshotKey(size));
+    const others = (await this.#database.keys(kindRange('s')).all()).filter(
+      (key) => key !== snapshotKey(size),
+    );
     const removed = others.map((key) => ({ type: 'del', key }) as const);
     try {
       await this.#database.batch([put(snapshotKey(size), record), ...removed], SYNCED);
@@ -172,7 +181,8 @@ export class LevelLedgerStore implements LedgerStore {
     await Promise.all([this.#database.close(), this.#mark.close()]);
   }
 
-  readonly #node = (level: number, index: number): Promise<Uint8Array> => readNode(this.#database, level, index);
+  readonly #node = (level: number, index: number): Promise<Uint8Array> =>
+    readNode(this.#database, level, index);
 
   #requireWithin(size: number, field: string): void {
     requireRange(size, this.size(), field);
@@ -199,7 +209,8 @@ async function openLedger(directory: string, verify: boolean): Promise<Opened> {
     if (verify) await verifyLedger(database, size);
     const frontier = await MerkleFrontier.load(size, (level, index) => readNode(database, level, index));
     const held = marked.mark;
-    if (held !== undefined && held.size > size) throw damaged(size, `and all up to ${String(held.size - 1)} are missing`);
+    if (held !== undefined && held.size > size)
+      throw damaged(size, `and all up to ${String(held.size - 1)} are missing`);
     if (held !== undefined) await requireRoot(database, held.size, held.rootHash);
     return { database, mark, frontier };
   } catch (error) {
@@ -214,7 +225,10 @@ async function requireRoot(database: LedgerDatabase, size: number, expected: Uin
   const root = await merkleRoot(size, (level, index) => readNode(database, level, index));
   if (equal(root, expected)) return;
   await verifyLedger(database, size);
-  throw new TributaryError('STORE_CORRUPT', `the first ${String(size)} entries of the ledger are not those that were acknowledged`);
+  throw new TributaryError(
+    'STORE_CORRUPT',
+    `the first ${String(size)} entries of the ledger are not those that were acknowledged`,
+  );
 }
 
 async function requireFormat(database: LedgerDatabase): Promise<void> {
@@ -222,7 +236,10 @@ async function requireFormat(database: LedgerDatabase): Promise<void> {
   if (stored === undefined) {
     const [any] = await database.keys({ limit: 1 }).all();
     if (any !== undefined) throw new TributaryError('STORE_CORRUPT', 'the ledger names no format version');
-    await database.batch([put(FORMAT_KEY, Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION })))], SYNCED);
+    await database.batch(
+      [put(FORMAT_KEY, Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION })))],
+      SYNCED,
+    );
     return;
   }
   requireFormatVersion(parseFormat(stored), FORMAT_VERSION, 'the ledger');
@@ -231,7 +248,9 @@ async function requireFormat(database: LedgerDatabase): Promise<void> {
 function parseFormat(stored: Uint8Array): unknown {
   try {
     const value: unknown = JSON.parse(Buffer.from(stored).toString('utf8'));
-    return typeof value === 'object' && value !== null && 'formatVersion' in value ? value.formatVersion : undefined;
+    return typeof value === 'object' && value !== null && 'formatVersion' in value
+      ? value.formatVersion
+      : undefined;
   } catch {
     return undefined;
   }
@@ -254,20 +273,26 @@ function removals(frontier: MerkleFrontier, size: number): { readonly type: 'del
   return keys.map((key) => ({ type: 'del', key }));
 }
 
-const put = (key: string, value: Uint8Array): { readonly type: 'put'; readonly key: string; readonly value: Uint8Array } => ({
+const put = (
+  key: string,
+  value: Uint8Array,
+): { readonly type: 'put'; readonly key: string; readonly value: Uint8Array } => ({
   type: 'put',
   key,
   value,
 });
 
 /** LevelDB hands out Buffers, whose `slice` shares memory: not what readers of a Uint8Array expect. */
-const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const plain = (bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 function requireRange(value: number, most: number, field: string): void {
   if (Number.isSafeInteger(value) && value >= 0 && value <= most) return;
-  throw new TributaryError('INVALID_ARGUMENT', `${field}: ${String(value)} is outside the ledger`, { fields: { field } });
+  throw new TributaryError('INVALID_ARGUMENT', `${field}: ${String(value)} is outside the ledger`, {
+    fields: { field },
+  });
 }
 
 function damaged(seq: number, how: string): TributaryError {

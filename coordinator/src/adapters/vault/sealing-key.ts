@@ -24,7 +24,10 @@ export async function readSealingKey(path: string): Promise<Uint8Array> {
   try {
     return decodeBase64(content.toString('latin1').trim(), 'sealing key', KEY_BYTES);
   } catch {
-    throw new TributaryError('CONFIG_INVALID', `the sealing key file ${path} holds neither 32 bytes nor their base64`);
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `the sealing key file ${path} holds neither 32 bytes nor their base64`,
+    );
   }
 }
 

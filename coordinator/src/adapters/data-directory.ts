@@ -1,0 +1,148 @@
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { FORMAT_VERSION, TributaryError } from '@tributary/proto';
+import { z } from 'zod';
+
+import { requireFormatVersion } from './files/directory-format.js';
+import { diskError, isMissing } from './files/disk-error.js';
+import { DIRECTORY_MODE, makeDirectory, syncDirectory, writeDurably } from './files/durable-file.js';
+
+const IDENTITY_FILE = 'coordinator.json';
+/** Where a directory is put together; its content moves up when it is whole. */
+const PARTIAL = '.partial';
+/** What file systems put into a fresh volume. */
+const IGNORED = new Set(['lost+found']);
+
+/** Where things lie in a data directory. */
+export interface DataPaths {
+  readonly root: string;
+  readonly identity: string;
+  /** Certificate of the authority, PEM. */
+  readonly authority: string;
+  /** The sealing key, unless it is kept elsewhere. */
+  readonly sealKey: string;
+  readonly ledger: string;
+  readonly blobs: string;
+  readonly spool: string;
+  readonly keys: string;
+  readonly checkpoints: string;
+  /** Sockets and addresses of the running daemon. */
+  readonly run: string;
+}
+
+const NAMES = {
+  identity: IDENTITY_FILE,
+  authority: 'ca.pem',
+  sealKey: 'seal.key',
+  ledger: 'ledger',
+  blobs: 'blobs',
+  spool: 'spool',
+  keys: 'keys',
+  checkpoints: 'checkpoints',
+  run: 'run',
+} as const satisfies Record<Exclude<keyof DataPaths, 'root'>, string>;
+
+const identitySchema = z.strictObject({
+  formatVersion: z.int(),
+  federationId: z.string().min(1).max(63),
+  /** Name of the federation. */
+  name: z.string().min(1).max(63),
+  logId: z.string().regex(/^[0-9a-f]{64}$/),
+  /** DNS names and addresses of the coordinator: its certificate has them. */
+  names: z.array(z.string().min(1).max(253)).min(1),
+  createdAt: z.iso.datetime({ precision: 3 }),
+  /** Settings of `serve`, read by config.ts. */
+  serve: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+});
+
+/** Content of coordinator.json: which federation the directory belongs to. No secrets. */
+export type DirectoryIdentity = z.infer<typeof identitySchema>;
+
+export interface DataDirectory {
+  readonly paths: DataPaths;
+  readonly identity: DirectoryIdentity;
+}
+
+export function dataPaths(root: string): DataPaths {
+  const entries = Object.entries(NAMES).map(([key, name]) => [key, join(root, name)]);
+  return { root, ...(Object.fromEntries(entries) as Record<keyof typeof NAMES, string>) };
+}
+
+/** Reads which federation a directory belongs to. Throws NOT_FOUND where it is not one, FORMAT_UNSUPPORTED, STORE_CORRUPT. */
+export async function openDataDirectory(root: string): Promise<DataDirectory> {
+  const paths = dataPaths(root);
+  let text: string;
+  try {
+    text = await readFile(paths.identity, 'utf8');
+  } catch (error) {
+    if (!isMissing(error)) throw diskError(error, paths.identity);
+    throw new TributaryError('NOT_FOUND', `${root} is not the data directory of a coordinator`, {
+      hint: 'make one with `tributary-coordinator init`, or restore a backup',
+    });
+  }
+  return { paths, identity: parseIdentity(text, paths.identity) };
+}
+
+/** Reads the content of coordinator.json; `where` names it in errors. */
+export function parseIdentity(text: string, where: string): DirectoryIdentity {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TributaryError('STORE_CORRUPT', `${where} is not JSON`, { cause });
+  }
+  if (typeof value !== 'object' || value === null)
+    throw new TributaryError('STORE_CORRUPT', `${where} is not a JSON object`);
+  requireFormatVersion('formatVersion' in value ? value.formatVersion : undefined, FORMAT_VERSION, where);
+  const parsed = identitySchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new TributaryError(
+    'STORE_CORRUPT',
+    `${where}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'malformed'}`,
+  );
+}
+
+/**
+ * Makes a data directory whole or not at all. `build` gets the paths of a scratch directory inside `root` (a volume may be
+ * mounted there, so nothing beside it will do), fills it and returns the identity. coordinator.json moves last: a
+ * directory without it was never finished, and the next attempt begins anew. Throws CONFLICT where `root` holds anything.
+ */
+export async function createDataDirectory(
+  root: string,
+  build: (paths: DataPaths) => Promise<Omit<DirectoryIdentity, 'formatVersion'>>,
+): Promise<void> {
+  const scratch = join(root, PARTIAL);
+  try {
+    await makeDirectory(root);
+    await requireUnused(root);
+    await mkdir(scratch, { mode: DIRECTORY_MODE });
+    await syncDirectory(root);
+    const paths = dataPaths(scratch);
+    const identity: DirectoryIdentity = { formatVersion: FORMAT_VERSION, ...(await build(paths)) };
+    await writeDurably(paths.identity, [Buffer.from(`${JSON.stringify(identity, undefined, 2)}\n`)]);
+    const names = (await readdir(scratch)).filter((name) => name !== IDENTITY_FILE);
+    for (const name of [...names, IDENTITY_FILE]) {
+      await rename(join(scratch, name), join(root, name));
+      await syncDirectory(root);
+    }
+    await rm(scratch, { recursive: true });
+  } catch (error) {
+    throw diskError(error, root);
+  }
+}
+
+/** Empty, or the remains of an attempt that did not end: those are removed. */
+async function requireUnused(root: string): Promise<void> {
+  const found = (await readdir(root)).filter((name) => !IGNORED.has(name));
+  const unfinished = found.includes(PARTIAL) && !found.includes(IDENTITY_FILE);
+  const ours = new Set<string>([PARTIAL, ...Object.values(NAMES)]);
+  if (found.length > 0 && !(unfinished && found.every((name) => ours.has(name)))) {
+    throw new TributaryError('CONFLICT', `${root} is not empty`, { hint: 'name another directory' });
+  }
+  // The scratch directory goes last: it is what marks the others as remains.
+  for (const name of found.filter((other) => other !== PARTIAL))
+    await rm(join(root, name), { recursive: true, force: true });
+  await rm(join(root, PARTIAL), { recursive: true, force: true });
+}
