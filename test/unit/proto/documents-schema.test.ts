@@ -56,21 +56,21 @@ describe('exported JSON Schema', () => {
   });
 
   it('makes a union a type with optional siblings', () => {
-    const spec = documentJsonSchema('FederatedJob').properties?.['spec'];
-    const task = spec?.properties?.['task'];
-    assert.deepEqual(task?.properties?.['type'], {
+    const { task, features } = specProperties('FederatedJob');
+    assert.ok(task?.properties && features?.items?.properties);
+    assert.deepEqual(task.properties['type'], {
       type: 'string',
       enum: ['Binary', 'MultiClass', 'Regression'],
     });
-    assert.deepEqual(task?.required, ['type']);
-    assert.deepEqual(Object.keys(task?.properties ?? {}), ['type', 'positive', 'classes']);
-    const feature = spec?.properties?.['features']?.items;
-    assert.deepEqual(feature?.required, ['name', 'type']);
-    assert.equal(feature?.properties?.['center']?.default, undefined);
-    assert.equal(
-      feature?.properties?.['center']?.description,
-      'Subtracted after the transform, in its units. Default 0. Of type Numeric only.',
-    );
+    assert.deepEqual(task.required, ['type']);
+    assert.deepEqual(Object.keys(task.properties), ['type', 'positive', 'classes']);
+    assert.deepEqual(features.items.required, ['name', 'type']);
+    assert.deepEqual(features.items.properties['center'], {
+      type: 'number',
+      minimum: -1e300,
+      maximum: 1e300,
+      description: 'Subtracted after the transform, in its units. Default 0. Of type Numeric only.',
+    });
   });
 
   it('refuses unions whose variants disagree about a sibling', () => {
@@ -84,9 +84,7 @@ describe('exported JSON Schema', () => {
   it('describes every field of a spec and holds the defaults of the parser', () => {
     for (const document of [jobDocument(), policyDocument()]) {
       const { kind, spec } = parseDocument(document);
-      for (const [name, node] of Object.entries(
-        documentJsonSchema(kind).properties?.['spec']?.properties ?? {},
-      )) {
+      for (const [name, node] of Object.entries(specProperties(kind))) {
         assert.ok(node.description, `${kind} spec.${name} has no description`);
         const isGiven = Object.hasOwn(document.spec, name) || node.type === 'object';
         if (!isGiven) assert.deepEqual(node.default, (spec as Readonly<Record<string, unknown>>)[name], name);
