@@ -181,10 +181,19 @@ class LedgerFederation implements Federation {
     try {
       decided = decide(this.#state, command);
     } catch (refusal) {
-      await this.#append(recordOfRefusal(this.#state, command, refusal), command.now);
+      await this.#recordRefusal(command, refusal);
       throw refusal;
     }
     return this.#append(decided, command.now);
+  }
+
+  /** An alarm that cannot be recorded does not change what the caller is told. */
+  async #recordRefusal(command: Command, refusal: unknown): Promise<void> {
+    try {
+      await this.#append(recordOfRefusal(this.#state, command, refusal), command.now);
+    } catch (error) {
+      this.#onFault(error);
+    }
   }
 
   async #append(decided: readonly NewEntry[], now: number): Promise<readonly LedgerEntry[]> {

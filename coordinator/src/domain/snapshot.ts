@@ -41,7 +41,7 @@ export function decodeSnapshot(bytes: Uint8Array): FederationState | undefined {
 function readObject(bytes: Uint8Array): JsonObject | undefined {
   try {
     const value = parseCanonical(bytes, bytes.length);
-    return isObject(value) ? value : undefined;
+    return isJsonObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -68,17 +68,15 @@ function toJson(value: unknown): JsonValue {
 
 function fromJson(value: JsonValue): unknown {
   if (isArray(value)) return value.map(fromJson);
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   const pairs = value[MAP];
-  if (pairs === undefined || !isArray(pairs)) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
-  }
-  return new Map(
-    pairs.map((pair) => (isArray(pair) ? [String(pair[0]), fromJson(pair[1] ?? null)] : ['', null])),
-  );
+  if (pairs !== undefined && isArray(pairs)) return new Map(pairs.map(pairFromJson));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item ?? null)]));
+}
+
+function pairFromJson(pair: JsonValue): [string, unknown] {
+  const [key, value] = isArray(pair) ? pair : [];
+  return [typeof key === 'string' ? key : '', fromJson(value ?? null)];
 }
 
 const isArray = (value: JsonValue): value is readonly JsonValue[] => Array.isArray(value);
-
-const isObject = (value: JsonValue): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

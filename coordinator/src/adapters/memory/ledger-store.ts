@@ -19,7 +19,7 @@ export interface MemoryLedgerOptions {
 export class MemoryLedgerStore implements LedgerStore {
   readonly #entries: Uint8Array[] = [];
   readonly #nodes = new Map<string, Uint8Array>();
-  readonly #frontier = new MerkleFrontier();
+  readonly #frontier = MerkleFrontier.empty();
   #snapshot: { size: number; snapshot: Uint8Array } | undefined;
   #bytes = 0;
   /** Bytes that fit; may be changed between appends, as disks fill up and are cleared. */

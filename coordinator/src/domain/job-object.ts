@@ -1,0 +1,68 @@
+import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/proto';
+
+import type { FederationState, JobState } from './federation-state.js';
+import { countSites } from './rounds/round-progress.js';
+
+/** A job as `get` shows it: the document as applied and configured, with its status. */
+export function jobObject(state: FederationState, job: JobState): FederatedJobObject {
+  const { apiVersion, kind, metadata, spec } = job.document;
+  return {
+    apiVersion,
+    kind,
+    metadata: { ...metadata, creationTimestamp: timeOf(job.submittedAt), generation: job.generation },
+    spec: { ...spec, ...job.settings },
+    status: jobStatus(state, job),
+  };
+}
+
+function jobStatus(state: FederationState, job: JobState): JobStatus {
+  const { rounds } = job.document.spec;
+  const { activeSince, finishedAt } = job;
+  return {
+    observedGeneration: job.generation,
+    jobId: job.jobId,
+    phase: job.phase,
+    conditions: conditions(job),
+    currentRound: job.committedRounds,
+    rounds,
+    sites: job.round === undefined ? NO_SITES : countSites(job.round),
+    metrics: Object.entries(job.metrics)
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([name, value]) => ({ name, value })),
+    ...modelReference(state, job),
+    progressPercentage: Math.floor((100 * job.committedRounds) / rounds),
+    ...(activeSince === undefined ? {} : { startTime: timeOf(activeSince) }),
+    ...(finishedAt === undefined ? {} : { completionTime: timeOf(finishedAt) }),
+    ...failureInfo(job),
+  };
+}
+
+const NO_SITES = { selected: 0, reporting: 0, dropped: 0, rejected: 0 } as const;
+
+/** The state judges conditions after every entry, so they always describe the newest generation. */
+function conditions({ conditions: judged, generation }: JobState): JobCondition[] {
+  return judged.map(({ type, status, reason, message, changedAt }) => ({
+    type,
+    status,
+    observedGeneration: generation,
+    lastTransitionTime: timeOf(changedAt),
+    reason,
+    message: message.slice(0, 512),
+  }));
+}
+
+function modelReference(state: FederationState, { model }: JobState): Pick<JobStatus, 'modelRef'> {
+  if (model === undefined) return {};
+  const found = state.models.get(model.name)?.versions.find(({ version }) => version === model.version);
+  return found === undefined ? {} : { modelRef: { ...model, digest: found.manifestDigest } };
+}
+
+function failureInfo({ lastFailure }: JobState): Pick<JobStatus, 'lastFailureInfo'> {
+  if (lastFailure === undefined) return {};
+  const { code, detail, round, at } = lastFailure;
+  return { lastFailureInfo: { code, detail: detail.slice(0, 512), round, time: timeOf(at) } };
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
