@@ -1,5 +1,6 @@
 import {
   canonicalize,
+  isJsonObject,
   parseCanonical,
   TributaryError,
   type JsonObject,
