@@ -79,7 +79,8 @@ export async function readContextFile(path: string): Promise<ContextFile> {
 export function parseContextFile(text: string, path: string): ContextFile {
   let value: unknown;
   try {
-    value = parse(text, { maxAliasCount: 0 });
+    // Warnings would quote the text too; what matters of them shows as a field of the wrong form.
+    value = parse(text, { maxAliasCount: 0, logLevel: 'silent' });
   } catch {
     // The parser's message quotes the text around the fault, which may be a key.
     throw new TributaryError('CONFIG_INVALID', `${path}: not YAML`, { hint: 'restore the file, or remove it and add the contexts again' });

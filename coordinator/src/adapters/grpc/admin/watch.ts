@@ -1,0 +1,88 @@
+import { TributaryError, type LedgerEntry } from '@tributary/proto';
+import type { WatchEvent, WatchObjectsRequest__Output } from '@tributary/proto/grpc';
+
+import type { CallContext, Sink } from '../calls.js';
+import { fromWatch, type WatchRequest } from '../wire/admin.js';
+import { toEventMessage, toObjectMessage, type ObjectViews } from './object-views.js';
+import type { AdminParts } from './parts.js';
+import { BoundedQueue } from './queue.js';
+
+/** Entries that may wait for a watcher that reads slowly. */
+const MOST_WAITING = 1_000;
+/** Milliseconds without a change after which the watcher gets a place to resume from. */
+const BOOKMARK_MS = 15_000;
+
+/** Entries that begin the life of an object; every other one modifies it. */
+const BEGINNINGS = new Set<LedgerEntry['type']>(['job.submitted', 'model.registered']);
+
+/**
+ * Objects as they are, a bookmark, then every change, each with the state of the object when it is sent. A stream that
+ * breaks is resumed after the `seq` of any MODIFIED, DELETED or BOOKMARK event; the first ADDED events have seq 0,
+ * because only the bookmark after them says that all objects were seen.
+ */
+export async function watch(
+  parts: AdminParts,
+  views: ObjectViews,
+  request: WatchObjectsRequest__Output,
+  sink: Sink<WatchEvent>,
+  context: CallContext,
+): Promise<void> {
+  const { federation } = parts;
+  const wanted = fromWatch(request);
+  const queue = new BoundedQueue<LedgerEntry>(MOST_WAITING, overflow);
+  // First follow, then look back: what happens in between is seen twice at most, never missed.
+  let next = federation.size();
+  const stop = federation.subscribe((entries) => {
+    for (const entry of entries) if (views.subjectOf(entry)?.kind === wanted.kind) queue.push(entry);
+  });
+  const change = async (entry: LedgerEntry): Promise<void> => {
+    const event = toChange(views, wanted, entry);
+    if (event !== undefined) await sink.write(event);
+  };
+  try {
+    if (wanted.afterSeq === undefined) await sendList(views, wanted, sink);
+    else for await (const { entry } of federation.entries(resumeAt(wanted.afterSeq, next), next)) await change(entry);
+    await sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
+    while (!context.signal.aborted) {
+      const entry = await queue.next(BOOKMARK_MS, context.signal);
+      // Asked again: a context may have been revoked since the stream began.
+      parts.callers.operator(context);
+      if (entry !== undefined && entry.seq >= next) await change(entry);
+      next = entry === undefined ? next : Math.max(next, entry.seq + 1);
+      if (entry === undefined && !context.signal.aborted) await sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
+    }
+  } finally {
+    stop();
+  }
+}
+
+async function sendList(views: ObjectViews, { kind, name }: WatchRequest, sink: Sink<WatchEvent>): Promise<void> {
+  for (const view of views.list(kind)) {
+    if (name === '' || view.object.metadata.name === name) await sink.write({ type: 'ADDED', seq: '0', object: toObjectMessage(view) });
+  }
+}
+
+function resumeAt(afterSeq: number, size: number): number {
+  if (afterSeq < size) return afterSeq + 1;
+  throw new TributaryError('INVALID_ARGUMENT', `afterSeq: the ledger has ${String(size)} entries`, {
+    hint: 'the coordinator was restored from an older backup; watch from the beginning',
+    fields: { field: 'afterSeq' },
+  });
+}
+
+function toChange(views: ObjectViews, wanted: WatchRequest, entry: LedgerEntry): WatchEvent | undefined {
+  const subject = views.subjectOf(entry);
+  if (subject === undefined || subject.kind !== wanted.kind) return undefined;
+  if (wanted.name !== '' && wanted.name !== subject.name) return undefined;
+  const seq = String(entry.seq);
+  const event = toEventMessage(entry);
+  const view = views.get(subject.kind, subject.name);
+  if (view === undefined) return { type: 'DELETED', seq, event, object: { kind: subject.kind, name: subject.name, seq } };
+  return { type: BEGINNINGS.has(entry.type) ? 'ADDED' : 'MODIFIED', seq, event, object: toObjectMessage(view) };
+}
+
+function overflow(): TributaryError {
+  return new TributaryError('OVERLOADED', 'changes come faster than they are read', {
+    hint: 'watch again after the last seq that arrived',
+  });
+}

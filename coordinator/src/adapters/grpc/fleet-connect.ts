@@ -1,0 +1,209 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import {
+  decodeBase64,
+  encodeBase64,
+  LIMITS,
+  negotiate,
+  requireSignature,
+  transcript,
+  TributaryError,
+  verifyTreeHead,
+  type SignedTreeHead,
+} from '@tributary/proto';
+import type { AgentMessage__Output, CoordinatorMessage } from '@tributary/proto/grpc';
+
+import type { AgentConnection, AgentLink, Goodbye } from '../../app/agent-connection.js';
+import type { ConnectedAgents } from '../../app/connections.js';
+import type { Federation } from '../../app/federation.js';
+import type { Order } from '../../app/order.js';
+import type { Clock } from '../../ports.js';
+import type { AgentCaller, Callers } from './caller.js';
+import { messagesOf, withDeadline, type CallContext } from './calls.js';
+import { invalid } from './wire/fields.js';
+import { fromAgentMessage, fromHello, toGoodbyeMessage, toOrderMessage, type HelloOffer } from './wire/fleet.js';
+import { toTreeHeadMessage } from './wire/tree-head.js';
+
+/** Messages that may wait for an agent that does not read; orders are few, so more means that it is stuck. */
+const MOST_WAITING = 64;
+
+type Stream = ServerDuplexStream<AgentMessage__Output, CoordinatorMessage>;
+
+export interface ConnectParts {
+  readonly federation: Federation;
+  readonly agents: ConnectedAgents;
+  readonly callers: Callers;
+  readonly clock: Clock;
+}
+
+/** Serves the streams of agents. */
+export class AgentStreams {
+  readonly #parts: ConnectParts;
+
+  constructor(parts: ConnectParts) {
+    this.#parts = parts;
+  }
+
+  /** Serves one `Connect` stream until the agent leaves, is revoked, or is told goodbye (silent ones are, too). */
+  async serve(stream: Stream, context: CallContext): Promise<void> {
+    const caller = this.#parts.callers.agent(context);
+    const messages = messagesOf(stream);
+    const first = await withDeadline(messages.next(), LIMITS.unaryDeadlineMs, 'hello');
+    if (first.done === true) throw invalid('message', 'a hello as the first message');
+    if (!first.value.hello) throw invalid('message', 'a hello as the first message');
+    const hello = fromHello(first.value.hello);
+    const welcome = await this.#welcome(caller, hello);
+    const link = new StreamLink(stream);
+    const connection = this.#attach(caller, hello, link);
+    try {
+      link.open(welcome);
+      await this.#listen(messages, link, connection, context);
+    } finally {
+      connection.detach();
+    }
+  }
+
+  #attach(caller: AgentCaller, hello: HelloOffer, link: AgentLink): AgentConnection {
+    const { sessionEpoch, software, backend, datasets } = hello;
+    const knownSize = hello.treeHead?.treeSize ?? 0;
+    return this.#parts.agents.attach(caller.agentId, { sessionEpoch, knownSize, software, backend, datasets }, link);
+  }
+
+  async #welcome(caller: AgentCaller, hello: HelloOffer): Promise<CoordinatorMessage> {
+    const { federation } = this.#parts;
+    const version = negotiate(hello.versions);
+    const signed = transcript('hello', {
+      agentId: caller.agentId,
+      logId: federation.logId,
+      sessionEpoch: String(hello.sessionEpoch),
+      spendLogHead: encodeBase64(hello.spendLogHead),
+      versions: hello.versions,
+    });
+    requireSignature(decodeBase64(caller.identityKey, 'identityKey'), signed, hello.signature, 'hello');
+    const head = await federation.treeHead();
+    const known = hello.treeHead === undefined ? undefined : await this.#verifyKnown(caller, hello.treeHead, head);
+    const grown = known !== undefined && known.treeSize < head.treeSize;
+    const consistency = grown ? await federation.consistencyProof(known.treeSize, head.treeSize) : [];
+    return {
+      welcome: {
+        version,
+        treeHead: toTreeHeadMessage(head),
+        consistency: [...consistency],
+        approved: caller.approved,
+        heartbeatIntervalMs: LIMITS.heartbeatIntervalMs,
+      },
+    };
+  }
+
+  /** A head of ours beyond our own log means that this log lost entries: nothing may be built on it unseen. */
+  async #verifyKnown(caller: AgentCaller, known: SignedTreeHead, own: SignedTreeHead): Promise<SignedTreeHead> {
+    const { federation, clock } = this.#parts;
+    const logKey = federation.state.federation?.logKey ?? '';
+    verifyTreeHead(decodeBase64(logKey, 'logKey'), known);
+    const forked = known.treeSize === own.treeSize && !Buffer.from(known.rootHash).equals(own.rootHash);
+    if (known.treeSize <= own.treeSize && !forked) return known;
+    await federation.execute({
+      kind: 'raise-alarm',
+      now: clock.now(),
+      actor: 'coordinator',
+      subject: `agent/${caller.agentId}`,
+      code: 'PROOF_INVALID',
+      detail: `the agent holds a signed tree head of size ${String(known.treeSize)} that this ledger does not contain`,
+    });
+    throw new TributaryError('PROOF_INVALID', 'the agent has verified entries that this ledger does not hold', {
+      hint: 'the coordinator was restored from an older backup; restore a newer one, or enrol the site again',
+    });
+  }
+
+  async #listen(
+    messages: AsyncIterator<AgentMessage__Output>,
+    link: StreamLink,
+    connection: AgentConnection,
+    context: CallContext,
+  ): Promise<void> {
+    for (;;) {
+      const next = await link.next(messages);
+      if (next === undefined) return;
+      // Asked again for every message: the agent may have been revoked since the last one.
+      this.#parts.callers.agent(context);
+      await report(next, link, connection);
+    }
+  }
+}
+
+async function report(message: AgentMessage__Output, link: StreamLink, connection: AgentConnection): Promise<void> {
+  const told = fromAgentMessage(message);
+  connection.heartbeat();
+  switch (told.type) {
+    case 'Heartbeat':
+      link.send({ heartbeatAck: {} });
+      return;
+    case 'Ack':
+      return connection.acknowledge(told.ack);
+    case 'Progress':
+      connection.progress(told.progress);
+      return;
+    case 'Failure':
+      return connection.fail(told.failure);
+  }
+}
+
+/** The coordinator's half of a stream. What is sent before `open` waits until the welcome is out. */
+class StreamLink implements AgentLink {
+  readonly #stream: Stream;
+  /** Until the welcome is out. */
+  #waiting: CoordinatorMessage[] | undefined = [];
+  /** Wakes the reader that waits for the agent's next message. */
+  #wake: () => void = () => undefined;
+  #over = false;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  /** The agent's next message; undefined when either side has ended the stream. */
+  next(messages: AsyncIterator<AgentMessage__Output>): Promise<AgentMessage__Output | undefined> {
+    if (this.#over) return Promise.resolve(undefined);
+    // Not a race against one long-lived promise: each race would stay registered on it as long as the stream lives.
+    return new Promise((resolve, reject) => {
+      this.#wake = () => {
+        resolve(undefined);
+      };
+      messages.next().then((next) => {
+        resolve(next.done === true ? undefined : next.value);
+      }, reject);
+    });
+  }
+
+  open(welcome: CoordinatorMessage): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    this.#stream.write(welcome);
+    for (const message of waiting) this.#stream.write(message);
+  }
+
+  order(order: Order): void {
+    this.send(toOrderMessage(order));
+  }
+
+  goodbye(goodbye: Goodbye): void {
+    if (this.#over) return;
+    this.send(toGoodbyeMessage(goodbye));
+    this.#over = true;
+    this.#wake();
+  }
+
+  send(message: CoordinatorMessage): void {
+    if (this.#over || this.#stream.destroyed) return;
+    if (this.#waiting !== undefined) {
+      this.#waiting.push(message);
+      return;
+    }
+    if (this.#stream.writableLength >= MOST_WAITING) {
+      // The agent does not read. It may come back, and gets its orders again.
+      this.#over = true;
+      this.#wake();
+      return;
+    }
+    this.#stream.write(message);
+  }
+}

@@ -1,0 +1,97 @@
+import { LIMITS, requireId, TributaryError } from '@tributary/proto';
+import type {
+  BlobChunk,
+  FetchBlobRequest__Output,
+  FleetHandlers,
+  UploadMessage__Output,
+  UploadReceipt as UploadReceiptMessage,
+} from '@tributary/proto/grpc';
+
+import type { BlobAccess } from '../../app/blob-access.js';
+import type { ReceivingUpload, UploadReceipt } from '../../app/upload.js';
+import type { UploadReception } from '../../app/uploads.js';
+import type { Callers } from './caller.js';
+import { withIdleDeadline, type CallContext, type Calls, type Sink } from './calls.js';
+import { Concurrency } from './concurrency.js';
+import type { AgentStreams } from './fleet-connect.js';
+import { invalid } from './wire/fields.js';
+import { fromFetchBlob, fromUploadMessage, toUploadStatus } from './wire/fleet.js';
+
+/** Downloads of one agent at the same time: the model of a round, and perhaps that of the next. */
+const DOWNLOADS_PER_AGENT = 4;
+
+export interface ByteObserver {
+  received(bytes: number): void;
+  sent(bytes: number): void;
+}
+
+export interface FleetParts {
+  readonly streams: AgentStreams;
+  readonly uploads: UploadReception;
+  readonly blobs: BlobAccess;
+  readonly callers: Callers;
+  readonly calls: Calls;
+  readonly observer: ByteObserver;
+}
+
+/** What agents call. Their identity is asked for again with every message. */
+export function fleetService(parts: FleetParts): FleetHandlers {
+  const { calls, callers } = parts;
+  const downloads = new Concurrency('downloads', LIMITS.agents, DOWNLOADS_PER_AGENT);
+  const uploads = new Concurrency('uploads', LIMITS.concurrentUploads, LIMITS.uploadsPerAgent);
+  return {
+    Connect: calls.bidi('Connect', (stream, context) => parts.streams.serve(stream, context)),
+    FetchBlob: calls.serverStream('FetchBlob', (request, sink, context) => sendBlob(parts, request, sink, context), downloads),
+    GetUploadStatus: calls.unary('GetUploadStatus', async (request, context) => {
+      const { agentId } = callers.agent(context);
+      return toUploadStatus(await parts.uploads.status(agentId, requireId(request.uploadId, 'upl', 'uploadId')));
+    }),
+    SubmitUpdate: calls.clientStream('SubmitUpdate', (messages, context) => receiveUpdate(parts, messages, context), uploads),
+  };
+}
+
+async function sendBlob(parts: FleetParts, request: FetchBlobRequest__Output, sink: Sink<BlobChunk>, context: CallContext): Promise<void> {
+  const { agentId } = parts.callers.agent(context);
+  const wanted = fromFetchBlob(request);
+  const blob = await parts.blobs.open(agentId, wanted);
+  let offset = wanted.offset;
+  for await (const data of blob.chunks) {
+    parts.callers.agent(context);
+    await sink.write({ offset: String(offset), data });
+    parts.observer.sent(data.length);
+    offset += data.length;
+  }
+}
+
+async function receiveUpdate(
+  parts: FleetParts,
+  messages: AsyncIterableIterator<UploadMessage__Output>,
+  context: CallContext,
+): Promise<UploadReceiptMessage> {
+  const { agentId } = parts.callers.agent(context);
+  let upload: ReceivingUpload | undefined;
+  try {
+    for await (const message of withIdleDeadline(messages, LIMITS.uploadIdleMs, 'upload')) {
+      // An agent that was revoked in the middle of an upload delivers nothing more.
+      parts.callers.agent(context);
+      const part = fromUploadMessage(message);
+      if (upload === undefined) {
+        if (part.type !== 'Header') throw invalid('message', 'a header as the first message');
+        upload = await parts.uploads.begin(agentId, part.offer);
+        if (upload.receipt !== undefined) return toReceipt(upload.receipt);
+        continue;
+      }
+      if (part.type === 'Header') throw invalid('message', 'one header only');
+      if (part.type === 'Seal') return toReceipt(await upload.seal(part.seal));
+      parts.observer.received(part.bytes.length);
+      await upload.push(part.index, part.bytes);
+    }
+    throw new TributaryError('UPDATE_CORRUPT', 'the upload ended before its seal', { hint: 'resume it from the acknowledged chunk' });
+  } finally {
+    await upload?.abandon();
+  }
+}
+
+function toReceipt(receipt: UploadReceipt): UploadReceiptMessage {
+  return { uploadId: receipt.uploadId, seq: String(receipt.seq) };
+}

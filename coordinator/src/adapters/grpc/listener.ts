@@ -1,0 +1,123 @@
+import { chmod, rm } from 'node:fs/promises';
+import type { Http2Session } from 'node:http2';
+import type { Server as NetServer } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { TributaryError } from '@tributary/proto';
+import { serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
+
+import { peerKey, peerOfCertificate } from './peer.js';
+import type { Sessions } from './sessions.js';
+
+/** Certificate and key of a TLS listener, PEM. */
+export interface ServerIdentity {
+  readonly certificate: string;
+  readonly key: string;
+  /** Clients must present a certificate of this CA. */
+  readonly ca: string;
+}
+
+export type Security =
+  | { readonly type: 'MutualTls'; readonly identity: ServerIdentity; readonly sessions: Sessions }
+  | { readonly type: 'ServerTls'; readonly identity: ServerIdentity }
+  | { readonly type: 'Plaintext' };
+
+export interface ListenerOptions {
+  /** For errors: fleet, enrol, admin, health. */
+  readonly name: string;
+  readonly at: { readonly host: string; readonly port: number } | { readonly socketPath: string };
+  readonly security: Security;
+  /** Connections at the same time; more are closed at once. */
+  readonly maxConnections: number;
+  /** Adds the services. */
+  readonly register: (server: Pick<Server, 'addService'>) => void;
+}
+
+/** Loosens the types of a generated definition and its handlers to those that a server takes. */
+export function addService(
+  server: Pick<Server, 'addService'>,
+  definition: object,
+  handlers: object,
+): void {
+  server.addService(definition as ServiceDefinition, handlers as UntypedServiceImplementation);
+}
+
+/** One port of the daemon. */
+export interface Listener {
+  /** 0 for a Unix socket. */
+  readonly port: number;
+  /** Refuses new calls, waits at most `drainMs` for running ones, then ends them. */
+  close(drainMs: number): Promise<void>;
+}
+
+/** Rejects with CONFIG_INVALID where the address cannot be bound. */
+export async function startListener(options: ListenerOptions): Promise<Listener> {
+  const server = new Server(serverOptions());
+  widenStreams(server);
+  options.register(server);
+  const port = await bind(server, options);
+  widenSessions(server);
+  watchSessions(server, options);
+  return { port, close: (drainMs) => shutDown(server, drainMs) };
+}
+
+async function bind(server: Server, options: ListenerOptions): Promise<number> {
+  const { at, name } = options;
+  const local = 'socketPath' in at;
+  // A socket file that a killed daemon left would make the address look taken; the data directory's lock is held.
+  if (local) await rm(at.socketPath, { force: true });
+  const address = local ? `unix:${at.socketPath}` : `${at.host.includes(':') ? `[${at.host}]` : at.host}:${String(at.port)}`;
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, credentials(options.security), (error, bound) => {
+      if (error === null) resolve(bound);
+      else {
+        reject(
+          new TributaryError('CONFIG_INVALID', `${name}: cannot listen on ${address}`, {
+            cause: error,
+            hint: `stop what holds the address, or give another --${name}-port or --listen`,
+          }),
+        );
+      }
+    });
+  });
+  if (local) await chmod(at.socketPath, 0o600);
+  return local ? 0 : port;
+}
+
+function credentials(security: Security): ServerCredentials {
+  if (security.type === 'Plaintext') return ServerCredentials.createInsecure();
+  const { certificate, key, ca } = security.identity;
+  const pairs = [{ cert_chain: Buffer.from(certificate), private_key: Buffer.from(key) }];
+  // With `true`, TLS itself refuses a client without a certificate of our CA, before any call.
+  return ServerCredentials.createSsl(Buffer.from(ca), pairs, security.type === 'MutualTls');
+}
+
+/** grpc-js has no public door to its HTTP/2 servers; @tributary/proto/grpc checks the same field. */
+interface ServerInternals {
+  readonly http2Servers: ReadonlyMap<NetServer, unknown>;
+}
+
+function watchSessions(server: Server, options: ListenerOptions): void {
+  for (const listener of (server as unknown as ServerInternals).http2Servers.keys()) {
+    listener.maxConnections = options.maxConnections;
+    const { security } = options;
+    if (security.type !== 'MutualTls') continue;
+    listener.on('session', (session: Http2Session) => {
+      const certificate = (session.socket as TLSSocket).getPeerCertificate();
+      security.sessions.add(peerKey(peerOfCertificate(certificate)), session);
+    });
+  }
+}
+
+function shutDown(server: Server, drainMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+    }, drainMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

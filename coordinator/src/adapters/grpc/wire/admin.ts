@@ -1,0 +1,156 @@
+import { LIMITS, requireDigest, requireName, type Digest } from '@tributary/proto';
+import type {
+  ApplyRequest__Output,
+  ControlJobRequest__Output,
+  CreateContextRequest__Output,
+  CreateInvitationRequest__Output,
+  FetchModelBlobRequest__Output,
+  StreamLogsRequest__Output,
+  WatchObjectsRequest__Output,
+} from '@tributary/proto/grpc';
+
+import type { Role } from '../../../domain/federation-state.js';
+import type { ObjectKind, ObjectName } from '../../../domain/objects.js';
+import { invalid, requireBytes, requireSafeInteger, requireText } from './fields.js';
+
+/** Labels of an invitation. */
+const MOST_LABELS = 64;
+
+/** What objects may be called by: kinds, their plurals and short names. */
+const KINDS = {
+  federatedjob: 'FederatedJob',
+  federatedjobs: 'FederatedJob',
+  fj: 'FederatedJob',
+  job: 'FederatedJob',
+  jobs: 'FederatedJob',
+  site: 'Site',
+  sites: 'Site',
+  model: 'Model',
+  models: 'Model',
+} as const satisfies Record<string, ObjectKind>;
+
+export function fromKind(text: string): ObjectKind {
+  const name = text.toLowerCase();
+  if (Object.hasOwn(KINDS, name)) return KINDS[name as keyof typeof KINDS];
+  throw invalid('kind', 'FederatedJob (fj), Site or Model');
+}
+
+export function fromRef(ref: { readonly kind: string; readonly name: string }): ObjectName {
+  return { kind: fromKind(ref.kind), name: requireName(ref.name, 'name') };
+}
+
+export interface Application {
+  readonly document: Uint8Array;
+  readonly authorKey: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly dryRun: boolean;
+}
+
+export function fromApply(request: ApplyRequest__Output): Application {
+  return {
+    document: requireBytes(request.document, 'document', { most: LIMITS.documentBytes }),
+    authorKey: requireBytes(request.authorKey, 'authorKey', { exactly: 32 }),
+    signature: requireBytes(request.signature, 'signature', { exactly: 64 }),
+    dryRun: request.dryRun,
+  };
+}
+
+export interface JobControl {
+  readonly name: string;
+  readonly action: 'suspend-job' | 'resume-job' | 'cancel-job';
+  readonly reason: string;
+}
+
+export function fromControl(request: ControlJobRequest__Output): JobControl {
+  const name = requireName(request.name, 'name');
+  const reason = requireText(request.reason, 'reason', LIMITS.detailLength);
+  switch (request.action) {
+    case 'SUSPEND':
+      return { name, action: 'suspend-job', reason };
+    case 'RESUME':
+      return { name, action: 'resume-job', reason };
+    case 'CANCEL':
+      return { name, action: 'cancel-job', reason };
+    default:
+      throw invalid('action', 'SUSPEND, RESUME or CANCEL');
+  }
+}
+
+export interface InvitationRequest {
+  readonly site: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** 0: the default. */
+  readonly ttlMs: number;
+  readonly approve: boolean;
+}
+
+export function fromInvitation(request: CreateInvitationRequest__Output): InvitationRequest {
+  const labels = Object.entries(request.labels);
+  if (labels.length > MOST_LABELS) throw invalid('labels', `at most ${String(MOST_LABELS)}`);
+  const checked = labels.map(([key, value]) => [requireText(key, 'labels'), requireText(value, `labels.${key}`)] as const);
+  return {
+    site: requireName(request.site, 'site'),
+    labels: Object.fromEntries(checked),
+    ttlMs: request.ttlSeconds * 1_000,
+    approve: request.approve,
+  };
+}
+
+export interface ContextRequest {
+  readonly name: string;
+  readonly role: Role;
+  readonly csr: Uint8Array;
+}
+
+export function fromContext(request: CreateContextRequest__Output): ContextRequest {
+  if (request.role !== 'admin' && request.role !== 'viewer') throw invalid('role', 'admin or viewer');
+  return {
+    name: requireName(request.name, 'name'),
+    role: request.role,
+    csr: requireBytes(request.csr, 'csr', { most: LIMITS.certificateRequestBytes }),
+  };
+}
+
+export interface ModelBlobRequest {
+  readonly model: string;
+  /** 0: the newest. */
+  readonly version: number;
+  /** Undefined: the manifest. */
+  readonly digest: Digest | undefined;
+  readonly offset: number;
+}
+
+export function fromModelBlob(request: FetchModelBlobRequest__Output): ModelBlobRequest {
+  return {
+    model: requireName(request.model, 'model'),
+    version: request.version,
+    digest: request.digest === '' ? undefined : requireDigest(request.digest, 'digest'),
+    offset: requireSafeInteger(request.offset, 'offset'),
+  };
+}
+
+export interface LogRequest {
+  readonly subject: string;
+  readonly follow: boolean;
+  readonly tail: number;
+}
+
+export function fromStreamLogs(request: StreamLogsRequest__Output): LogRequest {
+  return { subject: requireText(request.subject, 'subject'), follow: request.follow, tail: request.tail };
+}
+
+export interface WatchRequest {
+  readonly kind: ObjectKind;
+  /** Empty: all of the kind. */
+  readonly name: string;
+  /** Resume after this entry; undefined: begin with the objects as they are. */
+  readonly afterSeq: number | undefined;
+}
+
+export function fromWatch(request: WatchObjectsRequest__Output): WatchRequest {
+  return {
+    kind: fromKind(request.kind),
+    name: request.name === '' ? '' : requireName(request.name, 'name'),
+    afterSeq: request.afterSeq === undefined ? undefined : requireSafeInteger(request.afterSeq, 'afterSeq'),
+  };
+}

@@ -1,0 +1,164 @@
+import { LIMITS, requireDigest, requireId, type SignedTreeHead } from '@tributary/proto';
+import type {
+  AgentMessage__Output,
+  CoordinatorMessage,
+  Failure__Output,
+  FetchBlobRequest__Output,
+  Hello__Output,
+  OrderAck__Output,
+  Progress__Output,
+  UploadMessage__Output,
+  UploadStatus as UploadStatusMessage,
+} from '@tributary/proto/grpc';
+
+import type { Goodbye, OrderAcknowledgement, TrainingFailure, TrainingProgress } from '../../../app/agent-connection.js';
+import type { BlobRequest } from '../../../app/blob-access.js';
+import type { Order } from '../../../app/order.js';
+import type { UploadOffer, UploadSeal, UploadStatus } from '../../../app/upload.js';
+import { invalid, requireBytes, requireErrorCode, requireList, requireSafeInteger, requireText, requireUint64 } from './fields.js';
+import { fromTreeHeadMessage, toTreeHeadMessage } from './tree-head.js';
+
+/** Wire versions that one side may offer, and characters of one. */
+const MOST_VERSIONS = 16;
+const VERSION_LENGTH = 16;
+/** Datasets that an agent may name for `describe`. */
+const MOST_DATASETS = 64;
+
+/** First message of a `Connect` stream, checked in form; its signature is not yet verified. */
+export interface HelloOffer {
+  readonly versions: readonly string[];
+  readonly software: string;
+  readonly sessionEpoch: bigint;
+  /** Empty before the first spending, otherwise 32 bytes. */
+  readonly spendLogHead: Uint8Array;
+  readonly treeHead: SignedTreeHead | undefined;
+  readonly backend: string;
+  readonly datasets: readonly string[];
+  readonly signature: Uint8Array;
+}
+
+/** A later message of the stream. */
+export type AgentReport =
+  | { readonly type: 'Ack'; readonly ack: OrderAcknowledgement }
+  | { readonly type: 'Progress'; readonly progress: TrainingProgress }
+  | { readonly type: 'Heartbeat' }
+  | { readonly type: 'Failure'; readonly failure: TrainingFailure };
+
+export function fromVersions(versions: readonly string[]): readonly string[] {
+  return requireList(versions, 'versions', MOST_VERSIONS).map((version) => requireText(version, 'versions', VERSION_LENGTH));
+}
+
+export function fromHello(message: Hello__Output): HelloOffer {
+  const { spendLogHead } = message;
+  return {
+    versions: fromVersions(message.versions),
+    software: requireText(message.software, 'hello.software', 128),
+    sessionEpoch: requireUint64(message.sessionEpoch, 'hello.sessionEpoch'),
+    spendLogHead: spendLogHead.length === 0 ? spendLogHead : requireBytes(spendLogHead, 'hello.spendLogHead', { exactly: 32 }),
+    treeHead: fromTreeHeadMessage(message.treeHead, 'hello.treeHead'),
+    backend: requireText(message.backend, 'hello.backend'),
+    datasets: requireList(message.datasets, 'hello.datasets', MOST_DATASETS).map((name) => requireText(name, 'hello.datasets')),
+    signature: requireBytes(message.signature, 'hello.signature', { exactly: 64 }),
+  };
+}
+
+/** Throws INVALID_ARGUMENT for a second hello, an empty message, and fields of the wrong form. */
+export function fromAgentMessage(message: AgentMessage__Output): AgentReport {
+  if (message.ack) return { type: 'Ack', ack: fromAck(message.ack) };
+  if (message.progress) return { type: 'Progress', progress: fromProgress(message.progress) };
+  if (message.heartbeat) return { type: 'Heartbeat' };
+  if (message.failure) return { type: 'Failure', failure: fromFailure(message.failure) };
+  throw invalid('message', message.hello ? 'one hello only, as the first message' : 'ack, progress, heartbeat or failure');
+}
+
+function fromAck(ack: OrderAck__Output): OrderAcknowledgement {
+  return {
+    orderId: requireId(ack.orderId, 'ord', 'ack.orderId'),
+    accepted: ack.accepted,
+    code: ack.accepted ? '' : requireErrorCode(ack.code, 'ack.code'),
+    detail: requireText(ack.detail, 'ack.detail', LIMITS.detailLength),
+  };
+}
+
+function fromProgress(progress: Progress__Output): TrainingProgress {
+  if (progress.percent > 100) throw invalid('progress.percent', '0 to 100');
+  return { jobId: requireId(progress.jobId, 'job', 'progress.jobId'), round: progress.round, percent: progress.percent };
+}
+
+function fromFailure(failure: Failure__Output): TrainingFailure {
+  return {
+    jobId: requireId(failure.jobId, 'job', 'failure.jobId'),
+    round: failure.round,
+    code: requireErrorCode(failure.code, 'failure.code'),
+    detail: requireText(failure.detail, 'failure.detail', LIMITS.detailLength),
+  };
+}
+
+export function fromFetchBlob(request: FetchBlobRequest__Output): BlobRequest {
+  return {
+    jobId: requireId(request.jobId, 'job', 'jobId'),
+    round: request.round,
+    digest: requireDigest(request.digest, 'digest'),
+    offset: requireSafeInteger(request.offset, 'offset'),
+  };
+}
+
+export type UploadPart =
+  | { readonly type: 'Header'; readonly offer: UploadOffer }
+  | { readonly type: 'Chunk'; readonly index: number; readonly bytes: Uint8Array }
+  | { readonly type: 'Seal'; readonly seal: UploadSeal };
+
+export function fromUploadMessage(message: UploadMessage__Output): UploadPart {
+  const { header, chunk, seal } = message;
+  if (header) {
+    return {
+      type: 'Header',
+      offer: {
+        uploadId: requireId(header.uploadId, 'upl', 'header.uploadId'),
+        header: requireBytes(header.header, 'header.header', { most: LIMITS.envelopeHeaderBytes }),
+        signature: requireBytes(header.signature, 'header.signature', { exactly: 64 }),
+      },
+    };
+  }
+  if (chunk) return { type: 'Chunk', index: chunk.index, bytes: requireBytes(chunk.data, 'chunk.data', { most: LIMITS.grpcMessageBytes }) };
+  if (seal) {
+    return {
+      type: 'Seal',
+      seal: {
+        chunkCount: seal.chunkCount,
+        tagsDigest: requireBytes(seal.tagsDigest, 'seal.tagsDigest', { exactly: 32 }),
+        signature: requireBytes(seal.signature, 'seal.signature', { exactly: 64 }),
+      },
+    };
+  }
+  throw invalid('message', 'header, chunk or seal');
+}
+
+export function toUploadStatus(status: UploadStatus): UploadStatusMessage {
+  switch (status.state) {
+    case 'Unknown':
+      return { state: 'UNKNOWN' };
+    case 'Receiving':
+      return { state: 'RECEIVING', nextChunk: status.nextChunk };
+    case 'Accepted':
+      return { state: 'ACCEPTED', seq: String(status.seq) };
+    case 'Refused':
+      return { state: 'REFUSED', code: status.code, detail: status.detail, seq: String(status.seq) };
+  }
+}
+
+export function toOrderMessage(order: Order): CoordinatorMessage {
+  const entries = order.entries.map(({ seq, entry, path }) => ({ seq: String(seq), entry, path: [...path] }));
+  return {
+    order: {
+      orderId: order.orderId,
+      treeHead: toTreeHeadMessage(order.treeHead),
+      entries,
+      remainingMs: Math.max(0, Math.min(Math.trunc(order.remainingMs), 0xffff_ffff)),
+    },
+  };
+}
+
+export function toGoodbyeMessage(goodbye: Goodbye): CoordinatorMessage {
+  return { goodbye: { code: goodbye.code, detail: goodbye.detail, retryAfterMs: goodbye.retryAfterMs } };
+}

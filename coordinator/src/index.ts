@@ -1,0 +1,1 @@
+export { runCoordinator } from './main.js';

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+
+import { BoundedQueue } from '@tributary/coordinator/internal/adapters/grpc/admin/queue.js';
+import { Concurrency } from '@tributary/coordinator/internal/adapters/grpc/concurrency.js';
+import { TributaryError } from '@tributary/proto';
+
+describe('queue of a watcher', () => {
+  const open = new AbortController().signal;
+  const queueOf = (capacity: number): BoundedQueue<number> => new BoundedQueue(capacity, () => new TributaryError('OVERLOADED', 'slow'));
+
+  it('hands items over in order, waiting or not', async () => {
+    const queue = queueOf(4);
+    const waiting = queue.next(1_000, open);
+    queue.push(1);
+    queue.push(2);
+    assert.equal(await waiting, 1);
+    assert.equal(await queue.next(1_000, open), 2);
+  });
+
+  it('gives undefined when nothing comes in time, and when the reader leaves', async () => {
+    const queue = queueOf(4);
+    assert.equal(await queue.next(1, open), undefined);
+    const leaving = new AbortController();
+    const waiting = queue.next(60_000, leaving.signal);
+    leaving.abort();
+    assert.equal(await waiting, undefined);
+    assert.equal(await queue.next(60_000, leaving.signal), undefined);
+  });
+
+  it('delivers what it held, then OVERLOADED, however much is pushed', async () => {
+    const queue = queueOf(2);
+    for (let item = 0; item < 10_000; item += 1) queue.push(item);
+    assert.equal(await queue.next(1, open), 0);
+    assert.equal(await queue.next(1, open), 1);
+    await assert.rejects(queue.next(1, open), { code: 'OVERLOADED' });
+  });
+});
+
+describe('places for calls', () => {
+  const refused = (act: () => void): void => {
+    assert.throws(act, (error) => error instanceof TributaryError && error.code === 'OVERLOADED' && error.retryable);
+  };
+
+  it('refuses a caller beyond its own places, and any caller beyond all of them', () => {
+    const places = new Concurrency('calls', 3, 2);
+    const calls = [new EventEmitter(), new EventEmitter(), new EventEmitter()] as const;
+    places.enter('a', calls[0]);
+    places.enter('a', calls[1]);
+    refused(() => {
+      places.enter('a', new EventEmitter());
+    });
+    places.enter('b', calls[2]);
+    refused(() => {
+      places.enter('c', new EventEmitter());
+    });
+    assert.equal(places.running, 3);
+  });
+
+  it('frees a place when its call closes', () => {
+    const places = new Concurrency('calls', 1, 1);
+    for (let round = 0; round < 3; round += 1) {
+      const call = new EventEmitter();
+      places.enter('a', call);
+      call.emit('close');
+      assert.equal(places.running, 0);
+    }
+  });
+});
