@@ -65,6 +65,8 @@ export const LIMITS = Object.freeze({
   roundRetries: 3,
   /** Milliseconds before the first repeat of a round, doubled for each further one: sites that crashed come back. */
   roundRetryDelayMs: 1_000,
+  /** Milliseconds before a step of a job that failed (a full disk, say) is tried again. */
+  stepRetryMs: 2_000,
   /** Jobs waiting or running. */
   openJobs: 1_000,
   /** Named client certificates of the admin service. */

@@ -68,5 +68,5 @@ export interface ConnectedAgent {
   readonly hello: AgentHello;
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
-  readonly progress: TrainingProgress | undefined;
+  readonly progressed: TrainingProgress | undefined;
 }

@@ -1,16 +1,221 @@
-import { TributaryError } from '@tributary/proto';
+import { isErrorCode, LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
 
-import type { AgentConnection, AgentHello, AgentLink, ConnectedAgent } from './agent-connection.js';
+import type { Clock } from '../ports.js';
+import type {
+  AgentConnection,
+  AgentHello,
+  AgentLink,
+  ConnectedAgent,
+  Goodbye,
+  OrderAcknowledgement,
+  TrainingFailure,
+  TrainingProgress,
+} from './agent-connection.js';
+import type { Order } from './order.js';
+import type { RoundRef } from './round-ref.js';
 
-/** The agents whose streams are open. */
-export interface ConnectedAgents {
-  /**
-   * Registers a stream. Rejects with AGENT_FENCED where a newer process of the agent is connected; an older one, or an
-   * older stream of the same process, is told goodbye. Orders of open rounds follow over `link` by themselves.
-   */
-  attach(agentId: string, hello: AgentHello, link: AgentLink): AgentConnection;
-  get(agentId: string): ConnectedAgent | undefined;
-  list(): readonly ConnectedAgent[];
+/** A site will not take part: it refused the order, or its training failed. */
+export interface Decline {
+  readonly jobId: string;
+  readonly round: number;
+  /** Unset where the agent named only job and round. */
+  readonly attempt: number | undefined;
+  readonly code: ErrorCode;
+  readonly detail: string;
 }
-export const fenced = (): TributaryError =>
-  new TributaryError('AGENT_FENCED', 'a newer process of this agent is connected');
+
+/** Called when an agent declines; rejections go back to the agent's stream. */
+export type DeclineListener = (agentId: string, decline: Decline) => Promise<void>;
+
+/** Orders remembered per stream, to know what an acknowledgement is about. */
+const ORDERS_REMEMBERED = 16;
+
+/**
+ * The agents whose streams are open: the newest stream of the newest process of each. The newest session epoch is kept
+ * in memory only; after a restart of the coordinator the first process of an agent to connect counts until a newer comes.
+ */
+export class ConnectedAgents {
+  readonly #clock: Clock;
+  readonly #onDecline: DeclineListener;
+  readonly #connections = new Map<string, Connection>();
+  readonly #epochs = new Map<string, bigint>();
+  readonly #listeners = new Set<(agentId: string) => void>();
+  #cancelSweep: (() => void) | undefined;
+
+  constructor(clock: Clock, onDecline: DeclineListener) {
+    this.#clock = clock;
+    this.#onDecline = onDecline;
+  }
+
+  /**
+   * Registers a stream. Throws AGENT_FENCED where a newer process of the agent was seen; an older one, or an older
+   * stream of the same process, is told goodbye. Orders of open rounds follow over `link` by themselves.
+   */
+  attach(agentId: string, hello: AgentHello, link: AgentLink): AgentConnection {
+    const newest = this.#epochs.get(agentId);
+    if (newest !== undefined && hello.sessionEpoch < newest) {
+      throw new TributaryError('AGENT_FENCED', 'a newer process of this agent has connected', {
+        hint: 'stop the other process, or join again where this state was restored from a backup',
+      });
+    }
+    this.#epochs.set(agentId, hello.sessionEpoch);
+    this.#replace(agentId, hello.sessionEpoch);
+    const connection = new Connection(agentId, hello, link, this.#clock, this.#onDecline, () => {
+      if (this.#connections.get(agentId) !== connection) return;
+      this.#connections.delete(agentId);
+      this.#notify(agentId);
+    });
+    this.#connections.set(agentId, connection);
+    this.#scheduleSweep();
+    this.#notify(agentId);
+    return connection;
+  }
+
+  get(agentId: string): ConnectedAgent | undefined {
+    return this.#connections.get(agentId);
+  }
+
+  list(): readonly ConnectedAgent[] {
+    return [...this.#connections.values()];
+  }
+
+  /** Sends an order about `round`; false where the agent is not connected. */
+  send(agentId: string, order: Order, round: RoundRef): boolean {
+    const connection = this.#connections.get(agentId);
+    connection?.send(order, round);
+    return connection !== undefined;
+  }
+
+  /** Ends the agent's stream. */
+  dismiss(agentId: string, goodbye: Goodbye): void {
+    this.#connections.get(agentId)?.end(goodbye);
+  }
+
+  /** Called with the agent's id after it came or went. */
+  subscribe(listener: (agentId: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends all streams, as the daemon stops. */
+  close(goodbye: Goodbye): void {
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+    for (const connection of this.list()) this.dismiss(connection.agentId, goodbye);
+  }
+
+  #replace(agentId: string, sessionEpoch: bigint): void {
+    const older = this.#connections.get(agentId);
+    if (older === undefined) return;
+    const sameProcess = older.hello.sessionEpoch === sessionEpoch;
+    older.end(
+      sameProcess
+        ? { code: 'CONFLICT', detail: 'replaced by a newer stream', retryAfterMs: LIMITS.reconnectMinMs }
+        : { code: 'AGENT_FENCED', detail: 'a newer process of this agent has connected', retryAfterMs: 0 },
+    );
+  }
+
+  #notify(agentId: string): void {
+    for (const listener of [...this.#listeners]) listener(agentId);
+  }
+
+  #scheduleSweep(): void {
+    this.#cancelSweep ??= this.#clock.at(this.#clock.now() + LIMITS.heartbeatIntervalMs, () => {
+      this.#cancelSweep = undefined;
+      this.#sweep();
+    });
+  }
+
+  #sweep(): void {
+    const oldest = this.#clock.now() - LIMITS.heartbeatTimeoutMs;
+    const silent = this.list().filter((connection) => connection.lastSeenMs < oldest);
+    for (const { agentId } of silent) {
+      const detail = 'no sign of life within the heartbeat timeout';
+      this.dismiss(agentId, { code: 'DEADLINE_EXCEEDED', detail, retryAfterMs: LIMITS.reconnectMinMs });
+    }
+    if (this.#connections.size > 0) this.#scheduleSweep();
+  }
+}
+
+class Connection implements AgentConnection, ConnectedAgent {
+  readonly agentId: string;
+  readonly hello: AgentHello;
+  readonly connectedAtMs: number;
+  lastSeenMs: number;
+  progressed: TrainingProgress | undefined;
+  readonly #link: AgentLink;
+  readonly #clock: Clock;
+  readonly #onDecline: DeclineListener;
+  readonly #onEnd: () => void;
+  readonly #orders = new Map<string, RoundRef>();
+  #open = true;
+
+  constructor(
+    agentId: string,
+    hello: AgentHello,
+    link: AgentLink,
+    clock: Clock,
+    onDecline: DeclineListener,
+    onEnd: () => void,
+  ) {
+    this.agentId = agentId;
+    this.hello = hello;
+    this.#link = link;
+    this.#clock = clock;
+    this.#onDecline = onDecline;
+    this.#onEnd = onEnd;
+    this.connectedAtMs = clock.now();
+    this.lastSeenMs = this.connectedAtMs;
+  }
+
+  send(order: Order, round: RoundRef): void {
+    if (!this.#open) return;
+    this.#orders.set(order.orderId, round);
+    if (this.#orders.size > ORDERS_REMEMBERED) this.#orders.delete(this.#orders.keys().next().value ?? '');
+    this.#link.order(order);
+  }
+
+  end(goodbye: Goodbye): void {
+    if (!this.#open) return;
+    this.#link.goodbye(goodbye);
+    this.detach();
+  }
+
+  detach(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#onEnd();
+  }
+
+  heartbeat(): void {
+    this.lastSeenMs = this.#clock.now();
+  }
+
+  async acknowledge(ack: OrderAcknowledgement): Promise<void> {
+    this.heartbeat();
+    const round = this.#orders.get(ack.orderId);
+    if (ack.accepted || round === undefined || !this.#open) return;
+    await this.#onDecline(this.agentId, { ...round, ...reasonOf(ack) });
+  }
+
+  progress(progress: TrainingProgress): void {
+    this.heartbeat();
+    this.progressed = { ...progress, percent: Math.min(100, Math.max(0, progress.percent)) };
+  }
+
+  async fail(failure: TrainingFailure): Promise<void> {
+    this.heartbeat();
+    if (!this.#open) return;
+    const { jobId, round } = failure;
+    await this.#onDecline(this.agentId, { jobId, round, attempt: undefined, ...reasonOf(failure) });
+  }
+}
+
+function reasonOf(reason: {
+  readonly code: string;
+  readonly detail: string;
+}): Pick<Decline, 'code' | 'detail'> {
+  const { code, detail } = reason;
+  if (!isErrorCode(code)) throw new TributaryError('INVALID_ARGUMENT', 'code: not a code of the error table');
+  return { code, detail: detail.slice(0, LIMITS.detailLength) };
+}

@@ -1,8 +1,7 @@
 import { canonicalize, encodeHex, sha256, TributaryError, type SignedTreeHead } from '@tributary/proto';
 
-import type { LedgerStore } from '../ports.js';
+import type { Federation } from './federation.js';
 import type { Order, ProvenEntry } from './order.js';
-import type { TreeHeads } from './tree-heads.js';
 
 /** What an order asks for: `train` on the round that its last entry opens, or `settle` the one that it closes. */
 export type OrderPurpose = 'train' | 'settle';
@@ -17,13 +16,11 @@ const PROOFS_KEPT = 8;
 
 /** Builds orders. The proofs are the same for a whole cohort, so they are made once per tree size. */
 export class Orders {
-  readonly #store: LedgerStore;
-  readonly #heads: TreeHeads;
+  readonly #federation: Federation;
   readonly #proofs = new Map<string, Promise<Proof>>();
 
-  constructor(store: LedgerStore, heads: TreeHeads) {
-    this.#store = store;
-    this.#heads = heads;
+  constructor(federation: Federation) {
+    this.#federation = federation;
   }
 
   /** An order that proves the entries of `seqs`, in that order. Rejects with NOT_FOUND for one that does not exist. */
@@ -40,7 +37,7 @@ export class Orders {
   }
 
   #prove(seqs: readonly number[]): Promise<Proof> {
-    const key = `${String(this.#store.size())}/${seqs.join(',')}`;
+    const key = `${String(this.#federation.size())}/${seqs.join(',')}`;
     const held = this.#proofs.get(key);
     if (held !== undefined) return held;
     const proof = this.#assemble(seqs);
@@ -51,17 +48,17 @@ export class Orders {
   }
 
   async #assemble(seqs: readonly number[]): Promise<Proof> {
-    const treeHead = await this.#heads.current();
+    const treeHead = await this.#federation.treeHead();
     const entries: ProvenEntry[] = [];
     for (const seq of seqs) {
-      const path = await this.#store.inclusionProof(seq, treeHead.treeSize);
+      const path = await this.#federation.inclusionProof(seq, treeHead.treeSize);
       entries.push({ seq, entry: await this.#entry(seq), path });
     }
     return { treeHead, entries };
   }
 
   async #entry(seq: number): Promise<Uint8Array> {
-    for await (const { bytes } of this.#store.read(seq, seq + 1)) return bytes;
+    for await (const { bytes } of this.#federation.entries(seq, seq + 1)) return bytes;
     throw new TributaryError('NOT_FOUND', `no ledger entry ${String(seq)}`);
   }
 }

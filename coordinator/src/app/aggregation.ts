@@ -1,0 +1,182 @@
+import {
+  applyMean,
+  ByteReader,
+  bytesToFloat32,
+  decodeTail,
+  FLOAT32_BYTES,
+  float32ToBytes,
+  LIMITS,
+  tailLength,
+  TributaryError,
+  updateRange,
+  type Accumulator,
+  type Digest,
+} from '@tributary/proto';
+
+import type { JobState } from '../domain/federation-state.js';
+import { summedUpdates } from '../domain/rounds/round-progress.js';
+import type { RoundState } from '../domain/rounds/round-state.js';
+import type { BlobStore } from '../ports.js';
+import type { AppLog } from './app-log.js';
+import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
+import { RoundSum, type SumStores } from './round-sum.js';
+
+/** What `round.committed` says of the sum. */
+export interface RoundResult {
+  readonly modelDigest: Digest;
+  /** Upload ids in the sum. */
+  readonly folded: readonly string[];
+  /** Means over the sites as shortest decimal strings: `loss` and the metrics of the job. */
+  readonly metrics: Readonly<Record<string, string>>;
+}
+
+export interface AggregationParts extends SumStores {
+  readonly blobs: BlobStore;
+  readonly log: AppLog;
+}
+
+/**
+ * Adds accepted updates up, one at a time in the background, and turns the sum into the next model. It follows the
+ * state: whatever the ledger says is accepted and the sum does not hold is folded, so a restart needs nothing else.
+ */
+export class Aggregation {
+  readonly #parts: AggregationParts;
+  #sum: RoundSum | undefined;
+  #spare: Accumulator | undefined;
+  /** Why the sum of a round cannot be completed. */
+  #failure: { readonly ref: RoundRef; readonly error: TributaryError } | undefined;
+  #queue: Promise<void> = Promise.resolve();
+  /** By name of the round: upload ids that were queued. */
+  readonly #queued = new Map<string, Set<string>>();
+
+  constructor(parts: AggregationParts) {
+    this.#parts = parts;
+  }
+
+  /** Queues the accepted updates of the job's round that are not in the sum yet. Returns at once. */
+  follow(job: JobState, round: RoundState): void {
+    const queued = this.#queued.get(roundName(round)) ?? new Set();
+    this.#queued.set(roundName(round), queued);
+    for (const { uploadId } of round.updates.values()) {
+      if (queued.has(uploadId)) continue;
+      queued.add(uploadId);
+      this.#queue = this.#queue.then(() => this.#fold(job, round, uploadId));
+    }
+  }
+
+  /**
+   * Waits for the sum of a round whose stages are closed, and stores the model that it makes. Rejects with
+   * STORE_CORRUPT where an accepted update was lost, UPDATE_OUT_OF_RANGE where the weights add up to nothing.
+   */
+  async finish(job: JobState, round: RoundState): Promise<RoundResult> {
+    this.follow(job, round);
+    await this.#queue;
+    if (this.#failure !== undefined && isSameRound(this.#failure.ref, round)) throw this.#failure.error;
+    const folded = summedUpdates(round).map(({ uploadId }) => uploadId);
+    const sum = this.#sum;
+    if (sum === undefined || !isSameRound(sum.ref, round) || sum.folded.size !== folded.length) {
+      throw new TributaryError('INTERNAL', 'the sum does not hold exactly the accepted updates');
+    }
+    return { ...(await this.#makeModel(sum.accumulator, job, round)), folded };
+  }
+
+  /** The round is settled: its memory serves the next one, its checkpoint goes. Waits for a fold at work. */
+  async discard(ref: RoundRef): Promise<void> {
+    await this.#queue;
+    this.#queued.delete(roundName(ref));
+    if (this.#sum !== undefined && isSameRound(this.#sum.ref, ref)) {
+      this.#spare = this.#sum.accumulator;
+      this.#sum = undefined;
+    }
+    if (this.#failure !== undefined && isSameRound(this.#failure.ref, ref)) this.#failure = undefined;
+    await this.#parts.checkpoints.delete(roundName(ref));
+  }
+
+  /** No round follows for now: gives the memory of the last sum back. */
+  release(): void {
+    this.#spare = undefined;
+  }
+
+  /** Waits for the folds that are queued. */
+  async idle(): Promise<void> {
+    await this.#queue;
+  }
+
+  async #fold(job: JobState, round: RoundState, uploadId: string): Promise<void> {
+    if (this.#failure !== undefined && isSameRound(this.#failure.ref, round)) return;
+    try {
+      const sum = await this.#sumOf(job, round);
+      await sum.fold(uploadId);
+    } catch (cause) {
+      const error = TributaryError.from(cause);
+      this.#parts.log.error({ error, ...refOf(round), uploadId }, 'an accepted update could not be added');
+      this.#failure = { ref: refOf(round), error };
+      this.#sum = undefined;
+    }
+  }
+
+  async #sumOf(job: JobState, round: RoundState): Promise<RoundSum> {
+    if (this.#sum !== undefined && isSameRound(this.#sum.ref, round)) return this.#sum;
+    const shape = { length: round.vectorLength, range: updateRange(job.document.spec.update) };
+    const spare = this.#spare;
+    this.#spare = undefined;
+    this.#sum = undefined;
+    const sum = await RoundSum.open(refOf(round), shape, this.#parts, spare);
+    const accepted = new Set([...round.updates.values()].map(({ uploadId }) => uploadId));
+    if ([...sum.folded].some((uploadId) => !accepted.has(uploadId))) {
+      throw new TributaryError(
+        'STORE_CORRUPT',
+        'the checkpoint holds an update that the ledger does not accept',
+      );
+    }
+    this.#sum = sum;
+    return sum;
+  }
+
+  async #makeModel(
+    accumulator: Accumulator,
+    job: JobState,
+    round: RoundState,
+  ): Promise<Pick<RoundResult, 'modelDigest' | 'metrics'>> {
+    const { metrics } = job.document.spec.evaluation;
+    const parameters = round.vectorLength - tailLength(metrics);
+    const tail = new Float64Array(tailLength(metrics));
+    accumulator.readSums(parameters, tail);
+    const means = decodeTail(tail, metrics);
+    const { digest } = await this.#parts.blobs.put(
+      this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
+    );
+    const named = { loss: means.loss, ...means.metrics };
+    const texts = Object.entries(named).map(([name, value]) => [name, String(value)] as const);
+    return { modelDigest: digest, metrics: Object.fromEntries(texts) };
+  }
+
+  /** base + sum / weight, chunk by chunk: no second copy of the model is ever held. */
+  async *#newWeights(
+    accumulator: Accumulator,
+    base: Digest,
+    parameters: number,
+    weight: number,
+  ): AsyncGenerator<Uint8Array> {
+    const reader = new ByteReader(
+      this.#parts.blobs.read(base),
+      () => new TributaryError('STORE_CORRUPT', `blob ${base} is shorter than the model`),
+    );
+    const sums = new Float64Array(LIMITS.chunkBytes / FLOAT32_BYTES);
+    try {
+      for (let offset = 0; offset < parameters; offset += sums.length) {
+        const count = Math.min(sums.length, parameters - offset);
+        const weights = bytesToFloat32(await reader.take(count * FLOAT32_BYTES));
+        const part = sums.subarray(0, count);
+        accumulator.readSums(offset, part);
+        applyMean(weights, part, weight);
+        yield float32ToBytes(weights);
+      }
+      // Reading to the end is what makes the store compare the digest.
+      if (!(await reader.atEnd()))
+        throw new TributaryError('STORE_CORRUPT', `blob ${base} is longer than the model`);
+    } finally {
+      await reader.close();
+    }
+  }
+}

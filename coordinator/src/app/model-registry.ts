@@ -1,0 +1,108 @@
+import {
+  compileFeatures,
+  digestOf,
+  encodeBase64,
+  encodeManifest,
+  layoutDigest,
+  layoutOf,
+  signManifest,
+  TributaryError,
+  type Digest,
+  type FederatedJobSpec,
+} from '@tributary/proto';
+
+import type { JobState } from '../domain/federation-state.js';
+import type { BlobStore, Clock, Signer } from '../ports.js';
+import type { Federation } from './federation.js';
+
+export interface RegistryParts {
+  readonly federation: Federation;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  /** Key of model manifests. */
+  readonly modelSigner: Signer;
+}
+
+/** Turns the result of a job into a signed model version. */
+export class ModelRegistry {
+  readonly #parts: RegistryParts;
+
+  constructor(parts: RegistryParts) {
+    this.#parts = parts;
+  }
+
+  /** Stores and signs the manifest of the job's newest model, then records it as `version` of its model. */
+  async register(job: JobState, version: number): Promise<void> {
+    const { base } = job;
+    if (base === undefined) throw new TributaryError('INTERNAL', 'a job without a model cannot register one');
+    const { federation, blobs, clock, modelSigner } = this.#parts;
+    const { spec } = job.document;
+    const inputWidth = compileFeatures(spec.features).width;
+    const layout = layoutOf(spec.model.layers, inputWidth);
+    if (layoutDigest(layout) !== base.layoutDigest)
+      throw new TributaryError('INTERNAL', 'the layout of the job has changed');
+    const now = clock.now();
+    const manifest = encodeManifest({
+      name: spec.model.name,
+      version,
+      jobId: job.jobId,
+      jobName: job.name,
+      rounds: job.committedRounds,
+      weightsDigest: base.modelDigest,
+      layoutDigest: base.layoutDigest,
+      layout,
+      topology: { inputWidth, layers: [...spec.model.layers] },
+      features: [...spec.features],
+      outputs: [spec.dataset.label, ...outputNames(spec)],
+      lineage: await this.#lineage(job, base.initialDigest),
+      metrics: { ...job.metrics },
+      createdAt: new Date(now).toISOString(),
+    });
+    const { digest } = await blobs.put([manifest]);
+    await federation.execute({
+      kind: 'register-model',
+      now,
+      actor: 'coordinator',
+      jobId: job.jobId,
+      version,
+      manifestDigest: digest,
+      weightsDigest: base.modelDigest,
+      signature: encodeBase64(signManifest(digest, modelSigner)),
+    });
+  }
+
+  async #lineage(
+    job: JobState,
+    baseDigest: Digest,
+  ): Promise<Parameters<typeof encodeManifest>[0]['lineage']> {
+    const rounds = job.history.flatMap(({ round, closedSeq, modelDigest }) =>
+      modelDigest === undefined ? [] : [{ round, seq: closedSeq, modelDigest }],
+    );
+    return {
+      baseDigest,
+      rounds,
+      sites: [...job.contributors],
+      documentDigest: await this.#documentDigest(job),
+    };
+  }
+
+  /** Digest of the document exactly as its author signed it; the state holds it with defaults filled in. */
+  async #documentDigest({ submittedSeq }: JobState): Promise<Digest> {
+    for await (const { entry } of this.#parts.federation.entries(submittedSeq, submittedSeq + 1)) {
+      if (entry.type === 'job.submitted') return digestOf(new TextEncoder().encode(entry.body.document));
+    }
+    throw new TributaryError('STORE_CORRUPT', 'the ledger does not hold the submission of a job');
+  }
+}
+
+/** Names of the model's outputs: the positive value, the classes, or the number itself. */
+function outputNames({ task, dataset }: FederatedJobSpec): readonly string[] {
+  switch (task.type) {
+    case 'Binary':
+      return [task.positive];
+    case 'MultiClass':
+      return task.classes;
+    case 'Regression':
+      return [dataset.label];
+  }
+}

@@ -1,0 +1,128 @@
+import type { LedgerEntry } from '@tributary/proto';
+
+import type { FederationState, JobState } from '../domain/federation-state.js';
+import { isUnfinished, openStage } from '../domain/rounds/round-progress.js';
+import type { MemberState, RoundState } from '../domain/rounds/round-state.js';
+import type { Clock } from '../ports.js';
+import type { AppLog } from './app-log.js';
+import type { ConnectedAgents } from './connections.js';
+import type { Federation } from './federation.js';
+import type { OrderPurpose, Orders } from './orders.js';
+import { findRound, refOf } from './round-ref.js';
+
+export interface DispatchParts {
+  readonly federation: Federation;
+  readonly orders: Orders;
+  readonly agents: ConnectedAgents;
+  readonly clock: Clock;
+  readonly log: AppLog;
+}
+
+/** Settled rounds that a reconnecting agent is told of: more than its outbox holds. */
+const SETTLEMENTS_TOLD = 8;
+
+/**
+ * Sends orders: to a cohort when its round opens and when it is settled, to a site when its update is refused, and all
+ * that still concerns an agent when it connects. Orders of unfinished work that an agent missed come with its next stream.
+ */
+export class OrderDispatch {
+  readonly #parts: DispatchParts;
+
+  constructor(parts: DispatchParts) {
+    this.#parts = parts;
+  }
+
+  /** Call after each durable append, with the state before it: a job that is deleted while it runs is only there. */
+  observe(entries: readonly LedgerEntry[], before: FederationState): void {
+    for (const entry of entries) {
+      switch (entry.type) {
+        case 'round.opened':
+          this.#toCohort(findRound(this.#parts.federation.state, entry.body), (job, round, member) =>
+            orderFor(job, round, member),
+          );
+          break;
+        case 'round.committed':
+        case 'round.failed':
+          this.#toCohort(findRound(before, entry.body), (job, round) => settlement(job, round, entry.seq));
+          break;
+        case 'update.refused':
+          this.#toCohort(findRound(before, entry.body), (job, round, { site }) =>
+            site === entry.body.site ? settlement(job, round, entry.seq) : undefined,
+          );
+          break;
+        default:
+      }
+    }
+  }
+
+  /** Call when an agent has connected. */
+  connected(agentId: string): void {
+    const concerning = [...this.#parts.federation.state.jobs.values()].flatMap((job) => {
+      const member = [...(job.round?.cohort.values() ?? [])].find(
+        (candidate) => candidate.agentId === agentId,
+      );
+      return job.round === undefined || member === undefined ? [] : [{ job, round: job.round, member }];
+    });
+    const settled = concerning
+      .filter(({ round }) => !isUnfinished(round))
+      .sort((a, b) => (a.round.closedSeq ?? 0) - (b.round.closedSeq ?? 0))
+      .slice(-SETTLEMENTS_TOLD);
+    const open = concerning.filter(({ round }) => isUnfinished(round));
+    for (const { job, round, member } of [...settled, ...open])
+      this.#send(round, member, orderFor(job, round, member));
+  }
+
+  #toCohort(
+    found: { job: JobState; round: RoundState } | undefined,
+    wanted: (job: JobState, round: RoundState, member: MemberState) => Wanted | undefined,
+  ): void {
+    if (found === undefined) return;
+    const { job, round } = found;
+    for (const member of round.cohort.values()) this.#send(round, member, wanted(job, round, member));
+  }
+
+  #send(round: RoundState, { agentId, site }: MemberState, wanted: Wanted | undefined): void {
+    if (wanted === undefined || this.#parts.agents.get(agentId) === undefined) return;
+    this.#deliver(agentId, round, wanted).catch((error: unknown) => {
+      this.#parts.log.error({ error, ...refOf(round), site }, 'an order could not be built');
+    });
+  }
+
+  async #deliver(agentId: string, round: RoundState, { purpose, seqs }: Wanted): Promise<void> {
+    const { orders, agents, clock, federation, log } = this.#parts;
+    const deadlineAt = openStage(round)?.deadlineAt;
+    const remainingMs =
+      purpose === 'train' && deadlineAt !== undefined ? Math.max(1, deadlineAt - clock.now()) : 0;
+    const order = await orders.build(agentId, purpose, seqs, remainingMs);
+    const now = findRound(federation.state, round)?.round;
+    // Closed while the proof was made: the settlement has been sent already, and must stay the last word.
+    if (purpose === 'train' && !isUnfinished(now)) return;
+    if (agents.send(agentId, order, refOf(round)))
+      log.debug({ ...refOf(round), agentId, purpose }, 'order sent');
+  }
+}
+
+interface Wanted {
+  readonly purpose: OrderPurpose;
+  readonly seqs: readonly number[];
+}
+
+/** What a member has to be told of a round: to train, or how it ended for the site; undefined where nothing. */
+function orderFor(job: JobState, round: RoundState, member: MemberState): Wanted | undefined {
+  if (round.closedSeq !== undefined) return settlement(job, round, round.closedSeq);
+  if (member.fate === 'Live') {
+    return round.phase === 'Open' ? { purpose: 'train', seqs: contextOf(job, round) } : undefined;
+  }
+  return member.fate === 'Refused' && member.seq !== undefined
+    ? settlement(job, round, member.seq)
+    : undefined;
+}
+
+const settlement = (job: JobState, round: RoundState, seq: number): Wanted => ({
+  purpose: 'settle',
+  seqs: [...contextOf(job, round), seq],
+});
+
+/** The entries that an agent needs to judge the last one: the signed job, its start, the round. */
+const contextOf = (job: JobState, round: RoundState): readonly number[] =>
+  [job.submittedSeq, job.startedSeq, round.openedSeq].filter((seq) => seq !== undefined);

@@ -1,0 +1,125 @@
+import { decodeEnvelopeHeader, type Digest, type LedgerEntry } from '@tributary/proto';
+
+import type { FederationState, JobState } from '../domain/federation-state.js';
+import { isUnfinished } from '../domain/rounds/round-progress.js';
+import type { BlobStore, SpoolStore } from '../ports.js';
+import type { Aggregation } from './aggregation.js';
+import type { AppLog } from './app-log.js';
+import type { Federation } from './federation.js';
+import type { RoundKeys } from './round-keys.js';
+import { findRound, refOf, type RoundRef } from './round-ref.js';
+
+export interface SettlementParts {
+  readonly federation: Federation;
+  readonly aggregation: Aggregation;
+  readonly blobs: BlobStore;
+  readonly spools: SpoolStore;
+  readonly keys: RoundKeys;
+  readonly log: AppLog;
+}
+
+/** Deletes what the ledger no longer needs: the key, spools and checkpoint of settled rounds, models in between. */
+export class Settlement {
+  readonly #parts: SettlementParts;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(parts: SettlementParts) {
+    this.#parts = parts;
+  }
+
+  /** Call after each durable append, with the state before it. What fails here is logged, and found again by `sweep` at the next start. */
+  observe(entries: readonly LedgerEntry[], before: FederationState): void {
+    for (const entry of entries) {
+      if (entry.type !== 'round.committed' && entry.type !== 'round.failed') continue;
+      const ref = refOf(entry.body);
+      const round = findRound(before, ref)?.round;
+      const uploads = [...(round?.updates.values() ?? [])].map(({ uploadId }) => uploadId);
+      const candidates = round === undefined ? [] : [round.baseDigest];
+      this.#enqueue(async () => {
+        await this.#settle(ref, uploads);
+        await this.#deleteDead(candidates);
+      });
+    }
+    // The last model of a job that failed is of no use to anybody; that of a complete one is registered.
+    for (const entry of entries) {
+      if (entry.type !== 'job.failed') continue;
+      const base = before.jobs.get(entry.body.jobId)?.base;
+      if (base !== undefined) this.#enqueue(() => this.#deleteDead([base.modelDigest]));
+    }
+  }
+
+  /** At start, before anything else runs: deletes what a crash left behind. */
+  async sweep(): Promise<void> {
+    const { federation, spools, blobs, log } = this.#parts;
+    const { state } = federation;
+    for (const { round } of state.jobs.values()) {
+      if (round !== undefined && !isUnfinished(round)) await this.#settle(refOf(round), []);
+    }
+    let removed = 0;
+    for (const uploadId of await spools.list()) {
+      if (await this.#isWanted(uploadId)) continue;
+      await spools.remove(uploadId);
+      removed += 1;
+    }
+    const dead: Digest[] = [];
+    const live = liveBlobs(state);
+    for await (const digest of blobs.list()) if (!live.has(digest)) dead.push(digest);
+    await this.#deleteDead(dead);
+    if (removed + dead.length > 0) log.info({ spools: removed, blobs: dead.length }, 'leftovers removed');
+  }
+
+  /** Waits for what is queued. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
+  #enqueue(action: () => Promise<void>): void {
+    this.#last = this.#last.then(action).catch((error: unknown) => {
+      this.#parts.log.error({ error }, 'a settled round could not be cleaned up');
+    });
+  }
+
+  async #settle(ref: RoundRef, uploads: readonly string[]): Promise<void> {
+    const { aggregation, keys, spools } = this.#parts;
+    await aggregation.discard(ref);
+    for (const uploadId of uploads) await spools.remove(uploadId);
+    await keys.discard(ref);
+  }
+
+  async #deleteDead(candidates: readonly Digest[]): Promise<void> {
+    for (const digest of candidates) {
+      // Asked anew each time: the same content may have become part of something else meanwhile.
+      if (!liveBlobs(this.#parts.federation.state).has(digest)) await this.#parts.blobs.delete(digest);
+    }
+  }
+
+  /** Whether an upload may still be resumed or folded. */
+  async #isWanted(uploadId: string): Promise<boolean> {
+    const spool = await this.#parts.spools.open(uploadId);
+    if (spool === undefined) return false;
+    try {
+      const round = findRound(this.#parts.federation.state, decodeEnvelopeHeader(spool.header.header))?.round;
+      if (!isUnfinished(round)) return false;
+      const accepted = round.updates.get(spool.header.site);
+      if (accepted !== undefined) return accepted.uploadId === uploadId;
+      return round.phase === 'Open' && round.cohort.get(spool.header.site)?.fate === 'Live';
+    } finally {
+      await spool.close();
+    }
+  }
+}
+
+/** Blobs that the ledger state names: of unfinished jobs, and of registered models. */
+export function liveBlobs(state: FederationState): ReadonlySet<Digest> {
+  const live = new Set<Digest>();
+  for (const job of state.jobs.values()) for (const digest of blobsOf(job)) live.add(digest);
+  for (const { versions } of state.models.values()) {
+    for (const { manifestDigest, weightsDigest } of versions) live.add(manifestDigest).add(weightsDigest);
+  }
+  return live;
+}
+
+function blobsOf({ finishedAt, base, round }: JobState): readonly Digest[] {
+  if (finishedAt !== undefined || base === undefined) return [];
+  return isUnfinished(round) ? [base.modelDigest, round.baseDigest] : [base.modelDigest];
+}

@@ -1,0 +1,149 @@
+import { LIMITS, type LedgerEntry } from '@tributary/proto';
+
+import type { FederationState } from '../domain/federation-state.js';
+import type { BlobStore, CheckpointStore, Clock, KeyVault, Random, Signer, SpoolStore } from '../ports.js';
+import type { Goodbye } from './agent-connection.js';
+import { Aggregation } from './aggregation.js';
+import type { AppLog } from './app-log.js';
+import { BlobAccess } from './blob-access.js';
+import { ConnectedAgents, type Decline } from './connections.js';
+import type { Federation } from './federation.js';
+import { ModelRegistry } from './model-registry.js';
+import { OrderDispatch } from './order-dispatch.js';
+import { Orders } from './orders.js';
+import { RoundKeys } from './round-keys.js';
+import { RoundRunner } from './round-runner.js';
+import { RoundSteps } from './round-steps.js';
+import { unfinishedRounds } from './round-ref.js';
+import { Settlement } from './settlement.js';
+import { UploadSessions } from './upload-sessions.js';
+import { UploadReception } from './uploads.js';
+
+export interface TrainingParts {
+  readonly federation: Federation;
+  readonly blobs: BlobStore;
+  readonly spools: SpoolStore;
+  readonly checkpoints: CheckpointStore;
+  readonly vault: KeyVault;
+  /** Key of model manifests. */
+  readonly modelSigner: Signer;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: AppLog;
+}
+
+/** Rounds at work: what the fleet service calls, and the loop behind it. */
+export class Training {
+  readonly uploads: UploadReception;
+  readonly agents: ConnectedAgents;
+  readonly blobs: BlobAccess;
+  readonly #federation: Federation;
+  readonly #clock: Clock;
+  readonly #aggregation: Aggregation;
+  readonly #settlement: Settlement;
+  readonly #dispatch: OrderDispatch;
+  readonly #runner: RoundRunner;
+  readonly #subscriptions: (() => void)[] = [];
+  #state: FederationState;
+
+  private constructor(parts: TrainingParts) {
+    const { federation, clock, log } = parts;
+    const keys = new RoundKeys(parts.vault, parts.random);
+    this.#federation = federation;
+    this.#clock = clock;
+    this.#state = federation.state;
+    this.agents = new ConnectedAgents(clock, (agentId, decline) => this.#decline(agentId, decline));
+    this.blobs = new BlobAccess(federation, parts.blobs);
+    this.uploads = new UploadReception({
+      federation,
+      clock,
+      log,
+      sessions: new UploadSessions(parts.spools, keys),
+    });
+    const aggregation = new Aggregation({ ...parts, keys });
+    this.#aggregation = aggregation;
+    const settlement = new Settlement({ ...parts, aggregation, keys });
+    this.#settlement = settlement;
+    const { agents } = this;
+    this.#dispatch = new OrderDispatch({ federation, agents, clock, log, orders: new Orders(federation) });
+    const registry = new ModelRegistry(parts);
+    const steps = new RoundSteps({ ...parts, agents, aggregation, settlement, registry, keys });
+    this.#runner = new RoundRunner({ federation, steps, clock, log });
+  }
+
+  /** Removes what a crash left behind, goes on with what the ledger says is unfinished, and starts the loop. */
+  static async start(parts: TrainingParts): Promise<Training> {
+    const training = new Training(parts);
+    await training.#settlement.sweep();
+    training.#begin();
+    return training;
+  }
+
+  /** Says goodbye to the agents, finishes the step at work, and stops. */
+  async stop(
+    goodbye: Goodbye = {
+      code: 'SHUTTING_DOWN',
+      detail: 'the daemon stops',
+      retryAfterMs: LIMITS.reconnectMinMs,
+    },
+  ): Promise<void> {
+    this.agents.close(goodbye);
+    await this.#runner.stop();
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+    await this.#aggregation.idle();
+    await this.#settlement.idle();
+  }
+
+  #begin(): void {
+    this.#state = this.#federation.state;
+    this.#subscriptions.push(
+      this.#federation.subscribe((entries, state) => {
+        this.#observe(entries, state);
+      }),
+      this.agents.subscribe((agentId) => {
+        if (this.agents.get(agentId) !== undefined) this.#dispatch.connected(agentId);
+        this.#runner.wake();
+      }),
+    );
+    this.#follow();
+    this.#runner.start();
+  }
+
+  #observe(entries: readonly LedgerEntry[], state: FederationState): void {
+    const before = this.#state;
+    this.#state = state;
+    this.uploads.observe(entries);
+    this.#follow();
+    this.#dispatch.observe(entries, before);
+    this.#settlement.observe(entries, before);
+    for (const entry of entries) if (entry.type === 'agent.revoked') this.#dismiss(entry.body.agentId);
+    this.#runner.wake();
+  }
+
+  #follow(): void {
+    for (const { job, round } of unfinishedRounds(this.#state)) this.#aggregation.follow(job, round);
+  }
+
+  #dismiss(agentId: string): void {
+    this.agents.dismiss(agentId, { code: 'AGENT_REVOKED', detail: 'the agent was revoked', retryAfterMs: 0 });
+  }
+
+  /** Records that a site is out of an attempt; what is no longer open needs no record. */
+  async #decline(agentId: string, { jobId, round, attempt, code, detail }: Decline): Promise<void> {
+    const open = this.#federation.state.jobs.get(jobId)?.round;
+    if (open?.round !== round || open.phase !== 'Open' || (attempt ?? open.attempt) !== open.attempt) return;
+    const site = this.#federation.state.agents.get(agentId)?.site;
+    if (site === undefined || open.cohort.get(site)?.agentId !== agentId) return;
+    await this.#federation.execute({
+      kind: 'decline-round',
+      now: this.#clock.now(),
+      actor: `agent/${agentId}`,
+      jobId,
+      round,
+      attempt: open.attempt,
+      agentId,
+      code,
+      detail,
+    });
+  }
+}
