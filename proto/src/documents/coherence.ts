@@ -6,9 +6,6 @@ import type { FederatedJobSpec } from './federated-job.js';
 import { DEFAULT_MISSING, type FeatureSpec } from './feature-spec.js';
 import { quote, type Problem } from './problem.js';
 
-/** Elements of an update vector after the parameters, besides metrics: weight, loss and test weight. */
-const TAIL = 3;
-
 /** What is wrong between the fields of a job whose fields are each right by themselves. */
 export function coherenceProblems(spec: FederatedJobSpec): Problem[] {
   return [
@@ -84,13 +81,6 @@ function evaluationProblems({ dataset, evaluation, task }: FederatedJobSpec): Pr
       path,
       what: 'no row is kept for evaluation',
       fix: 'raise spec.dataset.testFraction or remove the metrics',
-    });
-  }
-  if (evaluation.metrics.length + TAIL > LIMITS.tailElements) {
-    problems.push({
-      path,
-      what: `an update has room for ${String(LIMITS.tailElements - TAIL)} metrics`,
-      fix: 'remove some',
     });
   }
   return problems;

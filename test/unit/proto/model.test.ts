@@ -5,6 +5,7 @@ import {
   initialWeights,
   kerasModel,
   layoutOf,
+  LIMITS,
   METRIC_NAMES,
   METRICS,
   metricFits,
@@ -189,6 +190,10 @@ describe('kerasModel', () => {
 });
 
 describe('METRICS', () => {
+  it('all fit behind the weight, the loss and the test weight in the tail of an update', () => {
+    assert.ok(3 + METRIC_NAMES.length <= LIMITS.tailElements);
+  });
+
   it('fits each metric to tasks, and each task to metrics', () => {
     for (const name of METRIC_NAMES)
       assert.ok(METRICS[name].tasks.length > 0 && METRICS[name].documentation.length > 0);
