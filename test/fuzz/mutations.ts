@@ -29,7 +29,8 @@ function flipBit(random: SeededRandom, bytes: Buffer): Buffer {
 
 function extreme(random: SeededRandom, bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes);
-  copy.fill(random.pick([0, 0xff, 0x7f, 0x80]), random.below(copy.length), random.below(copy.length) + 4);
+  const start = random.below(copy.length + 1);
+  copy.fill(random.pick([0, 0xff, 0x7f, 0x80]), start, Math.min(copy.length, start + 1 + random.below(4)));
   return copy;
 }
 

@@ -80,7 +80,7 @@ export function parseContextFile(text: string, path: string): ContextFile {
   let value: unknown;
   try {
     // Warnings would quote the text too; what matters of them shows as a field of the wrong form.
-    value = parse(text, { maxAliasCount: 0, logLevel: 'silent' });
+    value = parse(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch {
     // The parser's message quotes the text around the fault, which may be a key.
     throw new TributaryError('CONFIG_INVALID', `${path}: not YAML`, { hint: 'restore the file, or remove it and add the contexts again' });

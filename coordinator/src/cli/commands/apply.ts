@@ -52,7 +52,7 @@ async function readDocuments(path: string): Promise<SourceDocument[]> {
   } catch (cause) {
     throw new TributaryError('USAGE', `${path}: cannot be read`, { cause });
   }
-  const parsed = parseAllDocuments(text).filter((document) => document.contents !== null);
+  const parsed = parseAllDocuments(text, { logLevel: 'error' }).filter((document) => document.contents !== null);
   return parsed.map((document, index) => {
     const source = parsed.length === 1 ? path : `${path}, document ${String(index + 1)}`;
     const [problem] = document.errors;
