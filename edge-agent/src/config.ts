@@ -39,14 +39,18 @@ const agentFile = z.strictObject({
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
   trainer: z
-    .discriminatedUnion('type', [
-      z.strictObject({ type: z.literal('Tfjs'), backend: z.enum(['Wasm', 'Cpu']).optional() }),
-      z.strictObject({ type: z.literal('Exec'), command: z.array(z.string().min(1)).min(1) }),
-    ])
+    .strictObject({
+      type: z.literal('Tfjs', 'write Tfjs; this version serves no other trainer'),
+      backend: z.enum(['Wasm', 'Cpu']).optional(),
+    })
     .optional(),
 });
 
-export type TrainerConfig = { readonly type: 'Tfjs'; readonly backend: 'Wasm' | 'Cpu' } | { readonly type: 'Exec'; readonly command: readonly string[] };
+export interface TrainerConfig {
+  readonly type: 'Tfjs';
+  /** Tried first; what it cannot serve goes to Cpu. */
+  readonly backend: 'Wasm' | 'Cpu';
+}
 
 export interface DatasetConfig {
   readonly name: string;
@@ -119,7 +123,7 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
     caBundlePath: given.caBundle === undefined ? undefined : at(given.caBundle),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
-    trainer: trainerOf(given.trainer),
+    trainer: { type: 'Tfjs', backend: given.trainer?.backend ?? 'Wasm' },
   };
 }
 
@@ -193,11 +197,6 @@ function portOf(text: string | undefined): number | undefined {
   const parsed = port.safeParse(text.trim() === '' ? undefined : Number(text));
   if (!parsed.success) throw invalid('metricsPort', 'a port number from 0 to 65535');
   return parsed.data;
-}
-
-function trainerOf(given: AgentFile['trainer']): TrainerConfig {
-  if (given === undefined) return { type: 'Tfjs', backend: 'Wasm' };
-  return given.type === 'Tfjs' ? { type: 'Tfjs', backend: given.backend ?? 'Wasm' } : given;
 }
 
 const overridden = (value: string | undefined): string | undefined => (value === undefined || value === '' ? undefined : resolve(value));

@@ -186,6 +186,8 @@ function trainingFailed(state: SessionState, key: RoundKey, code: ErrorCode, det
   const round = find(state, key);
   if (round?.phase.name !== 'Training') return startNext(state);
   const phase = { name: 'Failed', code, detail } as const;
+  // Stopped with the process, not failed: the next process trains when the order comes again.
+  if (state.stopping) return stay(update(state, key, { ...round, phase }));
   const next = startNext(update(state, key, { ...round, phase }));
   return prepend(failureOf(round.order, phase), next);
 }

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { requireFormat, TributaryError } from '@tributary/proto';
+
+import type { LineLog, OutboxFiles, StateStore } from '../../ports.js';
+import { LevelStateStore } from '../store/level-state-store.js';
+import { ensureDirectory, fileError, writeDurable } from './durable-file.js';
+import { LineFile } from './line-file.js';
+import { OutboxDirectory } from './outbox-directory.js';
+import { loadSealingKey } from './sealing-key.js';
+
+const FORMAT_VERSION = 1;
+
+/** Everything that an agent keeps. One process owns it. */
+export interface DataDirectory {
+  readonly store: StateStore;
+  readonly files: OutboxFiles;
+  readonly decisionLines: LineLog;
+  close(): Promise<void>;
+}
+
+/** Where the running agent answers `status`. */
+export const socketPath = (dataDir: string): string => join(dataDir, 'run', 'agent.sock');
+
+/**
+ * Opens the directory, making it where it is missing. Rejects with STORE_LOCKED where another process owns it,
+ * FORMAT_UNSUPPORTED where a newer version wrote it, SEAL_BROKEN where the sealing key is another.
+ */
+export async function openDataDirectory(dataDir: string, sealKeyFile: string): Promise<DataDirectory> {
+  await ensureDirectory(join(dataDir, 'run'));
+  const existed = await checkFormat(join(dataDir, 'agent.json'));
+  const key = await loadSealingKey(sealKeyFile, !existed);
+  const store = await LevelStateStore.open(join(dataDir, 'state'), key);
+  try {
+    // After the key: an interrupted first start may begin again.
+    if (!existed) await writeDurable(join(dataDir, 'agent.json'), [Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`)]);
+    const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
+    const decisionLines = await LineFile.open(join(dataDir, 'decisions.jsonl'));
+    return { store, files, decisionLines, close: () => store.close() };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** False where there is no such directory yet. */
+async function checkFormat(path: string): Promise<boolean> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const known = fileError(error, path);
+    if (known.code === 'NOT_FOUND') return false;
+    throw known;
+  }
+  const version = /"formatVersion":\s*([0-9]{1,9})/.exec(text)?.[1];
+  if (version === undefined || !text.includes('"agent"')) throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
+  requireFormat(Number(version), path, FORMAT_VERSION);
+  return true;
+}

@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { TributaryError } from '@tributary/proto';
+
+export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+const SUFFIX = '.part';
+
+/** True for files that a crash left half-written. */
+export const isPartial = (name: string): boolean => name.endsWith(SUFFIX);
+
+/** Creates a directory that only this user enters. */
+export async function ensureDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+/** Writes `path` with mode 0600: whole and synced, or not at all. */
+export async function writeDurable(path: string, chunks: Chunks): Promise<void> {
+  const part = join(dirname(path), `${randomBytes(6).toString('hex')}${SUFFIX}`);
+  try {
+    await writeSynced(part, chunks);
+    await rename(part, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await rm(part, { force: true });
+    throw fileError(error, path);
+  }
+}
+
+async function writeSynced(path: string, chunks: Chunks): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for await (const chunk of chunks) await writeAll(file, chunk);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  let written = 0;
+  while (written < chunk.length) written += (await file.write(chunk, written)).bytesWritten;
+}
+
+/** A rename is durable only once its directory is. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+const CODES: Readonly<Record<string, readonly [code: 'STORE_FULL' | 'NOT_FOUND' | 'CONFIG_INVALID', reason: string]>> = {
+  ENOSPC: ['STORE_FULL', 'the disk is full'],
+  EDQUOT: ['STORE_FULL', 'the quota of the disk is used up'],
+  ENOENT: ['NOT_FOUND', 'does not exist'],
+  EACCES: ['CONFIG_INVALID', 'this user may not use it; give it to the user that runs the agent'],
+  EPERM: ['CONFIG_INVALID', 'this user may not use it; give it to the user that runs the agent'],
+  EROFS: ['CONFIG_INVALID', 'the file system is read-only'],
+  ENOTDIR: ['CONFIG_INVALID', 'a part of the path is a file, not a directory'],
+  EISDIR: ['CONFIG_INVALID', 'is a directory, not a file'],
+};
+
+/** A failed file operation as an error of the table. */
+export function fileError(error: unknown, path: string): TributaryError {
+  if (error instanceof TributaryError) return error;
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const [known, reason] = CODES[code] ?? ['STORE_CORRUPT', `the disk reports ${code === '' ? 'an error' : code}`];
+  return new TributaryError(known, `${path}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,71 @@
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+
+import { TributaryError } from '@tributary/proto';
+
+import { fileError } from '../files/durable-file.js';
+
+/** A page: what is answered to GET of its path. */
+export interface Page {
+  readonly contentType: string;
+  readonly body: () => string;
+}
+
+export interface LocalServer {
+  /** Port, where it listens on one. */
+  readonly port: number | undefined;
+  close(): Promise<void>;
+}
+
+/** Serves pages on a Unix socket that only this user may open. A socket that a dead process left is replaced. */
+export async function servePagesOnSocket(path: string, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
+  // Whoever gets here owns the data directory: a socket in it is nobody else's.
+  await rm(path, { force: true });
+  const server = await listening(pages, (created) => created.listen(path));
+  try {
+    await chmod(path, 0o600);
+  } catch (error) {
+    throw fileError(error, path);
+  }
+  return localServer(server);
+}
+
+/** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
+export async function servePagesOnPort(port: number, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
+  return localServer(await listening(pages, (created) => created.listen(port)));
+}
+
+function listening(pages: Readonly<Record<string, Page>>, listen: (server: Server) => void): Promise<Server> {
+  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 }, (request, response) => {
+    request.resume();
+    answer(response, request.method, pages[request.url ?? '']);
+  });
+  server.maxConnections = 32;
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new TributaryError('CONFIG_INVALID', `cannot listen: ${cause.message}`, { cause }));
+    });
+    server.once('listening', () => resolve(server));
+    listen(server);
+  });
+}
+
+function answer(response: ServerResponse, method: string | undefined, page: Page | undefined): void {
+  if (method !== 'GET' || page === undefined) {
+    response.writeHead(method === 'GET' ? 404 : 405).end();
+    return;
+  }
+  response.writeHead(200, { 'content-type': page.contentType }).end(page.body());
+}
+
+function localServer(server: Server): LocalServer {
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : undefined,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,286 @@
+import {
+  encodeBase64,
+  LIMITS,
+  SOFTWARE_VERSION,
+  transcript,
+  TributaryError,
+  WIRE_VERSIONS,
+  type SignedTreeHead,
+  type SigningKey,
+} from '@tributary/proto';
+
+import { afterGoodbye, afterLinkFailure, heartbeatIntervalMs, type LinkOutcome } from '../domain/link.js';
+import type { AgentMessage, Clock, CoordinatorMessage, Dialer, FleetClient, FleetStream, Random, RawOrder, Welcome } from '../ports.js';
+import type { CertificateKeeper } from './certificate-keeper.js';
+import { channelIdentityOf } from './enrolment-record.js';
+import type { Log } from './log.js';
+import { pause, uniform } from './pause.js';
+import type { Witness } from './witness.js';
+
+export interface AgentLinkParts {
+  readonly dialer: Dialer;
+  readonly keeper: CertificateKeeper;
+  readonly witness: Witness;
+  readonly identity: SigningKey;
+  readonly sessionEpoch: bigint;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** What `describe` shows of the site. */
+  readonly offer: () => { readonly backend: string; readonly datasets: readonly string[] };
+}
+
+/** What the link tells its owner. */
+export interface LinkListener {
+  up(approved: boolean): void;
+  down(): void;
+  order(order: RawOrder): void;
+}
+
+export type LinkStatus = 'Connecting' | 'AwaitingApproval' | 'Connected' | 'Waiting' | 'Ended';
+
+/** Nothing is spent yet: the head of an empty spending log. */
+const SPEND_LOG_HEAD = new Uint8Array(0);
+
+/** Holds one Connect stream to the coordinator and opens it again whenever it ends. */
+export class AgentLink {
+  readonly #parts: AgentLinkParts;
+  readonly #listener: LinkListener;
+  #client: FleetClient | undefined;
+  #stream: FleetStream | undefined;
+  /** The stream that this side ended in order to open the next one. */
+  #replaced: FleetStream | undefined;
+  #status: LinkStatus = 'Connecting';
+  #failures = 0;
+  #lastError: { readonly code: string; readonly detail: string } | undefined;
+
+  constructor(parts: AgentLinkParts, listener: LinkListener) {
+    this.#parts = parts;
+    this.#listener = listener;
+  }
+
+  get status(): LinkStatus {
+    return this.#status;
+  }
+
+  /** Why the link was lost last. */
+  get lastError(): { readonly code: string; readonly detail: string } | undefined {
+    return this.#lastError;
+  }
+
+  /** The channel of the moment. */
+  get client(): FleetClient | undefined {
+    return this.#client;
+  }
+
+  /** Sends over the open stream; lost where there is none: whatever matters is said again after reconnecting. */
+  send(message: AgentMessage): void {
+    this.#stream?.send(message);
+  }
+
+  /** Ends the stream, so that the next one begins at once. Calls that run on the old channel go on. */
+  reconnect(): void {
+    this.#replaced = this.#stream;
+    this.#stream?.close();
+  }
+
+  /** Ends a stream that is of no use; the next one begins after the usual wait. */
+  drop(): void {
+    this.#stream?.close();
+  }
+
+  /** Resolves when `signal` is aborted; rejects where the coordinator ends the relation for good. */
+  async run(signal: AbortSignal): Promise<void> {
+    const close = (): void => this.#stream?.close();
+    signal.addEventListener('abort', close, { once: true });
+    try {
+      while (!signal.aborted) await this.#once(signal);
+    } finally {
+      signal.removeEventListener('abort', close);
+      this.#client?.close();
+      this.#client = undefined;
+      this.#status = 'Ended';
+    }
+  }
+
+  async #once(signal: AbortSignal): Promise<void> {
+    this.#status = 'Connecting';
+    const outcome = await this.#session(signal);
+    if (signal.aborted || outcome === undefined) return;
+    const { code, detail } = outcome;
+    this.#lastError = { code, detail };
+    this.#parts.log.warn({ code, detail, next: outcome.next }, 'connection lost');
+    if (outcome.next === 'End') throw new TributaryError(outcome.code, detail);
+    if (outcome.next === 'Renew') await this.#renew();
+    this.#status = code === 'AGENT_NOT_APPROVED' ? 'AwaitingApproval' : 'Waiting';
+    await pause(this.#parts.clock, outcome.waitMs, signal).catch(() => undefined);
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.#parts.keeper.renew();
+    } catch (error) {
+      const { code, message, retryable } = TributaryError.from(error);
+      if (!retryable) throw error;
+      this.#parts.log.warn({ code, detail: message }, 'renewal failed');
+    }
+  }
+
+  /** One connection from dialling to its end; undefined where it ended by our own will. */
+  async #session(signal: AbortSignal): Promise<LinkOutcome | undefined> {
+    try {
+      const client = await this.#dial();
+      return await this.#converse(client, signal);
+    } catch (error) {
+      const cause = await this.#explain(TributaryError.from(error));
+      this.#failures += 1;
+      return afterLinkFailure(cause.code, cause.message, this.#failures - 1, uniform(this.#parts.random));
+    } finally {
+      this.#stream?.close();
+      this.#stream = undefined;
+      this.#listener.down();
+    }
+  }
+
+  async #dial(): Promise<FleetClient> {
+    const { keeper, dialer } = this.#parts;
+    await keeper.ensureUsable();
+    const client = await dialer.fleet(keeper.record.fleetAddress, channelIdentityOf(keeper.record));
+    // The old channel serves its running calls to their end.
+    this.#client?.close();
+    this.#client = client;
+    return client;
+  }
+
+  async #converse(client: FleetClient, signal: AbortSignal): Promise<LinkOutcome | undefined> {
+    const stream = client.connect();
+    this.#stream = stream;
+    if (signal.aborted) return undefined;
+    const known = this.#parts.witness.head;
+    stream.send(this.#hello(known));
+    const watchdog = new Watchdog(this.#parts.clock, stream);
+    try {
+      let welcomed = false;
+      for await (const message of stream.messages) {
+        watchdog.seen();
+        if (message.type === 'Goodbye') return afterGoodbye(message.code, message.detail, message.retryAfterMs, uniform(this.#parts.random));
+        if (!welcomed) {
+          await this.#welcome(client, message, known);
+          watchdog.beat(heartbeatIntervalMs(message.type === 'Welcome' ? message.heartbeatIntervalMs : 0));
+          welcomed = true;
+        } else this.#receive(message);
+      }
+    } catch (error) {
+      if (this.#replaced === stream || signal.aborted) return undefined;
+      throw watchdog.expired ? new TributaryError('UNAVAILABLE', 'the coordinator has gone silent', { cause: error }) : error;
+    } finally {
+      watchdog.stop();
+    }
+    if (this.#replaced === stream || signal.aborted) return undefined;
+    throw new TributaryError('UNAVAILABLE', 'the coordinator ended the stream');
+  }
+
+  #receive(message: CoordinatorMessage): void {
+    if (message.type !== 'Order') return;
+    // Only an approved agent gets orders: the first one says that the wait is over.
+    if (this.#status === 'AwaitingApproval') this.#approved(true);
+    this.#listener.order(message.order);
+  }
+
+  async #welcome(client: FleetClient, message: CoordinatorMessage, known: SignedTreeHead | undefined): Promise<void> {
+    if (message.type !== 'Welcome') throw new TributaryError('INVALID_ARGUMENT', 'the coordinator did not begin with a welcome');
+    if (!WIRE_VERSIONS.includes(message.version)) throw new TributaryError('VERSION_UNSUPPORTED', 'the coordinator chose a wire version that was not offered');
+    await this.#witness(client, message, known);
+    this.#failures = 0;
+    this.#lastError = undefined;
+    this.#approved(message.approved);
+  }
+
+  /** The log may only have grown since the head that the hello named. */
+  async #witness(client: FleetClient, { treeHead, consistency }: Welcome, known: SignedTreeHead | undefined): Promise<void> {
+    if (known !== undefined && treeHead.treeSize < known.treeSize) {
+      throw new TributaryError('PROOF_INVALID', `the log has shrunk from ${String(known.treeSize)} to ${String(treeHead.treeSize)} entries: restored from an old backup?`, {
+        fields: { fork: true },
+      });
+    }
+    await this.#parts.witness.observe(treeHead, (first, second) =>
+      first === known?.treeSize && second === treeHead.treeSize ? Promise.resolve(consistency) : client.consistencyProof(first, second),
+    );
+  }
+
+  #approved(approved: boolean): void {
+    this.#status = approved ? 'Connected' : 'AwaitingApproval';
+    this.#parts.log.info({ approved }, 'connected');
+    this.#listener.up(approved);
+  }
+
+  #hello(treeHead: SignedTreeHead | undefined): AgentMessage {
+    const { keeper, sessionEpoch, identity, offer } = this.#parts;
+    const { agentId, logId } = keeper.record;
+    const statement = transcript('hello', {
+      agentId,
+      logId,
+      sessionEpoch: String(sessionEpoch),
+      spendLogHead: encodeBase64(SPEND_LOG_HEAD),
+      versions: WIRE_VERSIONS,
+    });
+    return {
+      type: 'Hello',
+      versions: WIRE_VERSIONS,
+      software: `tributary-agent/${SOFTWARE_VERSION}`,
+      sessionEpoch,
+      spendLogHead: SPEND_LOG_HEAD,
+      treeHead,
+      ...offer(),
+      signature: identity.sign(statement),
+    };
+  }
+
+  /** A proxy on the way explains more than "connection refused" does. */
+  async #explain(error: TributaryError): Promise<TributaryError> {
+    if (error.code !== 'UNAVAILABLE') return error;
+    const reason = await this.#parts.dialer.diagnose(this.#parts.keeper.record.fleetAddress);
+    return reason === undefined ? error : TributaryError.from(reason);
+  }
+}
+
+/** Sends heartbeats, and closes a stream on which the coordinator has been silent for too long. */
+class Watchdog {
+  readonly #clock: Clock;
+  readonly #stream: FleetStream;
+  #lastSeenMs: number;
+  #cancel: () => void;
+  expired = false;
+
+  constructor(clock: Clock, stream: FleetStream) {
+    this.#clock = clock;
+    this.#stream = stream;
+    this.#lastSeenMs = clock.now();
+    this.#cancel = clock.at(this.#lastSeenMs + LIMITS.heartbeatTimeoutMs, () => this.#expire());
+  }
+
+  seen(): void {
+    this.#lastSeenMs = this.#clock.now();
+  }
+
+  beat(intervalMs: number): void {
+    this.stop();
+    this.#cancel = this.#clock.at(this.#clock.now() + intervalMs, () => {
+      if (this.#clock.now() - this.#lastSeenMs > LIMITS.heartbeatTimeoutMs) {
+        this.#expire();
+        return;
+      }
+      this.#stream.send({ type: 'Heartbeat' });
+      this.beat(intervalMs);
+    });
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  #expire(): void {
+    this.expired = true;
+    this.#stream.close();
+  }
+}

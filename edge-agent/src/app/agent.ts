@@ -1,0 +1,186 @@
+import { LIMITS, TributaryError } from '@tributary/proto';
+import { z } from 'zod';
+
+import type { CertificateReader, Clock, DatasetHandle, Dialer, LineLog, OutboxFiles, Random, StateStore, TlsKeyMaker, Trainer } from '../ports.js';
+import { AgentLink } from './agent-link.js';
+import { CertificateKeeper } from './certificate-keeper.js';
+import { DecisionLog } from './decision-log.js';
+import type { EgressCounter } from './egress-counter.js';
+import { identityKeyOf, requireEnrolment } from './enrolment-record.js';
+import type { Log } from './log.js';
+import { OrderReview, type PolicySource } from './order-review.js';
+import { Outbox } from './outbox.js';
+import { encodeRecord, readRecord } from './records.js';
+import { RoundWork } from './round-work.js';
+import { SessionRunner } from './session-runner.js';
+import { statusOf, type AgentStatus } from './status.js';
+import { Submission } from './submission.js';
+import { Witness } from './witness.js';
+
+export interface AgentParts {
+  readonly store: StateStore;
+  readonly files: OutboxFiles;
+  readonly decisionLines: LineLog;
+  readonly dialer: Dialer;
+  readonly keys: TlsKeyMaker;
+  readonly certificates: CertificateReader;
+  readonly trainer: Trainer;
+  readonly datasets: readonly Omit<DatasetHandle, 'minimumRows'>[];
+  readonly policy: PolicySource;
+  readonly egress: EgressCounter;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const EPOCH = 'session-epoch';
+
+/** How often the counters are written, where nothing else writes them. */
+const FLUSH_MS = 5_000;
+
+/** The running agent: one identity, one stream, one training at a time. */
+export class Agent {
+  readonly #parts: AgentParts;
+  readonly #link: AgentLink;
+  readonly #runner: SessionRunner;
+  readonly #keeper: CertificateKeeper;
+  readonly #decisions: DecisionLog;
+  readonly #ending = new AbortController();
+  #fatal: TributaryError | undefined;
+
+  private constructor(parts: AgentParts, link: AgentLink, runner: SessionRunner, keeper: CertificateKeeper, decisions: DecisionLog) {
+    this.#parts = parts;
+    this.#link = link;
+    this.#runner = runner;
+    this.#keeper = keeper;
+    this.#decisions = decisions;
+  }
+
+  /** Reads the state, takes the next session epoch and recovers the outbox. Rejects with UNAUTHENTICATED before a join. */
+  static async open(parts: AgentParts): Promise<Agent> {
+    const { store, files, random, clock, log, egress, trainer } = parts;
+    const record = await requireEnrolment(store);
+    const { agentId, site, logId, logKey } = record;
+    const identity = identityKeyOf(record);
+    const keeper = new CertificateKeeper(parts, record);
+    const witness = await Witness.open(store, { logId, logKey });
+    const outbox = new Outbox(store, files, random, agentId);
+    const held = await outbox.recover();
+    const decisions = await DecisionLog.open(parts.decisionLines);
+    const sessionEpoch = await nextEpoch(store);
+    const names = parts.datasets.map(({ name }) => name);
+
+    const link: AgentLink = new AgentLink(
+      { ...parts, keeper, witness, identity, sessionEpoch, offer: () => ({ backend: trainer.backend, datasets: names }) },
+      { up: (approved) => runner.up(approved), down: () => runner.down(), order: (order) => runner.order(order) },
+    );
+    const client = () => link.client;
+    const submission = new Submission({ outbox, files, random, egress, identity, site, logId });
+    const work = new RoundWork({
+      ...parts,
+      client,
+      outbox,
+      submission,
+      progress: throttled(clock, ({ jobId, round }, percent) => link.send({ type: 'Progress', jobId, round, percent })),
+    });
+    const reader = { agentId, site, logId, logKey };
+    const review = new OrderReview({ ...parts, reader, witness, outbox, decisions, datasets: names });
+    const runner: SessionRunner = new SessionRunner({
+      review,
+      work,
+      client,
+      clock,
+      random,
+      log,
+      send: (message) => link.send(message),
+      askAgain: () => link.drop(),
+      alarm: (error) => agent.#end(error),
+    });
+    runner.recover(held);
+    const agent = new Agent(parts, link, runner, keeper, decisions);
+    log.info({ agentId, site, sessionEpoch: Number(sessionEpoch), held: held.length }, 'agent ready');
+    return agent;
+  }
+
+  /** Works until `signal` is aborted. Rejects where the coordinator, or its log, ends the relation for good. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => this.#ending.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    this.#keeper.watch(
+      () => this.#link.reconnect(),
+      (error) => (error.retryable ? this.#parts.log.warn({ code: error.code, detail: error.message }, 'renewal failed') : this.#end(error)),
+    );
+    const cancelFlush = this.#flushRegularly();
+    try {
+      await this.#link.run(this.#ending.signal);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#keeper.stop();
+      cancelFlush();
+      await withLimit(this.#parts.clock, this.#runner.stop());
+      await this.#parts.egress.flush();
+    }
+    if (this.#fatal !== undefined) throw this.#fatal;
+  }
+
+  status(): AgentStatus {
+    return statusOf({
+      record: this.#keeper.record,
+      link: this.#link,
+      session: this.#runner.state,
+      expiresAtMs: this.#keeper.expiresAtMs,
+      egress: this.#parts.egress.egress,
+      decisions: this.#decisions,
+    });
+  }
+
+  #end(error: TributaryError): void {
+    this.#parts.log.error({ code: error.code, detail: error.message }, 'agent ends');
+    this.#fatal ??= error;
+    this.#ending.abort();
+  }
+
+  #flushRegularly(): () => void {
+    const { clock, egress, log } = this.#parts;
+    let cancel: () => void;
+    const arm = (): void => {
+      cancel = clock.at(clock.now() + FLUSH_MS, () => {
+        egress.flush().catch((error: unknown) => log.error({ code: TributaryError.from(error).code }, 'counters not written'));
+        arm();
+      });
+    };
+    arm();
+    return () => cancel();
+  }
+}
+
+const epochSchema = z.strictObject({ epoch: z.string().regex(/^[0-9]{1,20}$/) });
+
+/** One more than ever before, durable before use: of two processes with this state, the newer one is known. */
+async function nextEpoch(store: StateStore): Promise<bigint> {
+  const last = await readRecord(store, EPOCH, epochSchema);
+  const epoch = BigInt(last?.epoch ?? '0') + 1n;
+  await store.put({ [EPOCH]: encodeRecord({ epoch: String(epoch) }) });
+  return epoch;
+}
+
+type Report = (round: { readonly jobId: string; readonly round: number }, percent: number) => void;
+
+/** At most one report a second, and the last one. */
+function throttled(clock: Clock, report: Report): Report {
+  let lastMs = 0;
+  return (round, percent) => {
+    if (percent < 100 && clock.now() - lastMs < 1_000) return;
+    lastMs = clock.now();
+    report(round, Math.max(0, Math.min(100, Math.round(percent))));
+  };
+}
+
+/** A trainer that does not stop must not keep the process from stopping. */
+function withLimit(clock: Clock, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.at(clock.now() + LIMITS.drainMs, resolve);
+    work.then(resolve, reject).finally(cancel);
+  });
+}

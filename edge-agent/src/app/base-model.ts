@@ -1,0 +1,46 @@
+import { startDigest, TributaryError, WeightsDecoder } from '@tributary/proto';
+
+import { backoffMs } from '../domain/backoff.js';
+import type { OpenedRound } from '../domain/order.js';
+import type { Clock, FleetClient, Random } from '../ports.js';
+import { pause, uniform } from './pause.js';
+
+export interface DownloadParts {
+  /** The channel of the moment; undefined while there is none. */
+  readonly client: () => FleetClient | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * The base model of a round, straight into the vector that the trainer gets. An interrupted download goes on where it
+ * ended, until `signal` ends it. Rejects with PROOF_INVALID where the bytes are not those that the ledger names.
+ */
+export async function downloadBase(parts: DownloadParts, { opened, layout }: OpenedRound, signal: AbortSignal): Promise<Float32Array> {
+  const { jobId, round, baseDigest } = opened;
+  const decoder = new WeightsDecoder(layout);
+  const digest = startDigest();
+  const total = layout.length * Float32Array.BYTES_PER_ELEMENT;
+  for (let failures = 0; decoder.received < total; ) {
+    const before = decoder.received;
+    try {
+      for await (const bytes of requireClient(parts).fetchBlob({ jobId, round, digest: baseDigest, offset: before }, signal)) {
+        decoder.push(bytes);
+        digest.update(bytes);
+      }
+      if (decoder.received < total) throw new TributaryError('UNAVAILABLE', 'the download ended early');
+    } catch (error) {
+      if (signal.aborted || !TributaryError.from(error).retryable) throw error;
+      failures = decoder.received > before ? 0 : failures + 1;
+      await pause(parts.clock, backoffMs(failures, uniform(parts.random)), signal);
+    }
+  }
+  if (digest.digest() !== baseDigest) throw new TributaryError('PROOF_INVALID', 'the base model is not the one that the ledger names');
+  return decoder.finish();
+}
+
+function requireClient({ client }: DownloadParts): FleetClient {
+  const current = client();
+  if (current === undefined) throw new TributaryError('UNAVAILABLE', 'not connected');
+  return current;
+}

@@ -1,0 +1,89 @@
+import { encodeBase64, signingKeyFromSeed, TributaryError, type SigningKey } from '@tributary/proto';
+import { z } from 'zod';
+
+import type { ChannelIdentity, StateStore, TlsKey } from '../ports.js';
+import { bytesField, encodeRecord, readRecord } from './records.js';
+
+const ENROLMENT = 'enrolment';
+const PENDING_JOIN = 'pending-join';
+const PENDING_RENEWAL = 'pending-renewal';
+
+const enrolmentSchema = z.strictObject({
+  agentId: z.string(),
+  site: z.string(),
+  tokenId: z.string(),
+  identitySeed: bytesField(32),
+  tlsKey: bytesField(),
+  certificate: bytesField(),
+  authority: bytesField(),
+  logId: z.string(),
+  logKey: bytesField(32),
+  modelKey: bytesField(32),
+  fleetAddress: z.string(),
+  enrolAddress: z.string(),
+});
+
+/** Who the agent is to its coordinator. Secret: it holds both private keys. */
+export type EnrolmentRecord = z.output<typeof enrolmentSchema>;
+
+const pendingJoinSchema = z.strictObject({ tokenId: z.string(), identitySeed: bytesField(32), tlsKey: bytesField(), csr: bytesField() });
+
+/** Keys made for a token before it is used: the same token must always meet the same key. */
+export type PendingJoin = z.output<typeof pendingJoinSchema>;
+
+const tlsKeySchema = z.strictObject({ tlsKey: bytesField(), csr: bytesField() });
+
+/** The enrolment, or undefined before the first join. */
+export const readEnrolment = (store: StateStore): Promise<EnrolmentRecord | undefined> => readRecord(store, ENROLMENT, enrolmentSchema);
+
+/** The enrolment; rejects with UNAUTHENTICATED where the agent has not joined. */
+export async function requireEnrolment(store: StateStore): Promise<EnrolmentRecord> {
+  const enrolment = await readEnrolment(store);
+  if (enrolment !== undefined) return enrolment;
+  throw new TributaryError('UNAUTHENTICATED', 'this agent has not joined a federation', { hint: 'tributary-agent join --config agent.yaml --token TOKEN' });
+}
+
+export const readPendingJoin = (store: StateStore): Promise<PendingJoin | undefined> => readRecord(store, PENDING_JOIN, pendingJoinSchema);
+
+export function writePendingJoin(store: StateStore, pending: PendingJoin): Promise<void> {
+  const { tokenId, identitySeed, tlsKey, csr } = pending;
+  const fields = { tokenId, identitySeed: encodeBase64(identitySeed), tlsKey: encodeBase64(tlsKey), csr: encodeBase64(csr) };
+  return store.put({ [PENDING_JOIN]: encodeRecord(fields) });
+}
+
+/** A key for the next certificate that the coordinator may know already: its answer may have been lost. */
+export async function readPendingRenewal(store: StateStore): Promise<TlsKey | undefined> {
+  const pending = await readRecord(store, PENDING_RENEWAL, tlsKeySchema);
+  return pending === undefined ? undefined : { privateKey: pending.tlsKey, csr: pending.csr };
+}
+
+export function writePendingRenewal(store: StateStore, { privateKey, csr }: TlsKey): Promise<void> {
+  return store.put({ [PENDING_RENEWAL]: encodeRecord({ tlsKey: encodeBase64(privateKey), csr: encodeBase64(csr) }) });
+}
+
+/** Takes over a new certificate, or a whole new enrolment, and forgets what was pending: all or none. */
+export function writeEnrolment(store: StateStore, record: EnrolmentRecord, also: Readonly<Record<string, undefined>> = {}): Promise<void> {
+  const { agentId, site, tokenId, logId, fleetAddress, enrolAddress } = record;
+  const fields = {
+    agentId,
+    site,
+    tokenId,
+    logId,
+    fleetAddress,
+    enrolAddress,
+    identitySeed: encodeBase64(record.identitySeed),
+    tlsKey: encodeBase64(record.tlsKey),
+    certificate: encodeBase64(record.certificate),
+    authority: encodeBase64(record.authority),
+    logKey: encodeBase64(record.logKey),
+    modelKey: encodeBase64(record.modelKey),
+  };
+  return store.put({ ...also, [ENROLMENT]: encodeRecord(fields), [PENDING_JOIN]: undefined, [PENDING_RENEWAL]: undefined });
+}
+
+export const identityKeyOf = ({ identitySeed }: Pick<EnrolmentRecord, 'identitySeed'>): SigningKey => signingKeyFromSeed(identitySeed);
+
+export const channelIdentityOf = ({ authority, certificate, tlsKey }: EnrolmentRecord): ChannelIdentity => ({
+  authority,
+  client: { certificate, privateKey: tlsKey },
+});

@@ -1,0 +1,133 @@
+import {
+  bytesToFloat32,
+  decodeEnvelopeHeader,
+  deltaFactor,
+  FLOAT32_BYTES,
+  float32ToBytes,
+  LIMITS,
+  plaintextBytesOf,
+  requireFormat,
+  scaleDelta,
+  TributaryError,
+  updateTail,
+  type EnvelopeHeader,
+  type EnvelopeSeal,
+  type EnvelopeWriter,
+} from '@tributary/proto';
+
+import type { OutboxFiles, UploadPart } from '../ports.js';
+import { numbersOf, type OutboxItem } from './outbox.js';
+
+/*
+ * File: "TRIBENVL" | uint8 formatVersion | uint32 BE header length | header | 64-byte signature | chunks, each ciphertext
+ * and tag | uint32 BE chunk count | 32-byte digest of tags | 64-byte signature. Written once, sent byte for byte.
+ */
+const MAGIC = Buffer.from('TRIBENVL');
+const FORMAT_VERSION = 1;
+const PREFIX_BYTES = MAGIC.length + 1 + 4;
+const SIGNATURE_BYTES = 64;
+const TAG_BYTES = 16;
+const HASH_BYTES = 32;
+const SEAL_BYTES = 4 + HASH_BYTES + SIGNATURE_BYTES;
+
+/** The whole file, chunk by chunk. `delta` is the sealed vector as it was trained: encoding happens here. */
+export async function* writeEnvelope(
+  writer: EnvelopeWriter,
+  item: OutboxItem,
+  delta: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  MAGIC.copy(prefix);
+  prefix.writeUInt8(FORMAT_VERSION, MAGIC.length);
+  prefix.writeUInt32BE(writer.headerBytes.length, MAGIC.length + 1);
+  yield Buffer.concat([prefix, writer.headerBytes, writer.headerSignature]);
+  yield* writer.writeAll(encodedVector(item, delta));
+  yield sealBytes(writer.seal());
+}
+
+/** Clipped, weighted, followed by the tail; one chunk in memory at a time. */
+async function* encodedVector(item: OutboxItem, delta: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const numbers = numbersOf(item);
+  const factor = deltaFactor(item.norm, numbers.trainExamples, item);
+  const scratch = new Float32Array(LIMITS.chunkBytes / FLOAT32_BYTES);
+  for await (const bytes of delta) {
+    const values = bytesToFloat32(bytes, scratch);
+    scaleDelta(values, factor);
+    yield float32ToBytes(values);
+  }
+  yield float32ToBytes(updateTail(numbers, item.metricNames, item.weightCap));
+}
+
+function sealBytes({ chunkCount, tagsDigest, signature }: EnvelopeSeal): Uint8Array {
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(chunkCount);
+  return Buffer.concat([count, tagsDigest, signature]);
+}
+
+/** An envelope on disk. */
+export interface StoredEnvelope {
+  readonly header: EnvelopeHeader;
+  readonly headerBytes: Uint8Array;
+  readonly headerSignature: Uint8Array;
+  /** Where its first chunk begins. */
+  readonly bodyOffset: number;
+}
+
+/** Throws STORE_CORRUPT where the file is no envelope, FORMAT_UNSUPPORTED where a newer version wrote it. */
+export async function openEnvelope(files: OutboxFiles, name: string): Promise<StoredEnvelope> {
+  const start = await piece(files, name, 0, PREFIX_BYTES + LIMITS.envelopeHeaderBytes + SIGNATURE_BYTES);
+  if (start.length < PREFIX_BYTES || !start.subarray(0, MAGIC.length).equals(MAGIC)) throw corrupt(name);
+  requireFormat(start.readUInt8(MAGIC.length), name, FORMAT_VERSION);
+  const headerEnd = PREFIX_BYTES + start.readUInt32BE(MAGIC.length + 1);
+  const bodyOffset = headerEnd + SIGNATURE_BYTES;
+  if (start.length < bodyOffset) throw corrupt(name);
+  const headerBytes = start.subarray(PREFIX_BYTES, headerEnd);
+  return { header: decodeEnvelopeHeader(headerBytes), headerBytes, headerSignature: start.subarray(headerEnd, bodyOffset), bodyOffset };
+}
+
+/** Bytes that an upload from chunk `from` on sends. */
+export function remainingBytes({ header, headerBytes }: StoredEnvelope, from: number): number {
+  const chunks = header.chunkCount - from;
+  const plaintext = chunks === 0 ? 0 : header.vectorLength * FLOAT32_BYTES - from * header.chunkBytes;
+  return headerBytes.length + plaintext + chunks * TAG_BYTES + 2 * SIGNATURE_BYTES + HASH_BYTES + LIMITS.nameLength;
+}
+
+/** The messages of an upload that goes on with chunk `from`. */
+export async function* uploadParts(
+  files: OutboxFiles,
+  name: string,
+  envelope: StoredEnvelope,
+  from: number,
+): AsyncGenerator<UploadPart, void, undefined> {
+  const { header, headerBytes, headerSignature, bodyOffset } = envelope;
+  yield { type: 'Header', uploadId: header.uploadId, header: headerBytes, signature: headerSignature };
+  const sealedBytes = header.chunkBytes + TAG_BYTES;
+  let index = from;
+  if (index < header.chunkCount) {
+    for await (const bytes of files.read(name, bodyOffset + from * sealedBytes, sealedBytes)) {
+      // The last chunk may be shorter; behind it lies the seal.
+      const length = plaintextBytesOf(header, index) + TAG_BYTES;
+      if (bytes.length < length) throw corrupt(name);
+      yield { type: 'Chunk', index, data: bytes.subarray(0, length) };
+      index += 1;
+      if (index === header.chunkCount) break;
+    }
+  }
+  if (index < header.chunkCount) throw corrupt(name);
+  yield await storedSeal(files, name, envelope);
+}
+
+async function storedSeal(files: OutboxFiles, name: string, { header, bodyOffset }: StoredEnvelope): Promise<UploadPart> {
+  const body = header.vectorLength * FLOAT32_BYTES + header.chunkCount * TAG_BYTES;
+  const seal = await piece(files, name, bodyOffset + body, SEAL_BYTES);
+  if (seal.length < SEAL_BYTES) throw corrupt(name);
+  const tagsDigest = seal.subarray(4, 4 + HASH_BYTES);
+  return { type: 'Seal', chunkCount: seal.readUInt32BE(0), tagsDigest, signature: seal.subarray(4 + HASH_BYTES, SEAL_BYTES) };
+}
+
+async function piece(files: OutboxFiles, name: string, offset: number, bytes: number): Promise<Buffer> {
+  for await (const read of files.read(name, offset, bytes)) return Buffer.from(read.buffer, read.byteOffset, read.byteLength);
+  return Buffer.alloc(0);
+}
+
+const corrupt = (name: string): TributaryError => new TributaryError('STORE_CORRUPT', `${name}: not a whole envelope`);

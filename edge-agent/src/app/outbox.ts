@@ -1,0 +1,166 @@
+import { encodeBase64, encodeWeights, formatId, isDigest, squaredNorm, TributaryError, type Digest, type UpdateNumbers } from '@tributary/proto';
+import { z } from 'zod';
+
+import type { OpenedRound } from '../domain/order.js';
+import { deltaFile, envelopeFile } from '../domain/outbox.js';
+import { roundKey, type RoundKey } from '../domain/round-key.js';
+import type { HeldUpdate } from '../domain/session.js';
+import type { OutboxFiles, Random, StateStore, TrainingResult } from '../ports.js';
+import { bytesField, decodeRecord, encodeRecord, readRecord } from './records.js';
+
+const ITEMS = 'outbox/';
+const SENT = 'sent/';
+
+const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
+const uint = z.int().nonnegative();
+
+/** Everything that submitting an update needs, whatever became of the process that trained it. */
+const itemSchema = z.strictObject({
+  agentId: z.string(),
+  jobId: z.string(),
+  round: uint,
+  attempt: uint,
+  stage: z.string(),
+  baseDigest: digest,
+  layoutDigest: digest,
+  vectorLength: uint,
+  roundKey: bytesField(32),
+  clipNorm: z.number(),
+  weightCap: z.number(),
+  /** L2 norm of the delta. */
+  norm: z.number(),
+  trainExamples: uint,
+  testExamples: uint,
+  loss: z.number(),
+  metricNames: z.array(z.string()),
+  /** null where a metric is undefined. */
+  metricValues: z.array(z.number().nullable()),
+  /** Upload whose name the delta's file bears: the first one. */
+  delta: z.string(),
+  uploadId: z.string(),
+});
+
+export type OutboxItem = z.output<typeof itemSchema>;
+
+const sentSchema = z.strictObject({ rounds: z.array(z.string()) });
+
+/** Finished updates, sealed and durable, until the ledger settles them. */
+export class Outbox {
+  readonly #store: StateStore;
+  readonly #files: OutboxFiles;
+  readonly #random: Random;
+  readonly #agentId: string;
+
+  constructor(store: StateStore, files: OutboxFiles, random: Random, agentId: string) {
+    this.#store = store;
+    this.#files = files;
+    this.#random = random;
+    this.#agentId = agentId;
+  }
+
+  /** What an earlier process left; removes files that no item names and items of another identity. */
+  async recover(): Promise<readonly HeldUpdate[]> {
+    const held: HeldUpdate[] = [];
+    const named = new Set<string>();
+    for await (const { key, value } of this.#store.list(ITEMS)) {
+      const item = decodeRecord(key, value, itemSchema);
+      if (item.agentId !== this.#agentId || !(await this.#files.has(deltaFile(item.delta)))) {
+        await this.#store.put({ [key]: undefined });
+        continue;
+      }
+      const { jobId, round, attempt, baseDigest, uploadId } = item;
+      held.push({ jobId, round, attempt, baseDigest, uploadId });
+      named.add(deltaFile(item.delta)).add(envelopeFile(uploadId));
+    }
+    for (const name of await this.#files.list()) if (!named.has(name)) await this.#files.remove(name);
+    return held;
+  }
+
+  /** Seals a training result; durable when it resolves with the id of its upload. */
+  async hold({ opened, job, layout }: OpenedRound, result: TrainingResult): Promise<string> {
+    if (result.delta.length !== layout.length) throw new TributaryError('TRAINING_FAILED', 'the trainer returned a vector of another length than the model');
+    const norm = Math.sqrt(squaredNorm(result.delta));
+    if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) throw new TributaryError('TRAINING_DIVERGED', 'the trained weights or their loss are not finite');
+    const uploadId = this.#newUploadId();
+    await this.#files.writeSealed(deltaFile(uploadId), encodeWeights(result.delta));
+    const metricNames = job.spec.evaluation.metrics;
+    const { jobId, round, attempt, baseDigest, layoutDigest, vectorLength } = opened;
+    const fields = {
+      agentId: this.#agentId,
+      jobId,
+      round,
+      attempt,
+      stage: opened.stages[0]?.name ?? 'collect',
+      baseDigest,
+      layoutDigest,
+      vectorLength,
+      roundKey: opened.roundKey,
+      clipNorm: job.spec.update.clipNorm,
+      weightCap: job.spec.update.weightCap,
+      norm,
+      trainExamples: result.examples,
+      testExamples: result.testExamples,
+      loss: result.loss,
+      metricNames,
+      metricValues: metricNames.map((name) => finiteOrNull(result.metrics[name])),
+      delta: uploadId,
+      uploadId,
+    };
+    await this.#store.put({ [ITEMS + roundKey(opened)]: encodeRecord(fields) });
+    return uploadId;
+  }
+
+  /** Rejects with NOT_FOUND. */
+  async item(key: RoundKey): Promise<OutboxItem> {
+    const item = await readRecord(this.#store, ITEMS + key, itemSchema);
+    if (item === undefined) throw new TributaryError('NOT_FOUND', `the outbox holds no update of ${key}`);
+    return item;
+  }
+
+  /** Gives the update another upload id: its next envelope has another content key. */
+  async renew(key: RoundKey): Promise<void> {
+    const item = await this.item(key);
+    const next = { ...item, roundKey: encodeBase64(item.roundKey), uploadId: this.#newUploadId() };
+    await this.#store.put({ [ITEMS + key]: encodeRecord(next) });
+    await this.#files.remove(envelopeFile(item.uploadId));
+  }
+
+  /** Forgets a settled update. Idempotent. */
+  async discard(key: RoundKey): Promise<void> {
+    const item = await readRecord(this.#store, ITEMS + key, itemSchema);
+    if (item === undefined) return;
+    await this.#store.put({ [ITEMS + key]: undefined });
+    await this.#files.remove(envelopeFile(item.uploadId));
+    await this.#files.remove(deltaFile(item.delta));
+  }
+
+  /** Durable before the first byte leaves: this base model has been answered in this round. */
+  async markSent({ jobId, baseDigest, round, attempt }: OutboxItem): Promise<void> {
+    const key = `${SENT}${jobId}/${baseDigest}`;
+    const rounds = new Set((await readRecord(this.#store, key, sentSchema))?.rounds);
+    const name = `${String(round)}/${String(attempt)}`;
+    if (rounds.has(name)) return;
+    await this.#store.put({ [key]: encodeRecord({ rounds: [...rounds, name] }) });
+  }
+
+  /** Updates on the round's base model that have left, besides the one that is still held for this very round. */
+  async sentOnBase({ opened }: OpenedRound): Promise<number> {
+    const { jobId, baseDigest, round, attempt } = opened;
+    const rounds = (await readRecord(this.#store, `${SENT}${jobId}/${baseDigest}`, sentSchema))?.rounds ?? [];
+    const held = (await this.#store.get(ITEMS + roundKey(opened))) !== undefined;
+    return rounds.filter((name) => !held || name !== `${String(round)}/${String(attempt)}`).length;
+  }
+
+  #newUploadId(): string {
+    return formatId('upl', this.#random.bytes(16));
+  }
+}
+
+/** What goes into the tail of the vector. */
+export function numbersOf(item: OutboxItem): UpdateNumbers {
+  const { trainExamples, testExamples, loss } = item;
+  const metrics = Object.fromEntries(item.metricNames.map((name, index) => [name, item.metricValues[index] ?? Number.NaN]));
+  return { trainExamples, testExamples, loss, metrics };
+}
+
+const finiteOrNull = (value: number | undefined): number | null => (value !== undefined && Number.isFinite(value) ? value : null);

@@ -1,0 +1,121 @@
+import { TributaryError, type FederatedJobSpec } from '@tributary/proto';
+
+import type { OpenedRound } from '../domain/order.js';
+import { redactTraining } from '../domain/training-error.js';
+import { roundKey, type RoundKey } from '../domain/round-key.js';
+import type { SessionEvent } from '../domain/session.js';
+import { redact } from '../domain/redaction.js';
+import type { DatasetHandle, Trainer } from '../ports.js';
+import { downloadBase, type DownloadParts } from './base-model.js';
+import type { Log } from './log.js';
+import type { Outbox } from './outbox.js';
+import type { Submission } from './submission.js';
+
+export interface RoundWorkParts extends DownloadParts {
+  readonly trainer: Trainer;
+  readonly datasets: readonly Omit<DatasetHandle, 'minimumRows'>[];
+  readonly outbox: Outbox;
+  readonly submission: Submission;
+  readonly log: Log;
+  readonly progress: (round: { readonly jobId: string; readonly round: number }, percent: number) => void;
+}
+
+/** A round that the site has allowed. */
+export interface AllowedRound {
+  readonly round: OpenedRound;
+  readonly minimumRows: number;
+}
+
+/** Does what rounds need: one training at a time, uploads beside it. Reports by events, never by errors. */
+export class RoundWork {
+  readonly #parts: RoundWorkParts;
+  readonly #trainings = new Map<RoundKey, AbortController>();
+  readonly #uploads = new Map<RoundKey, { readonly controller: AbortController; readonly done: Promise<unknown> }>();
+  #training: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: RoundWorkParts) {
+    this.#parts = parts;
+  }
+
+  /** Trains after the training before has ended. Resolves with Trained or TrainingFailed. */
+  train(allowed: AllowedRound): Promise<SessionEvent> {
+    const key = roundKey(allowed.round.opened);
+    const controller = new AbortController();
+    this.#trainings.set(key, controller);
+    const work = this.#training.then(() => this.#train(key, allowed, controller.signal));
+    this.#training = work;
+    return work.finally(() => {
+      if (this.#trainings.get(key) === controller) this.#trainings.delete(key);
+    });
+  }
+
+  stopTraining(key: RoundKey): void {
+    this.#trainings.get(key)?.abort();
+  }
+
+  /** Resolves with Uploaded or UploadFailed. */
+  upload(key: RoundKey, renew: boolean): Promise<SessionEvent> {
+    const controller = new AbortController();
+    const done = this.#upload(key, renew, controller.signal);
+    this.#uploads.set(key, { controller, done });
+    return done;
+  }
+
+  stopUpload(key: RoundKey): void {
+    this.#uploads.get(key)?.controller.abort();
+  }
+
+  /** Removes a settled update, once nothing reads it any more. */
+  async discard(key: RoundKey): Promise<void> {
+    await this.#uploads.get(key)?.done;
+    this.#uploads.delete(key);
+    await this.#parts.outbox.discard(key);
+  }
+
+  /** Resolves when everything that runs has come to its end. */
+  async drained(): Promise<void> {
+    await Promise.all([this.#training, ...[...this.#uploads.values()].map(({ done }) => done)]);
+  }
+
+  async #train(key: RoundKey, { round, minimumRows }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
+    const { outbox, trainer, log } = this.#parts;
+    const { spec } = round.job;
+    const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
+    try {
+      const dataset = { ...this.#dataset(spec), minimumRows };
+      const weights = await downloadBase(this.#parts, round, signal);
+      log.info(fields, 'training');
+      const task = { jobId: round.jobId, round: round.opened.round, spec, layout: round.layout, weights, dataset, signal };
+      const result = await trainer.train(task, { progress: (percent) => this.#parts.progress(fields, percent) });
+      const uploadId = await outbox.hold(round, result);
+      log.info({ ...fields, uploadId }, 'update held in the outbox');
+      return { type: 'Trained', key, uploadId };
+    } catch (error) {
+      const { code, detail } = redactTraining(error, spec);
+      log.warn({ ...fields, code, detail }, 'training failed');
+      return { type: 'TrainingFailed', key, code, detail };
+    }
+  }
+
+  #dataset({ dataset }: FederatedJobSpec): Omit<DatasetHandle, 'minimumRows'> {
+    const handle = this.#parts.datasets.find(({ name }) => name === dataset.name);
+    if (handle === undefined) throw new TributaryError('DATASET_UNKNOWN', `the site declares no dataset ${dataset.name}`);
+    return handle;
+  }
+
+  async #upload(key: RoundKey, renew: boolean, signal: AbortSignal): Promise<SessionEvent> {
+    const { outbox, submission, client, log } = this.#parts;
+    try {
+      const channel = client();
+      if (channel === undefined) throw new TributaryError('UNAVAILABLE', 'not connected');
+      if (renew) await outbox.renew(key);
+      const seq = await submission.submit(channel, key, signal);
+      log.info({ key, seq }, 'update accepted');
+      return { type: 'Uploaded', key, seq };
+    } catch (error) {
+      const { code, detail } = redact(error);
+      log.warn({ key, code, detail }, 'upload failed');
+      return { type: 'UploadFailed', key, code, detail };
+    }
+  }
+}

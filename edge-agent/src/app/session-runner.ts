@@ -1,0 +1,197 @@
+import { LIMITS, TributaryError } from '@tributary/proto';
+
+import { backoffMs } from '../domain/backoff.js';
+import { redact } from '../domain/redaction.js';
+import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
+import { INITIAL_SESSION, step, type HeldUpdate, type SessionEffect, type SessionEvent, type SessionState } from '../domain/session.js';
+import type { AgentMessage, Clock, FleetClient, Random, RawOrder } from '../ports.js';
+import type { Log } from './log.js';
+import type { OrderReview, Review } from './order-review.js';
+import { uniform } from './pause.js';
+import type { AllowedRound, RoundWork } from './round-work.js';
+
+export interface SessionRunnerParts {
+  readonly review: OrderReview;
+  readonly work: RoundWork;
+  readonly client: () => FleetClient | undefined;
+  readonly send: (message: AgentMessage) => void;
+  /** An order could not be judged now: the next stream brings it again. */
+  readonly askAgain: () => void;
+  /** The log contradicts what was seen before. */
+  readonly alarm: (error: TributaryError) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** Feeds the session machine and carries out its effects. */
+export class SessionRunner {
+  readonly #parts: SessionRunnerParts;
+  #state: SessionState = INITIAL_SESSION;
+  readonly #queue: SessionEvent[] = [];
+  #stepping = false;
+  readonly #orders = new Map<string, RawOrder>();
+  readonly #rounds = new Map<RoundKey, AllowedRound>();
+  readonly #retries = new Map<RoundKey, () => void>();
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(parts: SessionRunnerParts) {
+    this.#parts = parts;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  recover(held: readonly HeldUpdate[]): void {
+    this.#dispatch({ type: 'Recovered', held });
+  }
+
+  up(approved: boolean): void {
+    this.#dispatch({ type: 'LinkUp', approved });
+  }
+
+  down(): void {
+    this.#orders.clear();
+    this.#dispatch({ type: 'LinkDown' });
+  }
+
+  order(order: RawOrder): void {
+    if (this.#orders.size >= LIMITS.ordersVerifying) return;
+    this.#orders.set(order.orderId, order);
+    this.#dispatch({ type: 'OrderArrived', orderId: order.orderId });
+    if (!this.#state.verifying.includes(order.orderId)) this.#orders.delete(order.orderId);
+  }
+
+  /** Ends training and uploads; resolves when both have let go of the disk. */
+  async stop(): Promise<void> {
+    this.#dispatch({ type: 'Stop' });
+    for (const cancel of this.#retries.values()) cancel();
+    this.#retries.clear();
+    await this.#parts.work.drained();
+    await Promise.all(this.#running);
+  }
+
+  /** Events are taken one after the other, also those that effects raise at once. */
+  #dispatch(event: SessionEvent): void {
+    this.#queue.push(event);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        const { state, effects } = step(this.#state, next);
+        this.#state = state;
+        for (const effect of effects) this.#perform(effect);
+      }
+      this.#forgetRounds();
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #perform(effect: SessionEffect): void {
+    const { work, send } = this.#parts;
+    switch (effect.type) {
+      case 'Verify':
+        return this.#start(this.#verify(effect.orderId));
+      case 'Acknowledge': {
+        const { orderId, accepted, code, detail } = effect.answer;
+        return send({ type: 'Acknowledge', orderId, accepted, code, detail });
+      }
+      case 'Train':
+        return this.#train(effect.key);
+      case 'StopTraining':
+        return work.stopTraining(effect.key);
+      case 'Upload':
+        return this.#start(work.upload(effect.key, effect.renew).then((event) => this.#dispatch(event)));
+      case 'StopUpload':
+        return work.stopUpload(effect.key);
+      case 'RetryLater':
+        return this.#retryLater(effect.key, effect.tries);
+      case 'Discard':
+        return this.#start(work.discard(effect.key));
+      case 'ReportFailure': {
+        const { round, code, detail } = effect;
+        return send({ type: 'Failure', jobId: round.jobId, round: round.round, code, detail });
+      }
+    }
+  }
+
+  /** Work whose end nobody waits for. What fails here is the disk: the daemon says so and goes on. */
+  #start(work: Promise<unknown>): void {
+    const running: Promise<unknown> = work
+      .catch((error: unknown) => {
+        const { code, detail } = redact(error);
+        this.#parts.log.error({ code, detail }, 'work failed');
+      })
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async #verify(orderId: string): Promise<void> {
+    const order = this.#orders.get(orderId);
+    const client = this.#parts.client();
+    if (order === undefined || client === undefined) return;
+    try {
+      const review = await this.#parts.review.review(client, order);
+      this.#dispatch(this.#reviewed(orderId, review));
+    } catch (error) {
+      this.#unverified(orderId, TributaryError.from(error));
+    } finally {
+      if (this.#orders.get(orderId) === order) this.#orders.delete(orderId);
+    }
+  }
+
+  #reviewed(orderId: string, review: Review): SessionEvent {
+    switch (review.outcome) {
+      case 'Settled':
+        this.#parts.log.info({ orderId, jobId: review.settled.round.jobId, by: review.settled.how }, 'round settled');
+        return { type: 'RoundSettled', orderId, round: review.settled.round };
+      case 'Refused': {
+        const { code, detail, rule } = review.verdict;
+        this.#parts.log.warn({ orderId, jobId: review.round.jobId, code, rule }, 'order refused by policy');
+        return { type: 'OrderRefused', orderId, code, detail, round: refOf(review.round) };
+      }
+      case 'Allowed': {
+        const order = refOf(review.round);
+        this.#rounds.set(roundKey(order), review);
+        return { type: 'RoundAllowed', orderId, order };
+      }
+    }
+  }
+
+  #unverified(orderId: string, error: TributaryError): void {
+    const { code, detail } = redact(error);
+    this.#parts.log.warn({ orderId, code, detail }, 'order not verified');
+    if (error.fields['fork'] === true) this.#parts.alarm(error);
+    else if (error.retryable) this.#parts.askAgain();
+    else this.#dispatch({ type: 'OrderRefused', orderId, code, detail });
+  }
+
+  #train(key: RoundKey): void {
+    const allowed = this.#rounds.get(key);
+    if (allowed === undefined) return;
+    this.#start(this.#parts.work.train(allowed).then((event) => this.#dispatch(event)));
+  }
+
+  #retryLater(key: RoundKey, tries: number): void {
+    const { clock, random } = this.#parts;
+    this.#retries.get(key)?.();
+    const cancel = clock.at(clock.now() + backoffMs(tries, uniform(random)), () => {
+      this.#retries.delete(key);
+      this.#dispatch({ type: 'RetryDue', key });
+    });
+    this.#retries.set(key, cancel);
+  }
+
+  /** What was proven of a round is kept as long as the machine knows the round. */
+  #forgetRounds(): void {
+    const known = new Set(this.#state.rounds.map(({ order }) => roundKey(order)));
+    for (const key of this.#rounds.keys()) if (!known.has(key)) this.#rounds.delete(key);
+  }
+}
+
+function refOf({ opened }: { readonly opened: RoundOrder }): RoundOrder {
+  const { jobId, round, attempt, baseDigest } = opened;
+  return { jobId, round, attempt, baseDigest };
+}

@@ -1,0 +1,21 @@
+import type { AgentStatus } from './status.js';
+
+/** The status for people. */
+export function describeStatus(status: AgentStatus): string {
+  const { egress, decisions, lastError } = status;
+  const lines = [
+    `Site:          ${status.site} (${status.agentId})`,
+    `Coordinator:   ${status.coordinator}`,
+    `Connection:    ${status.connection}${lastError === null ? '' : ` (${lastError.code}: ${lastError.detail})`}`,
+    `Certificate:   until ${status.certificateExpires}`,
+    `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages`,
+    `Decisions:     ${String(decisions.count)}, head ${decisions.head}`,
+    ...decisions.recent.map(
+      ({ time, job, round, allowed, code, rule }) =>
+        `  ${time}  ${job} round ${String(round)}: ${allowed ? 'allowed' : `refused, ${code}${rule === '' ? '' : ` by ${rule}`}`}`,
+    ),
+    'Rounds:',
+    ...status.rounds.map(({ jobId, round, attempt, phase }) => `  ${jobId} round ${String(round)}, attempt ${String(attempt)}: ${phase}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,77 @@
+import type { Decision } from '../domain/decision.js';
+import type { Egress } from '../domain/egress.js';
+import type { SessionState } from '../domain/session.js';
+import type { AgentLink } from './agent-link.js';
+import type { DecisionLog } from './decision-log.js';
+import type { EnrolmentRecord } from './enrolment-record.js';
+
+export interface RoundStatus {
+  readonly jobId: string;
+  readonly round: number;
+  readonly attempt: number;
+  readonly phase: string;
+}
+
+/** What `tributary-agent status` shows. */
+export interface AgentStatus {
+  readonly formatVersion: 1;
+  readonly agentId: string;
+  readonly site: string;
+  readonly coordinator: string;
+  readonly logId: string;
+  readonly connection: string;
+  readonly lastError: { readonly code: string; readonly detail: string } | null;
+  /** RFC 3339. */
+  readonly certificateExpires: string;
+  readonly rounds: readonly RoundStatus[];
+  /** Bytes that left since the join, as decimal numbers. */
+  readonly egress: { readonly update: string; readonly control: string };
+  readonly decisions: { readonly count: number; readonly head: string; readonly recent: readonly Decision[] };
+}
+
+export interface StatusSources {
+  readonly record: EnrolmentRecord;
+  readonly link: Pick<AgentLink, 'status' | 'lastError'>;
+  readonly session: SessionState;
+  readonly expiresAtMs: number;
+  readonly egress: Egress;
+  readonly decisions: Pick<DecisionLog, 'head' | 'recent'>;
+}
+
+export function statusOf({ record, link, session, expiresAtMs, egress, decisions }: StatusSources): AgentStatus {
+  return {
+    formatVersion: 1,
+    agentId: record.agentId,
+    site: record.site,
+    coordinator: record.fleetAddress,
+    logId: record.logId,
+    connection: link.status,
+    lastError: link.lastError ?? null,
+    certificateExpires: new Date(expiresAtMs).toISOString(),
+    rounds: session.rounds.map(({ order, phase }) => ({ jobId: order.jobId, round: order.round, attempt: order.attempt, phase: phase.name })),
+    egress: { update: String(egress.update), control: String(egress.control) },
+    decisions: { count: decisions.head.count, head: decisions.head.digest, recent: decisions.recent },
+  };
+}
+
+/** The status for Prometheus (text format 0.0.4); few series, none per round. */
+export function metricsOf(status: AgentStatus): string {
+  const held = status.rounds.filter(({ phase }) => phase === 'Held' || phase === 'Uploading' || phase === 'Delivered').length;
+  return [
+    ...metric('tributary_agent_connected', 'gauge', 'Whether the stream to the coordinator is open and approved.', [['', status.connection === 'Connected' ? 1 : 0]]),
+    ...metric('tributary_agent_egress_bytes_total', 'counter', 'Bytes of messages that left the site, by kind.', [
+      ['{kind="update"}', status.egress.update],
+      ['{kind="control"}', status.egress.control],
+    ]),
+    ...metric('tributary_agent_outbox_updates', 'gauge', 'Updates held until the ledger settles them.', [['', held]]),
+    ...metric('tributary_agent_policy_decisions_total', 'counter', 'Lines of the decision log.', [['', status.decisions.count]]),
+    ...metric('tributary_agent_certificate_expiry_seconds', 'gauge', 'End of the client certificate, seconds since 1970.', [
+      ['', Math.floor(Date.parse(status.certificateExpires) / 1_000)],
+    ]),
+    '',
+  ].join('\n');
+}
+
+function metric(name: string, type: string, help: string, samples: readonly (readonly [labels: string, value: number | string])[]): string[] {
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map(([labels, value]) => `${name}${labels} ${String(value)}`)];
+}

@@ -1,0 +1,49 @@
+import { isErrorCode, LIMITS, type ErrorCode } from '@tributary/proto';
+
+import { backoffMs } from './backoff.js';
+import { clip } from './redaction.js';
+
+/** Why a connection ended, and what follows. */
+export type LinkOutcome =
+  | { readonly next: 'Reconnect'; readonly waitMs: number; readonly code: ErrorCode; readonly detail: string }
+  /** The certificate was not accepted: renew, then connect again. */
+  | { readonly next: 'Renew'; readonly waitMs: number; readonly code: ErrorCode; readonly detail: string }
+  | { readonly next: 'End'; readonly code: ErrorCode; readonly detail: string };
+
+/** What no waiting mends: the process ends with the code's exit status. */
+const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'AGENT_REVOKED',
+  'AGENT_FENCED',
+  'VERSION_UNSUPPORTED',
+  'PROOF_INVALID',
+  'SIGNATURE_INVALID',
+  'FORMAT_UNSUPPORTED',
+  'SEAL_BROKEN',
+  'STORE_CORRUPT',
+  'STORE_LOCKED',
+]);
+
+/** What follows an error of the connection after `failures` in a row; `random` is uniform in [0, 1). */
+export function afterLinkFailure(code: ErrorCode, detail: string, failures: number, random: number): LinkOutcome {
+  if (FINAL.has(code)) return { next: 'End', code, detail };
+  const waitMs = backoffMs(failures, random);
+  return { next: code === 'UNAUTHENTICATED' ? 'Renew' : 'Reconnect', waitMs, code, detail };
+}
+
+/** A coordinator may ask for patience, but not for so much that the site is lost. */
+const MAX_WAIT_MS = 10 * 60_000;
+
+/** What follows a goodbye: `retryAfterMs` of 0 means never again. */
+export function afterGoodbye(code: string, detail: string, retryAfterMs: number, random: number): LinkOutcome {
+  const known: ErrorCode = isErrorCode(code) ? code : 'UNAVAILABLE';
+  const said = clip(detail);
+  if (FINAL.has(known) || retryAfterMs === 0) return { next: 'End', code: known, detail: said };
+  // Jitter, so that a fleet that was told the same number does not return in step.
+  const waitMs = Math.min(retryAfterMs, MAX_WAIT_MS) + backoffMs(0, random);
+  return { next: 'Reconnect', waitMs, code: known, detail: said };
+}
+
+/** Milliseconds between heartbeats: what the coordinator asks for, within what keeps a connection watched. */
+export function heartbeatIntervalMs(asked: number): number {
+  return Math.min(LIMITS.heartbeatTimeoutMs / 3, Math.max(1_000, asked));
+}

@@ -1,0 +1,123 @@
+import {
+  compileFeatures,
+  decodeBase64,
+  isJsonObject,
+  layoutDigest,
+  layoutOf,
+  LIMITS,
+  parseCanonical,
+  parseFederatedJob,
+  TributaryError,
+  vectorLength,
+  verifyDocument,
+  type EntryBody,
+  type EntryType,
+  type FederatedJob,
+  type Layout,
+  type LedgerEntry,
+} from '@tributary/proto';
+
+import type { RawOrder } from '../ports.js';
+import { provenEntry, requireHead, type PinnedLog } from './proof.js';
+import type { RoundRef } from './round-key.js';
+
+/** Who reads the order. */
+export interface OrderReader extends PinnedLog {
+  readonly agentId: string;
+  readonly site: string;
+}
+
+/** An order to train, with everything that was proven about it. */
+export interface OpenedRound {
+  readonly kind: 'Opened';
+  readonly jobId: string;
+  readonly job: FederatedJob;
+  /** Base64 of the key whose signature over the job document was verified. */
+  readonly authorKey: string;
+  readonly opened: EntryBody<'round.opened'>;
+  readonly layout: Layout;
+}
+
+/** An order that closes rounds: everything of the job up to `round` is settled. */
+export interface SettledRound {
+  readonly kind: 'Settled';
+  readonly round: RoundRef;
+  readonly how: EntryType;
+}
+
+export type VerifiedOrder = OpenedRound | SettledRound;
+
+/**
+ * Verifies an order: signature of the tree head, inclusion of each entry, the author's signature over the job, and that
+ * the round is what job and layout make it. Throws PROOF_INVALID, SIGNATURE_INVALID, NOT_IN_COHORT, DOCUMENT_INVALID,
+ * DOCUMENT_UNSUPPORTED, UPDATE_WRONG_SHAPE.
+ */
+export function verifyOrder(reader: OrderReader, order: RawOrder): VerifiedOrder {
+  requireHead(reader, order.treeHead);
+  const entries = order.entries.map((raw) => provenEntry(order.treeHead, raw));
+  const last = entries.at(-1);
+  if (last === undefined) throw unproven('an order names at least one entry');
+  if (last.type === 'round.opened') return openedRound(reader, entries, last.body);
+  return { kind: 'Settled', round: settledBy(reader, last), how: last.type };
+}
+
+/** After every round that a job can have. */
+const WHOLE_JOB = { round: Number.MAX_SAFE_INTEGER, attempt: Number.MAX_SAFE_INTEGER } as const;
+
+function settledBy(reader: OrderReader, entry: LedgerEntry): RoundRef {
+  switch (entry.type) {
+    case 'round.committed':
+    case 'round.failed': {
+      const { jobId, round, attempt } = entry.body;
+      return { jobId, round, attempt };
+    }
+    case 'update.refused': {
+      const { jobId, round, attempt, agentId } = entry.body;
+      if (agentId !== reader.agentId) throw unproven('the refused update is that of another agent');
+      return { jobId, round, attempt };
+    }
+    case 'job.completed':
+    case 'job.failed':
+    case 'job.deleted':
+      return { jobId: entry.body.jobId, ...WHOLE_JOB };
+    default:
+      throw unproven(`an entry of type ${entry.type} orders nothing`);
+  }
+}
+
+function openedRound(reader: OrderReader, entries: readonly LedgerEntry[], opened: EntryBody<'round.opened'>): OpenedRound {
+  const submitted = bodyOf(entries, 'job.submitted');
+  const started = bodyOf(entries, 'job.started');
+  const { jobId } = opened;
+  if (submitted.jobId !== jobId || started.jobId !== jobId) throw unproven('the entries are of different jobs');
+  if (!opened.cohort.some(({ agentId, site }) => agentId === reader.agentId && site === reader.site)) {
+    throw new TributaryError('NOT_IN_COHORT', `${reader.site} is not in the cohort of round ${String(opened.round)}`);
+  }
+  const job = signedJob(submitted);
+  const layout = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).width);
+  const digest = layoutDigest(layout);
+  if (digest !== started.layoutDigest || digest !== opened.layoutDigest) throw unproven('the layout of the round is not that of the job');
+  if (opened.vectorLength !== vectorLength({ parameters: layout.length, metrics: job.spec.evaluation.metrics })) {
+    throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
+  }
+  return { kind: 'Opened', jobId, job, authorKey: submitted.authorKey, opened, layout };
+}
+
+/** The job document of an entry, with the author's signature verified over what was written. */
+function signedJob({ document, authorKey, signature, name }: EntryBody<'job.submitted'>): FederatedJob {
+  const value = parseCanonical(new TextEncoder().encode(document), LIMITS.documentBytes);
+  if (!isJsonObject(value)) throw unproven('the job document is not an object');
+  verifyDocument(value, decodeBase64(authorKey, 'authorKey', 32), decodeBase64(signature, 'signature', 64));
+  const job = parseFederatedJob(value);
+  if (job.metadata.name !== name) throw unproven('the job document has another name than its entry');
+  return job;
+}
+
+function bodyOf<T extends EntryType>(entries: readonly LedgerEntry[], type: T): EntryBody<T> {
+  const found = entries.filter((entry) => entry.type === type);
+  const [only] = found;
+  if (only === undefined || found.length > 1) throw unproven(`the order proves one ${type} entry`);
+  return only.body as EntryBody<T>;
+}
+
+const unproven = (what: string): TributaryError => new TributaryError('PROOF_INVALID', what);

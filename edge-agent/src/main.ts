@@ -1,0 +1,202 @@
+import { readFile } from 'node:fs/promises';
+
+import { canonicalize, decodeJoinToken, digestOf, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
+import { Command, CommanderError } from 'commander';
+
+import { openDataDirectory, socketPath, type DataDirectory } from './adapters/files/data-directory.js';
+import { fileError } from './adapters/files/durable-file.js';
+import { policyFile } from './adapters/files/policy-file.js';
+import { GrpcDialer } from './adapters/grpc/dialer.js';
+import { servePagesOnPort, servePagesOnSocket, type LocalServer, type Page } from './adapters/http/local-server.js';
+import { fetchStatus } from './adapters/http/status-client.js';
+import { createLog, describeUnexpected } from './adapters/logs/pino-log.js';
+import { systemClock } from './adapters/system/clock.js';
+import { systemRandom } from './adapters/system/random.js';
+import { certificateReader, tlsKeyMaker } from './adapters/tls/tls-keys.js';
+import type { Proxy } from './adapters/tls/connect-tunnel.js';
+import { WorkerTrainer } from './adapters/training/worker-trainer.js';
+import { Agent } from './app/agent.js';
+import { EgressCounter } from './app/egress-counter.js';
+import { join } from './app/joining.js';
+import type { Log } from './app/log.js';
+import { metricsOf, type AgentStatus } from './app/status.js';
+import { describeStatus } from './app/status-text.js';
+import { joinTokenOf, loadConfig, processEnvironment, type AgentConfig, type AgentFlags, type DatasetConfig, type ProxyConfig } from './config.js';
+import type { Clock, DatasetHandle, Trainer } from './ports.js';
+
+/** What tests and benchmarks put in the place of adapters; everything else is the daemon as it ships. */
+export interface MainOptions {
+  readonly trainer?: (config: AgentConfig) => Trainer;
+  readonly clock?: Clock;
+}
+
+/** Runs the `tributary-agent` command; resolves with its exit code (see the error table). */
+export async function runAgent(argv: readonly string[], options: MainOptions = {}): Promise<number> {
+  const program = buildProgram(options);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ERROR_TABLE.USAGE.exit;
+    return report(error);
+  }
+}
+
+interface JoinFlags extends AgentFlags {
+  readonly token?: string;
+  readonly tokenFile?: string;
+}
+
+interface StatusFlags extends AgentFlags {
+  readonly output: string;
+}
+
+function buildProgram(options: MainOptions): Command {
+  const program = new Command('tributary-agent').description('The agent of a site: trains where the data is.').version(SOFTWARE_VERSION).exitOverride();
+  const command = (name: string, description: string): Command =>
+    program.command(name).description(description).option('--config <file>', 'agent.yaml').option('--data <dir>', 'data directory, instead of dataDir').exitOverride();
+  command('join', 'Join a federation with the token that its operator gave; running it again resumes.')
+    .option('--token <token>', 'join token; TRIBUTARY_JOIN_TOKEN keeps it out of the process list')
+    .option('--token-file <file>', 'file with the join token')
+    .action((flags: JoinFlags) => joinCommand(flags));
+  command('run', 'Run the agent until it is told to stop.')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
+    .option('--metrics-port <port>', 'port of /metrics')
+    .action((flags: AgentFlags) => runCommand(flags, options));
+  command('status', 'Show what the running agent does.')
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action((flags: StatusFlags) => statusCommand(flags));
+  return program;
+}
+
+async function joinCommand(flags: JoinFlags): Promise<void> {
+  const env = processEnvironment();
+  const config = loadConfig(flags, env);
+  const token = decodeJoinToken(await tokenText(flags, joinTokenOf(env)));
+  const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
+  try {
+    const egress = await EgressCounter.open(data.store);
+    const dialer = await createDialer(config, egress);
+    const parts = { store: data.store, dialer, keys: tlsKeyMaker, certificates: certificateReader, random: systemRandom };
+    const { agentId, site, fresh } = await join(parts, token);
+    await egress.flush();
+    const next = fresh ? `\nNext: the operator runs \`tributary approve ${site}\` unless the token approves by itself; start the agent with \`tributary-agent run\`.` : '';
+    process.stdout.write(`${fresh ? 'Joined' : 'Already joined'} as site ${site} (${agentId}).${next}\n`);
+  } finally {
+    await data.close();
+  }
+}
+
+async function tokenText({ token, tokenFile }: JoinFlags, fromEnv: string | undefined): Promise<string> {
+  if (token !== undefined) return token;
+  if (tokenFile === undefined) {
+    if (fromEnv !== undefined) return fromEnv;
+    throw new TributaryError('USAGE', 'join needs --token, --token-file or TRIBUTARY_JOIN_TOKEN');
+  }
+  try {
+    return await readFile(tokenFile, 'utf8');
+  } catch (error) {
+    throw fileError(error, tokenFile);
+  }
+}
+
+async function runCommand(flags: AgentFlags, options: MainOptions): Promise<void> {
+  const config = loadConfig(flags, processEnvironment());
+  const log = createLog(config.logLevel);
+  const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
+  const trainer = (options.trainer ?? createTrainer(log))(config);
+  try {
+    await serve(config, data, trainer, log, options);
+  } catch (error) {
+    if (TributaryError.from(error).code === 'INTERNAL') log.error(describeUnexpected(error), 'unexpected error');
+    throw error;
+  } finally {
+    await trainer.close();
+    await data.close();
+  }
+}
+
+async function serve(config: AgentConfig, data: DataDirectory, trainer: Trainer, log: Log, options: MainOptions): Promise<void> {
+  const egress = await EgressCounter.open(data.store);
+  const agent = await Agent.open({
+    ...data,
+    dialer: await createDialer(config, egress),
+    keys: tlsKeyMaker,
+    certificates: certificateReader,
+    trainer,
+    datasets: config.datasets.map(datasetHandle),
+    policy: policyFile(config.policyPath),
+    egress,
+    clock: options.clock ?? systemClock,
+    random: systemRandom,
+    log,
+  });
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
+  const servers = await openServers(config, agent);
+  try {
+    await agent.run(stop.signal);
+    log.info({}, 'stopped');
+  } finally {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, onSignal);
+    await Promise.all(servers.map((server) => server.close()));
+  }
+}
+
+async function openServers({ dataDir, metricsPort }: AgentConfig, agent: Agent): Promise<readonly LocalServer[]> {
+  const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(agent.status())}\n` };
+  const metrics: Page = { contentType: 'text/plain; version=0.0.4', body: () => metricsOf(agent.status()) };
+  const servers = [await servePagesOnSocket(socketPath(dataDir), { '/status': status, '/metrics': metrics })];
+  if (metricsPort !== undefined) servers.push(await servePagesOnPort(metricsPort, { '/metrics': metrics }));
+  return servers;
+}
+
+async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
+  if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
+  const { dataDir } = loadConfig(flags, processEnvironment());
+  const text = await fetchStatus(socketPath(dataDir));
+  process.stdout.write(output === 'json' ? text : describeStatus(JSON.parse(text) as AgentStatus));
+}
+
+async function createDialer(config: AgentConfig, egress: EgressCounter): Promise<GrpcDialer> {
+  const { proxy, caBundlePath } = config;
+  return new GrpcDialer({
+    proxy: () => withPassword(proxy),
+    noProxy: proxy?.noProxy ?? [],
+    bundle: caBundlePath === undefined ? undefined : await readText(caBundlePath),
+    egress,
+  });
+}
+
+async function withPassword(proxy: ProxyConfig | undefined): Promise<Proxy | undefined> {
+  if (proxy?.passwordFile === undefined) return proxy;
+  return { ...proxy, password: (await readText(proxy.passwordFile)).replace(/\r?\n$/, '') };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new TributaryError('CONFIG_INVALID', fileError(error, path).message, { cause: error });
+  }
+}
+
+function createTrainer(log: Log): (config: AgentConfig) => Trainer {
+  return ({ trainer }) =>
+    new WorkerTrainer({
+      backends: trainer.backend === 'Cpu' ? ['cpu'] : ['wasm', 'cpu'],
+      onFallback: (backend, refused) => log.warn({ backend, refused: refused.join(', ') }, 'training on another backend'),
+    });
+}
+
+function datasetHandle({ name, path, format }: DatasetConfig): Omit<DatasetHandle, 'minimumRows'> {
+  return { name, path, declarationDigest: digestOf(canonicalize({ name, path, format })) };
+}
+
+function report(error: unknown): number {
+  const { code, message, hint } = TributaryError.from(error);
+  const entry = ERROR_TABLE[code];
+  process.stderr.write(`error: ${code}: ${code === 'INTERNAL' ? 'an unexpected error' : message}\n  try: ${hint ?? entry.documentation}\n`);
+  return entry.exit;
+}
