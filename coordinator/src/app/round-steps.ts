@@ -75,7 +75,7 @@ export class RoundSteps {
       ...command,
       now: this.#parts.clock.now(),
       actor: 'coordinator',
-    } as Command);
+    });
   }
 
   /** Sites that hold a connection. */

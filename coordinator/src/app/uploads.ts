@@ -4,13 +4,10 @@ import {
   decodeEnvelopeHeader,
   digestOf,
   encodeBase64,
-  isErrorCode,
-  LIMITS,
   requireId,
   TributaryError,
   verifyEnvelopeHeader,
   type EnvelopeHeader,
-  type ErrorCode,
   type LedgerEntry,
 } from '@tributary/proto';
 
@@ -18,12 +15,14 @@ import type { AgentState, FederationState } from '../domain/federation-state.js'
 import type { Clock, SpoolHeader } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
-import { findRound, refOf, roundName, type RoundRef } from './round-ref.js';
+import { findRound, refOf, type RoundRef } from './round-ref.js';
 import { Turns } from './turns.js';
 import type { ReceivingUpload, UploadOffer, UploadReceipt, UploadSeal, UploadStatus } from './upload.js';
 import { admitUpload, late, requireAgent } from './upload-admission.js';
+import { isContentFault, UploadRefusals } from './upload-refusals.js';
 import type { Holder, UploadSession } from './upload-session.js';
 import type { UploadSessions, UploadTarget } from './upload-sessions.js';
+import { settledStatus } from './upload-status.js';
 
 export interface ReceptionParts {
   readonly federation: Federation;
@@ -31,17 +30,6 @@ export interface ReceptionParts {
   readonly clock: Clock;
   readonly log: AppLog;
 }
-
-/** Failures of the content itself: another try with the same content cannot succeed. */
-const CONTENT_FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'UPDATE_NOT_FINITE',
-  'UPDATE_OUT_OF_RANGE',
-  'UPDATE_WRONG_SHAPE',
-  'UPDATE_WRONG_ROUND',
-  'UPDATE_TOO_LARGE',
-  'UPDATE_CORRUPT',
-  'SIGNATURE_INVALID',
-]);
 
 /**
  * Receives updates: verified chunk by chunk into a spool, accepted durably, then left to the aggregation, which follows
@@ -51,11 +39,11 @@ export class UploadReception {
   readonly #parts: ReceptionParts;
   /** Per agent: headers, seals and status questions follow each other. */
   readonly #turns = new Turns();
-  /** Corrupt uploads by round and site. */
-  readonly #corrupt = new Map<string, Map<string, number>>();
+  readonly #refusals: UploadRefusals;
 
   constructor(parts: ReceptionParts) {
     this.#parts = parts;
+    this.#refusals = new UploadRefusals(parts);
   }
 
   /** How far the agent's upload has come. Other agents' uploads, and those of closed rounds, are Unknown. */
@@ -140,7 +128,7 @@ export class UploadReception {
       const { session, holder } = await this.#parts.sessions.take(spooled, target);
       return this.#stream(agent, session, holder);
     } catch (error) {
-      return this.#refuse(agent, header, error);
+      return this.#refusals.refuse(agent, header, error);
     }
   }
 
@@ -163,7 +151,7 @@ export class UploadReception {
         decodeBase64(agent.identityKey, 'identityKey'),
       );
     } catch (error) {
-      return this.#refuse(agent, header, error);
+      return this.#refusals.refuse(agent, header, error);
     }
   }
 
@@ -183,7 +171,7 @@ export class UploadReception {
         ? admission
         : { receipt: { uploadId: header.uploadId, seq: admission.seq } };
     } catch (error) {
-      return this.#refuse(agent, header, error);
+      return this.#refusals.refuse(agent, header, error);
     }
   }
 
@@ -240,7 +228,7 @@ export class UploadReception {
     const { sessions } = this.#parts;
     if (isContentFault(error)) {
       await sessions.drop(session, TributaryError.from(error));
-      return this.#refuse(agent, session.header, error);
+      return this.#refusals.refuse(agent, session.header, error);
     }
     if (code === 'UPDATE_LATE' || code === 'AGENT_REVOKED')
       await sessions.drop(session, TributaryError.from(error));
@@ -249,52 +237,12 @@ export class UploadReception {
     throw error;
   }
 
-  /**
-   * Records that the update of a live member is refused, then throws `error`. A corrupt upload may be sent again under
-   * another id a few times before that is final.
-   */
-  async #refuse(agent: AgentState, header: EnvelopeHeader, error: unknown): Promise<never> {
-    const { code, message } = TributaryError.from(error);
-    if (!isContentFault(error) || !isLiveMember(this.#state, agent, header)) throw error;
-    if (code === 'UPDATE_CORRUPT' && this.#countCorrupt(header, agent.site) < LIMITS.corruptUploads)
-      throw error;
-    const { federation, clock, log } = this.#parts;
-    const { uploadId } = header;
-    log.warn({ ...refOf(header), site: agent.site, uploadId, code }, 'update refused');
-    try {
-      const actor = 'coordinator';
-      const { agentId } = agent;
-      await federation.execute({
-        kind: 'refuse-update',
-        now: clock.now(),
-        actor,
-        ...refOf(header),
-        agentId,
-        uploadId,
-        code,
-        detail: message,
-      });
-    } catch (cause) {
-      // The agent is told the refusal all the same; its round ends without its update.
-      log.error({ error: cause, uploadId }, 'a refusal could not be recorded');
-    }
-    throw error;
-  }
-
-  #countCorrupt(ref: RoundRef, site: string): number {
-    const bySite = this.#corrupt.get(roundName(ref)) ?? new Map<string, number>();
-    this.#corrupt.set(roundName(ref), bySite);
-    const count = (bySite.get(site) ?? 0) + 1;
-    bySite.set(site, count);
-    return count;
-  }
-
   #endRound(ref: RoundRef): void {
     const updates = findRound(this.#state, ref)?.round.updates.values() ?? [];
     const accepted = new Set([...updates].map(({ uploadId }) => uploadId));
     // An accepted one whose answer is still on its way is no longer the reception's: its spool is being folded.
     const open = this.#parts.sessions.ofRound(ref).filter(({ spooled }) => !accepted.has(spooled.uploadId));
-    this.#corrupt.delete(roundName(ref));
+    this.#refusals.forget(ref);
     this.#endAll(open, late());
   }
 
@@ -305,31 +253,6 @@ export class UploadReception {
       });
     }
   }
-}
-
-function isContentFault(error: unknown): boolean {
-  return error instanceof TributaryError && CONTENT_FAULTS.has(error.code);
-}
-
-/** Whether the header names the open round, and the site may still report in it. */
-function isLiveMember(state: FederationState, agent: AgentState, header: EnvelopeHeader): boolean {
-  const member = findRound(state, header)?.round.cohort.get(agent.site);
-  return member?.agentId === agent.agentId && member.fate === 'Live';
-}
-
-/** What the ledger says of an upload of the agent, in the newest round of each job. */
-function settledStatus(state: FederationState, agentId: string, uploadId: string): UploadStatus | undefined {
-  for (const { round } of state.jobs.values()) {
-    const site = state.agents.get(agentId)?.site ?? '';
-    const update = round?.updates.get(site);
-    if (update?.uploadId === uploadId && update.agentId === agentId)
-      return { state: 'Accepted', seq: update.seq };
-    const member = round?.cohort.get(site);
-    if (member?.uploadId !== uploadId || member.agentId !== agentId || member.seq === undefined) continue;
-    const code = isErrorCode(member.code ?? '') ? (member.code as ErrorCode) : 'INTERNAL';
-    return { state: 'Refused', code, detail: member.detail ?? '', seq: member.seq };
-  }
-  return undefined;
 }
 
 function answered(receipt: UploadReceipt, chunkCount: number): ReceivingUpload {
