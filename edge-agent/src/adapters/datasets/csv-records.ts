@@ -19,16 +19,37 @@ export async function* readCsv(path: string): AsyncGenerator<CsvRecord, void, un
   const parser = parse({ bom: true, info: true, skip_empty_lines: true, max_record_size: LIMITS.csvRecordBytes });
   source.on('error', (error) => parser.destroy(error));
   source.pipe(parser);
+  const lines = new LineCount();
   try {
     for await (const item of parser) {
       const { record, info } = item as { readonly record: readonly string[]; readonly info: Info };
-      if (record.length > LIMITS.csvColumns) throw tooManyColumns(info.lines);
-      yield { line: info.lines, cells: record };
+      const line = lines.at(info.lines, record);
+      if (record.length > LIMITS.csvColumns) throw tooManyColumns(line);
+      yield { line, cells: record };
     }
   } catch (error) {
-    throw withoutContent(error);
+    throw withoutContent(error, lines);
   } finally {
     source.destroy();
+  }
+}
+
+/** Puts the line numbers of the parser right: it counts CRLF inside a quoted cell as two line ends. */
+class LineCount {
+  #counted = 0;
+  #surplus = 0;
+
+  /** The line on which a record ends, for which the parser says `counted`. */
+  at(counted: number, cells: readonly string[]): number {
+    if (counted > this.#counted + 1) {
+      for (const cell of cells) this.#surplus += cell.split('\r\n').length - 1;
+    }
+    this.#counted = counted;
+    return this.corrected(counted);
+  }
+
+  corrected(counted: number): number {
+    return counted - this.#surplus;
   }
 }
 
@@ -44,11 +65,11 @@ const CSV_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 };
 
 /** Our own words for a fault: those of the parser quote the cell, and its error object carries the record. */
-function withoutContent(error: unknown): unknown {
+function withoutContent(error: unknown, lines: LineCount): unknown {
   if (error instanceof TributaryError) return error;
   if (error instanceof CsvError) {
     const [code, words] = CSV_FAULTS[error.code] ?? ['DATASET_INVALID', 'not CSV'];
-    const line = Number(error['lines']);
+    const line = lines.corrected(Number(error['lines']));
     return new TributaryError(code, `line ${String(line)}: ${words}`, { fields: { line } });
   }
   const cause = error instanceof Error && 'code' in error ? String(error.code) : 'unknown fault';

@@ -69,4 +69,5 @@ function reportProgress(hooks: LoopHooks, done: number, steps: number): void {
 const diverged = (epoch: number, step: number): TributaryError =>
   new TributaryError('TRAINING_DIVERGED', `the loss was not finite in epoch ${String(epoch + 1)}, step ${String(step + 1)}`, {
     hint: 'lower training.optimizer.learningRate, or scale and clip the features',
+    fields: { epoch: epoch + 1, step: step + 1 },
   });
