@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { decodeBase64, decodeBase64Url, encodeBase64, encodeBase64Url } from '../byte-text.js';
+import { decodeBase64, decodeBase64Url, encodeBase64, encodeBase64Url, requireLength } from '../byte-text.js';
 import { canonicalize, parseCanonical } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { isDigest, isName, type Digest } from '../ids.js';
@@ -36,18 +36,18 @@ const schema = z.strictObject({
   enrolAddress: z.string().regex(ADDRESS),
 });
 
-/** The text of a token: "trib1." and base64url of canonical JSON. It is a secret. */
+/** The text of a token: "trib1." and base64url of canonical JSON. It is a secret. Throws INVALID_ARGUMENT. */
 export function encodeJoinToken(token: JoinToken): string {
-  const { tokenId, site, seed, caDigest, enrolAddress } = token;
-  const fields = schema.parse({
-    v: VERSION,
-    tokenId,
-    site,
-    seed: encodeBase64(seed),
-    caDigest,
-    enrolAddress,
-  });
-  return PREFIX + encodeBase64Url(canonicalize(fields));
+  const { tokenId, site, caDigest, enrolAddress } = token;
+  const seed = encodeBase64(requireLength(token.seed, SEED_BYTES, 'seed'));
+  const parsed = schema.safeParse({ v: VERSION, tokenId, site, seed, caDigest, enrolAddress });
+  if (!parsed.success) {
+    const field = parsed.error.issues[0]?.path.map(String).join('.') ?? '';
+    throw new TributaryError('INVALID_ARGUMENT', `${field} of the join token is malformed`, {
+      fields: { field },
+    });
+  }
+  return PREFIX + encodeBase64Url(canonicalize(parsed.data));
 }
 
 /** Reads a token; spaces around it are forgiven. Throws TOKEN_INVALID, which never repeats any of the token. */
