@@ -44,7 +44,9 @@ export interface LedgerStore {
 /** Content-addressed, immutable files. */
 export interface BlobStore {
   /** Streams `content` into the store; durable when it resolves. The same content again is a no-op. */
-  put(content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<{ readonly digest: Digest; readonly size: number }>;
+  put(
+    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<{ readonly digest: Digest; readonly size: number }>;
   /** Size in bytes, or undefined where the blob is not held. */
   size(digest: Digest): Promise<number | undefined>;
   /** Bytes from `offset`, in chunks of at most LIMITS.chunkBytes. Rejects with NOT_FOUND. */
@@ -72,13 +74,15 @@ export interface Spool {
   append(chunk: Uint8Array): Promise<void>;
   /** Makes everything appended durable. */
   sync(): Promise<void>;
-  /** Chunks from the first on; each a copy that the caller owns. */
+  /** Chunks from the first on, each valid until the next is asked for. */
   chunks(): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
 export interface SpoolStore {
+  /** `chunkBytes`: plaintext in a full chunk; what is appended has a 16-byte tag besides. */
   create(header: SpoolHeader, chunkBytes: number): Promise<Spool>;
+  /** Undefined where there is none. Chunks that a crash left torn do not count. */
   open(uploadId: string): Promise<Spool | undefined>;
   remove(uploadId: string): Promise<void>;
   list(): Promise<readonly string[]>;

@@ -6,7 +6,7 @@ import { LIMITS, requireId, TributaryError } from '@tributary/proto';
 import type { Spool, SpoolHeader, SpoolStore } from '../../ports.js';
 import { openDirectoryFormat } from '../files/directory-format.js';
 import { causeCode, diskError } from '../files/disk-error.js';
-import { SpoolFile } from './spool-file.js';
+import { SpoolFile, type SpoolFileState } from './spool-file.js';
 
 const FORMAT_VERSION = 1;
 const FILE = /^(upl-[0-9a-f]{32})\.spool$/;
@@ -24,6 +24,8 @@ interface Shared {
 export class FileSpoolStore implements SpoolStore {
   readonly #directory: string;
   readonly #shared = new Map<string, Shared>();
+  /** Files that this process closed: they open again without being read through. As many as there are files. */
+  readonly #closed = new Map<string, SpoolFileState>();
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -56,7 +58,10 @@ export class FileSpoolStore implements SpoolStore {
   /** Chunks that are not whole do not count: a crash may have torn the last ones that were never synced. */
   async open(uploadId: string): Promise<Spool | undefined> {
     const path = this.#path(uploadId);
-    return this.#acquire(uploadId, () => SpoolFile.open(path, uploadId));
+    const known = this.#closed.get(uploadId);
+    return this.#acquire(uploadId, () =>
+      known === undefined ? SpoolFile.open(path, uploadId) : SpoolFile.reopen(path, known),
+    );
   }
 
   async remove(uploadId: string): Promise<void> {
@@ -64,6 +69,7 @@ export class FileSpoolStore implements SpoolStore {
       // Not synced: a spool that comes back after a power cut is one that the ledger says is settled.
       await rm(this.#path(uploadId), { force: true });
       this.#shared.delete(uploadId);
+      this.#closed.delete(uploadId);
     } catch (error) {
       throw diskError(error, `spool ${uploadId}`);
     }
@@ -81,8 +87,11 @@ export class FileSpoolStore implements SpoolStore {
     const release = async (): Promise<void> => {
       shared.users -= 1;
       if (shared.users > 0) return;
-      if (this.#shared.get(uploadId) === shared) this.#shared.delete(uploadId);
-      await (await shared.file)?.close();
+      const current = this.#shared.get(uploadId) === shared;
+      if (current) this.#shared.delete(uploadId);
+      const file = await shared.file;
+      if (current && file !== undefined) this.#closed.set(uploadId, file.state);
+      await file?.close();
     };
     try {
       const file = await shared.file;
@@ -135,6 +144,7 @@ class FileSpool implements Spool {
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
+    await this.#file.settled();
     await this.#release();
   }
 }

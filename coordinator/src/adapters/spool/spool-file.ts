@@ -24,10 +24,9 @@ const TAG_BYTES = 16;
  * that a power cut left out, end the file where they begin; bytes beyond are the same upload's and are written again.
  */
 export class SpoolFile {
-  readonly header: SpoolHeader;
   readonly #path: string;
   readonly #file: FileHandle;
-  readonly #firstSlot: number;
+  readonly #header: SpoolFileHeader;
   readonly #chunkLimit: number;
   #count: number;
   #named: boolean;
@@ -40,10 +39,9 @@ export class SpoolFile {
     count: number,
     named: boolean,
   ) {
-    this.header = header.header;
     this.#path = path;
     this.#file = file;
-    this.#firstSlot = header.bytes;
+    this.#header = header;
     this.#chunkLimit = header.chunkBytes + TAG_BYTES;
     this.#count = count;
     this.#named = named;
@@ -86,8 +84,21 @@ export class SpoolFile {
     return undefined;
   }
 
+  /** Opens a file as this process left it: what it holds need not be looked for. */
+  static async reopen(path: string, { header, count, named }: SpoolFileState): Promise<SpoolFile> {
+    return new SpoolFile(path, await open(path, 'r+'), header, count, named);
+  }
+
+  get header(): SpoolHeader {
+    return this.#header.header;
+  }
+
   get count(): number {
     return this.#count;
+  }
+
+  get state(): SpoolFileState {
+    return { header: this.#header, count: this.#count, named: this.#named };
   }
 
   append(chunk: Uint8Array): Promise<void> {
@@ -117,17 +128,27 @@ export class SpoolFile {
     });
   }
 
-  /** The chunks that are there when it begins; the next one is being read while one is at work. */
+  /**
+   * The chunks that are there when it begins, each valid until the next is asked for: the next one is being read into a
+   * second buffer meanwhile, and fresh memory for each would cost more than the reading.
+   */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const count = this.#count;
-    let next = count > 0 ? this.#read(0) : undefined;
+    let [buffer, other] = [this.#slotBuffer(), this.#slotBuffer()];
+    let next = count > 0 ? this.#read(0, buffer) : undefined;
     for (let index = 0; next !== undefined; index += 1) {
       const chunk = await next;
-      next = index + 1 < count ? this.#read(index + 1) : undefined;
+      [buffer, other] = [other, buffer];
+      next = index + 1 < count ? this.#read(index + 1, buffer) : undefined;
       // Whoever stops early never asks for the chunk that is under way: its error must not go unhandled.
       next?.catch(() => undefined);
       yield chunk;
     }
+  }
+
+  /** Resolves when everything asked for so far is done, however it ended. */
+  async settled(): Promise<void> {
+    await this.#last;
   }
 
   async close(): Promise<void> {
@@ -135,8 +156,11 @@ export class SpoolFile {
     await this.#file.close();
   }
 
-  async #read(index: number): Promise<Uint8Array> {
-    const slot = Buffer.allocUnsafeSlow(PREFIX_BYTES + this.#chunkLimit);
+  #slotBuffer(): Buffer {
+    return Buffer.allocUnsafeSlow(PREFIX_BYTES + this.#chunkLimit);
+  }
+
+  async #read(index: number, slot: Buffer): Promise<Uint8Array> {
     const { uploadId } = this.header;
     const chunk = await readSlot(this.#file, slot, this.#position(index)).catch((error: unknown) => {
       throw diskError(error, `spool ${uploadId}`);
@@ -148,7 +172,7 @@ export class SpoolFile {
   }
 
   #position(index: number): number {
-    return this.#firstSlot + index * (PREFIX_BYTES + this.#chunkLimit);
+    return this.#header.bytes + index * (PREFIX_BYTES + this.#chunkLimit);
   }
 
   #inTurn(action: () => Promise<void>): Promise<void> {
@@ -158,6 +182,14 @@ export class SpoolFile {
     this.#last = result.catch(() => undefined);
     return result;
   }
+}
+
+/** What is known of a file that was closed. */
+export interface SpoolFileState {
+  readonly header: SpoolFileHeader;
+  readonly count: number;
+  /** Whether its name in the directory is durable. */
+  readonly named: boolean;
 }
 
 async function countChunks(file: FileHandle, header: SpoolFileHeader): Promise<number> {
