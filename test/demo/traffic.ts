@@ -2,7 +2,7 @@ import type { LocalFederation } from '../support/federation.js';
 
 interface Event {
   readonly type: string;
-  readonly body: { readonly bytes?: string; readonly uploadId?: string };
+  readonly body: { readonly uploadId?: string };
 }
 
 export interface Traffic {
@@ -11,20 +11,31 @@ export interface Traffic {
   readonly bytesUp: number;
 }
 
-/** What the ledger says of the jobs' rounds, beside what the agents say they sent. */
+/** What the ledger says of the jobs' rounds, beside what the agents say they sent: an update in one only is lost. */
 export async function readTraffic(federation: LocalFederation, jobs: readonly string[]): Promise<Traffic> {
   const events: Event[] = [];
   for (const job of jobs) {
     const described = JSON.parse(await federation.cliText('describe', `fj/${job}`, '-o', 'json')) as { readonly events: readonly Event[] };
     events.push(...described.events);
   }
-  const of = (type: string): readonly Event[] => events.filter((event) => event.type === type);
-  const accepted = of('update.accepted');
-  const agents = await Promise.all([...federation.agents.keys()].map((site) => federation.agentStatus(site)));
-  const sent = agents.reduce((sum, status) => sum + status.updates.sent, 0);
+  const accepted = new Set(events.filter((event) => event.type === 'update.accepted').map((event) => event.body.uploadId));
+  const sent = await sentUploads(federation);
   return {
-    rounds: of('round.committed').length,
-    updates: { sent, accepted: accepted.length, lost: sent - accepted.length },
-    bytesUp: agents.reduce((sum, status) => sum + status.bytesUp, 0),
+    rounds: events.filter((event) => event.type === 'round.committed').length,
+    updates: { sent: sent.length, accepted: accepted.size, lost: sent.filter((uploadId) => !accepted.has(uploadId)).length },
+    bytesUp: await bytesUp(federation),
   };
+}
+
+/** Ids of the updates that the agents finished, from their own logs. */
+async function sentUploads(federation: LocalFederation): Promise<string[]> {
+  const logs = await Promise.all([...federation.agents.values()].map((agent) => agent.log()));
+  const lines = logs.flatMap((log) => log.split('\n')).filter((line) => line.includes('"update held in the outbox"'));
+  return lines.map((line) => (JSON.parse(line) as { readonly uploadId: string }).uploadId);
+}
+
+/** Bytes of messages that left the sites, by the agents' own meters. */
+async function bytesUp(federation: LocalFederation): Promise<number> {
+  const statuses = await Promise.all([...federation.agents.keys()].map((site) => federation.agentStatus(site)));
+  return statuses.reduce((sum, { egress }) => sum + Number(egress.update) + Number(egress.control), 0);
 }

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { AgentStatus } from '@tributary/edge-agent/internal/app/status.js';
 import { stringify } from 'yaml';
 
 import { BINARIES, Daemon, runCommand, type Finished } from './daemon.js';
@@ -137,6 +138,12 @@ export class LocalFederation {
     return agent;
   }
 
+  /** What `tributary-agent status -o json` says of a running agent. */
+  async agentStatus(name: string): Promise<AgentStatus> {
+    const status = ['status', '--config', join(this.siteFolder(name), 'agent.yaml'), '-o', 'json'];
+    return JSON.parse(requireSuccess(`status of ${name}`, await runCommand(BINARIES.agent, status)).stdout) as AgentStatus;
+  }
+
   siteFolder(name: string): string {
     return join(this.folder, 'sites', name);
   }
@@ -170,7 +177,7 @@ export class LocalFederation {
       metadata: { name: site.name },
       spec: {
         authors: [{ name: 'operator', key: await this.authorKey() }],
-        datasets: [{ name: site.dataset, columns: '*', minimumRows: 1 }],
+        datasets: [{ name: site.dataset, columns: ['*'], minimumRows: 1 }],
         minimumCohort: 1,
         maximumParameters: 100_000_000,
         maximumRounds: 1_000,
