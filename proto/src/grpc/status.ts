@@ -115,7 +115,7 @@ const FOREIGN: Readonly<Record<number, ErrorCode>> = {
 
 function foreignCode(error: ServiceError): ErrorCode {
   // grpc-js says RESOURCE_EXHAUSTED for a message over the limit, and INTERNAL where a dying peer resets the stream.
-  if (error.code === status.RESOURCE_EXHAUSTED && error.details.includes('larger than max'))
+  if (error.code === status.RESOURCE_EXHAUSTED && error.details.includes('larger than'))
     return 'LIMIT_EXCEEDED';
   if (error.code === status.INTERNAL && error.details.includes('RST_STREAM')) return 'UNAVAILABLE';
   return FOREIGN[error.code] ?? 'INTERNAL';
