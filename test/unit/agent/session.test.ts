@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict';
+
+import { digestOf, LIMITS, type ErrorCode } from '@tributary/proto';
+import { roundKey, supersedes, type RoundKey, type RoundOrder } from '@tributary/edge-agent/internal/domain/round-key.js';
+import {
+  INITIAL_SESSION,
+  step,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionState,
+} from '@tributary/edge-agent/internal/domain/session.js';
+import fc from 'fast-check';
+
+const baseDigest = digestOf(new Uint8Array([1]));
+const order = (round: number, attempt = 0, jobId = 'job-a'): RoundOrder => ({ jobId, round, attempt, baseDigest });
+const UPLOAD = 'upl-1';
+
+/** Feeds events and collects all effects. */
+function feed(events: readonly SessionEvent[], from: SessionState = INITIAL_SESSION): { state: SessionState; effects: SessionEffect[] } {
+  let state = from;
+  const effects: SessionEffect[] = [];
+  for (const event of events) {
+    const next = step(state, event);
+    state = next.state;
+    effects.push(...next.effects);
+  }
+  return { state, effects };
+}
+
+const types = (effects: readonly SessionEffect[]): string[] => effects.map(({ type }) => type);
+const phases = (state: SessionState): string[] => state.rounds.map(({ phase }) => phase.name);
+
+const up: SessionEvent = { type: 'LinkUp', approved: true };
+const ordered = (orderId: string, what: RoundOrder): SessionEvent[] => [
+  { type: 'OrderArrived', orderId },
+  { type: 'RoundAllowed', orderId, order: what },
+];
+const trained = (what: RoundOrder, uploadId = UPLOAD): SessionEvent => ({ type: 'Trained', key: roundKey(what), uploadId });
+const settled = (orderId: string, round: RoundOrder): SessionEvent[] => [
+  { type: 'OrderArrived', orderId },
+  { type: 'RoundSettled', orderId, round },
+];
+const uploadFailed = (what: RoundOrder, code: ErrorCode): SessionEvent => ({ type: 'UploadFailed', key: roundKey(what), code, detail: '' });
+
+describe('session of the agent', () => {
+  it('verifies, trains, uploads, and forgets the round once it is settled', () => {
+    const one = order(1);
+    const { state, effects } = feed([
+      up,
+      ...ordered('o1', one),
+      trained(one),
+      { type: 'Uploaded', key: roundKey(one), seq: 9 },
+      ...settled('o2', one),
+    ]);
+    assert.deepEqual(types(effects), ['Verify', 'Acknowledge', 'Train', 'Upload', 'Verify', 'Acknowledge', 'Discard']);
+    assert.deepEqual(state.rounds, []);
+  });
+
+  it('answers a repeated order with the first answer and neither verifies nor trains again', () => {
+    const one = order(1);
+    const { state } = feed([up, ...ordered('o1', one)]);
+    const { effects } = feed([{ type: 'OrderArrived', orderId: 'o1' }], state);
+    assert.deepEqual(effects, [{ type: 'Acknowledge', answer: { orderId: 'o1', accepted: true, code: '', detail: '', key: roundKey(one) } }]);
+  });
+
+  it('sends what an earlier process trained only after its order was allowed again', () => {
+    const one = order(1);
+    const recovered = feed([{ type: 'Recovered', held: [{ ...one, uploadId: UPLOAD }] }, up]);
+    assert.deepEqual(recovered.effects, []);
+    const { effects } = feed(ordered('o1', one), recovered.state);
+    assert.deepEqual(types(effects), ['Verify', 'Acknowledge', 'Upload']);
+  });
+
+  it('keeps what it holds where the policy refuses the order this time', () => {
+    const one = order(1);
+    const { state, effects } = feed([
+      { type: 'Recovered', held: [{ ...one, uploadId: UPLOAD }] },
+      up,
+      { type: 'OrderArrived', orderId: 'o1' },
+      { type: 'OrderRefused', orderId: 'o1', code: 'POLICY_REFUSED', detail: 'x', round: one },
+    ]);
+    assert.deepEqual(types(effects), ['Verify', 'Acknowledge']);
+    assert.deepEqual(phases(state), ['Held']);
+    assert.deepEqual(feed([{ type: 'LinkDown' }, up], state).effects, []);
+  });
+
+  it('waits for the connection and for approval before it uploads', () => {
+    const one = order(1);
+    const before = feed([up, ...ordered('o1', one), { type: 'LinkDown' }, trained(one)]);
+    assert.deepEqual(phases(before.state), ['Held']);
+    assert.deepEqual(feed([{ type: 'LinkUp', approved: false }], before.state).effects, []);
+    assert.deepEqual(types(feed([up], before.state).effects), ['Upload']);
+  });
+
+  it('tries an upload again later, renews a corrupt envelope, and gives up what was refused', () => {
+    const one = order(1);
+    const { state } = feed([up, ...ordered('o1', one), trained(one)]);
+    const lost = feed([uploadFailed(one, 'UNAVAILABLE')], state);
+    assert.deepEqual(lost.effects, [{ type: 'RetryLater', key: roundKey(one), tries: 1 }]);
+    assert.deepEqual(types(feed([{ type: 'RetryDue', key: roundKey(one) }], lost.state).effects), ['Upload']);
+    assert.deepEqual(feed([uploadFailed(one, 'UPDATE_CORRUPT')], state).effects, [{ type: 'Upload', key: roundKey(one), renew: true }]);
+    const corrupt = feed(Array.from({ length: 3 }, () => uploadFailed(one, 'UPDATE_CORRUPT')), state);
+    assert.deepEqual(phases(corrupt.state), ['Refused']);
+    const refused = feed([uploadFailed(one, 'UPDATE_LATE')], state);
+    assert.deepEqual([phases(refused.state), refused.effects], [['Refused'], []]);
+    assert.deepEqual(types(feed(settled('o2', one), refused.state).effects).slice(-1), ['Discard']);
+  });
+
+  it('reports a failed training once, and again where the order comes again', () => {
+    const one = order(1);
+    const failed = feed([up, ...ordered('o1', one), { type: 'TrainingFailed', key: roundKey(one), code: 'DATASET_INVALID', detail: 'line 3' }]);
+    assert.deepEqual(failed.effects.at(-1), { type: 'ReportFailure', round: one, code: 'DATASET_INVALID', detail: 'line 3' });
+    assert.deepEqual(types(feed([{ type: 'OrderArrived', orderId: 'o1' }], failed.state).effects), ['Acknowledge', 'ReportFailure']);
+  });
+
+  it('stops a training whose round was closed, and discards what it still leaves', () => {
+    const one = order(1);
+    const closed = feed([up, ...ordered('o1', one), ...settled('o2', one)]);
+    assert.deepEqual(types(closed.effects).slice(-1), ['StopTraining']);
+    assert.deepEqual(feed([trained(one)], closed.state).effects, [{ type: 'Discard', key: roundKey(one) }]);
+  });
+
+  it('takes a later round of the job as the end of earlier ones', () => {
+    const [one, two] = [order(1), order(2)];
+    const { state, effects } = feed([up, ...ordered('o1', one), trained(one), ...ordered('o2', two)]);
+    assert.deepEqual(types(effects).slice(-4), ['Acknowledge', 'StopUpload', 'Discard', 'Train']);
+    assert.deepEqual(phases(state), ['Training']);
+  });
+
+  it('trains jobs one after the other', () => {
+    const [a, b] = [order(1), order(1, 0, 'job-b')];
+    const both = feed([up, ...ordered('o1', a), ...ordered('o2', b)]);
+    assert.deepEqual(phases(both.state), ['Training', 'Queued']);
+    assert.deepEqual(types(feed([trained(a)], both.state).effects), ['Train', 'Upload']);
+    assert.deepEqual(types(feed([{ type: 'TrainingFailed', key: roundKey(a), code: 'TRAINING_FAILED', detail: '' }], both.state).effects), ['ReportFailure', 'Train']);
+  });
+
+  it('does not report a training that ended with the process', () => {
+    const one = order(1);
+    const stopped = feed([up, ...ordered('o1', one), { type: 'Stop' }]);
+    assert.deepEqual(types(stopped.effects).slice(-1), ['StopTraining']);
+    assert.deepEqual(feed([{ type: 'TrainingFailed', key: roundKey(one), code: 'JOB_CANCELLED', detail: '' }], stopped.state).effects, []);
+    assert.deepEqual(feed([{ type: 'OrderArrived', orderId: 'o9' }], stopped.state).effects, []);
+    const uploading = feed([up, ...ordered('o1', one), trained(one), { type: 'Stop' }]);
+    assert.deepEqual(types(uploading.effects).slice(-1), ['StopUpload']);
+  });
+
+  it('ignores what it did not ask for', () => {
+    const key = roundKey(order(1));
+    const strays: SessionEvent[] = [
+      { type: 'RoundAllowed', orderId: 'o1', order: order(1) },
+      { type: 'RoundSettled', orderId: 'o1', round: order(1) },
+      { type: 'OrderRefused', orderId: 'o1', code: 'POLICY_MISSING', detail: '' },
+      { type: 'Uploaded', key, seq: 1 },
+      uploadFailed(order(1), 'UNAVAILABLE'),
+      { type: 'RetryDue', key },
+      { type: 'TrainingFailed', key, code: 'TRAINING_FAILED', detail: '' },
+    ];
+    assert.deepEqual(feed(strays), { state: INITIAL_SESSION, effects: [] });
+  });
+
+  it('remembers a bounded number of answers', () => {
+    const events = Array.from({ length: LIMITS.answersKept + 5 }, (_, index): SessionEvent[] => [
+      { type: 'OrderArrived', orderId: `o${String(index)}` },
+      { type: 'OrderRefused', orderId: `o${String(index)}`, code: 'POLICY_MISSING', detail: '' },
+    ]).flat();
+    assert.equal(feed([up, ...events]).state.answers.length, LIMITS.answersKept);
+  });
+
+  it('keeps its promises under any sequence of events', () => {
+    fc.assert(fc.property(fc.array(anyEvent, { maxLength: 60 }), checkPromises), { numRuns: 2_000 });
+  });
+});
+
+const anyOrder = fc.record({ round: fc.integer({ min: 1, max: 3 }), attempt: fc.integer({ min: 0, max: 1 }), job: fc.constantFrom('job-a', 'job-b') }).map(
+  ({ round, attempt, job }) => order(round, attempt, job),
+);
+const anyId = fc.constantFrom('o1', 'o2', 'o3', 'o4');
+const anyCode = fc.constantFrom<ErrorCode>('UNAVAILABLE', 'UPDATE_CORRUPT', 'UPDATE_LATE', 'STORE_FULL', 'CONFLICT');
+
+const anyEvent: fc.Arbitrary<SessionEvent> = fc.oneof(
+  fc.constant<SessionEvent>({ type: 'LinkDown' }),
+  fc.boolean().map((approved): SessionEvent => ({ type: 'LinkUp', approved })),
+  anyId.map((orderId): SessionEvent => ({ type: 'OrderArrived', orderId })),
+  fc.tuple(anyId, anyOrder).map(([orderId, what]): SessionEvent => ({ type: 'RoundAllowed', orderId, order: what })),
+  fc.tuple(anyId, anyOrder).map(([orderId, round]): SessionEvent => ({ type: 'RoundSettled', orderId, round })),
+  fc.tuple(anyId, anyOrder).map(([orderId, round]): SessionEvent => ({ type: 'OrderRefused', orderId, code: 'POLICY_REFUSED', detail: '', round })),
+  anyOrder.map((what) => trained(what)),
+  anyOrder.map((what): SessionEvent => ({ type: 'TrainingFailed', key: roundKey(what), code: 'TRAINING_FAILED', detail: '' })),
+  anyOrder.map((what): SessionEvent => ({ type: 'Uploaded', key: roundKey(what), seq: 7 })),
+  fc.tuple(anyOrder, anyCode).map(([what, code]) => uploadFailed(what, code)),
+  anyOrder.map((what): SessionEvent => ({ type: 'RetryDue', key: roundKey(what) })),
+);
+
+/** A second account of what must hold, kept from events and effects alone. */
+class Ledgerkeeper {
+  readonly verifying = new Set<string>();
+  readonly allowed = new Set<RoundKey>();
+  readonly everTrained = new Map<RoundKey, number>();
+  readonly closed: RoundOrder[] = [];
+  ready = false;
+
+  before(event: SessionEvent): void {
+    if (event.type === 'LinkUp') this.ready = event.approved;
+    if (event.type === 'LinkDown') {
+      this.ready = false;
+      this.verifying.clear();
+    }
+    if (event.type === 'RoundAllowed' && this.verifying.delete(event.orderId)) this.allowed.add(roundKey(event.order));
+    if (event.type === 'RoundSettled' && this.verifying.delete(event.orderId)) this.closed.push({ ...event.round, baseDigest });
+    if (event.type === 'OrderRefused' && this.verifying.delete(event.orderId) && event.round !== undefined) this.allowed.delete(roundKey(event.round));
+  }
+
+  after(event: SessionEvent, effect: SessionEffect): void {
+    switch (effect.type) {
+      case 'Verify':
+        assert.ok(!this.verifying.has(effect.orderId), 'verified twice at once');
+        this.verifying.add(effect.orderId);
+        break;
+      case 'Train':
+        assert.ok(this.allowed.has(effect.key) || this.everTrained.has(effect.key), 'trained what was not allowed');
+        this.everTrained.set(effect.key, (this.everTrained.get(effect.key) ?? 0) + 1);
+        break;
+      case 'Upload':
+        assert.ok(this.ready || effect.renew, 'uploaded without a connection');
+        if (!effect.renew) assert.ok(this.allowed.has(effect.key), 'uploaded what is not allowed now');
+        break;
+      case 'Discard':
+        assert.ok(event.type === 'Trained' || event.type === 'RoundSettled' || event.type === 'RoundAllowed', `discarded by ${event.type}`);
+        break;
+      default:
+    }
+  }
+}
+
+function checkPromises(events: readonly SessionEvent[]): void {
+  const keeper = new Ledgerkeeper();
+  let state = INITIAL_SESSION;
+  for (const event of events) {
+    keeper.before(event);
+    const arrived = event.type === 'OrderArrived' && !state.verifying.includes(event.orderId);
+    const next = step(state, event);
+    for (const effect of next.effects) keeper.after(event, effect);
+    if (arrived) assert.ok(next.effects.some(({ type }) => type === 'Verify' || type === 'Acknowledge'), 'an order without an answer');
+    checkState(next.state);
+    for (const round of state.rounds) checkKept(event, round.order, round.phase.name, next.state);
+    state = next.state;
+  }
+}
+
+function checkState(state: SessionState): void {
+  const keys = state.rounds.map(({ order: what }) => roundKey(what));
+  assert.equal(new Set(keys).size, keys.length, 'a round twice');
+  assert.ok(phases(state).filter((name) => name === 'Training').length <= 1, 'two trainings');
+  const idle = !phases(state).includes('Training');
+  assert.ok(!(idle && phases(state).includes('Queued')), 'a queued training is not started');
+}
+
+/** What is in the outbox stays known until the ledger settles it. */
+function checkKept(event: SessionEvent, what: RoundOrder, phase: string, next: SessionState): void {
+  if (next.rounds.some(({ order: kept }) => roundKey(kept) === roundKey(what))) return;
+  const by = event.type === 'RoundSettled' ? event.round : event.type === 'RoundAllowed' ? event.order : undefined;
+  assert.ok(by !== undefined && (roundKey(by) === roundKey(what) || supersedes(by, what)), `${phase} of ${roundKey(what)} was lost by ${event.type}`);
+}
