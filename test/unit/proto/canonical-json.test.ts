@@ -52,7 +52,7 @@ describe('canonical JSON', () => {
 
   it('writes the example of RFC 8785, 3.2.2 to 3.2.4, byte for byte', () => {
     const value = {
-      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      numbers: [Number('333333333.33333329'), 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
       string: '\u20ac$\u000F\u000aA\'\u0042\u0022\u005c\\"/',
       literals: [null, true, false],
     };
@@ -88,7 +88,7 @@ describe('canonical JSON', () => {
   it('reads back whatever it writes', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
-        const bytes = canonicalize(value as JsonValue);
+        const bytes = canonicalize(value);
         assert.equal(canonicalText(parseCanonical(bytes, bytes.length)), Buffer.from(bytes).toString('utf8'));
       }),
     );

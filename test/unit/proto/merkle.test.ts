@@ -73,7 +73,7 @@ function subproof(m: number, d: readonly Uint8Array[], whole: boolean): Uint8Arr
 interface Log {
   readonly leaves: readonly Uint8Array[];
   readonly roots: readonly Uint8Array[];
-  read(level: number, index: number): Uint8Array;
+  readonly read: (level: number, index: number) => Uint8Array;
 }
 
 function grow(leaves: readonly Uint8Array[]): Log {
