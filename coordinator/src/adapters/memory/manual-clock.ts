@@ -21,6 +21,8 @@ export class ManualClock implements Clock {
   at(atMs: number, action: () => void): () => void {
     const timer = { atMs, action };
     this.#timers.push(timer);
+    // Due already: fires without a further move, as any clock does, but not before the caller has gone on.
+    if (atMs <= this.#now) queueMicrotask(() => this.advance(0));
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
