@@ -62,12 +62,18 @@ const checks: Record<WriterKind, (stores: Stores, acknowledged: number) => Promi
   vault: async ({ vault }, acknowledged) => {
     const held = Buffer.from((await vault.get('round')) ?? []);
     const possible = [acknowledged - 1, acknowledged].map((index) => Buffer.from(secretOf(index)));
-    assert.ok(possible.some((secret) => secret.equals(held)), 'neither the last acknowledged secret nor the one after it');
+    assert.ok(
+      possible.some((secret) => secret.equals(held)),
+      'neither the last acknowledged secret nor the one after it',
+    );
   },
   spool: async ({ spools }, acknowledged) => {
     const spool = await spools.open(WRITER_UPLOAD);
     assert.ok(spool);
-    assert.ok(spool.chunkCount() >= acknowledged, `${String(spool.chunkCount())} of ${String(acknowledged)} chunks`);
+    assert.ok(
+      spool.chunkCount() >= acknowledged,
+      `${String(spool.chunkCount())} of ${String(acknowledged)} chunks`,
+    );
     let index = 0;
     for await (const chunk of spool.chunks()) assert.equal(Buffer.compare(chunk, chunkOf(index++)), 0);
     assert.equal(index, spool.chunkCount());
@@ -76,7 +82,10 @@ const checks: Record<WriterKind, (stores: Stores, acknowledged: number) => Promi
   checkpoints: async ({ checkpoints }, acknowledged) => {
     const held = Buffer.from(await collect(checkpoints.get('round') ?? assert.fail('no checkpoint')));
     const possible = [acknowledged - 1, acknowledged].map((index) => Buffer.concat(checkpointOf(index)));
-    assert.ok(possible.some((checkpoint) => checkpoint.equals(held)), 'neither the last acknowledged checkpoint nor the one after it');
+    assert.ok(
+      possible.some((checkpoint) => checkpoint.equals(held)),
+      'neither the last acknowledged checkpoint nor the one after it',
+    );
   },
 };
 
@@ -95,7 +104,10 @@ describe('stores under kill -9', function () {
       try {
         for (let kill = 0; kill < KILLS; kill += 1) {
           const acknowledged = await killAfter(directory.path, kind, 5 + 7 * kill);
-          const stores = await openStores(dataPaths(directory.path), { sealingKey: WRITER_KEY, verify: true });
+          const stores = await openStores(dataPaths(directory.path), {
+            sealingKey: WRITER_KEY,
+            verify: true,
+          });
           try {
             await checks[kind](stores, acknowledged);
           } finally {
@@ -110,11 +122,15 @@ describe('stores under kill -9', function () {
 
   it('lets one process at a time into a directory', async () => {
     const directory = await temporaryDirectory();
-    const child = spawn(process.execPath, [WRITER, directory.path, 'ledger'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [WRITER, directory.path, 'ledger'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const exited = once(child, 'close');
     try {
       await once(child.stdout, 'data');
-      await assert.rejects(openStores(dataPaths(directory.path), { sealingKey: WRITER_KEY }), { code: 'STORE_LOCKED' });
+      await assert.rejects(openStores(dataPaths(directory.path), { sealingKey: WRITER_KEY }), {
+        code: 'STORE_LOCKED',
+      });
     } finally {
       child.kill('SIGKILL');
       child.stdout.resume();
