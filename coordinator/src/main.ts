@@ -97,7 +97,10 @@ function addBackup(root: Command): void {
     .description('Writes a consistent backup: through the socket of a running daemon, else from the directory.')
     .option(...DATA)
     .requiredOption('--to <file>', 'file to write')
-    .action((options: Flags & { readonly to: string }) => backup({ data: loadDataDirectory(options), to: options.to, print }));
+    .option(...SEAL_KEY)
+    .action((options: Flags & { readonly to: string }) =>
+      backup({ data: loadDataDirectory(options), to: options.to, sealKeyFile: loadSealKeyFile(options), print }),
+    );
 }
 
 function addRestore(root: Command): void {
@@ -106,7 +109,10 @@ function addRestore(root: Command): void {
     .description('Creates a data directory from a backup.')
     .option(...DATA)
     .requiredOption('--from <file>', 'backup to read')
-    .action((options: Flags & { readonly from: string }) => restore({ data: loadDataDirectory(options), from: options.from, print }));
+    .option(...SEAL_KEY)
+    .action((options: Flags & { readonly from: string }) =>
+      restore({ data: loadDataDirectory(options), from: options.from, sealKeyFile: loadSealKeyFile(options), print }),
+    );
 }
 
 function collect(value: string, previous: readonly string[]): readonly string[] {

@@ -1,9 +1,11 @@
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
+
+import { makeDirectory, writeDurably } from '../adapters/files/durable-file.js';
 
 /** Newest layout of the file that this build reads and writes. */
 const FORMAT_VERSION = 1;
@@ -97,23 +99,8 @@ export function parseContextFile(text: string, path: string): ContextFile {
 
 /** Replaces the file durably; only its owner may read it. */
 export async function writeContextFile(path: string, content: ContextFile): Promise<void> {
-  const directory = dirname(path);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(stringify(content));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const folder = await open(directory, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await makeDirectory(dirname(path));
+  await writeDurably(path, [Buffer.from(stringify(content))]);
 }
 
 /** The file with `added` in it, replacing a context of the same name, and current. */

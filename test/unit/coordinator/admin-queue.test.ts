@@ -6,7 +6,8 @@ import { Concurrency } from '@tributary/coordinator/internal/adapters/grpc/concu
 import { TributaryError } from '@tributary/proto';
 
 describe('queue of a watcher', () => {
-  const open = new AbortController().signal;
+  const never = new AbortController().signal;
+  const open = { signal: never, stopping: never };
   const queueOf = (capacity: number): BoundedQueue<number> => new BoundedQueue(capacity, () => new TributaryError('OVERLOADED', 'slow'));
 
   it('hands items over in order, waiting or not', async () => {
@@ -22,10 +23,19 @@ describe('queue of a watcher', () => {
     const queue = queueOf(4);
     assert.equal(await queue.next(1, open), undefined);
     const leaving = new AbortController();
-    const waiting = queue.next(60_000, leaving.signal);
+    const left = { signal: leaving.signal, stopping: never };
+    const waiting = queue.next(60_000, left);
     leaving.abort();
     assert.equal(await waiting, undefined);
-    assert.equal(await queue.next(60_000, leaving.signal), undefined);
+    assert.equal(await queue.next(60_000, left), undefined);
+  });
+
+  it('ends with SHUTTING_DOWN when the daemon stops', async () => {
+    const queue = queueOf(4);
+    const stop = new AbortController();
+    const waiting = queue.next(60_000, { signal: never, stopping: stop.signal });
+    stop.abort();
+    await assert.rejects(waiting, { code: 'SHUTTING_DOWN' });
   });
 
   it('delivers what it held, then OVERLOADED, however much is pushed', async () => {

@@ -24,6 +24,8 @@ export interface CallContext {
   readonly peer: Peer;
   /** Aborted when the caller goes away. */
   readonly signal: AbortSignal;
+  /** Aborted when the daemon begins to stop: streams without an end of their own end then, with SHUTTING_DOWN. */
+  readonly stopping: AbortSignal;
 }
 
 export interface CallObserver {
@@ -50,16 +52,24 @@ class CallerGone extends Error {}
 export class Calls {
   readonly #log: Log;
   readonly #observer: CallObserver;
-  #open = 0;
+  readonly #peerOf: (call: AnyCall) => Peer;
+  readonly #stopping: AbortController;
 
-  constructor(log: Log, observer: CallObserver) {
+  constructor(log: Log, observer: CallObserver, peerOf: (call: AnyCall) => Peer = peerOfCall, stopping = new AbortController()) {
     this.#log = log;
     this.#observer = observer;
+    this.#peerOf = peerOf;
+    this.#stopping = stopping;
   }
 
-  /** Calls that run now. */
-  get open(): number {
-    return this.#open;
+  /** The same for the Unix socket, which only the daemon's own user can open: its callers need no certificate. */
+  local(): Calls {
+    return new Calls(this.#log, this.#observer, () => ({ kind: 'local' }), this.#stopping);
+  }
+
+  /** Ends the streams that would go on for ever. */
+  stop(): void {
+    this.#stopping.abort();
   }
 
   unary<Request, Response>(
@@ -94,7 +104,7 @@ export class Calls {
 
   clientStream<Request, Response>(
     method: Method,
-    handle: (messages: AsyncIterableIterator<Request>, context: CallContext) => Promise<Response>,
+    handle: (messages: AsyncIterableIterator<Request, undefined>, context: CallContext) => Promise<Response>,
     places?: Concurrency,
   ): handleClientStreamingCall<Request, Response> {
     return (call, respond) => {
@@ -140,17 +150,14 @@ export class Calls {
     call.on('cancelled', () => {
       gone.abort();
     });
-    this.#open += 1;
     let peer: Peer = { kind: 'anonymous' };
     try {
-      peer = peerOfCall(call);
-      const value = await handle({ method, peer, signal: gone.signal });
+      peer = this.#peerOf(call);
+      const value = await handle({ method, peer, signal: gone.signal, stopping: this.#stopping.signal });
       this.#observer.call(method, 'OK');
       return { ok: true, value };
     } catch (error) {
       return { ok: false, error: this.#refuse(method, peer, error, gone.signal.aborted) };
-    } finally {
-      this.#open -= 1;
     }
   }
 
@@ -171,8 +178,8 @@ type Outcome<Value> =
   | { readonly ok: false; readonly error: ReturnType<typeof toServiceError> };
 
 /** Messages of a stream; leaving the loop early does not destroy the call, which still has to be answered. */
-export function messagesOf<Request>(call: ServerReadableStream<Request, unknown> | ServerDuplexStream<Request, unknown>): AsyncIterableIterator<Request> {
-  return call.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Request>;
+export function messagesOf<Request>(call: ServerReadableStream<Request, unknown> | ServerDuplexStream<Request, unknown>): AsyncIterableIterator<Request, undefined> {
+  return call.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Request, undefined>;
 }
 
 function sinkOf<Response>(call: ServerWritableStream<unknown, Response>, signal: AbortSignal): Sink<Response> {
@@ -191,7 +198,7 @@ function sinkOf<Response>(call: ServerWritableStream<unknown, Response>, signal:
 
 /** `messages` with a deadline for each: a silent sender ends with DEADLINE_EXCEEDED that names `what`. */
 export async function* withIdleDeadline<Message>(
-  messages: AsyncIterator<Message>,
+  messages: AsyncIterator<Message, undefined>,
   idleMs: number,
   what: string,
 ): AsyncGenerator<Message, void, undefined> {

@@ -48,8 +48,7 @@ export class AgentStreams {
     const caller = this.#parts.callers.agent(context);
     const messages = messagesOf(stream);
     const first = await withDeadline(messages.next(), LIMITS.unaryDeadlineMs, 'hello');
-    if (first.done === true) throw invalid('message', 'a hello as the first message');
-    if (!first.value.hello) throw invalid('message', 'a hello as the first message');
+    if (!first.value?.hello) throw invalid('message', 'a hello as the first message');
     const hello = fromHello(first.value.hello);
     const welcome = await this.#welcome(caller, hello);
     const link = new StreamLink(stream);
@@ -115,7 +114,7 @@ export class AgentStreams {
   }
 
   async #listen(
-    messages: AsyncIterator<AgentMessage__Output>,
+    messages: AsyncIterator<AgentMessage__Output, undefined>,
     link: StreamLink,
     connection: AgentConnection,
     context: CallContext,
@@ -161,7 +160,7 @@ class StreamLink implements AgentLink {
   }
 
   /** The agent's next message; undefined when either side has ended the stream. */
-  next(messages: AsyncIterator<AgentMessage__Output>): Promise<AgentMessage__Output | undefined> {
+  next(messages: AsyncIterator<AgentMessage__Output, undefined>): Promise<AgentMessage__Output | undefined> {
     if (this.#over) return Promise.resolve(undefined);
     // Not a race against one long-lived promise: each race would stay registered on it as long as the stream lives.
     return new Promise((resolve, reject) => {

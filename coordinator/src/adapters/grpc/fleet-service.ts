@@ -65,7 +65,7 @@ async function sendBlob(parts: FleetParts, request: FetchBlobRequest__Output, si
 
 async function receiveUpdate(
   parts: FleetParts,
-  messages: AsyncIterableIterator<UploadMessage__Output>,
+  messages: AsyncIterableIterator<UploadMessage__Output, undefined>,
   context: CallContext,
 ): Promise<UploadReceiptMessage> {
   const { agentId } = parts.callers.agent(context);

@@ -22,7 +22,7 @@ export async function startHealth(host: string, port: number): Promise<HealthLis
     security: { type: 'Plaintext' },
     maxConnections: MOST_CONNECTIONS,
     register: (server) => {
-      health.addToServer(server as Parameters<HealthImplementation['addToServer']>[0]);
+      health.addToServer(server);
     },
   });
   return {

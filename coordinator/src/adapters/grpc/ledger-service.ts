@@ -2,6 +2,8 @@ import { leafHash } from '@tributary/proto';
 import type { LedgerHandlers, LedgerRecord } from '@tributary/proto/grpc';
 
 import type { Federation, LedgerItem } from '../../app/federation.js';
+import { mayAgentRead } from '../../domain/authorisation.js';
+import type { Callers } from './caller.js';
 import type { Calls, CallContext } from './calls.js';
 import type { Concurrency } from './concurrency.js';
 import { fromConsistency, fromGetEntries, fromInclusion } from './wire/ledger.js';
@@ -17,6 +19,22 @@ export interface LedgerParts {
   readonly readings: Concurrency;
   /** What the caller behind a peer may read; throws where it may read nothing. Asked again for every entry. */
   readonly reader: (context: CallContext) => EntryReader;
+}
+
+/** Agents read the entries that concern their site; of the others they get the hash. */
+export function agentLedger(callers: Callers, federation: Federation): LedgerParts['reader'] {
+  return (context) => {
+    const { site } = callers.agent(context);
+    return ({ entry }) => mayAgentRead(federation.state, site, entry);
+  };
+}
+
+/** Contexts read everything: entries hold no secrets. */
+export function operatorLedger(callers: Callers): LedgerParts['reader'] {
+  return (context) => {
+    callers.operator(context);
+    return () => true;
+  };
 }
 
 /** The ledger as one port serves it: redaction follows from who calls. */

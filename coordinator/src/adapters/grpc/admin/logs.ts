@@ -28,7 +28,7 @@ export async function streamLogs(
     const kept = logs.tail(LOG_LINES).filter(wanted).slice(-(tail === 0 ? DEFAULT_TAIL : tail));
     for (const { line } of kept) await sink.write({ line });
     while (follow && !context.signal.aborted) {
-      const next = await queue.next(LIMITS.keepaliveTimeMs, context.signal);
+      const next = await queue.next(LIMITS.keepaliveTimeMs, context);
       if (next !== undefined) await sink.write({ line: next.line });
     }
   } finally {

@@ -64,6 +64,6 @@ export function toEventMessage(entry: LedgerEntry): Event {
     time: entry.time,
     actor: entry.actor,
     type: entry.type,
-    body: canonicalize(entry.body as JsonObject),
+    body: canonicalize(entry.body),
   };
 }

@@ -29,31 +29,53 @@ export async function watch(
 ): Promise<void> {
   const { federation } = parts;
   const wanted = fromWatch(request);
-  const queue = new BoundedQueue<LedgerEntry>(MOST_WAITING, overflow);
+  const queue = new BoundedQueue<Change>(MOST_WAITING, overflow);
   // First follow, then look back: what happens in between is seen twice at most, never missed.
   let next = federation.size();
-  const stop = federation.subscribe((entries) => {
-    for (const entry of entries) if (views.subjectOf(entry)?.kind === wanted.kind) queue.push(entry);
-  });
+  const stops = follow(parts, views, wanted, queue);
   const change = async (entry: LedgerEntry): Promise<void> => {
     const event = toChange(views, wanted, entry);
     if (event !== undefined) await sink.write(event);
   };
+  const bookmark = (): Promise<void> => sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
+  const present = async (site: string): Promise<void> => {
+    const view = views.get('Site', site);
+    if (view !== undefined) await sink.write({ type: 'MODIFIED', seq: String(Math.max(0, next - 1)), object: toObjectMessage(view) });
+  };
   try {
     if (wanted.afterSeq === undefined) await sendList(views, wanted, sink);
     else for await (const { entry } of federation.entries(resumeAt(wanted.afterSeq, next), next)) await change(entry);
-    await sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
+    await bookmark();
     while (!context.signal.aborted) {
-      const entry = await queue.next(BOOKMARK_MS, context.signal);
+      const happened = await queue.next(BOOKMARK_MS, context);
       // Asked again: a context may have been revoked since the stream began.
       parts.callers.operator(context);
-      if (entry !== undefined && entry.seq >= next) await change(entry);
-      next = entry === undefined ? next : Math.max(next, entry.seq + 1);
-      if (entry === undefined && !context.signal.aborted) await sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
+      if (happened === undefined) await bookmark();
+      else if (happened.type === 'Presence') await present(happened.site);
+      else if (happened.entry.seq >= next) {
+        await change(happened.entry);
+        next = happened.entry.seq + 1;
+      }
     }
   } finally {
-    stop();
+    for (const stop of stops) stop();
   }
+}
+
+/** What a watcher is woken for: an entry about an object of its kind, or an agent that came or went. */
+type Change = { readonly type: 'Entry'; readonly entry: LedgerEntry } | { readonly type: 'Presence'; readonly site: string };
+
+function follow({ federation, agents }: AdminParts, views: ObjectViews, wanted: WatchRequest, queue: BoundedQueue<Change>): readonly (() => void)[] {
+  const entries = federation.subscribe((appended) => {
+    for (const entry of appended) if (views.subjectOf(entry)?.kind === wanted.kind) queue.push({ type: 'Entry', entry });
+  });
+  if (wanted.kind !== 'Site') return [entries];
+  // Connections are no decisions and not in the ledger, but a site's status shows them.
+  const presence = agents.subscribe((agentId) => {
+    const site = federation.state.agents.get(agentId)?.site;
+    if (site !== undefined && (wanted.name === '' || wanted.name === site)) queue.push({ type: 'Presence', site });
+  });
+  return [entries, presence];
 }
 
 async function sendList(views: ObjectViews, { kind, name }: WatchRequest, sink: Sink<WatchEvent>): Promise<void> {

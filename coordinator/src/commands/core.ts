@@ -1,0 +1,81 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+
+import { TributaryError } from '@tributary/proto';
+
+import { openDataDirectory, type DataDirectory, type DataPaths } from '../adapters/data-directory.js';
+import { CertificateAuthority } from '../adapters/pki/certificate-authority.js';
+import { openStores, type Stores } from '../adapters/stores.js';
+import { systemClock } from '../adapters/system/system-clock.js';
+import { systemRandom } from '../adapters/system/system-random.js';
+import { openVaultSigner } from '../adapters/system/vault-signer.js';
+import { readSealingKey } from '../adapters/vault/sealing-key.js';
+import { openFederation, type Federation } from '../app/federation.js';
+import type { Clock, Random, Signer } from '../ports.js';
+
+/** Names of the coordinator's own keys in the vault. */
+export const VAULT_NAMES = Object.freeze({ authority: 'ca', treeHeads: 'tree-head', models: 'model' });
+
+export interface CoreOptions {
+  readonly data: string;
+  /** Undefined: the key that lies in the data directory. */
+  readonly sealKeyFile: string | undefined;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** The opened data directory: everything that `serve` and an offline backup share. */
+export interface Core {
+  readonly directory: DataDirectory;
+  readonly stores: Stores;
+  readonly federation: Federation;
+  readonly authority: CertificateAuthority;
+  readonly modelSigner: Signer;
+  readonly clock: Clock;
+  readonly random: Random;
+  close(): Promise<void>;
+}
+
+/** Rejects with NOT_FOUND, CONFIG_INVALID, STORE_LOCKED, STORE_CORRUPT, SEAL_BROKEN, FORMAT_UNSUPPORTED. */
+export async function openCore({ data, sealKeyFile, onFault }: CoreOptions): Promise<Core> {
+  const directory = await openDataDirectory(data);
+  const { paths, identity } = directory;
+  const sealingKey = await readSealingKey(sealKeyFile ?? paths.sealKey);
+  const clock = systemClock();
+  const random = systemRandom();
+  const stores = await openStores(paths, { sealingKey });
+  try {
+    const treeHeadSigner = await openVaultSigner(stores.vault, VAULT_NAMES.treeHeads);
+    const modelSigner = await openVaultSigner(stores.vault, VAULT_NAMES.models);
+    const federation = await openFederation({ store: stores.ledger, signer: treeHeadSigner, clock, onFault });
+    requireSame(federation, identity.federationId, data);
+    const authority = await openAuthority(paths, stores, identity.federationId, { clock, random });
+    const close = async (): Promise<void> => {
+      await federation.close();
+      await stores.close();
+    };
+    return { directory, stores, federation, authority, modelSigner, clock, random, close };
+  } catch (error) {
+    await stores.close();
+    throw error;
+  }
+}
+
+async function openAuthority(
+  paths: DataPaths,
+  { vault }: Stores,
+  federationId: string,
+  surroundings: { readonly clock: Clock; readonly random: Random },
+): Promise<CertificateAuthority> {
+  const privateKey = await vault.get(VAULT_NAMES.authority);
+  if (privateKey === undefined) throw new TributaryError('STORE_CORRUPT', `the vault holds no key of the certificate authority`);
+  const certificate = new Uint8Array(new X509Certificate(await readFile(paths.authority)).raw);
+  return CertificateAuthority.open({ certificate, privateKey }, federationId, surroundings);
+}
+
+function requireSame(federation: Federation, federationId: string, data: string): void {
+  const found = federation.state.federation?.federationId;
+  if (found === federationId) return;
+  throw new TributaryError('STORE_CORRUPT', `${data}: coordinator.json and the ledger are of different federations`, {
+    hint: 'restore a backup',
+  });
+}

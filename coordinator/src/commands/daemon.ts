@@ -1,0 +1,112 @@
+import { LIMITS, type LedgerEntry } from '@tributary/proto';
+
+import { logDecision } from '../adapters/logs/decisions.js';
+import { createLog, type Log } from '../adapters/logs/log.js';
+import type { LogBuffer } from '../adapters/logs/log-buffer.js';
+import { Calls } from '../adapters/grpc/calls.js';
+import { Sessions } from '../adapters/grpc/sessions.js';
+import { Metrics } from '../adapters/http/metrics.js';
+import { Training } from '../app/training.js';
+import type { ServeConfig } from '../config.js';
+import { isFinished } from '../domain/job-queue.js';
+import { writeAddresses, type Addresses } from './addresses.js';
+import { openCore, type Core } from './core.js';
+import { followAddress } from './first-context.js';
+import { startListeners, type Listeners } from './listeners.js';
+
+/** A coordinator at work: stores, rounds and listeners of one data directory. */
+export class Daemon {
+  readonly log: Log;
+  readonly addresses: Addresses;
+  readonly #core: Core;
+  readonly #training: Training;
+  readonly #listeners: Listeners;
+  readonly #unsubscribe: () => void;
+  #stopped: Promise<void> | undefined;
+
+  private constructor(parts: {
+    readonly log: Log;
+    readonly core: Core;
+    readonly training: Training;
+    readonly listeners: Listeners;
+    readonly unsubscribe: () => void;
+  }) {
+    this.log = parts.log;
+    this.addresses = parts.listeners.addresses;
+    this.#core = parts.core;
+    this.#training = parts.training;
+    this.#listeners = parts.listeners;
+    this.#unsubscribe = parts.unsubscribe;
+  }
+
+  /** Opens the directory, goes on where the last daemon stopped, listens, and then writes run/addresses.json. */
+  static async start(config: ServeConfig, logs: { readonly log: Log; readonly buffer: LogBuffer } = createLog({ level: config.logLevel })): Promise<Daemon> {
+    const { log } = logs;
+    const core = await openCore({
+      data: config.data,
+      sealKeyFile: config.sealKeyFile === '' ? undefined : config.sealKeyFile,
+      onFault: (error) => {
+        log.error({ error }, 'something beside the ledger failed');
+      },
+    });
+    try {
+      return await Daemon.#serve(config, logs, core);
+    } catch (error) {
+      await core.close();
+      throw error;
+    }
+  }
+
+  static async #serve(config: ServeConfig, { log, buffer }: { readonly log: Log; readonly buffer: LogBuffer }, core: Core): Promise<Daemon> {
+    const { federation, stores, modelSigner, clock, random } = core;
+    const metrics = new Metrics();
+    const sessions = new Sessions();
+    const unsubscribe = federation.subscribe((entries) => {
+      for (const entry of entries) follow(entry, log, metrics, sessions);
+    });
+    const { blobs, spools, checkpoints, vault } = stores;
+    const training = await Training.start({ federation, blobs, spools, checkpoints, vault, modelSigner, clock, random, log });
+    metrics.addSources({
+      ledgerSize: () => federation.size(),
+      connectedAgents: () => training.agents.list().length,
+      openJobs: () => [...federation.state.jobs.values()].filter((job) => !isFinished(job)).length,
+    });
+    const calls = new Calls(log, metrics);
+    try {
+      const listeners = await startListeners({ config, core, training, calls, sessions, metrics, logs: buffer });
+      const { run } = core.directory.paths;
+      await writeAddresses(run, listeners.addresses);
+      await followAddress(run, listeners.addresses.admin);
+      listeners.setServing(true);
+      log.info({ ...listeners.addresses, entries: federation.size() }, 'serving');
+      return new Daemon({ log, core, training, listeners, unsubscribe });
+    } catch (error) {
+      await training.stop();
+      throw error;
+    }
+  }
+
+  /** Says goodbye, lets running calls end within LIMITS.drainMs, makes everything durable, closes. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    this.log.info('stopping');
+    this.#listeners.setServing(false);
+    // Both at once: an upload that is nearly there may still be accepted while agents are told goodbye.
+    await Promise.all([this.#training.stop(), this.#listeners.close(LIMITS.drainMs)]);
+    this.#unsubscribe();
+    await this.#core.close();
+    this.log.info('stopped');
+  }
+}
+
+/** What follows from a decision outside the rounds: lines, counters, and the end of revoked connections. */
+function follow(entry: LedgerEntry, log: Log, metrics: Metrics, sessions: Sessions): void {
+  logDecision(log, entry);
+  metrics.observe(entry);
+  if (entry.type === 'agent.revoked') sessions.end(`agent/${entry.body.agentId}`);
+  if (entry.type === 'context.revoked') sessions.end(`context/${entry.body.context}`);
+}

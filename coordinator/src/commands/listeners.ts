@@ -1,0 +1,197 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { ReflectionService } from '@grpc/reflection';
+import { LIMITS } from '@tributary/proto';
+import { Admin, Enrolment, Fleet, Ledger, packageDefinition } from '@tributary/proto/grpc';
+
+import { createBackup } from '../adapters/backup/backup.js';
+import { ObjectViews } from '../adapters/grpc/admin/object-views.js';
+import { adminService } from '../adapters/grpc/admin-service.js';
+import { Callers } from '../adapters/grpc/caller.js';
+import type { Calls } from '../adapters/grpc/calls.js';
+import { Concurrency } from '../adapters/grpc/concurrency.js';
+import { enrolmentService } from '../adapters/grpc/enrolment-service.js';
+import { AgentStreams } from '../adapters/grpc/fleet-connect.js';
+import { fleetService } from '../adapters/grpc/fleet-service.js';
+import { startHealth } from '../adapters/grpc/health.js';
+import { agentLedger, ledgerService, operatorLedger } from '../adapters/grpc/ledger-service.js';
+import { addService, startListener, type Listener, type Security } from '../adapters/grpc/listener.js';
+import type { Sessions } from '../adapters/grpc/sessions.js';
+import type { Metrics } from '../adapters/http/metrics.js';
+import { serveMetrics } from '../adapters/http/metrics-server.js';
+import type { LogBuffer } from '../adapters/logs/log-buffer.js';
+import type { Training } from '../app/training.js';
+import type { ServeConfig } from '../config.js';
+import { formatAddress, type Addresses } from './addresses.js';
+import type { Core } from './core.js';
+
+/** Connections at the same time: joining is rare and short, operators are few. */
+const MOST_ENROLLING = 256;
+const MOST_OPERATORS = 256;
+/** Readings of the ledger at the same time, and of one caller. */
+const MOST_READINGS = 256;
+const READINGS_PER_CALLER = 4;
+/** Longest path of a Unix socket (sun_path, less the terminating zero). */
+const SOCKET_PATH_BYTES = 107;
+
+export interface ListenerParts {
+  readonly config: ServeConfig;
+  readonly core: Core;
+  readonly training: Training;
+  readonly calls: Calls;
+  readonly sessions: Sessions;
+  readonly metrics: Metrics;
+  readonly logs: LogBuffer;
+}
+
+export interface Listeners {
+  readonly addresses: Addresses;
+  setServing(serving: boolean): void;
+  close(drainMs: number): Promise<void>;
+}
+
+/** Opens every port and the socket, or none. Rejects with CONFIG_INVALID where one is taken. */
+export async function startListeners(parts: ListenerParts): Promise<Listeners> {
+  const opened: { close(drainMs: number): Promise<void> }[] = [];
+  const open = async <L extends { close(drainMs: number): Promise<void> }>(starting: Promise<L>): Promise<L> => {
+    const listener = await starting;
+    opened.push(listener);
+    return listener;
+  };
+  try {
+    return await openAll(parts, open, opened);
+  } catch (error) {
+    await Promise.all(opened.map((listener) => listener.close(0)));
+    throw error;
+  }
+}
+
+type Opener = <L extends { close(drainMs: number): Promise<void> }>(starting: Promise<L>) => Promise<L>;
+
+async function openAll(parts: ListenerParts, open: Opener, opened: readonly { close(drainMs: number): Promise<void> }[]): Promise<Listeners> {
+  const { config, core, calls, sessions, metrics } = parts;
+  const host = config.host === '' ? (core.directory.identity.names[0] ?? 'localhost') : config.host;
+  const probed = config.listen === '0.0.0.0' || config.listen === '::' ? '127.0.0.1' : config.listen;
+  const identity = await serverIdentity(core, host);
+  const mutual: Security = { type: 'MutualTls', identity, sessions };
+  const at = (port: number): { readonly host: string; readonly port: number } => ({ host: config.listen, port });
+  const ports = { fleet: 0, enrol: 0 };
+  const services = servicesOf(parts, () => formatAddress(host, ports.fleet), () => formatAddress(host, ports.enrol));
+  const fleet = await open(
+    startListener({ name: 'fleet', at: at(config.fleetPort), security: mutual, maxConnections: LIMITS.agents, register: services.fleet }),
+  );
+  const enrol = await open(
+    startListener({
+      name: 'enrol',
+      at: at(config.enrolPort),
+      security: { type: 'ServerTls', identity },
+      maxConnections: MOST_ENROLLING,
+      register: services.enrol,
+    }),
+  );
+  Object.assign(ports, { fleet: fleet.port, enrol: enrol.port });
+  const admin = await open(
+    startListener({ name: 'admin', at: at(config.adminPort), security: mutual, maxConnections: MOST_OPERATORS, register: services.admin }),
+  );
+  const socket = await open(startSocket(core.directory.paths.run, services.local));
+  const health = await open(startHealth(config.listen, config.healthPort));
+  const scraped = await open(serveMetrics(metrics.registry, config.listen, config.metricsPort));
+  return {
+    addresses: {
+      fleet: formatAddress(host, fleet.port),
+      enrol: formatAddress(host, enrol.port),
+      admin: formatAddress(host, admin.port),
+      health: formatAddress(probed, health.port),
+      metrics: formatAddress(probed, scraped.port),
+      socket: socket.path,
+    },
+    setServing: (serving) => {
+      health.setServing(serving);
+    },
+    close: async (drainMs) => {
+      calls.stop();
+      await Promise.all(opened.map((listener) => listener.close(drainMs)));
+    },
+  };
+}
+
+/** A fresh certificate at every start, so that none ever runs out on a daemon that is restarted once a year. */
+async function serverIdentity({ authority, directory }: Core, host: string): Promise<{ certificate: string; key: string; ca: string }> {
+  const names = [...new Set([host, ...directory.identity.names])];
+  const { chainPem, privateKeyPem } = await authority.issueServer(names);
+  return { certificate: chainPem, key: privateKeyPem, ca: authority.certificatePem };
+}
+
+type Register = Parameters<typeof startListener>[0]['register'];
+
+function servicesOf(
+  { core, training, calls, sessions, metrics, logs }: ListenerParts,
+  fleetAddress: () => string,
+  enrolAddress: () => string,
+): { readonly fleet: Register; readonly enrol: Register; readonly admin: Register; readonly local: Register } {
+  const { federation, authority, clock, random, stores } = core;
+  const { agents, uploads, blobs } = training;
+  const callers = new Callers(federation, clock, sessions);
+  const readings = new Concurrency('readings of the ledger', MOST_READINGS, READINGS_PER_CALLER);
+  const streams = new AgentStreams({ federation, agents, callers, clock });
+  const admin = { federation, agents, authority, logs, callers, clock, random, enrolAddress, blobs: stores.blobs, backup: () => backupOf(core) };
+  const views = new ObjectViews(federation, agents, clock);
+  const reflection = new ReflectionService(packageDefinition, { services: ['tributary.v1.Admin', 'tributary.v1.Ledger'] });
+  const forOperators =
+    (own: Calls): Register =>
+    (server) => {
+      addService(server, Admin.service, adminService({ ...admin, calls: own }, views));
+      addService(server, Ledger.service, ledgerService({ federation, calls: own, readings, reader: operatorLedger(callers) }));
+      reflection.addToServer(server);
+    };
+  return {
+    fleet: (server) => {
+      addService(server, Fleet.service, fleetService({ streams, uploads, blobs, callers, calls, observer: metrics }));
+      addService(server, Ledger.service, ledgerService({ federation, calls, readings, reader: agentLedger(callers, federation) }));
+    },
+    enrol: (server) => {
+      addService(server, Enrolment.service, enrolmentService({ federation, authority, clock, random, calls, fleetAddress }));
+    },
+    admin: forOperators(calls),
+    local: forOperators(calls.local()),
+  };
+}
+
+/** A backup of the opened directory, made while it is at work or offline. */
+export async function* backupOf({ directory, stores, federation, clock }: Core): AsyncGenerator<Uint8Array, void, undefined> {
+  const { paths, identity } = directory;
+  yield* createBackup({
+    federationId: identity.federationId,
+    ledger: federation,
+    blobs: stores.blobs,
+    keys: stores.vault,
+    identity: await readFile(paths.identity),
+    authority: await readFile(paths.authority),
+    clock,
+  });
+}
+
+/** The admin service for the daemon's own user. Where the directory's path is too long, the socket lies in one of its own. */
+async function startSocket(run: string, register: Register): Promise<Listener & { readonly path: string }> {
+  const usual = join(run, 'admin.sock');
+  const isShort = Buffer.byteLength(usual) <= SOCKET_PATH_BYTES;
+  const folder = isShort ? run : await mkdtemp(join(tmpdir(), 'tributary-'));
+  const path = join(folder, 'admin.sock');
+  const listener = await startListener({
+    name: 'admin',
+    at: { socketPath: path },
+    security: { type: 'Plaintext' },
+    maxConnections: MOST_OPERATORS,
+    register,
+  });
+  return {
+    port: 0,
+    path,
+    close: async (drainMs) => {
+      await listener.close(drainMs);
+      await rm(isShort ? path : folder, { recursive: true, force: true });
+    },
+  };
+}

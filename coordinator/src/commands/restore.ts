@@ -1,0 +1,38 @@
+import { createReadStream } from 'node:fs';
+
+import { TributaryError } from '@tributary/proto';
+
+import { restoreBackup } from '../adapters/backup/restore.js';
+import { isMissing } from '../adapters/files/disk-error.js';
+import { readSealingKey } from '../adapters/vault/sealing-key.js';
+
+export interface RestoreOptions {
+  readonly data: string;
+  readonly from: string;
+  readonly sealKeyFile: string | undefined;
+  readonly print: (line: string) => void;
+}
+
+/** Makes a data directory from a backup, with the sealing key that its keys were sealed with. */
+export async function restore({ data, from, sealKeyFile, print }: RestoreOptions): Promise<void> {
+  if (sealKeyFile === undefined) {
+    throw new TributaryError('CONFIG_INVALID', 'a backup does not hold the sealing key', {
+      hint: 'pass --seal-key-file FILE: a copy of seal.key of the directory that was backed up',
+    });
+  }
+  const sealingKey = await readSealingKey(sealKeyFile);
+  const restored = await restoreBackup(readBackup(from), data, { sealingKey });
+  print(`Restored federation ${restored.identity.name} as of ${restored.createdAt} to ${data}:`);
+  print(`  ${String(restored.entries)} ledger entries, ${String(restored.blobs)} blobs, ${String(restored.keys)} keys, all verified`);
+  print('');
+  print(`Next: tributary-coordinator serve --data ${data} --seal-key-file ${sealKeyFile}`);
+}
+
+async function* readBackup(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for await (const chunk of createReadStream(path)) yield chunk as Uint8Array;
+  } catch (error) {
+    if (isMissing(error)) throw new TributaryError('NOT_FOUND', `no backup ${path}`, { cause: error });
+    throw error;
+  }
+}
