@@ -1,3 +1,4 @@
+import { squaredNorm } from '../parameters/update-vector.js';
 import type { Kernel } from './kernel.js';
 
 /** 1.5 * 2^52: adding and subtracting it rounds a float64 below 2^51 to the nearest integer, ties to even. */
@@ -26,15 +27,7 @@ export const portableKernel: Kernel = {
 
   check(values) {
     let most = 0;
-    // Lanes as in the WebAssembly kernel, so that both round the same way.
-    const lanes = [0, 0, 0, 0];
-    const whole = values.length - (values.length % 4);
-    values.forEach((value, index) => {
-      most = Math.max(most, Math.abs(value));
-      if (index < whole) lanes[index % 4] = (lanes[index % 4] ?? 0) + value * value;
-    });
-    const [a = 0, b = 0, c = 0, d = 0] = lanes;
-    const rest = values.subarray(whole).reduce((sum, value) => sum + value * value, a + c + (b + d));
-    return { most, squares: rest };
+    for (const value of values) most = Math.max(most, Math.abs(value));
+    return { most, squares: squaredNorm(values) };
   },
 };

@@ -77,5 +77,6 @@ function checkPieces(wasm: Exports, values: Float32Array): { most: number; squar
     most = Math.max(most, wasm.check(0, piece.length));
     squares += wasm.squares.value;
   }
-  return { most, squares };
+  // The kernel leaves NaN out of `most`; no finite float32 has a square that is not finite in float64.
+  return { most: Number.isNaN(squares) ? Number.NaN : most, squares };
 }
