@@ -4,6 +4,7 @@ import {
   callServerStream,
   callUnary,
   channelOptions,
+  serverNameOptions,
   type AdminClient,
   type AdminDefinition,
   type Method,
@@ -26,7 +27,7 @@ export class AdminConnection {
   /** Opens the channel of a context; `path` is the context file, to which a keyFile is relative. */
   static async open(context: Context, path: string): Promise<AdminConnection> {
     const secure = context.server.startsWith('unix:') ? credentials.createInsecure() : await tlsOf(context, path);
-    return new AdminConnection(new Admin(context.server, secure, channelOptions()));
+    return new AdminConnection(new Admin(context.server, secure, channelOptions(serverNameOptions(hostOf(context.server)))));
   }
 
   unary<M extends keyof Methods>(method: M, request: RequestOf<M>): Promise<ResponseOf<M>> {
@@ -42,6 +43,9 @@ export class AdminConnection {
     this.#client.close();
   }
 }
+
+/** "10.0.0.7:7445" and "[::1]:7445" have a host; unix:/path has none. */
+const hostOf = (server: string): string => (server.startsWith('unix:') ? '' : server.slice(0, server.lastIndexOf(':')));
 
 async function tlsOf(context: Context, path: string): Promise<ChannelCredentials> {
   const key = await readContextKey(context, path);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { ReflectionService } from '@grpc/reflection';
 import { LIMITS } from '@tributary/proto';
-import { Admin, Enrolment, Fleet, Ledger, packageDefinition } from '@tributary/proto/grpc';
+import { Admin, Enrolment, Fleet, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
 
 import { createBackup } from '../adapters/backup/backup.js';
 import { ObjectViews } from '../adapters/grpc/admin/object-views.js';
@@ -119,7 +119,7 @@ async function openAll(parts: ListenerParts, open: Opener, opened: readonly { cl
 
 /** A fresh certificate at every start, so that none ever runs out on a daemon that is restarted once a year. */
 async function serverIdentity({ authority, directory }: Core, host: string): Promise<{ certificate: string; key: string; ca: string }> {
-  const names = [...new Set([host, ...directory.identity.names])];
+  const names = [...new Set([host, ...directory.identity.names, SERVER_NAME])];
   const { chainPem, privateKeyPem } = await authority.issueServer(names);
   return { certificate: chainPem, key: privateKeyPem, ca: authority.certificatePem };
 }

@@ -1,5 +1,5 @@
 export { Admin, Enrolment, Fleet, Ledger, packageDefinition, protoRoot, type Service } from './services.js';
-export { channelOptions, serverOptions, widenSessions, widenStreams } from './options.js';
+export { channelOptions, SERVER_NAME, serverNameOptions, serverOptions, widenSessions, widenStreams } from './options.js';
 export { ERROR_METADATA, fromServiceError, toServiceError } from './status.js';
 export { callServerStream, callUnary, type Method, type StreamOptions, type UnaryOptions } from './calls.js';
 

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 import type { ChannelOptions, Server } from '@grpc/grpc-js';
 
 import { TributaryError } from '../errors/tributary-error.js';
@@ -27,6 +29,18 @@ export function channelOptions(overrides: ChannelOptions = {}): ChannelOptions {
     'grpc.use_local_subchannel_pool': 1,
     ...overrides,
   };
+}
+
+/** Name in every coordinator's server certificate, whatever hosts it is reached at. */
+export const SERVER_NAME = 'coordinator.tributary.internal';
+
+/**
+ * Options that let a client verify a coordinator reached at an IP address: TLS sends no address as server name (RFC
+ * 6066, 3), so the certificate is checked against {@link SERVER_NAME}. The federation's CA is pinned and issues server
+ * certificates to its coordinator alone. Empty for a host name.
+ */
+export function serverNameOptions(host: string): ChannelOptions {
+  return isIP(host.replace(/^\[|\]$/g, '')) === 0 ? {} : { 'grpc.ssl_target_name_override': SERVER_NAME };
 }
 
 /** Options of every server. */

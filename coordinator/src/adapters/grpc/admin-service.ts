@@ -1,4 +1,4 @@
-import { FORMAT_VERSION, LIMITS, SOFTWARE_VERSION, WIRE_VERSIONS } from '@tributary/proto';
+import { decodeBase64, FORMAT_VERSION, LIMITS, SOFTWARE_VERSION, WIRE_VERSIONS } from '@tributary/proto';
 import type { AdminHandlers, ObjectMessage, VersionInfo } from '@tributary/proto/grpc';
 
 import type { ObjectKind } from '../../domain/objects.js';
@@ -90,13 +90,16 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
 }
 
 function version({ federation }: AdminParts): VersionInfo {
+  const info = federation.state.federation;
   return {
     software: SOFTWARE_VERSION,
     versions: [...WIRE_VERSIONS],
-    federation: federation.state.federation?.name ?? '',
+    federation: info?.name ?? '',
     logId: federation.logId,
     ledgerSize: String(federation.size()),
     formatVersion: FORMAT_VERSION,
     node: process.version,
+    modelKey: decodeBase64(info?.modelKey ?? '', 'modelKey'),
+    logKey: decodeBase64(info?.logKey ?? '', 'logKey'),
   };
 }

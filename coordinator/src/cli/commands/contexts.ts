@@ -1,3 +1,5 @@
+import 'reflect-metadata';
+
 import { webcrypto } from 'node:crypto';
 
 import { Pkcs10CertificateRequestGenerator, PemConverter, X509Certificate } from '@peculiar/x509';

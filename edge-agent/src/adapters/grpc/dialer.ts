@@ -1,5 +1,5 @@
 import { credentials, logVerbosity, setLogVerbosity, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
-import { channelOptions, Enrolment, Fleet, Ledger } from '@tributary/proto/grpc';
+import { channelOptions, Enrolment, Fleet, Ledger, serverNameOptions } from '@tributary/proto/grpc';
 
 import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
 import type { ChannelIdentity, Dialer, EgressMeter, EnrolmentClient, FleetClient } from '../../ports.js';
@@ -75,7 +75,7 @@ export class GrpcDialer implements Dialer {
     const name = formatAddress(target);
     const proxy = await this.#proxyFor(target);
     // The variables that grpc-js reads by itself (grpc_proxy and others) are config.ts's business.
-    const own = { 'grpc.enable_http_proxy': 0 };
+    const own = { 'grpc.enable_http_proxy': 0, ...serverNameOptions(target.host) };
     if (proxy === undefined) return { address: name, options: channelOptions(own) };
     const userInfo = proxyCredentials(proxy);
     const options = channelOptions({
