@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 
+import { TributaryError } from '@tributary/proto';
 import { extract } from 'tar-stream';
 
 import { corruptBackup } from './backup-format.js';
@@ -26,18 +27,32 @@ export async function* readTar(
     archive.destroy(error);
   });
   input.pipe(archive);
+  const translate = (error: unknown): unknown => {
+    if (sourceError !== undefined || error instanceof TributaryError) return sourceError ?? error;
+    return corruptBackup(error instanceof Error ? error.message : String(error), error);
+  };
   try {
     for await (const entry of archive) {
       const { name, size, type } = entry.header;
       if (type !== 'file' || size === undefined) throw corruptBackup(`${name} is not a plain file`);
       // The package's types lean on streamx, which has none: entries are readable streams of bytes.
-      yield { name, size, content: entry as unknown as AsyncIterable<Uint8Array> };
+      yield { name, size, content: contentOf(entry as unknown as AsyncIterable<Uint8Array>, translate) };
     }
   } catch (error) {
-    if (error === sourceError || (error instanceof Error && 'code' in error)) throw error;
-    throw corruptBackup(error instanceof Error ? error.message : String(error), error);
+    throw translate(error);
   } finally {
     input.destroy();
     archive.destroy();
+  }
+}
+
+async function* contentOf(
+  content: AsyncIterable<Uint8Array>,
+  translate: (error: unknown) => unknown,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* content;
+  } catch (error) {
+    throw translate(error);
   }
 }

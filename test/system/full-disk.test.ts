@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { dataPaths } from '@tributary/coordinator/internal/adapters/data-directory.js';
+import { openStores, type Stores } from '@tributary/coordinator/internal/adapters/stores.js';
+import { LIMITS } from '@tributary/proto';
+
+import { spoolHeader } from '../contract/spool-store.js';
+import { collect, collectAll, patternBytes } from '../support/bytes.js';
+
+const KEY = patternBytes(32, 5);
+const MIB = 1024 * 1024;
+
+/** A disk of `size` bytes that is really full when it is; undefined where this user may not mount one. */
+function mountSmallDisk(size: number): string | undefined {
+  const path = mkdtempSync(join(tmpdir(), 'tributary-disk-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${String(size)}`, 'tmpfs', path], { stdio: 'ignore' });
+    return path;
+  } catch {
+    rmdirSync(path);
+    return undefined;
+  }
+}
+
+describe('stores on a full disk (needs the right to mount a tmpfs)', function () {
+  this.timeout(120_000);
+  let disk: string | undefined;
+  let stores: Stores;
+  let ballast: string;
+
+  beforeEach(async function () {
+    disk = mountSmallDisk(24 * MIB);
+    if (disk === undefined) this.skip();
+    stores = await openStores(dataPaths(disk), { sealingKey: KEY });
+    ballast = join(disk, 'ballast');
+  });
+
+  afterEach(async () => {
+    if (disk === undefined) return;
+    await stores.close();
+    execFileSync('umount', [disk]);
+    rmdirSync(disk);
+  });
+
+  /** Takes all space, then gives `left` bytes back. */
+  const fill = async (left = 0): Promise<void> => {
+    await writeFile(ballast, new Uint8Array(64 * MIB)).catch(() => undefined);
+    if (left > 0) execFileSync('truncate', ['-s', `-${String(left)}`, ballast]);
+  };
+  const clear = (): Promise<void> => rm(ballast, { force: true });
+  const entryOf = (seq: number): Uint8Array => patternBytes(5_000, seq + 1);
+
+  it('the ledger says STORE_FULL, keeps what it had, and goes on when there is space', async () => {
+    const { ledger } = stores;
+    for (let seq = 0; seq < 50; seq += 1) await ledger.append(seq, [entryOf(seq)]);
+    const root = await ledger.rootHash(50);
+    await fill(20_000);
+    let refused: unknown;
+    for (let attempt = 0; attempt < 100 && refused === undefined; attempt += 1) {
+      const size = ledger.size();
+      refused = await ledger
+        .append(
+          size,
+          Array.from({ length: 3 }, (_, at) => entryOf(size + at)),
+        )
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+    }
+    assert.equal((refused as { code?: string }).code, 'STORE_FULL');
+    const size = ledger.size();
+    await assert.rejects(ledger.append(size, [entryOf(size)]), { code: 'STORE_FULL' });
+    await clear();
+    // Another entry than the refused one: nothing of that may come back.
+    await ledger.append(size, [patternBytes(4_000, 9_999)]);
+    assert.deepEqual(await ledger.rootHash(50), root);
+    const entries = await collectAll(ledger.read(0, ledger.size()));
+    assert.equal(entries.length, size + 1);
+    for (const { seq, bytes } of entries.slice(0, -1)) assert.deepEqual(bytes, entryOf(seq));
+    assert.deepEqual(entries.at(-1)?.bytes, patternBytes(4_000, 9_999));
+    await stores.close();
+    stores = await openStores(dataPaths(disk ?? ''), { sealingKey: KEY, verify: true });
+    assert.equal(stores.ledger.size(), size + 1);
+  });
+
+  it('blobs, keys and checkpoints say STORE_FULL, leave nothing behind and keep what was there', async () => {
+    const { blobs, vault, checkpoints } = stores;
+    const { digest } = await blobs.put([patternBytes(100_000)]);
+    await vault.put('round', patternBytes(32, 1));
+    await checkpoints.put('round', [patternBytes(200_000, 1)]);
+    await fill(300_000);
+    await assert.rejects(blobs.put([patternBytes(2 * MIB)]), { code: 'STORE_FULL' });
+    await assert.rejects(checkpoints.put('round', [patternBytes(2 * MIB)]), { code: 'STORE_FULL' });
+    // What the refused writes had taken is free again.
+    await blobs.put([patternBytes(50_000, 2)]);
+    await fill();
+    await assert.rejects(vault.put('round', patternBytes(100_000, 2)), { code: 'STORE_FULL' });
+    assert.deepEqual(await collect(blobs.read(digest)), patternBytes(100_000));
+    assert.deepEqual(await vault.get('round'), patternBytes(32, 1));
+    assert.deepEqual(await collect(checkpoints.get('round') ?? assert.fail()), patternBytes(200_000, 1));
+    await clear();
+    await vault.put('round', patternBytes(32, 2));
+    assert.deepEqual(await vault.get('round'), patternBytes(32, 2));
+  });
+
+  it('a spool says STORE_FULL and goes on at the same chunk when there is space', async () => {
+    const spool = await stores.spools.create(spoolHeader(1), LIMITS.minChunkBytes);
+    const chunkOf = (index: number): Uint8Array => patternBytes(LIMITS.minChunkBytes + 16, index + 1);
+    await fill(5 * LIMITS.minChunkBytes);
+    let index = 0;
+    let refused: unknown;
+    while (refused === undefined && index < 100) {
+      refused = await spool.append(chunkOf(index)).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (refused === undefined) index += 1;
+    }
+    assert.equal((refused as { code?: string }).code, 'STORE_FULL');
+    assert.equal(spool.chunkCount(), index);
+    await clear();
+    for (; index < 12; index += 1) await spool.append(chunkOf(index));
+    await spool.sync();
+    let seen = 0;
+    for await (const chunk of spool.chunks()) assert.equal(Buffer.compare(chunk, chunkOf(seen++)), 0);
+    assert.equal(seen, 12);
+    await spool.close();
+  });
+});
