@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
@@ -10,7 +9,7 @@ import {
   type BackupSource,
 } from '@tributary/coordinator/internal/adapters/backup/backup.js';
 import { restoreBackup } from '@tributary/coordinator/internal/adapters/backup/restore.js';
-import { tarEnd, tarHeader, tarPadding } from '@tributary/coordinator/internal/adapters/backup/tar.js';
+import { tarHeader } from '@tributary/coordinator/internal/adapters/backup/tar.js';
 import {
   createDataDirectory,
   dataPaths,
@@ -25,20 +24,15 @@ import { systemClock } from '@tributary/coordinator/internal/adapters/system/sys
 import { systemRandom } from '@tributary/coordinator/internal/adapters/system/system-random.js';
 import { encodeBase64, encodeEntry, logIdOf, type Digest, type LedgerEntry } from '@tributary/proto';
 import fc from 'fast-check';
-import { extract } from 'tar-stream';
 
 import { collect, patternBytes } from '../support/bytes.js';
+import { endOfFirstMember, fixChecksum, repack, unpack, type Member } from '../support/tar-archive.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
 const KEY = patternBytes(32, 77);
 const FEDERATION = 'fed-1';
 const BLOBS = [patternBytes(2_500_000, 1), patternBytes(10, 2), new Uint8Array()];
 const TIME = '2026-01-02T03:04:05.678Z';
-
-interface Member {
-  readonly name: string;
-  readonly content: Buffer;
-}
 
 describe('backup and restore', function () {
   this.timeout(60_000);
@@ -246,7 +240,7 @@ describe('backup and restore', function () {
       header.write(type, 156);
       header.write('/etc/passwd', 157);
       fixChecksum(header);
-      const first = tarPaddedLength(bytes);
+      const first = endOfFirstMember(bytes);
       await assert.rejects(
         restore(Buffer.concat([bytes.subarray(0, first), header, bytes.subarray(first)])),
         { code: 'STORE_CORRUPT' },
@@ -376,42 +370,4 @@ const contextEntry = (seq: number): LedgerEntry => ({
 /** Bytes in pieces as a network would deliver them. */
 function* pieces(bytes: Buffer): Iterable<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 10_007) yield bytes.subarray(at, at + 10_007);
-}
-
-/** Reads a tar with the package that the world uses. */
-async function unpack(bytes: Buffer): Promise<Member[]> {
-  const archive = extract();
-  Readable.from([bytes]).pipe(archive);
-  const members: Member[] = [];
-  for await (const entry of archive) {
-    const content = await collect(entry as unknown as AsyncIterable<Uint8Array>);
-    members.push({ name: entry.header.name, content: Buffer.from(content) });
-  }
-  return members;
-}
-
-function repack(members: readonly Member[]): Buffer {
-  const parts = members.flatMap(({ name, content }) => [
-    tarHeader(name, content.length),
-    content,
-    tarPadding(content.length),
-  ]);
-  return Buffer.concat([...parts, tarEnd()]);
-}
-
-/** Where the first member of an archive ends. */
-function tarPaddedLength(bytes: Buffer): number {
-  const size = Number.parseInt(bytes.toString('latin1', 124, 135), 8);
-  return 512 + Math.ceil(size / 512) * 512;
-}
-
-function fixChecksum(header: Buffer): void {
-  header.write('        ', 148);
-  header.write(
-    `${header
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-    148,
-  );
 }

@@ -68,7 +68,9 @@ async function handshake(
     // With TLS 1.3 a client learns that its certificate was refused only by reading.
     const greeting = await new Promise<string>((resolve, reject) => {
       socket.once('error', reject);
-      socket.once('data', (data) => resolve(data.toString()));
+      socket.setEncoding('utf8').once('data', (text: string) => {
+        resolve(text);
+      });
       socket.once('end', () => reject(new Error('closed without a word')));
     });
     assert.equal(greeting, 'hello');

@@ -5,23 +5,18 @@ import { join } from 'node:path';
 import { FileBlobStore } from '@tributary/coordinator/internal/adapters/blobs/file-blob-store.js';
 import { SealedCheckpointStore } from '@tributary/coordinator/internal/adapters/checkpoints/sealed-checkpoint-store.js';
 import { FileSpoolStore } from '@tributary/coordinator/internal/adapters/spool/file-spool-store.js';
-import { LevelLedgerStore } from '@tributary/coordinator/internal/adapters/store/level-ledger-store.js';
 import { FileKeyVault } from '@tributary/coordinator/internal/adapters/vault/file-key-vault.js';
 import { LIMITS } from '@tributary/proto';
-import { Level } from 'level';
 
 import { spoolHeader, uploadId } from '../contract/spool-store.js';
 import { collect, collectAll, patternBytes } from '../support/bytes.js';
-import { cutTail, flipBit, flipBitIn } from '../support/damage.js';
+import { cutTail, flipBit } from '../support/damage.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
 const CHUNK = LIMITS.minChunkBytes;
 const KEY = patternBytes(32, 3);
 
-/** Entries that LevelDB's compression leaves as they are, so that they can be found on the disk. */
-const entryOf = (seq: number): Uint8Array => patternBytes(500, seq + 1);
-
-describe('damaged stores', function () {
+describe('damaged files of stores', function () {
   this.timeout(60_000);
   let directory: TemporaryDirectory;
 
@@ -35,128 +30,6 @@ describe('damaged stores', function () {
     assert.ok(name, `no file like ${String(pattern)}`);
     return join(directory.path, name);
   };
-
-  describe('ledger', () => {
-    const fill = async (count: number): Promise<void> => {
-      const store = await LevelLedgerStore.open(directory.path);
-      for (let seq = 0; seq < count; seq += 1) await store.append(seq, [entryOf(seq)]);
-      await store.close();
-    };
-
-    /** Moves everything from the write-ahead log into a table, where entries are not covered by a checksum on reading. */
-    const compact = async (): Promise<void> => {
-      // The types are those of every platform; Node's has this too.
-      const level = new Level(directory.path) as Level & {
-        compactRange(start: string, end: string): Promise<void>;
-      };
-      await level.compactRange('', '~');
-      await level.close();
-    };
-
-    it('names an entry that was altered in a table, on reading and on a verifying open', async () => {
-      await fill(40);
-      await compact();
-      await flipBitIn(directory.path, entryOf(17));
-      const store = await LevelLedgerStore.open(directory.path);
-      assert.equal((await collectAll(store.read(0, 17))).length, 17);
-      await assert.rejects(collectAll(store.read(0, 40)), { code: 'STORE_CORRUPT', fields: { seq: 17 } });
-      await store.close();
-      await assert.rejects(LevelLedgerStore.open(directory.path, { verify: true }), {
-        code: 'STORE_CORRUPT',
-        fields: { seq: 17 },
-      });
-    });
-
-    it('notices acknowledged entries that LevelDB lost with a damaged log', async () => {
-      await fill(40);
-      await flipBitIn(directory.path, entryOf(25));
-      // LevelDB drops the damaged block of its log and opens; without a second record of the size nobody would know.
-      await assert.rejects(LevelLedgerStore.open(directory.path), { code: 'STORE_CORRUPT' });
-    });
-
-    it('notices a log that was cut', async () => {
-      await fill(40);
-      await cutTail(await only(/^\d+\.log$/), 700);
-      await assert.rejects(LevelLedgerStore.open(directory.path), {
-        code: 'STORE_CORRUPT',
-        fields: { seq: 39 },
-      });
-    });
-
-    it('names an altered node of the tree on a verifying open', async () => {
-      await fill(40);
-      const level = new Level<string, Uint8Array>(directory.path, { valueEncoding: 'view' });
-      await level.put('n/02/0000000000000003', patternBytes(32));
-      await level.close();
-      await assert.rejects(LevelLedgerStore.open(directory.path, { verify: true }), {
-        code: 'STORE_CORRUPT',
-        fields: { seq: 12 },
-      });
-    });
-
-    it('notices a history that was rewritten together with its tree', async () => {
-      await fill(10);
-      const other = await temporaryDirectory();
-      const forged = await LevelLedgerStore.open(other.path);
-      await forged.append(
-        0,
-        Array.from({ length: 10 }, (_, seq) => entryOf(seq === 4 ? 99 : seq)),
-      );
-      await forged.close();
-      await writeFile(
-        join(other.path, 'high-water-mark'),
-        await readFile(join(directory.path, 'high-water-mark')),
-      );
-      await assert.rejects(LevelLedgerStore.open(other.path), { code: 'STORE_CORRUPT' });
-      await other.remove();
-    });
-
-    it('lives with a damaged mark: one of its two slots is enough', async () => {
-      await fill(9);
-      await flipBit(join(directory.path, 'high-water-mark'), 14);
-      const store = await LevelLedgerStore.open(directory.path, { verify: true });
-      assert.equal(store.size(), 9);
-      await store.close();
-    });
-
-    it('names a missing entry', async () => {
-      await fill(10);
-      const level = new Level(directory.path);
-      await level.del('e/0000000000000004');
-      await level.close();
-      const store = await LevelLedgerStore.open(directory.path);
-      await assert.rejects(collectAll(store.read(0, 10)), { code: 'STORE_CORRUPT', fields: { seq: 4 } });
-      await store.close();
-      await assert.rejects(LevelLedgerStore.open(directory.path, { verify: true }), {
-        code: 'STORE_CORRUPT',
-        fields: { seq: 4 },
-      });
-    });
-
-    it('takes an altered snapshot for none', async () => {
-      await fill(5);
-      const store = await LevelLedgerStore.open(directory.path);
-      await store.putSnapshot(5, patternBytes(300, 50));
-      await store.close();
-      const level = new Level<string, Uint8Array>(directory.path, { valueEncoding: 'view' });
-      const record = await level.get('s/0000000000000005');
-      assert.ok(record);
-      record[200] = (record[200] ?? 0) ^ 1;
-      await level.put('s/0000000000000005', record);
-      await level.close();
-      const again = await LevelLedgerStore.open(directory.path);
-      assert.equal(await again.latestSnapshot(), undefined);
-      await again.close();
-    });
-
-    it('refuses a newer format', async () => {
-      await fill(1);
-      const level = new Level(directory.path);
-      await level.put('m/format', JSON.stringify({ formatVersion: 2 }));
-      await level.close();
-      await assert.rejects(LevelLedgerStore.open(directory.path), { code: 'FORMAT_UNSUPPORTED' });
-    });
-  });
 
   describe('blobs', () => {
     const store = async (content: Uint8Array) => {
