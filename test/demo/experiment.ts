@@ -13,7 +13,11 @@ export function datasetAt(name: string, path: string): DatasetHandle {
  * Trains on one dataset what a federation would: the same model, initial weights, features, regularisation and trainer,
  * and as many passes (rounds x epochs), the optimizer starting anew in every round. Returns the final weights.
  */
-export async function trainAlone(trainer: WorkerTrainer, spec: FederatedJobSpec, dataset: DatasetHandle): Promise<Float32Array> {
+export async function trainAlone(
+  trainer: WorkerTrainer,
+  spec: FederatedJobSpec,
+  dataset: DatasetHandle,
+): Promise<Float32Array> {
   const { layout, initial } = startOf(spec);
   const { signal } = new AbortController();
   const events = { progress: () => undefined };
@@ -27,7 +31,12 @@ export async function trainAlone(trainer: WorkerTrainer, spec: FederatedJobSpec,
 }
 
 /** Scores and labels of the test split of `dataset` under `weights`. */
-export function predictTest(trainer: WorkerTrainer, spec: FederatedJobSpec, dataset: DatasetHandle, weights: Float32Array): Promise<Predictions> {
+export function predictTest(
+  trainer: WorkerTrainer,
+  spec: FederatedJobSpec,
+  dataset: DatasetHandle,
+  weights: Float32Array,
+): Promise<Predictions> {
   const { layout } = startOf(spec);
   return trainer.predict({ jobId: 'job-alone', spec, layout, weights: weights.slice(), dataset });
 }
@@ -38,7 +47,11 @@ export function predictTest(trainer: WorkerTrainer, spec: FederatedJobSpec, data
  */
 export function poolTrainingRows(sites: readonly string[], spec: FederatedJobSpec): string {
   const [header = ''] = linesOf(sites[0] ?? '');
-  const rows = sites.flatMap((csv) => linesOf(csv).slice(1).filter((_, row) => !isTestRow(spec.dataset, row)));
+  const rows = sites.flatMap((csv) =>
+    linesOf(csv)
+      .slice(1)
+      .filter((_, row) => !isTestRow(spec.dataset, row)),
+  );
   return `${[header, ...rows].join('\n')}\n`;
 }
 

@@ -1,4 +1,13 @@
-import { compileFeatures, digestOf, initialWeights, layoutOf, parseFederatedJob, type FederatedJobInput, type FederatedJobSpec, type Layout } from '@tributary/proto';
+import {
+  compileFeatures,
+  digestOf,
+  initialWeights,
+  layoutOf,
+  parseFederatedJob,
+  type FederatedJobInput,
+  type FederatedJobSpec,
+  type Layout,
+} from '@tributary/proto';
 import type { DatasetHandle } from '@tributary/edge-agent/internal/ports.js';
 
 import { SeededRandom } from './seeded-random.js';

@@ -10,13 +10,20 @@ const STATES: Readonly<Record<Region, string>> = {
   west: 'AZ CO ID MT NV NM UT WY AK CA HI OR WA',
 };
 
-const REGION_OF = new Map(REGIONS.flatMap((region) => STATES[region].split(' ').map((state) => [state, region] as const)));
+const REGION_OF = new Map(
+  REGIONS.flatMap((region) => STATES[region].split(' ').map((state) => [state, region] as const)),
+);
 
 /** The loans of each region as CSV text with the header, rows in the order of `csv`, which quotes no cell. */
 export function splitByRegion(csv: string): Readonly<Record<Region, string>> {
   const [header = '', ...rows] = csv.split(/\r?\n/).filter((line) => line !== '');
   const column = header.split(',').indexOf('addr_state');
-  const lines: Record<Region, string[]> = { northeast: [header], midwest: [header], south: [header], west: [header] };
+  const lines: Record<Region, string[]> = {
+    northeast: [header],
+    midwest: [header],
+    south: [header],
+    west: [header],
+  };
   for (const row of rows) {
     const state = row.split(',')[column] ?? '';
     const region = REGION_OF.get(state);

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 
 import { LIMITS, type FederatedJobInput } from '@tributary/proto';
-import { loadCsvDataset, type EncodedDataset } from '@tributary/edge-agent/internal/adapters/datasets/csv-dataset.js';
+import {
+  loadCsvDataset,
+  type EncodedDataset,
+} from '@tributary/edge-agent/internal/adapters/datasets/csv-dataset.js';
 import { DatasetCache } from '@tributary/edge-agent/internal/adapters/datasets/dataset-cache.js';
 import { EncodedRows } from '@tributary/edge-agent/internal/adapters/datasets/encoded-rows.js';
 import { isTestRow } from '@tributary/edge-agent/internal/domain/datasets/split.js';
@@ -43,7 +46,10 @@ describe('CSV dataset', () => {
   const all = { dataset: { name: 'trial', label: 'y', testFraction: 0 }, evaluation: { metrics: [] } };
 
   it('encodes by the plan of the job, whatever the order of columns; unknown categories share a bucket', async () => {
-    const { train, test, width } = await load('c,extra,y,x2,x1\nred,?,yes,3,0.5\nblue,?,no,1,-2\nviolet,?,maybe,-1,0\n,?,yes,1,1\n', all);
+    const { train, test, width } = await load(
+      'c,extra,y,x2,x1\nred,?,yes,3,0.5\nblue,?,no,1,-2\nviolet,?,maybe,-1,0\n,?,yes,1,1\n',
+      all,
+    );
     assert.equal(width, 5);
     assert.equal(test.rows, 0);
     assert.deepEqual(rowsOf(train), [
@@ -59,23 +65,49 @@ describe('CSV dataset', () => {
     const lines = Array.from({ length: 200 }, (_, row) => `${String(row)},1,red,yes`);
     const { train, test } = await load(`x1,x2,c,y\n${lines.join('\n')}\n`);
     const numbers = Array.from({ length: 200 }, (_, row) => row);
-    assert.deepEqual(rowsOf(test).map(([x1]) => x1), numbers.filter((row) => isTestRow(spec.dataset, row)));
-    assert.deepEqual(rowsOf(train).map(([x1]) => x1), numbers.filter((row) => !isTestRow(spec.dataset, row)));
+    assert.deepEqual(
+      rowsOf(test).map(([x1]) => x1),
+      numbers.filter((row) => isTestRow(spec.dataset, row)),
+    );
+    assert.deepEqual(
+      rowsOf(train).map(([x1]) => x1),
+      numbers.filter((row) => !isTestRow(spec.dataset, row)),
+    );
     assert.ok(test.rows > 30 && test.rows < 70);
   });
 
   it('reads class indices and numbers as labels', async () => {
-    const classes = { ...all, task: { type: 'MultiClass' as const, classes: ['low', 'high'] }, model: outputs(2, 'Softmax') };
-    assert.deepEqual(rowsOf((await load('x1,x2,c,y\n1,1,red,high\n1,1,red,low\n', classes)).train).map((row) => row.at(-1)), [1, 0]);
+    const classes = {
+      ...all,
+      task: { type: 'MultiClass' as const, classes: ['low', 'high'] },
+      model: outputs(2, 'Softmax'),
+    };
+    assert.deepEqual(
+      rowsOf((await load('x1,x2,c,y\n1,1,red,high\n1,1,red,low\n', classes)).train).map((row) => row.at(-1)),
+      [1, 0],
+    );
     const regression = { ...all, task: { type: 'Regression' as const }, model: outputs(1, 'Linear') };
-    assert.deepEqual(rowsOf((await load('x1,x2,c,y\n1,1,red,-2.5\n', regression)).train).map((row) => row.at(-1)), [-2.5]);
-    await assert.rejects(load('x1,x2,c,y\n1,1,red,high\n', regression), refusal('DATASET_INVALID', /line 2, column "y": not a number/));
-    await assert.rejects(load('x1,x2,c,y\n1,1,red,4711\n', classes), refusal('DATASET_INVALID', /line 2, column "y": not one of the classes/));
+    assert.deepEqual(
+      rowsOf((await load('x1,x2,c,y\n1,1,red,-2.5\n', regression)).train).map((row) => row.at(-1)),
+      [-2.5],
+    );
+    await assert.rejects(
+      load('x1,x2,c,y\n1,1,red,high\n', regression),
+      refusal('DATASET_INVALID', /line 2, column "y": not a number/),
+    );
+    await assert.rejects(
+      load('x1,x2,c,y\n1,1,red,4711\n', classes),
+      refusal('DATASET_INVALID', /line 2, column "y": not one of the classes/),
+    );
   });
 
   const secret = 'canary-4711';
   const faulty: readonly [string, string, RegExp][] = [
-    ['a number that is none', `x1,x2,c,y\n1,2,red,yes\n${secret},2,red,yes\n`, /^line 3, column "x1": not a number$/],
+    [
+      'a number that is none',
+      `x1,x2,c,y\n1,2,red,yes\n${secret},2,red,yes\n`,
+      /^line 3, column "x1": not a number$/,
+    ],
     ['a missing label', `x1,x2,c,y\n1,2,${secret},\n`, /^line 2, column "y": a label is missing$/],
     ['a file without header', `1,2,${secret},yes\n`, /^column "y" is not in the first line/],
     ['a column named twice', `x1,x2,x2,c,y\n1,2,${secret},red,yes\n`, /^column "x2" is named more than once/],
@@ -93,15 +125,22 @@ describe('CSV dataset', () => {
   }
 
   it('refuses fewer rows than the policy demands, without telling how many there are', async () => {
-    const error: unknown = await load('x1,x2,c,y\n1,1,red,yes\n1,1,red,yes\n', {}, 7).catch((cause: unknown) => cause);
+    const error: unknown = await load('x1,x2,c,y\n1,1,red,yes\n1,1,red,yes\n', {}, 7).catch(
+      (cause: unknown) => cause,
+    );
     assert.ok(refusal('DATASET_TOO_SMALL', /fewer than the 7 rows/)(error));
     await assert.rejects(load('x1,x2,c,y\n'), refusal('DATASET_TOO_SMALL'));
   });
 
   it('stops where the checkpoint throws', async () => {
     await writeFile(path, 'x1,x2,c,y\n1,1,red,yes\n');
-    const stop = (): void => { throw new Error('stop'); };
-    await assert.rejects(loadCsvDataset({ dataset: datasetHandle(path), spec: trainingSpec() }, stop), /stop/);
+    const stop = (): void => {
+      throw new Error('stop');
+    };
+    await assert.rejects(
+      loadCsvDataset({ dataset: datasetHandle(path), spec: trainingSpec() }, stop),
+      /stop/,
+    );
   });
 
   it('is read once for the rounds of a job, and again when file or declaration change', async () => {
@@ -132,7 +171,9 @@ describe('encoded rows', () => {
     rows.copyRow(most - 1, 0, values, label);
     assert.deepEqual([values.at(-1), label[0]], [most - 1, most - 1]);
     assert.throws(() => rows.append(0), refusal('LIMIT_EXCEEDED'));
-    assert.throws(() => { rows.copyRow(most + 5, 0, values, label); }, refusal('INTERNAL'));
+    assert.throws(() => {
+      rows.copyRow(most + 5, 0, values, label);
+    }, refusal('INTERNAL'));
   });
 });
 

@@ -12,7 +12,9 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../support/tempo
 
 describe('CSV records', () => {
   let folder: TemporaryDirectory;
-  before(async () => { folder = await temporaryDirectory(); });
+  before(async () => {
+    folder = await temporaryDirectory();
+  });
   after(() => folder.remove());
 
   async function read(content: string | Uint8Array): Promise<CsvRecord[]> {
@@ -23,22 +25,40 @@ describe('CSV records', () => {
 
   it('read a byte order mark, CRLF, quotes, commas and line ends in cells, and skip blank lines', async () => {
     const records = await read('\ufeffa,b\r\n"1,5","say ""x"""\r\n\r\n"two\r\nlines",\r\n3,4');
-    assert.deepEqual(records.map(({ cells }) => cells), [
-      ['a', 'b'],
-      ['1,5', 'say "x"'],
-      ['two\r\nlines', ''],
-      ['3', '4'],
-    ]);
-    assert.deepEqual(records.map(({ line }) => line), [1, 2, 5, 6]);
+    assert.deepEqual(
+      records.map(({ cells }) => cells),
+      [
+        ['a', 'b'],
+        ['1,5', 'say "x"'],
+        ['two\r\nlines', ''],
+        ['3', '4'],
+      ],
+    );
+    assert.deepEqual(
+      records.map(({ line }) => line),
+      [1, 2, 5, 6],
+    );
   });
 
   it('give back any table of texts that was quoted by RFC 4180 (property)', async () => {
     const cell = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', 'é', '漢') });
-    const table = fc.nat({ max: 3 }).chain((more) => fc.array(fc.array(cell, { minLength: 2 + more, maxLength: 2 + more }), { minLength: 1, maxLength: 6 }));
+    const table = fc
+      .nat({ max: 3 })
+      .chain((more) =>
+        fc.array(fc.array(cell, { minLength: 2 + more, maxLength: 2 + more }), {
+          minLength: 1,
+          maxLength: 6,
+        }),
+      );
     await fc.assert(
       fc.asyncProperty(table, async (rows) => {
-        const text = rows.map((cells) => cells.map((value) => `"${value.replaceAll('"', '""')}"`).join(',')).join('\n');
-        assert.deepEqual((await read(text)).map(({ cells }) => cells), rows);
+        const text = rows
+          .map((cells) => cells.map((value) => `"${value.replaceAll('"', '""')}"`).join(','))
+          .join('\n');
+        assert.deepEqual(
+          (await read(text)).map(({ cells }) => cells),
+          rows,
+        );
       }),
       { numRuns: 50 },
     );

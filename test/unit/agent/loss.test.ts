@@ -13,10 +13,13 @@ describe('losses', () => {
   for (const [task, outputs] of TASKS) {
     it(`${task}: the gradient is that of the mean loss (central differences, property)`, () => {
       const logit = fc.double({ min: -8, max: 8, noNaN: true });
-      const rows = fc.array(fc.tuple(fc.array(logit, { minLength: outputs, maxLength: outputs }), fc.nat({ max: 2 })), {
-        minLength: 1,
-        maxLength: 4,
-      });
+      const rows = fc.array(
+        fc.tuple(fc.array(logit, { minLength: outputs, maxLength: outputs }), fc.nat({ max: 2 })),
+        {
+          minLength: 1,
+          maxLength: 4,
+        },
+      );
       fc.assert(
         fc.property(rows, (drawn) => {
           const logits = Float32Array.from(drawn.flatMap(([values]) => values));
@@ -26,10 +29,14 @@ describe('losses', () => {
           for (const [index, value] of logits.entries()) {
             // Steps that float32 holds exactly; the difference quotient is then good to about 1e-4.
             const step = 2 ** -8;
-            const at = (shift: number): number => LOSSES[task]({ logits: logits.with(index, value + shift), labels, outputs });
+            const at = (shift: number): number =>
+              LOSSES[task]({ logits: logits.with(index, value + shift), labels, outputs });
             const width = Math.fround(value + step) - Math.fround(value - step);
             const slope = (at(step) - at(-step)) / width / drawn.length;
-            assert.ok(Math.abs(slope - (gradient[index] ?? 0)) < 2e-4, `${String(slope)} ${String(gradient[index])}`);
+            assert.ok(
+              Math.abs(slope - (gradient[index] ?? 0)) < 2e-4,
+              `${String(slope)} ${String(gradient[index])}`,
+            );
           }
         }),
         { numRuns: 50 },
@@ -43,7 +50,9 @@ describe('losses', () => {
     const logits = Float32Array.of(1000, 0, 0, 1000);
     assert.equal(LOSSES.MultiClass({ logits, labels, outputs: 2 }), 0);
     assert.ok(Number.isNaN(LOSSES.Binary({ logits: Float32Array.of(Number.NaN, 0), labels, outputs: 1 })));
-    assert.ok(Number.isNaN(LOSSES.MultiClass({ logits: Float32Array.of(Number.NaN, 0, 0, 0), labels, outputs: 2 })));
+    assert.ok(
+      Number.isNaN(LOSSES.MultiClass({ logits: Float32Array.of(Number.NaN, 0, 0, 0), labels, outputs: 2 })),
+    );
   });
 
   it('turn logits into probabilities that sum to one', () => {

@@ -37,10 +37,16 @@ describe('metrics', () => {
   });
 
   it('give the AUC of all pairs, ties counting half, whatever the scores (property)', () => {
-    const rows = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: -3, max: 3 })), { minLength: 1, maxLength: 40 });
+    const rows = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: -3, max: 3 })), {
+      minLength: 1,
+      maxLength: 40,
+    });
     fc.assert(
       fc.property(rows, (drawn) => {
-        const actual = auc({ labels: drawn.map(([positive]) => Number(positive)), scores: drawn.map(([, score]) => score) });
+        const actual = auc({
+          labels: drawn.map(([positive]) => Number(positive)),
+          scores: drawn.map(([, score]) => score),
+        });
         let [pairs, won] = [0, 0];
         for (const [positive, high] of drawn) {
           for (const [other, low] of drawn) {
@@ -109,7 +115,9 @@ describe('bootstrap interval of the AUC', () => {
 
 const oracle = readOracle('metrics_sklearn_tests.json');
 const oracleSchema = z.object({
-  roc_auc: z.array(z.object({ y: z.array(z.number()), s: z.array(z.number()), auc: z.union([z.number(), z.string()]) })),
+  roc_auc: z.array(
+    z.object({ y: z.array(z.number()), s: z.array(z.number()), auc: z.union([z.number(), z.string()]) }),
+  ),
 });
 
 describe(`metrics of scikit-learn's own tests${oracle === undefined ? ` (not run: ${NO_ORACLES})` : ''}`, function () {

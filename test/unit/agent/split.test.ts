@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
-import { hashIntegers, mix32, seededRandom, shuffle } from '@tributary/edge-agent/internal/domain/datasets/seeded-random.js';
+import {
+  hashIntegers,
+  mix32,
+  seededRandom,
+  shuffle,
+} from '@tributary/edge-agent/internal/domain/datasets/seeded-random.js';
 import { isTestRow } from '@tributary/edge-agent/internal/domain/datasets/split.js';
 
 const testRows = (testFraction: number, splitSeed: number, rows: number): number[] =>
@@ -36,11 +41,16 @@ describe('dataset split', () => {
 
   it('only moves rows from training to test when the fraction grows (property)', () => {
     fc.assert(
-      fc.property(fc.nat(), fc.nat(), fc.double({ min: 0, max: 0.8, noNaN: true }), (splitSeed, row, testFraction) => {
-        if (isTestRow({ splitSeed, testFraction }, row)) {
-          assert.ok(isTestRow({ splitSeed, testFraction: testFraction + 0.1 }, row));
-        }
-      }),
+      fc.property(
+        fc.nat(),
+        fc.nat(),
+        fc.double({ min: 0, max: 0.8, noNaN: true }),
+        (splitSeed, row, testFraction) => {
+          if (isTestRow({ splitSeed, testFraction }, row)) {
+            assert.ok(isTestRow({ splitSeed, testFraction: testFraction + 0.1 }, row));
+          }
+        },
+      ),
     );
   });
 });
@@ -57,7 +67,8 @@ describe('seeded randomness', () => {
       const values = Uint32Array.of(0, 1, 2, 3, 4);
       shuffle(values, seededRandom(seed, 1));
       assert.deepEqual([...values].sort(), [0, 1, 2, 3, 4]);
-      for (const [place, value] of values.entries()) counts[place * 5 + value] = (counts[place * 5 + value] ?? 0) + 1;
+      for (const [place, value] of values.entries())
+        counts[place * 5 + value] = (counts[place * 5 + value] ?? 0) + 1;
     }
     // 10,000 / 5 expected; four standard deviations.
     for (const count of counts) assert.ok(Math.abs(count - 2_000) < 160, String(count));

@@ -1,4 +1,12 @@
-import { compileFeatures, compileLabel, TributaryError, type CellFault, type FeaturePlan, type FederatedJobSpec, type LabelPlan } from '@tributary/proto';
+import {
+  compileFeatures,
+  compileLabel,
+  TributaryError,
+  type CellFault,
+  type FeaturePlan,
+  type FederatedJobSpec,
+  type LabelPlan,
+} from '@tributary/proto';
 
 import { isTestRow } from '../../domain/datasets/split.js';
 import type { DatasetHandle } from '../../ports.js';
@@ -38,9 +46,16 @@ const CHECKPOINT_RECORDS = 1_024;
  * part of the file (not even its header: in a file without one, that is a record); DATASET_TOO_SMALL; LIMIT_EXCEEDED;
  * DATASET_UNKNOWN; and whatever `checkpoint`, called now and then, throws.
  */
-export async function loadCsvDataset({ dataset, spec }: LoadRequest, checkpoint: () => void): Promise<EncodedDataset> {
+export async function loadCsvDataset(
+  { dataset, spec }: LoadRequest,
+  checkpoint: () => void,
+): Promise<EncodedDataset> {
   const plan = compileFeatures(spec.features);
-  const encoded = { width: plan.width, train: new EncodedRows(plan.width), test: new EncodedRows(plan.width) };
+  const encoded = {
+    width: plan.width,
+    train: new EncodedRows(plan.width),
+    test: new EncodedRows(plan.width),
+  };
   let reader: RowReader | undefined;
   let rows = 0;
   for await (const record of readCsv(dataset.path)) {
@@ -52,7 +67,8 @@ export async function loadCsvDataset({ dataset, spec }: LoadRequest, checkpoint:
     reader.read(record, isTestRow(spec.dataset, rows) ? encoded.test : encoded.train);
     rows += 1;
   }
-  if (reader === undefined) throw new TributaryError('DATASET_INVALID', 'the file is empty; its first line names the columns');
+  if (reader === undefined)
+    throw new TributaryError('DATASET_INVALID', 'the file is empty; its first line names the columns');
   requireRows(rows, dataset.minimumRows, encoded);
   return encoded;
 }
@@ -88,19 +104,31 @@ class RowReader {
 function placeOf({ cells, line }: CsvRecord, column: string): number {
   const place = cells.indexOf(column);
   if (place >= 0 && place === cells.lastIndexOf(column)) return place;
-  const problem = place < 0 ? 'is not in the first line, which must name the columns' : 'is named more than once in the first line';
-  throw new TributaryError('DATASET_INVALID', `column ${JSON.stringify(column)} ${problem}`, { fields: { column, line } });
+  const problem =
+    place < 0
+      ? 'is not in the first line, which must name the columns'
+      : 'is named more than once in the first line';
+  throw new TributaryError('DATASET_INVALID', `column ${JSON.stringify(column)} ${problem}`, {
+    fields: { column, line },
+  });
 }
 
 const badCell = (line: number, column: string, fault: CellFault): TributaryError =>
-  new TributaryError('DATASET_INVALID', `line ${String(line)}, column ${JSON.stringify(column)}: ${FAULTS[fault]}`, {
-    fields: { line, column, fault },
-  });
+  new TributaryError(
+    'DATASET_INVALID',
+    `line ${String(line)}, column ${JSON.stringify(column)}: ${FAULTS[fault]}`,
+    {
+      fields: { line, column, fault },
+    },
+  );
 
 function requireRows(rows: number, minimum: number, { train }: EncodedDataset): void {
   if (rows < minimum) {
     // The exact number of rows is the site's own affair.
-    throw new TributaryError('DATASET_TOO_SMALL', `the dataset has fewer than the ${String(minimum)} rows that the policy of the site demands`);
+    throw new TributaryError(
+      'DATASET_TOO_SMALL',
+      `the dataset has fewer than the ${String(minimum)} rows that the policy of the site demands`,
+    );
   }
   if (train.rows === 0) throw new TributaryError('DATASET_TOO_SMALL', 'no row is left to train on');
 }

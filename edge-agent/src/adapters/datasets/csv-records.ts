@@ -16,7 +16,12 @@ export interface CsvRecord {
  */
 export async function* readCsv(path: string): AsyncGenerator<CsvRecord, void, undefined> {
   const source = createReadStream(path);
-  const parser = parse({ bom: true, info: true, skip_empty_lines: true, max_record_size: LIMITS.csvRecordBytes });
+  const parser = parse({
+    bom: true,
+    info: true,
+    skip_empty_lines: true,
+    max_record_size: LIMITS.csvRecordBytes,
+  });
   source.on('error', (error) => parser.destroy(error));
   source.pipe(parser);
   const lines = new LineCount();
@@ -54,14 +59,23 @@ class LineCount {
 }
 
 const tooManyColumns = (line: number): TributaryError =>
-  new TributaryError('LIMIT_EXCEEDED', `line ${String(line)}: a dataset has at most ${String(LIMITS.csvColumns)} columns`);
+  new TributaryError(
+    'LIMIT_EXCEEDED',
+    `line ${String(line)}: a dataset has at most ${String(LIMITS.csvColumns)} columns`,
+  );
 
 const CSV_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: ['DATASET_INVALID', 'another number of cells than the header'],
   CSV_QUOTE_NOT_CLOSED: ['DATASET_INVALID', 'a quote is opened and never closed'],
-  CSV_INVALID_CLOSING_QUOTE: ['DATASET_INVALID', 'a closing quote is followed by something other than a comma or line end'],
+  CSV_INVALID_CLOSING_QUOTE: [
+    'DATASET_INVALID',
+    'a closing quote is followed by something other than a comma or line end',
+  ],
   INVALID_OPENING_QUOTE: ['DATASET_INVALID', 'a quote stands inside a cell that is not quoted'],
-  CSV_MAX_RECORD_SIZE: ['LIMIT_EXCEEDED', `a record is longer than ${String(LIMITS.csvRecordBytes)} bytes; is a quote never closed?`],
+  CSV_MAX_RECORD_SIZE: [
+    'LIMIT_EXCEEDED',
+    `a record is longer than ${String(LIMITS.csvRecordBytes)} bytes; is a quote never closed?`,
+  ],
 };
 
 /** Our own words for a fault: those of the parser quote the cell, and its error object carries the record. */
@@ -73,6 +87,9 @@ function withoutContent(error: unknown, lines: LineCount): unknown {
     return new TributaryError(code, `line ${String(line)}: ${words}`, { fields: { line } });
   }
   const cause = error instanceof Error && 'code' in error ? String(error.code) : 'unknown fault';
-  if (cause === 'ENOENT') return new TributaryError('DATASET_UNKNOWN', 'the file of the dataset does not exist', { hint: 'check datasets[].path in the configuration of the agent' });
+  if (cause === 'ENOENT')
+    return new TributaryError('DATASET_UNKNOWN', 'the file of the dataset does not exist', {
+      hint: 'check datasets[].path in the configuration of the agent',
+    });
   return new TributaryError('DATASET_INVALID', `the file of the dataset cannot be read (${cause})`);
 }

@@ -45,7 +45,8 @@ export class EncodedRows {
     const block = Math.floor(row / this.#rowsPerBlock);
     const place = row % this.#rowsPerBlock;
     const values = this.#blocks[block];
-    if (values === undefined || row >= this.#rows) throw new TributaryError('INTERNAL', 'a row beyond the end of the dataset');
+    if (values === undefined || row >= this.#rows)
+      throw new TributaryError('INTERNAL', 'a row beyond the end of the dataset');
     matrix.set(values.subarray(place * this.width, (place + 1) * this.width), target * this.width);
     labels[target] = this.#labels[block]?.[place] ?? Number.NaN;
   }
@@ -54,7 +55,10 @@ export class EncodedRows {
     this.#blocks.push(new Float32Array(this.#rowsPerBlock * this.width));
     this.#labels.push(new Float32Array(this.#rowsPerBlock));
     if (this.bytes > LIMITS.datasetBytes) {
-      throw new TributaryError('LIMIT_EXCEEDED', `a dataset takes at most ${String(LIMITS.datasetBytes)} bytes encoded; use fewer rows or features`);
+      throw new TributaryError(
+        'LIMIT_EXCEEDED',
+        `a dataset takes at most ${String(LIMITS.datasetBytes)} bytes encoded; use fewer rows or features`,
+      );
     }
   }
 }

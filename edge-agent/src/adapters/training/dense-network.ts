@@ -43,13 +43,15 @@ export class DenseNetwork {
       );
     }
     this.outputs = specs.at(-1)?.units ?? 0;
-    this.variables = this.#model.trainableWeights.map((weight) => weight.read()).filter((value) => value instanceof Variable);
+    this.variables = this.#model.trainableWeights
+      .map((weight) => weight.read())
+      .filter((value) => value instanceof Variable);
     this.#requireLayout();
   }
 
-  /** Logits of `inputs` (rows x width), rows x outputs. */
-  logits(inputs: Tensor2D): Tensor2D {
-    return this.#model.apply(inputs, { training: true }) as Tensor2D;
+  /** Logits of `inputs` (rows x width), rows x outputs. `training`: layers may behave differently while they learn. */
+  logits(inputs: Tensor2D, training: boolean): Tensor2D {
+    return this.#model.apply(inputs, { training }) as Tensor2D;
   }
 
   /** Takes over `weights` (layout.length values), copying them to the backend. */
@@ -65,7 +67,8 @@ export class DenseNetwork {
   toDelta(base: Float32Array): void {
     this.#eachTensor(base, (variable, values) => {
       const trained: ArrayLike<number> = variable.dataSync();
-      for (let index = 0; index < values.length; index += 1) values[index] = (trained[index] ?? Number.NaN) - (values[index] ?? 0);
+      for (let index = 0; index < values.length; index += 1)
+        values[index] = (trained[index] ?? Number.NaN) - (values[index] ?? 0);
     });
   }
 
@@ -83,11 +86,16 @@ export class DenseNetwork {
 
   #requireLayout(): void {
     const { tensors } = this.#layout;
-    const fits = tensors.length === this.variables.length && this.variables.every((variable, index) => sameShape(variable, tensors[index]?.shape));
+    const fits =
+      tensors.length === this.variables.length &&
+      this.variables.every((variable, index) => sameShape(variable, tensors[index]?.shape));
     if (fits) return;
     this.dispose();
     const expected = this.variables.map((variable) => `[${variable.shape.join(',')}]`).join(' ');
-    throw new TributaryError('TRAINING_FAILED', `the layout of the job is not that of its model, whose tensors have the shapes ${expected}`);
+    throw new TributaryError(
+      'TRAINING_FAILED',
+      `the layout of the job is not that of its model, whose tensors have the shapes ${expected}`,
+    );
   }
 }
 

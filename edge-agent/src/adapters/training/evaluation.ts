@@ -15,7 +15,12 @@ export interface Prediction extends Predictions {
 }
 
 /** Scores and loss of the network on all `rows`; `checkpoint` is called now and then and throws to stop. */
-export function predict(network: DenseNetwork, rows: EncodedRows, task: FederatedJobSpec['task'], checkpoint: () => void): Prediction {
+export function predict(
+  network: DenseNetwork,
+  rows: EncodedRows,
+  task: FederatedJobSpec['task'],
+  checkpoint: () => void,
+): Prediction {
   const { outputs, width } = network;
   requireSpace(rows.rows * outputs * Float32Array.BYTES_PER_ELEMENT);
   const scores = new Float32Array(rows.rows * outputs);
@@ -37,10 +42,15 @@ export function predict(network: DenseNetwork, rows: EncodedRows, task: Federate
 
 /** A copy of the logits: on the cpu backend dataSync() returns the live buffer. */
 function forward(network: DenseNetwork, inputs: Float32Array, rows: number): Float32Array {
-  return tidy(() => Float32Array.from(network.logits(tensor2d(inputs, [rows, network.width])).dataSync<'float32'>()));
+  return tidy(() =>
+    Float32Array.from(network.logits(tensor2d(inputs, [rows, network.width]), false).dataSync<'float32'>()),
+  );
 }
 
 function requireSpace(bytes: number): void {
   if (bytes <= LIMITS.datasetBytes) return;
-  throw new TributaryError('LIMIT_EXCEEDED', `predictions of the test split take at most ${String(LIMITS.datasetBytes)} bytes; lower dataset.testFraction`);
+  throw new TributaryError(
+    'LIMIT_EXCEEDED',
+    `predictions of the test split take at most ${String(LIMITS.datasetBytes)} bytes; lower dataset.testFraction`,
+  );
 }

@@ -12,7 +12,11 @@ export function toFailure(error: unknown): WorkerFailure {
     return { code, message, fields, ...(hint === undefined ? {} : { hint }) };
   }
   const name = error instanceof Error ? error.name : typeof error;
-  return { code: 'TRAINING_FAILED', message: `training stopped with an unexpected error (${name})`, fields: {} };
+  return {
+    code: 'TRAINING_FAILED',
+    message: `training stopped with an unexpected error (${name})`,
+    fields: {},
+  };
 }
 
 /** The error that a failure stands for, on the side of the agent. */

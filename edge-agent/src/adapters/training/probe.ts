@@ -38,7 +38,12 @@ export async function chooseBackend(
   return { backend: undefined, refused };
 }
 
-async function faultOf(backend: BackendName, spec: FederatedJobSpec, layout: Layout, width: number): Promise<string | undefined> {
+async function faultOf(
+  backend: BackendName,
+  spec: FederatedJobSpec,
+  layout: Layout,
+  width: number,
+): Promise<string | undefined> {
   try {
     await startBackend(backend);
   } catch (error) {
@@ -58,7 +63,8 @@ async function faultOf(backend: BackendName, spec: FederatedJobSpec, layout: Lay
 
 /** Two rows of small distinct values and labels 0 and 1, from small distinct weights: no gradient is zero by symmetry. */
 function trialFault(network: DenseNetwork, step: TrainingStep, layout: Layout): string | undefined {
-  const wave = (length: number): Float32Array => Float32Array.from({ length }, (_, index) => 0.1 * Math.cos(index + 1));
+  const wave = (length: number): Float32Array =>
+    Float32Array.from({ length }, (_, index) => 0.1 * Math.cos(index + 1));
   const weights = wave(layout.length);
   network.load(weights);
   const loss = step.run(wave(2 * network.width), Float32Array.of(0, 1));
@@ -69,7 +75,10 @@ function trialFault(network: DenseNetwork, step: TrainingStep, layout: Layout): 
 
 /** The job with a learning rate at which a step shows in float32, however small that of the job is. */
 function withVisibleSteps(spec: FederatedJobSpec): FederatedJobSpec {
-  return { ...spec, training: { ...spec.training, optimizer: { ...spec.training.optimizer, learningRate: 0.1 } } };
+  return {
+    ...spec,
+    training: { ...spec.training, optimizer: { ...spec.training.optimizer, learningRate: 0.1 } },
+  };
 }
 
 /** The text of TensorFlow.js is not passed on, except for the name of the kernel that it misses. */

@@ -21,9 +21,13 @@ export class TaskRunner {
   readonly #backends = new Map<string, BackendName>();
 
   /** Answers with the result; rejects with what `toFailure` turns into a failure. */
-  async run(request: WorkerRequest, report: Report): Promise<{ readonly result: WorkerResult; readonly tensors: number }> {
+  async run(
+    request: WorkerRequest,
+    report: Report,
+  ): Promise<{ readonly result: WorkerResult; readonly tensors: number }> {
     const checkpoint = (): void => {
-      if (Atomics.load(request.stop, 0) !== 0) throw new TributaryError('JOB_CANCELLED', 'the training was cancelled');
+      if (Atomics.load(request.stop, 0) !== 0)
+        throw new TributaryError('JOB_CANCELLED', 'the training was cancelled');
     };
     const dataset = await this.#datasets.get(request, checkpoint);
     requireTensorSpace(request);
@@ -31,8 +35,16 @@ export class TaskRunner {
     const network = new DenseNetwork(request.spec.model.layers, request.layout, dataset.width);
     try {
       network.load(request.weights);
-      const hooks = { checkpoint, progress: (percent: number) => { report({ type: 'progress', percent }); } };
-      return { result: answer(request, network, dataset, hooks), tensors: memory().numTensors - network.variables.length };
+      const hooks = {
+        checkpoint,
+        progress: (percent: number) => {
+          report({ type: 'progress', percent });
+        },
+      };
+      return {
+        result: answer(request, network, dataset, hooks),
+        tensors: memory().numTensors - network.variables.length,
+      };
     } finally {
       network.dispose();
     }
@@ -40,7 +52,13 @@ export class TaskRunner {
 
   async #start(request: WorkerRequest, width: number, report: Report): Promise<void> {
     const { spec, layout, backends } = request;
-    const key = JSON.stringify([spec.model.layers, spec.task.type, spec.training.optimizer.type, width, backends]);
+    const key = JSON.stringify([
+      spec.model.layers,
+      spec.task.type,
+      spec.training.optimizer.type,
+      width,
+      backends,
+    ]);
     const known = this.#backends.get(key);
     if (known !== undefined) {
       await startBackend(known);
@@ -49,7 +67,8 @@ export class TaskRunner {
     }
     const { backend, refused } = await chooseBackend(spec, layout, width, backends);
     const reasons = refused.map((refusal) => `${refusal.backend}: ${refusal.reason}`);
-    if (backend === undefined) throw new TributaryError('TRAINING_FAILED', `no backend can train this model; ${reasons.join('; ')}`);
+    if (backend === undefined)
+      throw new TributaryError('TRAINING_FAILED', `no backend can train this model; ${reasons.join('; ')}`);
     if (this.#backends.size >= 16) this.#backends.clear();
     this.#backends.set(key, backend);
     await startBackend(backend);
@@ -57,7 +76,12 @@ export class TaskRunner {
   }
 }
 
-function answer(request: WorkerRequest, network: DenseNetwork, dataset: EncodedDataset, hooks: LoopHooks): WorkerResult {
+function answer(
+  request: WorkerRequest,
+  network: DenseNetwork,
+  dataset: EncodedDataset,
+  hooks: LoopHooks,
+): WorkerResult {
   const { spec } = request;
   const { loss, ...predictions } = predict(network, dataset.test, spec.task, hooks.checkpoint);
   if (request.kind === 'predict') return { kind: 'predict', ...predictions };
@@ -73,7 +97,10 @@ function train(request: WorkerRequest, network: DenseNetwork, dataset: EncodedDa
   try {
     const loss = trainEpochs(step, dataset.train, request.spec.training, request.round, hooks);
     network.toDelta(request.weights);
-    if (!request.weights.every(Number.isFinite)) throw new TributaryError('TRAINING_DIVERGED', 'a weight was not finite after the last step', { hint: 'lower training.optimizer.learningRate' });
+    if (!request.weights.every(Number.isFinite))
+      throw new TributaryError('TRAINING_DIVERGED', 'a weight was not finite after the last step', {
+        hint: 'lower training.optimizer.learningRate',
+      });
     return { delta: request.weights, examples: dataset.train.rows, loss };
   } finally {
     step.dispose();
@@ -86,7 +113,11 @@ const COPIES = { Sgd: 4, Momentum: 6, Adam: 8 } as const;
 function requireTensorSpace({ spec, layout }: WorkerRequest): void {
   const widest = Math.max(...spec.model.layers.map((layer) => layer.units));
   const activations = 4 * spec.model.layers.length * widest * spec.training.batchSize;
-  const bytes = Float32Array.BYTES_PER_ELEMENT * (COPIES[spec.training.optimizer.type] * layout.length + activations);
+  const bytes =
+    Float32Array.BYTES_PER_ELEMENT * (COPIES[spec.training.optimizer.type] * layout.length + activations);
   if (bytes <= LIMITS.tensorBytes) return;
-  throw new TributaryError('LIMIT_EXCEEDED', `training takes about ${String(bytes)} bytes of tensors, at most ${String(LIMITS.tensorBytes)} fit; use a smaller model or batch`);
+  throw new TributaryError(
+    'LIMIT_EXCEEDED',
+    `training takes about ${String(bytes)} bytes of tensors, at most ${String(LIMITS.tensorBytes)} fit; use a smaller model or batch`,
+  );
 }

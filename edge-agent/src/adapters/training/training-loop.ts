@@ -6,9 +6,9 @@ import type { TrainingStep } from './training-step.js';
 
 export interface LoopHooks {
   /** Called before each step; throws to stop the training. */
-  checkpoint(): void;
+  readonly checkpoint: () => void;
   /** 0 to 100, each value once, ascending. */
-  progress(percent: number): void;
+  readonly progress: (percent: number) => void;
 }
 
 /**
@@ -57,7 +57,10 @@ class Batch {
 
   run(step: TrainingStep, order: Uint32Array): number {
     for (const [target, row] of order.entries()) this.#rows.copyRow(row, target, this.#inputs, this.#labels);
-    return step.run(this.#inputs.subarray(0, order.length * this.#rows.width), this.#labels.subarray(0, order.length));
+    return step.run(
+      this.#inputs.subarray(0, order.length * this.#rows.width),
+      this.#labels.subarray(0, order.length),
+    );
   }
 }
 
@@ -67,7 +70,11 @@ function reportProgress(hooks: LoopHooks, done: number, steps: number): void {
 }
 
 const diverged = (epoch: number, step: number): TributaryError =>
-  new TributaryError('TRAINING_DIVERGED', `the loss was not finite in epoch ${String(epoch + 1)}, step ${String(step + 1)}`, {
-    hint: 'lower training.optimizer.learningRate, or scale and clip the features',
-    fields: { epoch: epoch + 1, step: step + 1 },
-  });
+  new TributaryError(
+    'TRAINING_DIVERGED',
+    `the loss was not finite in epoch ${String(epoch + 1)}, step ${String(step + 1)}`,
+    {
+      hint: 'lower training.optimizer.learningRate, or scale and clip the features',
+      fields: { epoch: epoch + 1, step: step + 1 },
+    },
+  );

@@ -10,7 +10,6 @@ import {
   variableGrads,
   type NamedTensorMap,
   type Optimizer,
-  type Scalar,
   type Tensor2D,
 } from '@tensorflow/tfjs-core';
 import type { FederatedJobSpec } from '@tributary/proto';
@@ -61,7 +60,10 @@ export class TrainingStep {
   }
 
   /** Gradients of what {@link run} minimises, by variable; the caller disposes of them. */
-  gradients(inputs: Float32Array, labels: Float32Array): { readonly loss: number; readonly byVariable: NamedTensorMap } {
+  gradients(
+    inputs: Float32Array,
+    labels: Float32Array,
+  ): { readonly loss: number; readonly byVariable: NamedTensorMap } {
     const network = this.#network;
     let sum = Number.NaN;
     // The loss is computed outside the backend, in double precision; its derivative enters the tape as a constant.
@@ -70,12 +72,12 @@ export class TrainingStep {
       const gradient = new Float32Array(values.size);
       sum = this.#loss({ logits: values.dataSync<'float32'>(), labels, outputs: network.outputs }, gradient);
       return {
-        value: scalar(sum / labels.length) as Tensor,
-        gradFunc: () => tensor2d(gradient, values.shape) as Tensor,
+        value: scalar(sum / labels.length),
+        gradFunc: () => tensor2d(gradient, values.shape),
       };
     });
     const rows = tensor2d(inputs, [labels.length, network.width]);
-    const { value, grads } = variableGrads(() => lossOf(network.logits(rows)) as Scalar, [...network.variables]);
+    const { value, grads } = variableGrads(() => lossOf(network.logits(rows, true)), [...network.variables]);
     rows.dispose();
     value.dispose();
     return { loss: sum, byVariable: this.#penalised(grads) };

@@ -3,7 +3,14 @@ import { Worker } from 'node:worker_threads';
 import { LIMITS, TributaryError } from '@tributary/proto';
 
 import type { Predictions } from '../../domain/metrics/predictions.js';
-import type { EvaluationResult, EvaluationTask, Trainer, TrainingEvents, TrainingResult, TrainingTask } from '../../ports.js';
+import type {
+  EvaluationResult,
+  EvaluationTask,
+  Trainer,
+  TrainingEvents,
+  TrainingResult,
+  TrainingTask,
+} from '../../ports.js';
 import type { BackendName } from './backend.js';
 import { fromFailure } from './failures.js';
 import type { WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
@@ -15,6 +22,8 @@ export interface WorkerTrainerOptions {
   readonly onFallback?: (backend: string, refused: readonly string[]) => void;
   /** Module that the worker runs; the training worker of this package by default. */
   readonly entry?: URL;
+  /** Milliseconds until a worker that does not obey a cancellation is ended; LIMITS.trainerStopMs by default. */
+  readonly stopMs?: number;
 }
 
 type RequestParts = Pick<WorkerRequest, 'kind' | 'round'> & { readonly task: EvaluationTask };
@@ -55,7 +64,15 @@ export class WorkerTrainer implements Trainer {
 
   async train(task: TrainingTask, events: TrainingEvents): Promise<TrainingResult> {
     const { signal, round } = task;
-    const result = await this.#enqueue({ kind: 'train', round, task }, { signal, progress: (percent) => { events.progress(percent); } });
+    const result = await this.#enqueue(
+      { kind: 'train', round, task },
+      {
+        signal,
+        progress: (percent) => {
+          events.progress(percent);
+        },
+      },
+    );
     if (result.kind !== 'train') throw mixedUp();
     const { delta, examples, loss, metrics, testExamples } = result;
     return { delta, examples, loss, metrics, testExamples };
@@ -100,7 +117,9 @@ export class WorkerTrainer implements Trainer {
     const worker = this.#start();
     const release = onAbort(signal, () => {
       Atomics.store(stop, 0, 1);
-      return setTimeout(() => { this.#discard(worker); }, LIMITS.trainerStopMs).unref();
+      return setTimeout(() => {
+        this.#discard(worker);
+      }, this.#options.stopMs ?? LIMITS.trainerStopMs).unref();
     });
     worker.ref();
     try {
@@ -114,7 +133,11 @@ export class WorkerTrainer implements Trainer {
   }
 
   /** Sends the request and collects replies until the result, a failure, or the end of the worker. */
-  #exchange(worker: Worker, request: WorkerRequest, progress: (percent: number) => void): Promise<WorkerResult> {
+  #exchange(
+    worker: Worker,
+    request: WorkerRequest,
+    progress: (percent: number) => void,
+  ): Promise<WorkerResult> {
     return new Promise((resolve, reject) => {
       const settle = (action: () => void): void => {
         worker.off('message', onMessage).off('exit', onExit);
@@ -122,7 +145,9 @@ export class WorkerTrainer implements Trainer {
       };
       const onExit = (code: number): void => {
         this.#worker = undefined;
-        settle(() => { reject(this.#closed ? new TributaryError('SHUTTING_DOWN', 'the trainer was closed') : died(code)); });
+        settle(() => {
+          reject(this.#closed ? new TributaryError('SHUTTING_DOWN', 'the trainer was closed') : died(code));
+        });
       };
       const onMessage = (reply: WorkerReply): void => {
         switch (reply.type) {
@@ -134,10 +159,14 @@ export class WorkerTrainer implements Trainer {
             break;
           case 'result':
             this.#tensors = reply.tensors;
-            settle(() => { resolve(reply.result); });
+            settle(() => {
+              resolve(reply.result);
+            });
             break;
           case 'failure':
-            settle(() => { reject(fromFailure(reply.failure)); });
+            settle(() => {
+              reject(fromFailure(reply.failure));
+            });
         }
       };
       worker.on('message', onMessage).on('exit', onExit);
@@ -153,12 +182,20 @@ export class WorkerTrainer implements Trainer {
   #start(): Worker {
     if (this.#worker !== undefined) return this.#worker;
     // No environment and no output: neither secrets go in, nor what a library prints about its data comes out.
-    const worker = new Worker(this.#options.entry ?? DEFAULT_ENTRY, { env: {}, execArgv: [], stdout: true, stderr: true, name: 'training' });
+    const worker = new Worker(this.#options.entry ?? DEFAULT_ENTRY, {
+      env: {},
+      execArgv: [],
+      stdout: true,
+      stderr: true,
+      name: 'training',
+    });
     worker.stdout.resume();
     worker.stderr.resume();
     // What it died of may quote data; that it died is told by 'exit'. Without a listener it would end the process.
     worker.on('error', () => undefined);
-    worker.on('exit', () => { if (this.#worker === worker) this.#worker = undefined; });
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#worker = undefined;
+    });
     this.#worker = worker;
     return worker;
   }
@@ -180,7 +217,9 @@ function transferable(weights: Float32Array): Float32Array {
 /** Runs `action` when the signal fires; the returned function takes that back and clears the timer of the action. */
 function onAbort(signal: AbortSignal | undefined, action: () => NodeJS.Timeout): () => void {
   let timer: NodeJS.Timeout | undefined;
-  const listener = (): void => { timer = action(); };
+  const listener = (): void => {
+    timer = action();
+  };
   signal?.addEventListener('abort', listener, { once: true });
   return () => {
     signal?.removeEventListener('abort', listener);
@@ -192,10 +231,15 @@ const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted 
 
 const cancelled = (): TributaryError => new TributaryError('JOB_CANCELLED', 'the training was cancelled');
 
-const mixedUp = (): TributaryError => new TributaryError('INTERNAL', 'the training worker answered another question');
+const mixedUp = (): TributaryError =>
+  new TributaryError('INTERNAL', 'the training worker answered another question');
 
 const died = (code: number): TributaryError =>
-  new TributaryError('TRAINING_FAILED', `the training worker stopped unexpectedly (exit code ${String(code)})`, {
-    hint: 'it may have run out of memory; the next round starts a new one',
-    fields: { exitCode: code },
-  });
+  new TributaryError(
+    'TRAINING_FAILED',
+    `the training worker stopped unexpectedly (exit code ${String(code)})`,
+    {
+      hint: 'it may have run out of memory; the next round starts a new one',
+      fields: { exitCode: code },
+    },
+  );

@@ -37,7 +37,8 @@ const categoricalCrossEntropy: Loss = ({ logits, labels, outputs }, gradient) =>
     sum += logSum - (values[label] ?? 0);
     if (gradient === undefined) continue;
     for (let index = 0; index < outputs; index += 1) {
-      gradient[row * outputs + index] = (Math.exp((values[index] ?? 0) - logSum) - Number(index === label)) / rows;
+      gradient[row * outputs + index] =
+        (Math.exp((values[index] ?? 0) - logSum) - Number(index === label)) / rows;
     }
   }
   return sum;

@@ -10,7 +10,7 @@ export function auc({ scores, labels }: RankedScores): number {
   const order = rowsByScore(scores, labels.length);
   let positives = 0;
   let rankSum = 0;
-  for (let first = 0; first < order.length; ) {
+  for (let first = 0; first < order.length;) {
     const end = endOfTie(order, scores, first);
     // Ranks first + 1 to end, shared by the tied rows.
     const midrank = (first + 1 + end) / 2;

@@ -38,12 +38,14 @@ export function aucInterval(ranked: RankedScores, { resamples, level, seed }: Bo
 
 function byClass({ scores, labels }: RankedScores): [number[], number[]] {
   const classes: [number[], number[]] = [[], []];
-  for (let row = 0; row < labels.length; row += 1) classes[(labels[row] ?? 0) > 0.5 ? 0 : 1].push(scores[row] ?? 0);
+  for (let row = 0; row < labels.length; row += 1)
+    classes[(labels[row] ?? 0) > 0.5 ? 0 : 1].push(scores[row] ?? 0);
   return classes;
 }
 
 function draw(from: readonly number[], into: Float64Array, random: () => number): void {
-  for (let index = 0; index < into.length; index += 1) into[index] = from[Math.floor(random() * from.length)] ?? 0;
+  for (let index = 0; index < into.length; index += 1)
+    into[index] = from[Math.floor(random() * from.length)] ?? 0;
 }
 
 function quantile(sorted: Float64Array, probability: number): number {
