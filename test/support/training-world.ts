@@ -291,5 +291,5 @@ function jobOf(name: string, spec: Partial<Spec>): JsonObject {
       ...spec,
     },
   };
-  return parseFederatedJob(document) as unknown as JsonObject;
+  return parseFederatedJob(document);
 }
