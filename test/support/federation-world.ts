@@ -10,7 +10,6 @@ import {
   signingKeyFromSeed,
   type Digest,
   type FederatedJobInput,
-  type JsonObject,
   type LedgerEntry,
   type NewEntry,
 } from '@tributary/proto';
@@ -20,6 +19,7 @@ import { evolve } from '@tributary/coordinator/internal/domain/evolve.js';
 import {
   EMPTY_FEDERATION,
   type FederationState,
+  type JobBase,
   type JobState,
 } from '@tributary/coordinator/internal/domain/federation-state.js';
 import { nextStep, type NextStep } from '@tributary/coordinator/internal/domain/next-step.js';
@@ -62,9 +62,9 @@ export function submission(
   return {
     kind: 'submit-job',
     jobId: idOf('job', name),
-    document: canonicalText(document as unknown as JsonObject),
+    document: canonicalText(document),
     authorKey: encodeBase64(key.publicKey),
-    signature: encodeBase64(signDocument(document as unknown as JsonObject, key)),
+    signature: encodeBase64(signDocument(document, key)),
   };
 }
 
@@ -100,7 +100,7 @@ export class FederationWorld {
 
   /** Decides and folds; the entries as they were recorded. */
   run(wish: Wish, actor = 'context/root'): readonly LedgerEntry[] {
-    return this.record(decide(this.state, { ...wish, now: this.now, actor } as Command));
+    return this.record(decide(this.state, { ...wish, now: this.now, actor }));
   }
 
   /** Folds entries that were not decided here. */
@@ -170,42 +170,41 @@ export class FederationWorld {
 
   /** Does what the runner does for a step; a wait passes the time until its end, where it has one. */
   perform(step: NextStep): readonly LedgerEntry[] {
+    if (step.kind === 'wait') {
+      this.now = Math.max(this.now, step.untilMs ?? this.now);
+      return [];
+    }
+    return this.run(this.#commandOf(step), 'coordinator');
+  }
+
+  #commandOf(step: Exclude<NextStep, { kind: 'wait' }>): Wish {
     switch (step.kind) {
       case 'start-job': {
-        const base = this.state.jobs.get(step.jobId)?.base;
-        const modelDigest = base?.modelDigest ?? digestNamed('initial model');
-        return this.run(
-          { ...step, layoutDigest: digestNamed('layout'), modelDigest, parameters: 10 },
-          'coordinator',
-        );
+        const modelDigest = this.#base(step.jobId)?.modelDigest ?? digestNamed('initial model');
+        return { ...step, layoutDigest: digestNamed('layout'), modelDigest, parameters: 10 };
       }
       case 'open-round':
-        return this.run({ ...step, connectedSites: [...this.connected], ...drawn(step) }, 'coordinator');
+        return { ...step, connectedSites: [...this.connected], ...drawn(step) };
       case 'commit-round': {
         const folded = Array.from(
           this.state.jobs.get(step.jobId)?.round?.updates.values() ?? [],
           (one) => one.uploadId,
         );
         const modelDigest = digestNamed(`model ${step.jobId} ${String(step.round)}`);
-        return this.run(
-          { ...step, modelDigest, folded, metrics: { loss: '0.5', logLoss: '0.25' } },
-          'coordinator',
-        );
+        return { ...step, modelDigest, folded, metrics: { loss: '0.5', logLoss: '0.25' } };
       }
       case 'register-model': {
-        const weightsDigest = this.state.jobs.get(step.jobId)?.base?.modelDigest ?? digestNamed('none');
+        const weightsDigest = this.#base(step.jobId)?.modelDigest ?? digestNamed('none');
         const signature = encodeBase64(new Uint8Array(64));
-        return this.run(
-          { ...step, manifestDigest: digestNamed('manifest'), weightsDigest, signature },
-          'coordinator',
-        );
+        return { ...step, manifestDigest: digestNamed('manifest'), weightsDigest, signature };
       }
-      case 'wait':
-        this.now = Math.max(this.now, step.untilMs ?? this.now);
-        return [];
       default:
-        return this.run(step, 'coordinator');
+        return step;
     }
+  }
+
+  #base(jobId: string): JobBase | undefined {
+    return this.state.jobs.get(jobId)?.base;
   }
 
   /** Performs steps until one of that kind is next; fails where it never comes. */

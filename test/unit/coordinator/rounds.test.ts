@@ -3,11 +3,7 @@ import assert from 'node:assert/strict';
 import { LIMITS } from '@tributary/proto';
 import type { AcceptUpdate } from '@tributary/coordinator/internal/domain/command.js';
 import { countSites, stageTranscript } from '@tributary/coordinator/internal/domain/rounds/round-progress.js';
-import {
-  checkMode,
-  planStages,
-  retryDelayMs,
-} from '@tributary/coordinator/internal/domain/rounds/aggregation-mode.js';
+import { retryDelayMs } from '@tributary/coordinator/internal/domain/rounds/aggregation-mode.js';
 
 import { digestNamed, FederationWorld, idOf, keyNamed, type Wish } from '../../support/federation-world.js';
 import { refusal } from '../../support/refusal.js';
@@ -330,72 +326,6 @@ describe('a round', () => {
     });
   });
 
-  describe('commit', () => {
-    const summing = (): FederationWorld => {
-      const world = opened(['west', 'east', 'north']);
-      world.accept('loans', 'west');
-      world.accept('loans', 'east');
-      world.now += 300_000;
-      world.perform(world.until('close-stage'));
-      return world;
-    };
-    const commit = (world: FederationWorld, folded: readonly string[]): Wish => ({
-      kind: 'commit-round',
-      ...ofRound(world),
-      modelDigest: digestNamed('model 1'),
-      folded,
-      metrics: { loss: '0.5' },
-    });
-    const uploads = (world: FederationWorld): string[] =>
-      Array.from(world.round('loans').updates.values(), (one) => one.uploadId);
-
-    it('takes exactly the accepted updates, in any order, once', () => {
-      const world = summing();
-      const all = uploads(world);
-      assert.throws(() => world.run(commit(world, all.slice(1))), refusal('CONFLICT', /exactly/));
-      assert.throws(() => world.run(commit(world, [...all, ...all])), refusal('CONFLICT'));
-      const [entry] = world.run(commit(world, all.reverse()));
-      assert.ok(entry?.type === 'round.committed');
-      assert.deepEqual([entry.body.reporting, entry.body.dropped], [['east', 'west'], ['north']]);
-      assert.deepEqual(world.run(commit(world, all)), []);
-      const other = { ...commit(world, all), modelDigest: digestNamed('other') } as Wish;
-      assert.throws(() => world.run(other), refusal('CONFLICT'));
-    });
-
-    it('makes the model the base of the next round and keeps a summary', () => {
-      const world = summing();
-      const { openedSeq } = world.round('loans');
-      const [entry] = world.run(commit(world, uploads(world)));
-      const job = world.job('loans');
-      assert.equal(job.base?.modelDigest, digestNamed('model 1'));
-      assert.deepEqual(job.metrics, { loss: '0.5' });
-      const [summary] = job.history;
-      assert.deepEqual(
-        [summary?.openedSeq, summary?.closedSeq, summary?.selected, summary?.reporting, summary?.dropped],
-        [openedSeq, entry?.seq, 3, 2, 1],
-      );
-    });
-
-    it('is refused before the stages are closed', () => {
-      const world = opened(['west', 'east']);
-      assert.throws(() => world.run(commit(world, [])), refusal('CONFLICT'));
-    });
-
-    it('may fail instead, and the round is tried again', () => {
-      const world = summing();
-      const failure: Wish = {
-        kind: 'fail-round',
-        ...ofRound(world),
-        code: 'INTERNAL',
-        detail: 'x'.repeat(9_999),
-      };
-      world.run(failure);
-      assert.equal(world.job('loans').lastFailure?.detail.length, LIMITS.detailLength);
-      assert.equal(world.job('loans').failedAttempts, 1);
-      assert.throws(() => world.run({ ...failure, attempt: 7 } as Wish), refusal('UPDATE_WRONG_ROUND'));
-    });
-  });
-
   it('sends no message where updates are gathered, and knows no other stage', () => {
     const world = opened(['west', 'east']);
     const message = {
@@ -409,46 +339,5 @@ describe('a round', () => {
       refusal('INVALID_ARGUMENT', /takes updates/),
     );
     assert.throws(() => world.run({ ...message, stage: 'share' }), refusal('INVALID_ARGUMENT', /no stage/));
-  });
-});
-
-describe('aggregation modes', () => {
-  it('divide the deadline of the round among the stages', () => {
-    const mode = {
-      name: 'two',
-      stages: [
-        { name: 'advertise', reports: 'message' as const, share: 0.25 },
-        { name: 'mask', reports: 'update' as const, share: 0.75 },
-      ],
-    };
-    assert.deepEqual(
-      planStages(mode, 1_000, 3).map(({ name, deadlineMs, minimum }) => [name, deadlineMs, minimum]),
-      [
-        ['advertise', 250, 3],
-        ['mask', 750, 3],
-      ],
-    );
-  });
-
-  it('have distinct stages, exactly one of which gathers updates', () => {
-    const collect = { name: 'collect', reports: 'update' as const, share: 0.5 };
-    const share = { name: 'share', reports: 'message' as const, share: 0.5 };
-    for (const stages of [
-      [collect, collect],
-      [share],
-      [],
-      [{ ...share, reports: 'update' as const }],
-      [collect, { ...share, share: 0 }],
-    ]) {
-      assert.throws(() => checkMode({ name: 'wrong', stages }), refusal('INTERNAL'));
-    }
-    assert.equal(checkMode({ name: 'right', stages: [share, collect] }).name, 'right');
-  });
-
-  it('wait longer before each repeat', () => {
-    assert.deepEqual(
-      [0, 1, 2, 3].map(retryDelayMs),
-      [0, 1, 2, 4].map((times) => times * LIMITS.roundRetryDelayMs),
-    );
   });
 });
