@@ -1,6 +1,8 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { AdminConnection } from '@tributary/coordinator/internal/cli/admin-connection.js';
+import { findContext, readContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
 import type { AgentStatus } from '@tributary/edge-agent/internal/app/status.js';
 import { stringify } from 'yaml';
 
@@ -136,6 +138,18 @@ export class LocalFederation {
     });
     this.agents.set(name, agent);
     return agent;
+  }
+
+  /** Brings the ledger to `entries` entries and more, with invitations. */
+  async fillLedger(entries: number): Promise<void> {
+    const connection = await AdminConnection.open(findContext(await readContextFile(this.contextFile), undefined), this.contextFile);
+    try {
+      for (let batch = 0; Number((await connection.unary('GetVersion', {})).ledgerSize) < entries; batch++) {
+        await Promise.all(Array.from({ length: 50 }, (_, index) => connection.unary('CreateInvitation', { site: `site-${String(batch * 50 + index)}`, ttlSeconds: 3_600 })));
+      }
+    } finally {
+      connection.close();
+    }
   }
 
   /** What `tributary-agent status -o json` says of a running agent. */
