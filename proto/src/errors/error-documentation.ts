@@ -14,7 +14,7 @@ const GROUPS: readonly (readonly [tens: number, title: string])[] = [
 
 const INTRODUCTION = `# Errors
 
-Generated from \`src/errors/error-table.ts\` by \`npm run document-errors -w proto\` after a build; a test keeps the two in
+Generated from \`src/errors/error-table.ts\` by \`npm run document -w proto\` after a build; a test keeps the two in
 step. A code is never reused or renamed. *Repeat* says whether the same call may succeed later without a change. Commands
 end with the exit code; 0 is success, 1 is left to Node.js itself.`;
 

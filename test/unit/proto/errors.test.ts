@@ -34,7 +34,7 @@ describe('error table', () => {
 
   it('is in step with ERRORS.md', () => {
     const written = readFileSync(new URL('../../../../proto/ERRORS.md', import.meta.url), 'utf8');
-    assert.equal(written, errorDocumentation(), 'run npm run document-errors -w proto');
+    assert.equal(written, errorDocumentation(), 'run npm run document -w proto');
     for (const code of ERROR_CODES) assert.ok(written.includes(`| \`${code}\` |`), code);
   });
 
