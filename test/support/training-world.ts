@@ -249,10 +249,10 @@ function describe({
   return error instanceof Error ? `${message}: ${error.stack ?? error.message}` : message;
 }
 
-function wireSpools(power: Power, spools: MemorySpoolStore): SpoolStore {
+function wireSpools(power: Power, spools: SpoolStore): SpoolStore {
   return power.wire<SpoolStore>(
     {
-      create: async (header) => power.wire(await spools.create(header), ['append', 'sync']),
+      create: async (header, chunkBytes) => power.wire(await spools.create(header, chunkBytes), ['append', 'sync']),
       open: async (uploadId) => {
         const spool = await spools.open(uploadId);
         return spool && power.wire(spool, ['append', 'sync']);

@@ -16,7 +16,7 @@ import {
 import type { JobState } from '../domain/federation-state.js';
 import { summedUpdates } from '../domain/rounds/round-progress.js';
 import type { RoundState } from '../domain/rounds/round-state.js';
-import type { BlobStore } from '../ports.js';
+import type { BlobStore, Spool } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
 import { RoundSum, type SumStores } from './round-sum.js';
@@ -46,6 +46,7 @@ export class Aggregation {
   /** Why the sum of a round cannot be completed. */
   #failure: { readonly ref: RoundRef; readonly error: TributaryError } | undefined;
   #queue: Promise<void> = Promise.resolve();
+  #openedEarly = 0;
   /** By name of the round: upload ids that were queued. */
   readonly #queued = new Map<string, Set<string>>();
 
@@ -60,7 +61,8 @@ export class Aggregation {
     for (const { uploadId } of round.updates.values()) {
       if (queued.has(uploadId)) continue;
       queued.add(uploadId);
-      this.#queue = this.#queue.then(() => this.#fold(job, round, uploadId));
+      const spool = this.#openEarly(uploadId);
+      this.#queue = this.#queue.then(() => this.#fold(job, round, uploadId, spool));
     }
   }
 
@@ -102,16 +104,35 @@ export class Aggregation {
     await this.#queue;
   }
 
-  async #fold(job: JobState, round: RoundState, uploadId: string): Promise<void> {
-    if (this.#failure !== undefined && isSameRound(this.#failure.ref, round)) return;
+  /** Opens the spool while its reception still holds it: opened anew, a file is read once more to count its chunks. */
+  #openEarly(uploadId: string): Promise<Spool | undefined> | undefined {
+    if (this.#openedEarly >= LIMITS.concurrentUploads) return undefined;
+    this.#openedEarly += 1;
+    const spool = this.#parts.spools.open(uploadId);
+    spool.catch(() => undefined);
+    return spool;
+  }
+
+  async #fold(
+    job: JobState,
+    round: RoundState,
+    uploadId: string,
+    early: Promise<Spool | undefined> | undefined,
+  ): Promise<void> {
     try {
+      if (this.#failure !== undefined && isSameRound(this.#failure.ref, round)) return;
       const sum = await this.#sumOf(job, round);
-      await sum.fold(uploadId);
+      await sum.fold(uploadId, early);
     } catch (cause) {
       const error = TributaryError.from(cause);
       this.#parts.log.error({ error, ...refOf(round), uploadId }, 'an accepted update could not be added');
       this.#failure = { ref: refOf(round), error };
       this.#sum = undefined;
+    } finally {
+      if (early !== undefined) {
+        this.#openedEarly -= 1;
+        await early.then((spool) => spool?.close()).catch(() => undefined);
+      }
     }
   }
 

@@ -10,7 +10,7 @@ import {
   TributaryError,
 } from '@tributary/proto';
 
-import type { CheckpointStore, SpoolStore } from '../ports.js';
+import type { CheckpointStore, Spool, SpoolStore } from '../ports.js';
 import type { RoundKeys } from './round-keys.js';
 import { roundName, type RoundRef } from './round-ref.js';
 
@@ -72,21 +72,22 @@ export class RoundSum {
 
   /**
    * Adds an accepted upload from its spool; one that is in the sum already is skipped. After every
-   * LIMITS.checkpointEveryUpdates the sum is made durable, and the spools that it holds are deleted.
+   * LIMITS.checkpointEveryUpdates the sum is made durable, and the spools that it holds are deleted. `early` is the spool
+   * where the caller has opened it already; it is closed here.
    */
-  async fold(uploadId: string): Promise<void> {
+  async fold(uploadId: string, early?: Promise<Spool | undefined>): Promise<void> {
     if (this.#folded.has(uploadId)) return;
-    await this.#add(uploadId);
+    await this.#add(uploadId, early ?? this.#stores.spools.open(uploadId));
     this.#folded.add(uploadId);
     this.#spooled.push(uploadId);
     if (this.#spooled.length >= LIMITS.checkpointEveryUpdates) await this.#checkpoint();
   }
 
-  async #add(uploadId: string): Promise<void> {
-    const secret = await this.#stores.keys.secret(this.ref);
-    const spool = await this.#stores.spools.open(uploadId);
+  async #add(uploadId: string, opening: Promise<Spool | undefined>): Promise<void> {
+    const spool = await opening;
     if (spool === undefined) throw lost(uploadId, 'is missing');
     try {
+      const secret = await this.#stores.keys.secret(this.ref);
       const opener = new EnvelopeOpener(spool.header.header, secret);
       let [index, offset] = [0, 0];
       for await (const chunk of spool.chunks()) {
