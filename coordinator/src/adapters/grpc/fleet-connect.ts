@@ -46,7 +46,7 @@ export class AgentStreams {
   /** Serves one `Connect` stream until the agent leaves, is revoked, or is told goodbye (silent ones are, too). */
   async serve(stream: Stream, context: CallContext): Promise<void> {
     const caller = this.#parts.callers.agent(context);
-    const messages = messagesOf(stream);
+    const messages: AsyncIterator<AgentMessage__Output, undefined> = messagesOf(stream);
     const first = await withDeadline(messages.next(), LIMITS.unaryDeadlineMs, 'hello');
     if (!first.value?.hello) throw invalid('message', 'a hello as the first message');
     const hello = fromHello(first.value.hello);
