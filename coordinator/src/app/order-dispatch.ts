@@ -57,11 +57,14 @@ export class OrderDispatch {
 
   /** Call when an agent has connected. */
   connected(agentId: string): void {
-    const concerning = [...this.#parts.federation.state.jobs.values()].flatMap((job) => {
-      const member = [...(job.round?.cohort.values() ?? [])].find(
-        (candidate) => candidate.agentId === agentId,
-      );
-      return job.round === undefined || member === undefined ? [] : [{ job, round: job.round, member }];
+    const { state } = this.#parts.federation;
+    const site = state.agents.get(agentId)?.site;
+    if (site === undefined) return;
+    const concerning = [...state.jobs.values()].flatMap((job) => {
+      const member = job.round?.cohort.get(site);
+      return job.round === undefined || member?.agentId !== agentId
+        ? []
+        : [{ job, round: job.round, member }];
     });
     const settled = concerning
       .filter(({ round }) => !isUnfinished(round))

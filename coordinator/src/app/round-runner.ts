@@ -1,6 +1,6 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
 
-import { nextStep } from '../domain/next-step.js';
+import { nextStep, type NextStep } from '../domain/next-step.js';
 import type { Clock } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
@@ -34,7 +34,9 @@ export class RoundRunner {
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#loop ??= this.#run().catch((error: unknown) => {
+      this.#parts.log.error({ error }, 'the round runner has ended');
+    });
   }
 
   /** Looks at the state again: call when it, or the connections, changed. */
@@ -53,14 +55,24 @@ export class RoundRunner {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       this.#woken = false;
-      const { federation, steps, clock } = this.#parts;
-      const step = nextStep(federation.state, { now: clock.now(), connectedSites: steps.connectedSites() });
-      if (step.kind === 'wait') {
-        await this.#sleep(step.untilMs, true);
-        continue;
-      }
-      if ((await this.#perform(step)) === 'pause') await this.#sleep(clock.now() + LIMITS.stepRetryMs, false);
+      const step = this.#next();
+      if (step.kind === 'wait') await this.#sleep(step.untilMs, true);
+      else if ((await this.#perform(step)) === 'pause') await this.#sleep(this.#retryAt(), false);
     }
+  }
+
+  #next(): NextStep {
+    const { federation, steps, clock, log } = this.#parts;
+    try {
+      return nextStep(federation.state, { now: clock.now(), connectedSites: steps.connectedSites() });
+    } catch (error) {
+      log.error({ error }, 'the next step could not be judged');
+      return { kind: 'wait', untilMs: this.#retryAt() };
+    }
+  }
+
+  #retryAt(): number {
+    return this.#parts.clock.now() + LIMITS.stepRetryMs;
   }
 
   async #perform(step: DueStep): Promise<Outcome> {
