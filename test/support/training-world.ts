@@ -252,7 +252,8 @@ function describe({
 function wireSpools(power: Power, spools: SpoolStore): SpoolStore {
   return power.wire<SpoolStore>(
     {
-      create: async (header, chunkBytes) => power.wire(await spools.create(header, chunkBytes), ['append', 'sync']),
+      create: async (header, chunkBytes) =>
+        power.wire(await spools.create(header, chunkBytes), ['append', 'sync']),
       open: async (uploadId) => {
         const spool = await spools.open(uploadId);
         return spool && power.wire(spool, ['append', 'sync']);
