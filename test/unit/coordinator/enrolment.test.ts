@@ -239,6 +239,23 @@ describe('enrolment', () => {
     });
   });
 
+  it('bounds the sites and agents that one coordinator knows', () => {
+    const world = FederationWorld.withSites('west');
+    world.invite('east');
+    const [site] = world.state.sites.values();
+    const [agent] = world.state.agents.values();
+    assert.ok(site && agent);
+    const fill = <T>(known: ReadonlyMap<string, T>, one: T): Map<string, T> => {
+      const full = new Map(known);
+      for (let at = known.size; at < LIMITS.agents; at += 1) full.set(`x${String(at)}`, one);
+      return full;
+    };
+    world.state = { ...world.state, sites: fill(world.state.sites, site) };
+    assert.throws(() => world.invite('north'), refusal('LIMIT_EXCEEDED'));
+    world.state = { ...world.state, agents: fill(world.state.agents, agent) };
+    assert.throws(() => world.run(enrolment('east')), refusal('LIMIT_EXCEEDED'));
+  });
+
   it('replays to the same state', () => {
     const world = FederationWorld.withSites('west', 'east');
     world.run({ kind: 'revoke-site', site: 'east', reason: 'lost' });
