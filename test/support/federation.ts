@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AdminConnection } from '@tributary/coordinator/internal/cli/admin-connection.js';
@@ -172,6 +172,25 @@ export class LocalFederation {
     const path = join(this.folder, `${document.metadata.name}.yaml`);
     await writeFile(path, stringify(document));
     await this.cliText('apply', '-f', path);
+  }
+
+  /** Writes a backup to a file, as an operator of the machine would. */
+  async backup(to: string): Promise<void> {
+    requireSuccess('backup', await runCommand(BINARIES.coordinator, ['backup', '--data', this.data, '--to', to]));
+  }
+
+  /** Throws the data directory of the stopped coordinator away, makes it anew from a backup, and serves. */
+  async restore(from: string): Promise<void> {
+    const [addresses, sealKey] = [await readFile(this.#addressFile), join(this.folder, 'seal.key')];
+    await copyFile(join(this.data, 'seal.key'), sealKey);
+    await rm(this.data, { recursive: true });
+    const restore = ['restore', '--data', this.data, '--from', from, '--seal-key-file', sealKey];
+    requireSuccess('restore', await runCommand(BINARIES.coordinator, restore));
+    await copyFile(sealKey, join(this.data, 'seal.key'));
+    // The same ports again: agents know no others.
+    await mkdir(join(this.data, 'run'));
+    await writeFile(this.#addressFile, addresses);
+    await this.serve();
   }
 
   /** Stops everything. */
