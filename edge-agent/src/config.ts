@@ -106,17 +106,21 @@ export const joinTokenOf = (env: Environment): string | undefined => env['TRIBUT
  */
 export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
   const file = flags.config ?? env['TRIBUTARY_AGENT_CONFIG'];
-  if (file === undefined) throw invalid('--config', 'give the path of agent.yaml, or set TRIBUTARY_AGENT_CONFIG');
+  if (file === undefined)
+    throw invalid('--config', 'give the path of agent.yaml, or set TRIBUTARY_AGENT_CONFIG');
   const configPath = resolve(file);
   const base = dirname(configPath);
   const given = readAgentFile(configPath);
   const at = (value: string): string => (isAbsolute(value) ? value : resolve(base, value));
   const dataDir = overridden(flags.data ?? env['TRIBUTARY_AGENT_DATA_DIR']) ?? at(given.dataDir);
-  const sealKeyFile = overridden(env['TRIBUTARY_AGENT_SEAL_KEY_FILE']) ?? at(given.sealKeyFile ?? resolve(dataDir, 'seal.key'));
+  const sealKeyFile =
+    overridden(env['TRIBUTARY_AGENT_SEAL_KEY_FILE']) ?? at(given.sealKeyFile ?? resolve(dataDir, 'seal.key'));
   requireDistinct(given.datasets.map(({ name }) => name));
   return {
     dataDir,
-    policyPath: overridden(env['TRIBUTARY_AGENT_POLICY']) ?? (given.policy === undefined ? undefined : at(given.policy)),
+    policyPath:
+      overridden(env['TRIBUTARY_AGENT_POLICY']) ??
+      (given.policy === undefined ? undefined : at(given.policy)),
     datasets: given.datasets.map((dataset) => ({ ...dataset, path: at(dataset.path) })),
     sealKeyFile,
     proxy: proxyOf(given.proxy, env, at),
@@ -139,9 +143,13 @@ function readAgentFile(configPath: string): AgentFile {
   }
   const parsed = agentFile.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new TributaryError('CONFIG_INVALID', `${configPath}: ${parsed.error.issues.map(explain).join('; ')}`, {
-    fields: { file: configPath },
-  });
+  throw new TributaryError(
+    'CONFIG_INVALID',
+    `${configPath}: ${parsed.error.issues.map(explain).join('; ')}`,
+    {
+      fields: { file: configPath },
+    },
+  );
 }
 
 /** One line for an issue: path, what is wrong, what to write instead. */
@@ -151,16 +159,22 @@ function explain(issue: z.core.$ZodIssue): string {
     const names = issue.keys.map((key) => (issue.path.length === 0 ? key : `${where}.${key}`)).join(', ');
     return `${names}: unknown field; remove it or correct its spelling`;
   }
-  if (where === 'formatVersion') return 'formatVersion: write "formatVersion: 1"; this build reads no other version';
+  if (where === 'formatVersion')
+    return 'formatVersion: write "formatVersion: 1"; this build reads no other version';
   return `${where}: ${issue.message}`;
 }
 
 function requireDistinct(names: readonly string[]): void {
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
-  if (repeated !== undefined) throw invalid('datasets', `the name ${repeated} occurs twice; give each dataset its own`);
+  if (repeated !== undefined)
+    throw invalid('datasets', `the name ${repeated} occurs twice; give each dataset its own`);
 }
 
-function proxyOf(given: AgentFile['proxy'], env: Environment, at: (value: string) => string): ProxyConfig | undefined {
+function proxyOf(
+  given: AgentFile['proxy'],
+  env: Environment,
+  at: (value: string) => string,
+): ProxyConfig | undefined {
   const fromEnv = overriddenText(env['HTTPS_PROXY'] ?? env['https_proxy']);
   const text = env['TRIBUTARY_AGENT_PROXY_URL'] ?? given?.url ?? fromEnv;
   if (text === undefined || text === '') return undefined;
@@ -173,7 +187,12 @@ function proxyOf(given: AgentFile['proxy'], env: Environment, at: (value: string
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(given?.passwordFile === undefined ? {} : { passwordFile: at(given.passwordFile) }),
-    noProxy: given?.noProxy ?? (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((host) => host.trim()).filter((host) => host !== ''),
+    noProxy:
+      given?.noProxy ??
+      (env['NO_PROXY'] ?? env['no_proxy'] ?? '')
+        .split(',')
+        .map((host) => host.trim())
+        .filter((host) => host !== ''),
   };
 }
 
@@ -181,7 +200,8 @@ function proxyOf(given: AgentFile['proxy'], env: Environment, at: (value: string
 function proxyUrl(text: string): URL {
   if (!URL.canParse(text)) throw invalid('proxy.url', 'write http://host:port');
   const url = new URL(text);
-  if (url.protocol !== 'http:') throw invalid('proxy.url', 'only http:// proxies are supported (the tunnel inside is TLS)');
+  if (url.protocol !== 'http:')
+    throw invalid('proxy.url', 'only http:// proxies are supported (the tunnel inside is TLS)');
   return url;
 }
 
@@ -199,7 +219,8 @@ function portOf(text: string | undefined): number | undefined {
   return parsed.data;
 }
 
-const overridden = (value: string | undefined): string | undefined => (value === undefined || value === '' ? undefined : resolve(value));
+const overridden = (value: string | undefined): string | undefined =>
+  value === undefined || value === '' ? undefined : resolve(value);
 const overriddenText = (value: string | undefined): string | undefined => (value === '' ? undefined : value);
 
 function invalid(field: string, fix: string): TributaryError {

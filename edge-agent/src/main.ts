@@ -1,15 +1,27 @@
 import { readFile } from 'node:fs/promises';
 
-import { canonicalize, decodeJoinToken, digestOf, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
+import {
+  canonicalize,
+  decodeJoinToken,
+  digestOf,
+  ERROR_TABLE,
+  SOFTWARE_VERSION,
+  TributaryError,
+} from '@tributary/proto';
 import { Command, CommanderError } from 'commander';
 
 import { openDataDirectory, socketPath, type DataDirectory } from './adapters/files/data-directory.js';
 import { fileError } from './adapters/files/durable-file.js';
 import { policyFile } from './adapters/files/policy-file.js';
 import { GrpcDialer } from './adapters/grpc/dialer.js';
-import { servePagesOnPort, servePagesOnSocket, type LocalServer, type Page } from './adapters/http/local-server.js';
+import {
+  servePagesOnPort,
+  servePagesOnSocket,
+  type LocalServer,
+  type Page,
+} from './adapters/http/local-server.js';
 import { fetchStatus } from './adapters/http/status-client.js';
-import { createLog, describeUnexpected } from './adapters/logs/pino-log.js';
+import { createLog } from './adapters/logs/pino-log.js';
 import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';
 import { certificateReader, tlsKeyMaker } from './adapters/tls/tls-keys.js';
@@ -21,7 +33,16 @@ import { join } from './app/joining.js';
 import type { Log } from './app/log.js';
 import { metricsOf, type AgentStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
-import { joinTokenOf, loadConfig, processEnvironment, type AgentConfig, type AgentFlags, type DatasetConfig, type ProxyConfig } from './config.js';
+import { describeUnexpected } from './app/unexpected.js';
+import {
+  joinTokenOf,
+  loadConfig,
+  processEnvironment,
+  type AgentConfig,
+  type AgentFlags,
+  type DatasetConfig,
+  type ProxyConfig,
+} from './config.js';
 import type { Clock, DatasetHandle, Trainer } from './ports.js';
 
 /** What tests and benchmarks put in the place of adapters; everything else is the daemon as it ships. */
@@ -52,9 +73,17 @@ interface StatusFlags extends AgentFlags {
 }
 
 function buildProgram(options: MainOptions): Command {
-  const program = new Command('tributary-agent').description('The agent of a site: trains where the data is.').version(SOFTWARE_VERSION).exitOverride();
+  const program = new Command('tributary-agent')
+    .description('The agent of a site: trains where the data is.')
+    .version(SOFTWARE_VERSION)
+    .exitOverride();
   const command = (name: string, description: string): Command =>
-    program.command(name).description(description).option('--config <file>', 'agent.yaml').option('--data <dir>', 'data directory, instead of dataDir').exitOverride();
+    program
+      .command(name)
+      .description(description)
+      .option('--config <file>', 'agent.yaml')
+      .option('--data <dir>', 'data directory, instead of dataDir')
+      .exitOverride();
   command('join', 'Join a federation with the token that its operator gave; running it again resumes.')
     .option('--token <token>', 'join token; TRIBUTARY_JOIN_TOKEN keeps it out of the process list')
     .option('--token-file <file>', 'file with the join token')
@@ -77,10 +106,19 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
   try {
     const egress = await EgressCounter.open(data.store);
     const dialer = await createDialer(config, egress);
-    const parts = { store: data.store, dialer, keys: tlsKeyMaker, certificates: certificateReader, random: systemRandom };
+    const parts = {
+      store: data.store,
+      dialer,
+      keys: tlsKeyMaker,
+      certificates: certificateReader,
+      random: systemRandom,
+      clock: systemClock,
+    };
     const { agentId, site, fresh } = await join(parts, token);
     await egress.flush();
-    const next = fresh ? `\nNext: the operator runs \`tributary approve ${site}\` unless the token approves by itself; start the agent with \`tributary-agent run\`.` : '';
+    const next = fresh
+      ? `\nNext: the operator runs \`tributary approve ${site}\` unless the token approves by itself; start the agent with \`tributary-agent run\`.`
+      : '';
     process.stdout.write(`${fresh ? 'Joined' : 'Already joined'} as site ${site} (${agentId}).${next}\n`);
   } finally {
     await data.close();
@@ -108,7 +146,8 @@ async function runCommand(flags: AgentFlags, options: MainOptions): Promise<void
   try {
     await serve(config, data, trainer, log, options);
   } catch (error) {
-    if (TributaryError.from(error).code === 'INTERNAL') log.error(describeUnexpected(error), 'unexpected error');
+    if (TributaryError.from(error).code === 'INTERNAL')
+      log.error(describeUnexpected(error), 'unexpected error');
     throw error;
   } finally {
     await trainer.close();
@@ -116,7 +155,13 @@ async function runCommand(flags: AgentFlags, options: MainOptions): Promise<void
   }
 }
 
-async function serve(config: AgentConfig, data: DataDirectory, trainer: Trainer, log: Log, options: MainOptions): Promise<void> {
+async function serve(
+  config: AgentConfig,
+  data: DataDirectory,
+  trainer: Trainer,
+  log: Log,
+  options: MainOptions,
+): Promise<void> {
   const egress = await EgressCounter.open(data.store);
   const agent = await Agent.open({
     ...data,
@@ -144,7 +189,10 @@ async function serve(config: AgentConfig, data: DataDirectory, trainer: Trainer,
   }
 }
 
-async function openServers({ dataDir, metricsPort }: AgentConfig, agent: Agent): Promise<readonly LocalServer[]> {
+async function openServers(
+  { dataDir, metricsPort }: AgentConfig,
+  agent: Agent,
+): Promise<readonly LocalServer[]> {
   const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(agent.status())}\n` };
   const metrics: Page = { contentType: 'text/plain; version=0.0.4', body: () => metricsOf(agent.status()) };
   const servers = [await servePagesOnSocket(socketPath(dataDir), { '/status': status, '/metrics': metrics })];
@@ -186,7 +234,8 @@ function createTrainer(log: Log): (config: AgentConfig) => Trainer {
   return ({ trainer }) =>
     new WorkerTrainer({
       backends: trainer.backend === 'Cpu' ? ['cpu'] : ['wasm', 'cpu'],
-      onFallback: (backend, refused) => log.warn({ backend, refused: refused.join(', ') }, 'training on another backend'),
+      onFallback: (backend, refused) =>
+        log.warn({ backend, refused: refused.join(', ') }, 'training on another backend'),
     });
 }
 
@@ -197,6 +246,8 @@ function datasetHandle({ name, path, format }: DatasetConfig): Omit<DatasetHandl
 function report(error: unknown): number {
   const { code, message, hint } = TributaryError.from(error);
   const entry = ERROR_TABLE[code];
-  process.stderr.write(`error: ${code}: ${code === 'INTERNAL' ? 'an unexpected error' : message}\n  try: ${hint ?? entry.documentation}\n`);
+  process.stderr.write(
+    `error: ${code}: ${code === 'INTERNAL' ? 'an unexpected error' : message}\n  try: ${hint ?? entry.documentation}\n`,
+  );
   return entry.exit;
 }

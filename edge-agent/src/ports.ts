@@ -110,7 +110,9 @@ export interface EnrolAnswer {
 export interface EnrolmentClient {
   enroll(request: EnrolRequest): Promise<EnrolAnswer>;
   challenge(agentId: string): Promise<Uint8Array>;
-  renew(request: RenewalRequest): Promise<{ readonly certificate: Uint8Array; readonly authority: Uint8Array }>;
+  renew(
+    request: RenewalRequest,
+  ): Promise<{ readonly certificate: Uint8Array; readonly authority: Uint8Array }>;
   close(): void;
 }
 
@@ -133,9 +135,21 @@ export type AgentMessage =
       readonly datasets: readonly string[];
       readonly signature: Uint8Array;
     }
-  | { readonly type: 'Acknowledge'; readonly orderId: string; readonly accepted: boolean; readonly code: string; readonly detail: string }
+  | {
+      readonly type: 'Acknowledge';
+      readonly orderId: string;
+      readonly accepted: boolean;
+      readonly code: string;
+      readonly detail: string;
+    }
   | { readonly type: 'Progress'; readonly jobId: string; readonly round: number; readonly percent: number }
-  | { readonly type: 'Failure'; readonly jobId: string; readonly round: number; readonly code: string; readonly detail: string }
+  | {
+      readonly type: 'Failure';
+      readonly jobId: string;
+      readonly round: number;
+      readonly code: string;
+      readonly detail: string;
+    }
   | { readonly type: 'Heartbeat' };
 
 export interface RawOrder {
@@ -163,7 +177,12 @@ export interface Welcome {
 export type CoordinatorMessage =
   | Welcome
   | { readonly type: 'Order'; readonly order: RawOrder }
-  | { readonly type: 'Goodbye'; readonly code: string; readonly detail: string; readonly retryAfterMs: number }
+  | {
+      readonly type: 'Goodbye';
+      readonly code: string;
+      readonly detail: string;
+      readonly retryAfterMs: number;
+    }
   | { readonly type: 'HeartbeatAck' };
 
 export interface FleetStream {
@@ -174,9 +193,19 @@ export interface FleetStream {
 }
 
 export type UploadPart =
-  | { readonly type: 'Header'; readonly uploadId: string; readonly header: Uint8Array; readonly signature: Uint8Array }
+  | {
+      readonly type: 'Header';
+      readonly uploadId: string;
+      readonly header: Uint8Array;
+      readonly signature: Uint8Array;
+    }
   | { readonly type: 'Chunk'; readonly index: number; readonly data: Uint8Array }
-  | { readonly type: 'Seal'; readonly chunkCount: number; readonly tagsDigest: Uint8Array; readonly signature: Uint8Array };
+  | {
+      readonly type: 'Seal';
+      readonly chunkCount: number;
+      readonly tagsDigest: Uint8Array;
+      readonly signature: Uint8Array;
+    };
 
 export type UploadStatus =
   | { readonly state: 'Unknown' }

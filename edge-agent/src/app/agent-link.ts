@@ -10,7 +10,17 @@ import {
 } from '@tributary/proto';
 
 import { afterGoodbye, afterLinkFailure, heartbeatIntervalMs, type LinkOutcome } from '../domain/link.js';
-import type { AgentMessage, Clock, CoordinatorMessage, Dialer, FleetClient, FleetStream, Random, RawOrder, Welcome } from '../ports.js';
+import type {
+  AgentMessage,
+  Clock,
+  CoordinatorMessage,
+  Dialer,
+  FleetClient,
+  FleetStream,
+  Random,
+  RawOrder,
+  Welcome,
+} from '../ports.js';
 import type { CertificateKeeper } from './certificate-keeper.js';
 import { channelIdentityOf } from './enrolment-record.js';
 import type { Log } from './log.js';
@@ -163,7 +173,13 @@ export class AgentLink {
       let welcomed = false;
       for await (const message of stream.messages) {
         watchdog.seen();
-        if (message.type === 'Goodbye') return afterGoodbye(message.code, message.detail, message.retryAfterMs, uniform(this.#parts.random));
+        if (message.type === 'Goodbye')
+          return afterGoodbye(
+            message.code,
+            message.detail,
+            message.retryAfterMs,
+            uniform(this.#parts.random),
+          );
         if (!welcomed) {
           await this.#welcome(client, message, known);
           watchdog.beat(heartbeatIntervalMs(message.type === 'Welcome' ? message.heartbeatIntervalMs : 0));
@@ -172,7 +188,9 @@ export class AgentLink {
       }
     } catch (error) {
       if (this.#replaced === stream || signal.aborted) return undefined;
-      throw watchdog.expired ? new TributaryError('UNAVAILABLE', 'the coordinator has gone silent', { cause: error }) : error;
+      throw watchdog.expired
+        ? new TributaryError('UNAVAILABLE', 'the coordinator has gone silent', { cause: error })
+        : error;
     } finally {
       watchdog.stop();
     }
@@ -187,9 +205,18 @@ export class AgentLink {
     this.#listener.order(message.order);
   }
 
-  async #welcome(client: FleetClient, message: CoordinatorMessage, known: SignedTreeHead | undefined): Promise<void> {
-    if (message.type !== 'Welcome') throw new TributaryError('INVALID_ARGUMENT', 'the coordinator did not begin with a welcome');
-    if (!WIRE_VERSIONS.includes(message.version)) throw new TributaryError('VERSION_UNSUPPORTED', 'the coordinator chose a wire version that was not offered');
+  async #welcome(
+    client: FleetClient,
+    message: CoordinatorMessage,
+    known: SignedTreeHead | undefined,
+  ): Promise<void> {
+    if (message.type !== 'Welcome')
+      throw new TributaryError('INVALID_ARGUMENT', 'the coordinator did not begin with a welcome');
+    if (!WIRE_VERSIONS.includes(message.version))
+      throw new TributaryError(
+        'VERSION_UNSUPPORTED',
+        'the coordinator chose a wire version that was not offered',
+      );
     await this.#witness(client, message, known);
     this.#failures = 0;
     this.#lastError = undefined;
@@ -197,14 +224,24 @@ export class AgentLink {
   }
 
   /** The log may only have grown since the head that the hello named. */
-  async #witness(client: FleetClient, { treeHead, consistency }: Welcome, known: SignedTreeHead | undefined): Promise<void> {
+  async #witness(
+    client: FleetClient,
+    { treeHead, consistency }: Welcome,
+    known: SignedTreeHead | undefined,
+  ): Promise<void> {
     if (known !== undefined && treeHead.treeSize < known.treeSize) {
-      throw new TributaryError('PROOF_INVALID', `the log has shrunk from ${String(known.treeSize)} to ${String(treeHead.treeSize)} entries: restored from an old backup?`, {
-        fields: { fork: true },
-      });
+      throw new TributaryError(
+        'PROOF_INVALID',
+        `the log has shrunk from ${String(known.treeSize)} to ${String(treeHead.treeSize)} entries: restored from an old backup?`,
+        {
+          fields: { fork: true },
+        },
+      );
     }
     await this.#parts.witness.observe(treeHead, (first, second) =>
-      first === known?.treeSize && second === treeHead.treeSize ? Promise.resolve(consistency) : client.consistencyProof(first, second),
+      first === known?.treeSize && second === treeHead.treeSize
+        ? Promise.resolve(consistency)
+        : client.consistencyProof(first, second),
     );
   }
 

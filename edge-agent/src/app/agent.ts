@@ -1,7 +1,18 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
 import { z } from 'zod';
 
-import type { CertificateReader, Clock, DatasetHandle, Dialer, LineLog, OutboxFiles, Random, StateStore, TlsKeyMaker, Trainer } from '../ports.js';
+import type {
+  CertificateReader,
+  Clock,
+  DatasetHandle,
+  Dialer,
+  LineLog,
+  OutboxFiles,
+  Random,
+  StateStore,
+  TlsKeyMaker,
+  Trainer,
+} from '../ports.js';
 import { AgentLink } from './agent-link.js';
 import { CertificateKeeper } from './certificate-keeper.js';
 import { DecisionLog } from './decision-log.js';
@@ -48,7 +59,13 @@ export class Agent {
   readonly #ending = new AbortController();
   #fatal: TributaryError | undefined;
 
-  private constructor(parts: AgentParts, link: AgentLink, runner: SessionRunner, keeper: CertificateKeeper, decisions: DecisionLog) {
+  private constructor(
+    parts: AgentParts,
+    link: AgentLink,
+    runner: SessionRunner,
+    keeper: CertificateKeeper,
+    decisions: DecisionLog,
+  ) {
     this.#parts = parts;
     this.#link = link;
     this.#runner = runner;
@@ -71,8 +88,19 @@ export class Agent {
     const names = parts.datasets.map(({ name }) => name);
 
     const link: AgentLink = new AgentLink(
-      { ...parts, keeper, witness, identity, sessionEpoch, offer: () => ({ backend: trainer.backend, datasets: names }) },
-      { up: (approved) => runner.up(approved), down: () => runner.down(), order: (order) => runner.order(order) },
+      {
+        ...parts,
+        keeper,
+        witness,
+        identity,
+        sessionEpoch,
+        offer: () => ({ backend: trainer.backend, datasets: names }),
+      },
+      {
+        up: (approved) => runner.up(approved),
+        down: () => runner.down(),
+        order: (order) => runner.order(order),
+      },
     );
     const client = () => link.client;
     const submission = new Submission({ outbox, files, random, egress, identity, site, logId });
@@ -81,7 +109,9 @@ export class Agent {
       client,
       outbox,
       submission,
-      progress: throttled(clock, ({ jobId, round }, percent) => link.send({ type: 'Progress', jobId, round, percent })),
+      progress: throttled(clock, ({ jobId, round }, percent) =>
+        link.send({ type: 'Progress', jobId, round, percent }),
+      ),
     });
     const reader = { agentId, site, logId, logKey };
     const review = new OrderReview({ ...parts, reader, witness, outbox, decisions, datasets: names });
@@ -109,7 +139,10 @@ export class Agent {
     if (signal.aborted) stop();
     this.#keeper.watch(
       () => this.#link.reconnect(),
-      (error) => (error.retryable ? this.#parts.log.warn({ code: error.code, detail: error.message }, 'renewal failed') : this.#end(error)),
+      (error) =>
+        error.retryable
+          ? this.#parts.log.warn({ code: error.code, detail: error.message }, 'renewal failed')
+          : this.#end(error),
     );
     const cancelFlush = this.#flushRegularly();
     try {
@@ -146,7 +179,11 @@ export class Agent {
     let cancel: () => void;
     const arm = (): void => {
       cancel = clock.at(clock.now() + FLUSH_MS, () => {
-        egress.flush().catch((error: unknown) => log.error({ code: TributaryError.from(error).code }, 'counters not written'));
+        egress
+          .flush()
+          .catch((error: unknown) =>
+            log.error({ code: TributaryError.from(error).code }, 'counters not written'),
+          );
         arm();
       });
     };

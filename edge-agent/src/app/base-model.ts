@@ -16,15 +16,22 @@ export interface DownloadParts {
  * The base model of a round, straight into the vector that the trainer gets. An interrupted download goes on where it
  * ended, until `signal` ends it. Rejects with PROOF_INVALID where the bytes are not those that the ledger names.
  */
-export async function downloadBase(parts: DownloadParts, { opened, layout }: OpenedRound, signal: AbortSignal): Promise<Float32Array> {
+export async function downloadBase(
+  parts: DownloadParts,
+  { opened, layout }: OpenedRound,
+  signal: AbortSignal,
+): Promise<Float32Array> {
   const { jobId, round, baseDigest } = opened;
   const decoder = new WeightsDecoder(layout);
   const digest = startDigest();
   const total = layout.length * Float32Array.BYTES_PER_ELEMENT;
-  for (let failures = 0; decoder.received < total; ) {
+  for (let failures = 0; decoder.received < total;) {
     const before = decoder.received;
     try {
-      for await (const bytes of requireClient(parts).fetchBlob({ jobId, round, digest: baseDigest, offset: before }, signal)) {
+      for await (const bytes of requireClient(parts).fetchBlob(
+        { jobId, round, digest: baseDigest, offset: before },
+        signal,
+      )) {
         decoder.push(bytes);
         digest.update(bytes);
       }
@@ -35,7 +42,8 @@ export async function downloadBase(parts: DownloadParts, { opened, layout }: Ope
       await pause(parts.clock, backoffMs(failures, uniform(parts.random)), signal);
     }
   }
-  if (digest.digest() !== baseDigest) throw new TributaryError('PROOF_INVALID', 'the base model is not the one that the ledger names');
+  if (digest.digest() !== baseDigest)
+    throw new TributaryError('PROOF_INVALID', 'the base model is not the one that the ledger names');
   return decoder.finish();
 }
 

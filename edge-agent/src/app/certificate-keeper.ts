@@ -1,8 +1,22 @@
 import { digestOf, encodeBase64, transcript, TributaryError } from '@tributary/proto';
 
-import { certificateState, renewAtMs } from '../domain/renewal.js';
-import type { CertificateReader, Clock, Dialer, EnrolmentClient, StateStore, TlsKey, TlsKeyMaker } from '../ports.js';
-import { identityKeyOf, readPendingRenewal, writeEnrolment, writePendingRenewal, type EnrolmentRecord } from './enrolment-record.js';
+import { certificateState, renewAtMs, type Validity } from '../domain/renewal.js';
+import type {
+  CertificateReader,
+  Clock,
+  Dialer,
+  EnrolmentClient,
+  StateStore,
+  TlsKey,
+  TlsKeyMaker,
+} from '../ports.js';
+import {
+  identityKeyOf,
+  readPendingRenewal,
+  writeEnrolment,
+  writePendingRenewal,
+  type EnrolmentRecord,
+} from './enrolment-record.js';
 
 export interface CertificateKeeperParts {
   readonly store: StateStore;
@@ -86,10 +100,21 @@ export class CertificateKeeper {
     const client = await dialer.enrolment(record.enrolAddress, { authority: record.authority });
     try {
       const { certificate, authority } = await this.#request(client, key);
-      if (digestOf(authority) !== digestOf(record.authority) || !certificates.belongs(certificate, authority, key.privateKey)) {
-        throw new TributaryError('SIGNATURE_INVALID', 'the renewed certificate is not one of the pinned authority for the key of this agent');
+      if (
+        digestOf(authority) !== digestOf(record.authority) ||
+        !certificates.belongs(certificate, authority, key.privateKey)
+      ) {
+        throw new TributaryError(
+          'SIGNATURE_INVALID',
+          'the renewed certificate is not one of the pinned authority for the key of this agent',
+        );
       }
-      this.#record = { ...record, certificate, tlsKey: key.privateKey };
+      this.#record = {
+        ...record,
+        certificate,
+        tlsKey: key.privateKey,
+        obtainedAtMs: this.#parts.clock.now(),
+      };
       await writeEnrolment(store, this.#record);
     } finally {
       client.close();
@@ -99,8 +124,18 @@ export class CertificateKeeper {
   async #request(client: EnrolmentClient, { csr }: TlsKey): ReturnType<EnrolmentClient['renew']> {
     const { agentId, logId } = this.#record;
     const nonce = await client.challenge(agentId);
-    const statement = transcript('renew', { agentId, nonce: encodeBase64(nonce), csrDigest: digestOf(csr), logId });
-    return client.renew({ agentId, nonce, csr, identitySignature: identityKeyOf(this.#record).sign(statement) });
+    const statement = transcript('renew', {
+      agentId,
+      nonce: encodeBase64(nonce),
+      csrDigest: digestOf(csr),
+      logId,
+    });
+    return client.renew({
+      agentId,
+      nonce,
+      csr,
+      identitySignature: identityKeyOf(this.#record).sign(statement),
+    });
   }
 
   /** Durable before the coordinator hears of it: its answer may be lost, and it knows only the newest keys. */
@@ -113,7 +148,9 @@ export class CertificateKeeper {
     return made;
   }
 
-  #validity(): { readonly notBeforeMs: number; readonly notAfterMs: number } {
-    return this.#parts.certificates.validity(this.#record.certificate);
+  /** Counted from its arrival: issuers date certificates back for slow clocks, which would make short ones due at once. */
+  #validity(): Validity {
+    const { notBeforeMs, notAfterMs } = this.#parts.certificates.validity(this.#record.certificate);
+    return { notBeforeMs: Math.max(notBeforeMs, this.#record.obtainedAtMs), notAfterMs };
   }
 }

@@ -1,4 +1,10 @@
-import { encodeDecision, EMPTY_DECISIONS, followDecision, type Decision, type DecisionHead } from '../domain/decision.js';
+import {
+  encodeDecision,
+  EMPTY_DECISIONS,
+  followDecision,
+  type Decision,
+  type DecisionHead,
+} from '../domain/decision.js';
 import { digestOf } from '@tributary/proto';
 import type { LineLog } from '../ports.js';
 

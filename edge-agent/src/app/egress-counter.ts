@@ -6,7 +6,10 @@ import { encodeRecord, readRecord } from './records.js';
 
 const KEY = 'egress';
 
-const count = z.string().regex(/^[0-9]{1,30}$/).transform(BigInt);
+const count = z
+  .string()
+  .regex(/^[0-9]{1,30}$/)
+  .transform(BigInt);
 const egressSchema = z.strictObject({ update: count, control: count, reserved: count });
 
 /**
@@ -51,6 +54,12 @@ export class EgressCounter implements EgressMeter {
 
   async flush(): Promise<void> {
     const { update, control } = this.#egress;
-    await this.#store.put({ [KEY]: encodeRecord({ update: String(update), control: String(control), reserved: String(this.#reserved) }) });
+    await this.#store.put({
+      [KEY]: encodeRecord({
+        update: String(update),
+        control: String(control),
+        reserved: String(this.#reserved),
+      }),
+    });
   }
 }

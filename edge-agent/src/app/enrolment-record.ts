@@ -15,6 +15,8 @@ const enrolmentSchema = z.strictObject({
   identitySeed: bytesField(32),
   tlsKey: bytesField(),
   certificate: bytesField(),
+  /** Milliseconds since the epoch at which the certificate arrived: issuers date them back. */
+  obtainedAtMs: z.int().nonnegative(),
   authority: bytesField(),
   logId: z.string(),
   logKey: bytesField(32),
@@ -26,7 +28,12 @@ const enrolmentSchema = z.strictObject({
 /** Who the agent is to its coordinator. Secret: it holds both private keys. */
 export type EnrolmentRecord = z.output<typeof enrolmentSchema>;
 
-const pendingJoinSchema = z.strictObject({ tokenId: z.string(), identitySeed: bytesField(32), tlsKey: bytesField(), csr: bytesField() });
+const pendingJoinSchema = z.strictObject({
+  tokenId: z.string(),
+  identitySeed: bytesField(32),
+  tlsKey: bytesField(),
+  csr: bytesField(),
+});
 
 /** Keys made for a token before it is used: the same token must always meet the same key. */
 export type PendingJoin = z.output<typeof pendingJoinSchema>;
@@ -34,20 +41,29 @@ export type PendingJoin = z.output<typeof pendingJoinSchema>;
 const tlsKeySchema = z.strictObject({ tlsKey: bytesField(), csr: bytesField() });
 
 /** The enrolment, or undefined before the first join. */
-export const readEnrolment = (store: StateStore): Promise<EnrolmentRecord | undefined> => readRecord(store, ENROLMENT, enrolmentSchema);
+export const readEnrolment = (store: StateStore): Promise<EnrolmentRecord | undefined> =>
+  readRecord(store, ENROLMENT, enrolmentSchema);
 
 /** The enrolment; rejects with UNAUTHENTICATED where the agent has not joined. */
 export async function requireEnrolment(store: StateStore): Promise<EnrolmentRecord> {
   const enrolment = await readEnrolment(store);
   if (enrolment !== undefined) return enrolment;
-  throw new TributaryError('UNAUTHENTICATED', 'this agent has not joined a federation', { hint: 'tributary-agent join --config agent.yaml --token TOKEN' });
+  throw new TributaryError('UNAUTHENTICATED', 'this agent has not joined a federation', {
+    hint: 'tributary-agent join --config agent.yaml --token TOKEN',
+  });
 }
 
-export const readPendingJoin = (store: StateStore): Promise<PendingJoin | undefined> => readRecord(store, PENDING_JOIN, pendingJoinSchema);
+export const readPendingJoin = (store: StateStore): Promise<PendingJoin | undefined> =>
+  readRecord(store, PENDING_JOIN, pendingJoinSchema);
 
 export function writePendingJoin(store: StateStore, pending: PendingJoin): Promise<void> {
   const { tokenId, identitySeed, tlsKey, csr } = pending;
-  const fields = { tokenId, identitySeed: encodeBase64(identitySeed), tlsKey: encodeBase64(tlsKey), csr: encodeBase64(csr) };
+  const fields = {
+    tokenId,
+    identitySeed: encodeBase64(identitySeed),
+    tlsKey: encodeBase64(tlsKey),
+    csr: encodeBase64(csr),
+  };
   return store.put({ [PENDING_JOIN]: encodeRecord(fields) });
 }
 
@@ -58,13 +74,20 @@ export async function readPendingRenewal(store: StateStore): Promise<TlsKey | un
 }
 
 export function writePendingRenewal(store: StateStore, { privateKey, csr }: TlsKey): Promise<void> {
-  return store.put({ [PENDING_RENEWAL]: encodeRecord({ tlsKey: encodeBase64(privateKey), csr: encodeBase64(csr) }) });
+  return store.put({
+    [PENDING_RENEWAL]: encodeRecord({ tlsKey: encodeBase64(privateKey), csr: encodeBase64(csr) }),
+  });
 }
 
 /** Takes over a new certificate, or a whole new enrolment, and forgets what was pending: all or none. */
-export function writeEnrolment(store: StateStore, record: EnrolmentRecord, also: Readonly<Record<string, undefined>> = {}): Promise<void> {
-  const { agentId, site, tokenId, logId, fleetAddress, enrolAddress } = record;
+export function writeEnrolment(
+  store: StateStore,
+  record: EnrolmentRecord,
+  also: Readonly<Record<string, undefined>> = {},
+): Promise<void> {
+  const { agentId, site, tokenId, obtainedAtMs, logId, fleetAddress, enrolAddress } = record;
   const fields = {
+    obtainedAtMs,
     agentId,
     site,
     tokenId,
@@ -78,10 +101,16 @@ export function writeEnrolment(store: StateStore, record: EnrolmentRecord, also:
     logKey: encodeBase64(record.logKey),
     modelKey: encodeBase64(record.modelKey),
   };
-  return store.put({ ...also, [ENROLMENT]: encodeRecord(fields), [PENDING_JOIN]: undefined, [PENDING_RENEWAL]: undefined });
+  return store.put({
+    ...also,
+    [ENROLMENT]: encodeRecord(fields),
+    [PENDING_JOIN]: undefined,
+    [PENDING_RENEWAL]: undefined,
+  });
 }
 
-export const identityKeyOf = ({ identitySeed }: Pick<EnrolmentRecord, 'identitySeed'>): SigningKey => signingKeyFromSeed(identitySeed);
+export const identityKeyOf = ({ identitySeed }: Pick<EnrolmentRecord, 'identitySeed'>): SigningKey =>
+  signingKeyFromSeed(identitySeed);
 
 export const channelIdentityOf = ({ authority, certificate, tlsKey }: EnrolmentRecord): ChannelIdentity => ({
   authority,

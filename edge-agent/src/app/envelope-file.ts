@@ -46,7 +46,10 @@ export async function* writeEnvelope(
 }
 
 /** Clipped, weighted, followed by the tail; one chunk in memory at a time. */
-async function* encodedVector(item: OutboxItem, delta: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+async function* encodedVector(
+  item: OutboxItem,
+  delta: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const numbers = numbersOf(item);
   const factor = deltaFactor(item.norm, numbers.trainExamples, item);
   const scratch = new Float32Array(LIMITS.chunkBytes / FLOAT32_BYTES);
@@ -82,14 +85,21 @@ export async function openEnvelope(files: OutboxFiles, name: string): Promise<St
   const bodyOffset = headerEnd + SIGNATURE_BYTES;
   if (start.length < bodyOffset) throw corrupt(name);
   const headerBytes = start.subarray(PREFIX_BYTES, headerEnd);
-  return { header: decodeEnvelopeHeader(headerBytes), headerBytes, headerSignature: start.subarray(headerEnd, bodyOffset), bodyOffset };
+  return {
+    header: decodeEnvelopeHeader(headerBytes),
+    headerBytes,
+    headerSignature: start.subarray(headerEnd, bodyOffset),
+    bodyOffset,
+  };
 }
 
 /** Bytes that an upload from chunk `from` on sends. */
 export function remainingBytes({ header, headerBytes }: StoredEnvelope, from: number): number {
   const chunks = header.chunkCount - from;
   const plaintext = chunks === 0 ? 0 : header.vectorLength * FLOAT32_BYTES - from * header.chunkBytes;
-  return headerBytes.length + plaintext + chunks * TAG_BYTES + 2 * SIGNATURE_BYTES + HASH_BYTES + LIMITS.nameLength;
+  return (
+    headerBytes.length + plaintext + chunks * TAG_BYTES + 2 * SIGNATURE_BYTES + HASH_BYTES + LIMITS.nameLength
+  );
 }
 
 /** The messages of an upload that goes on with chunk `from`. */
@@ -117,17 +127,28 @@ export async function* uploadParts(
   yield await storedSeal(files, name, envelope);
 }
 
-async function storedSeal(files: OutboxFiles, name: string, { header, bodyOffset }: StoredEnvelope): Promise<UploadPart> {
+async function storedSeal(
+  files: OutboxFiles,
+  name: string,
+  { header, bodyOffset }: StoredEnvelope,
+): Promise<UploadPart> {
   const body = header.vectorLength * FLOAT32_BYTES + header.chunkCount * TAG_BYTES;
   const seal = await piece(files, name, bodyOffset + body, SEAL_BYTES);
   if (seal.length < SEAL_BYTES) throw corrupt(name);
   const tagsDigest = seal.subarray(4, 4 + HASH_BYTES);
-  return { type: 'Seal', chunkCount: seal.readUInt32BE(0), tagsDigest, signature: seal.subarray(4 + HASH_BYTES, SEAL_BYTES) };
+  return {
+    type: 'Seal',
+    chunkCount: seal.readUInt32BE(0),
+    tagsDigest,
+    signature: seal.subarray(4 + HASH_BYTES, SEAL_BYTES),
+  };
 }
 
 async function piece(files: OutboxFiles, name: string, offset: number, bytes: number): Promise<Buffer> {
-  for await (const read of files.read(name, offset, bytes)) return Buffer.from(read.buffer, read.byteOffset, read.byteLength);
+  for await (const read of files.read(name, offset, bytes))
+    return Buffer.from(read.buffer, read.byteOffset, read.byteLength);
   return Buffer.alloc(0);
 }
 
-const corrupt = (name: string): TributaryError => new TributaryError('STORE_CORRUPT', `${name}: not a whole envelope`);
+const corrupt = (name: string): TributaryError =>
+  new TributaryError('STORE_CORRUPT', `${name}: not a whole envelope`);

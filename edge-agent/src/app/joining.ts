@@ -10,8 +10,25 @@ import {
   type JoinToken,
 } from '@tributary/proto';
 
-import type { CertificateReader, ChannelIdentity, Dialer, EnrolAnswer, EnrolmentClient, Random, StateStore, TlsKeyMaker } from '../ports.js';
-import { readEnrolment, readPendingJoin, writeEnrolment, writePendingJoin, type EnrolmentRecord, type PendingJoin } from './enrolment-record.js';
+import type {
+  CertificateReader,
+  ChannelIdentity,
+  Clock,
+  Dialer,
+  EnrolAnswer,
+  EnrolmentClient,
+  Random,
+  StateStore,
+  TlsKeyMaker,
+} from '../ports.js';
+import {
+  readEnrolment,
+  readPendingJoin,
+  writeEnrolment,
+  writePendingJoin,
+  type EnrolmentRecord,
+  type PendingJoin,
+} from './enrolment-record.js';
 import { TREE_HEAD } from './witness.js';
 
 export interface JoiningParts {
@@ -20,6 +37,7 @@ export interface JoiningParts {
   readonly keys: TlsKeyMaker;
   readonly certificates: CertificateReader;
   readonly random: Random;
+  readonly clock: Clock;
 }
 
 export interface JoinResult {
@@ -36,7 +54,8 @@ export interface JoinResult {
  */
 export async function join(parts: JoiningParts, token: JoinToken): Promise<JoinResult> {
   const before = await readEnrolment(parts.store);
-  if (before?.tokenId === token.tokenId) return { agentId: before.agentId, site: before.site, logId: before.logId, fresh: false };
+  if (before?.tokenId === token.tokenId)
+    return { agentId: before.agentId, site: before.site, logId: before.logId, fresh: false };
   const pending = await pendingJoin(parts, token.tokenId);
   const client = await parts.dialer.enrolment(token.enrolAddress, await authenticated(parts.dialer, token));
   let answer: EnrolAnswer;
@@ -46,7 +65,7 @@ export async function join(parts: JoiningParts, token: JoinToken): Promise<JoinR
     client.close();
   }
   requireHonest(parts.certificates, token, pending, answer);
-  const record = recordOf(token, pending, answer);
+  const record = recordOf(token, pending, answer, parts.clock.now());
   const forget = before !== undefined && before.logId !== record.logId ? { [TREE_HEAD]: undefined } : {};
   await writeEnrolment(parts.store, record, forget);
   return { agentId: record.agentId, site: record.site, logId: record.logId, fresh: true };
@@ -73,7 +92,11 @@ async function authenticated(dialer: Dialer, token: JoinToken): Promise<Partial<
   throw mismatch(`${token.enrolAddress} presents no certificate authority of digest ${token.caDigest}`);
 }
 
-function enroll(client: EnrolmentClient, token: JoinToken, { identitySeed, csr }: PendingJoin): Promise<EnrolAnswer> {
+function enroll(
+  client: EnrolmentClient,
+  token: JoinToken,
+  { identitySeed, csr }: PendingJoin,
+): Promise<EnrolAnswer> {
   const identity = signingKeyFromSeed(identitySeed);
   const statement = transcript('enroll', {
     tokenId: token.tokenId,
@@ -91,25 +114,44 @@ function enroll(client: EnrolmentClient, token: JoinToken, { identitySeed, csr }
 }
 
 /** The answer must fit what the operator handed over and the keys that were sent. */
-function requireHonest(certificates: CertificateReader, token: JoinToken, pending: PendingJoin, answer: EnrolAnswer): void {
-  if (digestOf(answer.authority) !== token.caDigest) throw mismatch('the answer names another certificate authority than the join token');
+function requireHonest(
+  certificates: CertificateReader,
+  token: JoinToken,
+  pending: PendingJoin,
+  answer: EnrolAnswer,
+): void {
+  if (digestOf(answer.authority) !== token.caDigest)
+    throw mismatch('the answer names another certificate authority than the join token');
   if (answer.site !== token.site) throw untrue('site', `the token is for ${token.site}`);
   if (answer.logId !== logIdOf(answer.logKey)) throw untrue('logId', 'it is not the digest of logKey');
   if (!certificates.belongs(answer.certificate, answer.authority, pending.tlsKey)) {
     throw untrue('certificate', 'it was not issued by that authority for the key of this agent');
   }
   if (!WIRE_VERSIONS.includes(answer.version)) {
-    throw new TributaryError('VERSION_UNSUPPORTED', `the coordinator chose wire version ${answer.version.slice(0, 16)}, which this agent does not speak`);
+    throw new TributaryError(
+      'VERSION_UNSUPPORTED',
+      `the coordinator chose wire version ${answer.version.slice(0, 16)}, which this agent does not speak`,
+    );
   }
 }
 
-function recordOf(token: JoinToken, pending: PendingJoin, answer: EnrolAnswer): EnrolmentRecord {
+function recordOf(
+  token: JoinToken,
+  pending: PendingJoin,
+  answer: EnrolAnswer,
+  obtainedAtMs: number,
+): EnrolmentRecord {
   const { agentId, site, certificate, authority, logId, logKey, modelKey, fleetAddress } = answer;
   const { identitySeed, tlsKey } = pending;
   const { tokenId, enrolAddress } = token;
-  return { agentId, site, tokenId, identitySeed, tlsKey, certificate, authority, logId, logKey, modelKey, fleetAddress, enrolAddress };
+  return {
+    ...{ agentId, site, tokenId, identitySeed, tlsKey, certificate, obtainedAtMs },
+    ...{ authority, logId, logKey, modelKey, fleetAddress, enrolAddress },
+  };
 }
 
 const mismatch = (what: string): TributaryError => new TributaryError('CA_MISMATCH', what);
 const untrue = (field: string, what: string): TributaryError =>
-  new TributaryError('SIGNATURE_INVALID', `${field} of the coordinator's answer: ${what}`, { fields: { field } });
+  new TributaryError('SIGNATURE_INVALID', `${field} of the coordinator's answer: ${what}`, {
+    fields: { field },
+  });

@@ -28,7 +28,11 @@ export interface OrderReviewParts {
 /** What the site makes of an order. */
 export type Review =
   | { readonly outcome: 'Allowed'; readonly round: OpenedRound; readonly minimumRows: number }
-  | { readonly outcome: 'Refused'; readonly round: OpenedRound; readonly verdict: Extract<PolicyVerdict, { allowed: false }> }
+  | {
+      readonly outcome: 'Refused';
+      readonly round: OpenedRound;
+      readonly verdict: Extract<PolicyVerdict, { allowed: false }>;
+    }
   | { readonly outcome: 'Settled'; readonly settled: SettledRound };
 
 /** Proves an order and puts it before the site's policy. */
@@ -63,10 +67,15 @@ export class OrderReview {
             sentOnBase: await outbox.sentOnBase(round),
           });
     await decisions.record(this.#decision(orderId, round, verdict, digest));
-    return verdict.allowed ? { outcome: 'Allowed', round, minimumRows: verdict.minimumRows } : { outcome: 'Refused', round, verdict };
+    return verdict.allowed
+      ? { outcome: 'Allowed', round, minimumRows: verdict.minimumRows }
+      : { outcome: 'Refused', round, verdict };
   }
 
-  async #policy(): Promise<{ readonly policy: SitePolicySpec | TributaryError | undefined; readonly digest: Digest | '' }> {
+  async #policy(): Promise<{
+    readonly policy: SitePolicySpec | TributaryError | undefined;
+    readonly digest: Digest | '';
+  }> {
     try {
       const policy = await this.#parts.policy.read();
       return { policy: policy?.spec, digest: policy?.digest ?? '' };
@@ -75,9 +84,16 @@ export class OrderReview {
     }
   }
 
-  #decision(orderId: string, { opened, job, authorKey }: OpenedRound, verdict: PolicyVerdict, policyDigest: Digest | ''): Decision {
+  #decision(
+    orderId: string,
+    { opened, job, authorKey }: OpenedRound,
+    verdict: PolicyVerdict,
+    policyDigest: Digest | '',
+  ): Decision {
     const { jobId, round, attempt } = opened;
-    const said = verdict.allowed ? { code: '' as const, rule: '', detail: '' } : { code: verdict.code, rule: verdict.rule, detail: clip(verdict.detail) };
+    const said = verdict.allowed
+      ? { code: '' as const, rule: '', detail: '' }
+      : { code: verdict.code, rule: verdict.rule, detail: clip(verdict.detail) };
     return {
       time: new Date(this.#parts.clock.now()).toISOString(),
       orderId,
@@ -96,5 +112,10 @@ export class OrderReview {
 
 /** A policy that cannot be read allows nothing. Why it cannot is the site's affair: the log has it. */
 function unreadable(error: TributaryError): Extract<PolicyVerdict, { allowed: false }> {
-  return { allowed: false, code: 'POLICY_REFUSED', rule: 'document', detail: `the policy file of the site cannot be used (${error.code})` };
+  return {
+    allowed: false,
+    code: 'POLICY_REFUSED',
+    rule: 'document',
+    detail: `the policy file of the site cannot be used (${error.code})`,
+  };
 }

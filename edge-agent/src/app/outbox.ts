@@ -1,4 +1,13 @@
-import { encodeBase64, encodeWeights, formatId, isDigest, squaredNorm, TributaryError, type Digest, type UpdateNumbers } from '@tributary/proto';
+import {
+  encodeBase64,
+  encodeWeights,
+  formatId,
+  isDigest,
+  squaredNorm,
+  TributaryError,
+  type Digest,
+  type UpdateNumbers,
+} from '@tributary/proto';
 import { z } from 'zod';
 
 import type { OpenedRound } from '../domain/order.js';
@@ -78,9 +87,14 @@ export class Outbox {
 
   /** Seals a training result; durable when it resolves with the id of its upload. */
   async hold({ opened, job, layout }: OpenedRound, result: TrainingResult): Promise<string> {
-    if (result.delta.length !== layout.length) throw new TributaryError('TRAINING_FAILED', 'the trainer returned a vector of another length than the model');
+    if (result.delta.length !== layout.length)
+      throw new TributaryError(
+        'TRAINING_FAILED',
+        'the trainer returned a vector of another length than the model',
+      );
     const norm = Math.sqrt(squaredNorm(result.delta));
-    if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) throw new TributaryError('TRAINING_DIVERGED', 'the trained weights or their loss are not finite');
+    if (!Number.isFinite(norm) || !Number.isFinite(result.loss))
+      throw new TributaryError('TRAINING_DIVERGED', 'the trained weights or their loss are not finite');
     const uploadId = this.#newUploadId();
     await this.#files.writeSealed(deltaFile(uploadId), encodeWeights(result.delta));
     const metricNames = job.spec.evaluation.metrics;
@@ -159,8 +173,11 @@ export class Outbox {
 /** What goes into the tail of the vector. */
 export function numbersOf(item: OutboxItem): UpdateNumbers {
   const { trainExamples, testExamples, loss } = item;
-  const metrics = Object.fromEntries(item.metricNames.map((name, index) => [name, item.metricValues[index] ?? Number.NaN]));
+  const metrics = Object.fromEntries(
+    item.metricNames.map((name, index) => [name, item.metricValues[index] ?? Number.NaN]),
+  );
   return { trainExamples, testExamples, loss, metrics };
 }
 
-const finiteOrNull = (value: number | undefined): number | null => (value !== undefined && Number.isFinite(value) ? value : null);
+const finiteOrNull = (value: number | undefined): number | null =>
+  value !== undefined && Number.isFinite(value) ? value : null;

@@ -1,4 +1,12 @@
-import { canonicalize, decodeBase64, isJsonObject, LIMITS, parseCanonical, TributaryError, type JsonObject } from '@tributary/proto';
+import {
+  canonicalize,
+  decodeBase64,
+  isJsonObject,
+  LIMITS,
+  parseCanonical,
+  TributaryError,
+  type JsonObject,
+} from '@tributary/proto';
 import { z } from 'zod';
 
 import type { StateStore } from '../ports.js';
@@ -7,7 +15,8 @@ import type { StateStore } from '../ports.js';
 const FORMAT_VERSION = 1;
 
 /** A field of bytes: base64 in the record. */
-export const bytesField = (length?: number) => z.string().transform((text) => decodeBase64(text, 'record', length));
+export const bytesField = (length?: number) =>
+  z.string().transform((text) => decodeBase64(text, 'record', length));
 
 /** How one kind of record is read. The fields are those besides `formatVersion`. */
 export type RecordSchema<T> = z.ZodType<T>;
@@ -23,7 +32,10 @@ export function decodeRecord<T>(key: string, bytes: Uint8Array, schema: RecordSc
   if (!isJsonObject(value)) throw corrupt(key);
   const { formatVersion, ...fields } = value;
   if (typeof formatVersion === 'number' && formatVersion > FORMAT_VERSION) {
-    throw new TributaryError('FORMAT_UNSUPPORTED', `record ${key} of version ${String(formatVersion)}; this build reads ${String(FORMAT_VERSION)}`);
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `record ${key} of version ${String(formatVersion)}; this build reads ${String(FORMAT_VERSION)}`,
+    );
   }
   const parsed = schema.safeParse(fields);
   if (formatVersion !== FORMAT_VERSION || !parsed.success) throw corrupt(key);
@@ -31,7 +43,11 @@ export function decodeRecord<T>(key: string, bytes: Uint8Array, schema: RecordSc
 }
 
 /** The record under `key`, or undefined where there is none. */
-export async function readRecord<T>(store: StateStore, key: string, schema: RecordSchema<T>): Promise<T | undefined> {
+export async function readRecord<T>(
+  store: StateStore,
+  key: string,
+  schema: RecordSchema<T>,
+): Promise<T | undefined> {
   const bytes = await store.get(key);
   return bytes === undefined ? undefined : decodeRecord(key, bytes, schema);
 }

@@ -10,6 +10,7 @@ import { downloadBase, type DownloadParts } from './base-model.js';
 import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
 import type { Submission } from './submission.js';
+import { describeUnexpected } from './unexpected.js';
 
 export interface RoundWorkParts extends DownloadParts {
   readonly trainer: Trainer;
@@ -30,7 +31,10 @@ export interface AllowedRound {
 export class RoundWork {
   readonly #parts: RoundWorkParts;
   readonly #trainings = new Map<RoundKey, AbortController>();
-  readonly #uploads = new Map<RoundKey, { readonly controller: AbortController; readonly done: Promise<unknown> }>();
+  readonly #uploads = new Map<
+    RoundKey,
+    { readonly controller: AbortController; readonly done: Promise<unknown> }
+  >();
   #training: Promise<unknown> = Promise.resolve();
 
   constructor(parts: RoundWorkParts) {
@@ -77,7 +81,11 @@ export class RoundWork {
     await Promise.all([this.#training, ...[...this.#uploads.values()].map(({ done }) => done)]);
   }
 
-  async #train(key: RoundKey, { round, minimumRows }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
+  async #train(
+    key: RoundKey,
+    { round, minimumRows }: AllowedRound,
+    signal: AbortSignal,
+  ): Promise<SessionEvent> {
     const { outbox, trainer, log } = this.#parts;
     const { spec } = round.job;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
@@ -85,21 +93,32 @@ export class RoundWork {
       const dataset = { ...this.#dataset(spec), minimumRows };
       const weights = await downloadBase(this.#parts, round, signal);
       log.info(fields, 'training');
-      const task = { jobId: round.jobId, round: round.opened.round, spec, layout: round.layout, weights, dataset, signal };
-      const result = await trainer.train(task, { progress: (percent) => this.#parts.progress(fields, percent) });
+      const task = {
+        jobId: round.jobId,
+        round: round.opened.round,
+        spec,
+        layout: round.layout,
+        weights,
+        dataset,
+        signal,
+      };
+      const result = await trainer.train(task, {
+        progress: (percent) => this.#parts.progress(fields, percent),
+      });
       const uploadId = await outbox.hold(round, result);
       log.info({ ...fields, uploadId }, 'update held in the outbox');
       return { type: 'Trained', key, uploadId };
     } catch (error) {
       const { code, detail } = redactTraining(error, spec);
-      log.warn({ ...fields, code, detail }, 'training failed');
+      log.warn({ ...fields, code, detail, ...describeUnexpected(error) }, 'training failed');
       return { type: 'TrainingFailed', key, code, detail };
     }
   }
 
   #dataset({ dataset }: FederatedJobSpec): Omit<DatasetHandle, 'minimumRows'> {
     const handle = this.#parts.datasets.find(({ name }) => name === dataset.name);
-    if (handle === undefined) throw new TributaryError('DATASET_UNKNOWN', `the site declares no dataset ${dataset.name}`);
+    if (handle === undefined)
+      throw new TributaryError('DATASET_UNKNOWN', `the site declares no dataset ${dataset.name}`);
     return handle;
   }
 
@@ -114,7 +133,7 @@ export class RoundWork {
       return { type: 'Uploaded', key, seq };
     } catch (error) {
       const { code, detail } = redact(error);
-      log.warn({ key, code, detail }, 'upload failed');
+      log.warn({ key, code, detail, ...describeUnexpected(error) }, 'upload failed');
       return { type: 'UploadFailed', key, code, detail };
     }
   }

@@ -3,12 +3,20 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { backoffMs } from '../domain/backoff.js';
 import { redact } from '../domain/redaction.js';
 import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
-import { INITIAL_SESSION, step, type HeldUpdate, type SessionEffect, type SessionEvent, type SessionState } from '../domain/session.js';
+import {
+  INITIAL_SESSION,
+  step,
+  type HeldUpdate,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionState,
+} from '../domain/session.js';
 import type { AgentMessage, Clock, FleetClient, Random, RawOrder } from '../ports.js';
 import type { Log } from './log.js';
 import type { OrderReview, Review } from './order-review.js';
 import { uniform } from './pause.js';
 import type { AllowedRound, RoundWork } from './round-work.js';
+import { describeUnexpected } from './unexpected.js';
 
 export interface SessionRunnerParts {
   readonly review: OrderReview;
@@ -122,7 +130,7 @@ export class SessionRunner {
     const running: Promise<unknown> = work
       .catch((error: unknown) => {
         const { code, detail } = redact(error);
-        this.#parts.log.error({ code, detail }, 'work failed');
+        this.#parts.log.error({ code, detail, ...describeUnexpected(error) }, 'work failed');
       })
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
@@ -145,7 +153,10 @@ export class SessionRunner {
   #reviewed(orderId: string, review: Review): SessionEvent {
     switch (review.outcome) {
       case 'Settled':
-        this.#parts.log.info({ orderId, jobId: review.settled.round.jobId, by: review.settled.how }, 'round settled');
+        this.#parts.log.info(
+          { orderId, jobId: review.settled.round.jobId, by: review.settled.how },
+          'round settled',
+        );
         return { type: 'RoundSettled', orderId, round: review.settled.round };
       case 'Refused': {
         const { code, detail, rule } = review.verdict;
@@ -162,7 +173,7 @@ export class SessionRunner {
 
   #unverified(orderId: string, error: TributaryError): void {
     const { code, detail } = redact(error);
-    this.#parts.log.warn({ orderId, code, detail }, 'order not verified');
+    this.#parts.log.warn({ orderId, code, detail, ...describeUnexpected(error) }, 'order not verified');
     if (error.fields['fork'] === true) this.#parts.alarm(error);
     else if (error.retryable) this.#parts.askAgain();
     else this.#dispatch({ type: 'OrderRefused', orderId, code, detail });

@@ -15,7 +15,10 @@ export function describeStatus(status: AgentStatus): string {
         `  ${time}  ${job} round ${String(round)}: ${allowed ? 'allowed' : `refused, ${code}${rule === '' ? '' : ` by ${rule}`}`}`,
     ),
     'Rounds:',
-    ...status.rounds.map(({ jobId, round, attempt, phase }) => `  ${jobId} round ${String(round)}, attempt ${String(attempt)}: ${phase}`),
+    ...status.rounds.map(
+      ({ jobId, round, attempt, phase }) =>
+        `  ${jobId} round ${String(round)}, attempt ${String(attempt)}: ${phase}`,
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -38,7 +38,14 @@ export interface StatusSources {
   readonly decisions: Pick<DecisionLog, 'head' | 'recent'>;
 }
 
-export function statusOf({ record, link, session, expiresAtMs, egress, decisions }: StatusSources): AgentStatus {
+export function statusOf({
+  record,
+  link,
+  session,
+  expiresAtMs,
+  egress,
+  decisions,
+}: StatusSources): AgentStatus {
   return {
     formatVersion: 1,
     agentId: record.agentId,
@@ -48,7 +55,12 @@ export function statusOf({ record, link, session, expiresAtMs, egress, decisions
     connection: link.status,
     lastError: link.lastError ?? null,
     certificateExpires: new Date(expiresAtMs).toISOString(),
-    rounds: session.rounds.map(({ order, phase }) => ({ jobId: order.jobId, round: order.round, attempt: order.attempt, phase: phase.name })),
+    rounds: session.rounds.map(({ order, phase }) => ({
+      jobId: order.jobId,
+      round: order.round,
+      attempt: order.attempt,
+      phase: phase.name,
+    })),
     egress: { update: String(egress.update), control: String(egress.control) },
     decisions: { count: decisions.head.count, head: decisions.head.digest, recent: decisions.recent },
   };
@@ -56,22 +68,50 @@ export function statusOf({ record, link, session, expiresAtMs, egress, decisions
 
 /** The status for Prometheus (text format 0.0.4); few series, none per round. */
 export function metricsOf(status: AgentStatus): string {
-  const held = status.rounds.filter(({ phase }) => phase === 'Held' || phase === 'Uploading' || phase === 'Delivered').length;
+  const held = status.rounds.filter(
+    ({ phase }) => phase === 'Held' || phase === 'Uploading' || phase === 'Delivered',
+  ).length;
   return [
-    ...metric('tributary_agent_connected', 'gauge', 'Whether the stream to the coordinator is open and approved.', [['', status.connection === 'Connected' ? 1 : 0]]),
-    ...metric('tributary_agent_egress_bytes_total', 'counter', 'Bytes of messages that left the site, by kind.', [
-      ['{kind="update"}', status.egress.update],
-      ['{kind="control"}', status.egress.control],
+    ...metric(
+      'tributary_agent_connected',
+      'gauge',
+      'Whether the stream to the coordinator is open and approved.',
+      [['', status.connection === 'Connected' ? 1 : 0]],
+    ),
+    ...metric(
+      'tributary_agent_egress_bytes_total',
+      'counter',
+      'Bytes of messages that left the site, by kind.',
+      [
+        ['{kind="update"}', status.egress.update],
+        ['{kind="control"}', status.egress.control],
+      ],
+    ),
+    ...metric('tributary_agent_outbox_updates', 'gauge', 'Updates held until the ledger settles them.', [
+      ['', held],
     ]),
-    ...metric('tributary_agent_outbox_updates', 'gauge', 'Updates held until the ledger settles them.', [['', held]]),
-    ...metric('tributary_agent_policy_decisions_total', 'counter', 'Lines of the decision log.', [['', status.decisions.count]]),
-    ...metric('tributary_agent_certificate_expiry_seconds', 'gauge', 'End of the client certificate, seconds since 1970.', [
-      ['', Math.floor(Date.parse(status.certificateExpires) / 1_000)],
+    ...metric('tributary_agent_policy_decisions_total', 'counter', 'Lines of the decision log.', [
+      ['', status.decisions.count],
     ]),
+    ...metric(
+      'tributary_agent_certificate_expiry_seconds',
+      'gauge',
+      'End of the client certificate, seconds since 1970.',
+      [['', Math.floor(Date.parse(status.certificateExpires) / 1_000)]],
+    ),
     '',
   ].join('\n');
 }
 
-function metric(name: string, type: string, help: string, samples: readonly (readonly [labels: string, value: number | string])[]): string[] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map(([labels, value]) => `${name}${labels} ${String(value)}`)];
+function metric(
+  name: string,
+  type: string,
+  help: string,
+  samples: readonly (readonly [labels: string, value: number | string])[],
+): string[] {
+  return [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${type}`,
+    ...samples.map(([labels, value]) => `${name}${labels} ${String(value)}`),
+  ];
 }

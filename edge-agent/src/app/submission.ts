@@ -1,4 +1,11 @@
-import { drawEnvelopeSecrets, EnvelopeWriter, isErrorCode, TributaryError, WIRE_VERSIONS, type SigningKey } from '@tributary/proto';
+import {
+  drawEnvelopeSecrets,
+  EnvelopeWriter,
+  isErrorCode,
+  TributaryError,
+  WIRE_VERSIONS,
+  type SigningKey,
+} from '@tributary/proto';
 
 import { deltaFile, envelopeFile } from '../domain/outbox.js';
 import type { RoundKey } from '../domain/round-key.js';
@@ -51,15 +58,36 @@ export class Submission {
   #envelope(item: OutboxItem): AsyncIterable<Uint8Array> {
     const { files, random, identity, site, logId } = this.#parts;
     const { jobId, round, attempt, stage, agentId, uploadId, baseDigest, layoutDigest, vectorLength } = item;
-    const fields = { logId, jobId, round, attempt, stage, agentId, site, uploadId, baseDigest, layoutDigest, vectorLength };
+    const fields = {
+      logId,
+      jobId,
+      round,
+      attempt,
+      stage,
+      agentId,
+      site,
+      uploadId,
+      baseDigest,
+      layoutDigest,
+      vectorLength,
+    };
     const secrets = drawEnvelopeSecrets((length) => random.bytes(length));
-    const writer = new EnvelopeWriter({ ...fields, wire: WIRE_VERSIONS[0] ?? '' }, item.roundKey, secrets, identity);
+    const writer = new EnvelopeWriter(
+      { ...fields, wire: WIRE_VERSIONS[0] ?? '' },
+      item.roundKey,
+      secrets,
+      identity,
+    );
     return writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta)));
   }
 }
 
 /** Where the coordinator wants to go on, or the entry that settled the upload before. */
-async function resumeAt(client: FleetClient, uploadId: string, signal: AbortSignal): Promise<{ readonly chunk: number } | { readonly seq: number }> {
+async function resumeAt(
+  client: FleetClient,
+  uploadId: string,
+  signal: AbortSignal,
+): Promise<{ readonly chunk: number } | { readonly seq: number }> {
   const status = await client.uploadStatus(uploadId, signal);
   switch (status.state) {
     case 'Unknown':

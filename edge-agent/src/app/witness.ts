@@ -61,20 +61,36 @@ export class Witness {
 
   async #keep(head: SignedTreeHead): Promise<void> {
     const { logId, treeSize, time } = head;
-    const fields = { logId, treeSize, time, rootHash: encodeBase64(head.rootHash), signature: encodeBase64(head.signature) };
+    const fields = {
+      logId,
+      treeSize,
+      time,
+      rootHash: encodeBase64(head.rootHash),
+      signature: encodeBase64(head.signature),
+    };
     await this.#store.put({ [TREE_HEAD]: encodeRecord(fields) });
     this.#head = head;
   }
 }
 
-async function requireConsistent(a: SignedTreeHead, b: SignedTreeHead, prove: ConsistencySource): Promise<void> {
+async function requireConsistent(
+  a: SignedTreeHead,
+  b: SignedTreeHead,
+  prove: ConsistencySource,
+): Promise<void> {
   const [older, newer] = a.treeSize <= b.treeSize ? [a, b] : [b, a];
   // Sizes 0 and equal ones need no path: the roots decide.
-  const path = older.treeSize === 0 || older.treeSize === newer.treeSize ? [] : await prove(older.treeSize, newer.treeSize);
+  const path =
+    older.treeSize === 0 || older.treeSize === newer.treeSize
+      ? []
+      : await prove(older.treeSize, newer.treeSize);
   if (verifyConsistency(older.treeSize, newer.treeSize, older.rootHash, newer.rootHash, path)) return;
   throw new TributaryError(
     'PROOF_INVALID',
     `the log of ${String(newer.treeSize)} entries does not continue the one of ${String(older.treeSize)} entries that was seen before`,
-    { hint: 'The coordinator shows another history: tell its operator, and do not rejoin before it is explained.', fields: { fork: true } },
+    {
+      hint: 'The coordinator shows another history: tell its operator, and do not rejoin before it is explained.',
+      fields: { fork: true },
+    },
   );
 }

@@ -11,13 +11,16 @@ export function parseAddress(text: string, field: string): Address {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new TributaryError('INVALID_ARGUMENT', `${field}: an address has the form host:port`, { fields: { field } });
+    throw new TributaryError('INVALID_ARGUMENT', `${field}: an address has the form host:port`, {
+      fields: { field },
+    });
   }
   return { host, port };
 }
 
 /** "host:port", with brackets around IPv6. */
-export const formatAddress = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
+export const formatAddress = ({ host, port }: Address): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 
 /**
  * True where `host` is to be reached without the proxy: an entry is "*", the host itself, or a domain of which the host

@@ -52,9 +52,13 @@ export function followDecision(head: DecisionHead, line: Uint8Array): DecisionHe
   if (!isJsonObject(value)) throw broken(head, 'not an object');
   const { v, seq, prev } = value;
   if (typeof v === 'number' && v > DECISION_VERSION) {
-    throw new TributaryError('FORMAT_UNSUPPORTED', `decision log of version ${String(v)}; this build reads ${String(DECISION_VERSION)}`);
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `decision log of version ${String(v)}; this build reads ${String(DECISION_VERSION)}`,
+    );
   }
-  if (v !== DECISION_VERSION || seq !== head.count || prev !== head.digest) throw broken(head, 'does not continue the line before it');
+  if (v !== DECISION_VERSION || seq !== head.count || prev !== head.digest)
+    throw broken(head, 'does not continue the line before it');
   return { count: head.count + 1, digest: digestOf(line) };
 }
 

@@ -24,7 +24,12 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** What follows an error of the connection after `failures` in a row; `random` is uniform in [0, 1). */
-export function afterLinkFailure(code: ErrorCode, detail: string, failures: number, random: number): LinkOutcome {
+export function afterLinkFailure(
+  code: ErrorCode,
+  detail: string,
+  failures: number,
+  random: number,
+): LinkOutcome {
   if (FINAL.has(code)) return { next: 'End', code, detail };
   const waitMs = backoffMs(failures, random);
   return { next: code === 'UNAUTHENTICATED' ? 'Renew' : 'Reconnect', waitMs, code, detail };
@@ -34,7 +39,12 @@ export function afterLinkFailure(code: ErrorCode, detail: string, failures: numb
 const MAX_WAIT_MS = 10 * 60_000;
 
 /** What follows a goodbye: `retryAfterMs` of 0 means never again. */
-export function afterGoodbye(code: string, detail: string, retryAfterMs: number, random: number): LinkOutcome {
+export function afterGoodbye(
+  code: string,
+  detail: string,
+  retryAfterMs: number,
+  random: number,
+): LinkOutcome {
   const known: ErrorCode = isErrorCode(code) ? code : 'UNAVAILABLE';
   const said = clip(detail);
   if (FINAL.has(known) || retryAfterMs === 0) return { next: 'End', code: known, detail: said };

@@ -85,19 +85,30 @@ function settledBy(reader: OrderReader, entry: LedgerEntry): RoundRef {
   }
 }
 
-function openedRound(reader: OrderReader, entries: readonly LedgerEntry[], opened: EntryBody<'round.opened'>): OpenedRound {
+function openedRound(
+  reader: OrderReader,
+  entries: readonly LedgerEntry[],
+  opened: EntryBody<'round.opened'>,
+): OpenedRound {
   const submitted = bodyOf(entries, 'job.submitted');
   const started = bodyOf(entries, 'job.started');
   const { jobId } = opened;
-  if (submitted.jobId !== jobId || started.jobId !== jobId) throw unproven('the entries are of different jobs');
+  if (submitted.jobId !== jobId || started.jobId !== jobId)
+    throw unproven('the entries are of different jobs');
   if (!opened.cohort.some(({ agentId, site }) => agentId === reader.agentId && site === reader.site)) {
-    throw new TributaryError('NOT_IN_COHORT', `${reader.site} is not in the cohort of round ${String(opened.round)}`);
+    throw new TributaryError(
+      'NOT_IN_COHORT',
+      `${reader.site} is not in the cohort of round ${String(opened.round)}`,
+    );
   }
   const job = signedJob(submitted);
   const layout = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).width);
   const digest = layoutDigest(layout);
-  if (digest !== started.layoutDigest || digest !== opened.layoutDigest) throw unproven('the layout of the round is not that of the job');
-  if (opened.vectorLength !== vectorLength({ parameters: layout.length, metrics: job.spec.evaluation.metrics })) {
+  if (digest !== started.layoutDigest || digest !== opened.layoutDigest)
+    throw unproven('the layout of the round is not that of the job');
+  if (
+    opened.vectorLength !== vectorLength({ parameters: layout.length, metrics: job.spec.evaluation.metrics })
+  ) {
     throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
   }
   return { kind: 'Opened', jobId, job, authorKey: submitted.authorKey, opened, layout };

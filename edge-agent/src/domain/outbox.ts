@@ -8,7 +8,8 @@ const MAX_ENVELOPES = 3;
  * (another content key and upload id), or wait for the ledger entry that records the refusal.
  */
 export function afterUploadFailure(code: ErrorCode, tries: number): 'Retry' | 'Renew' | 'GiveUp' {
-  if (code === 'UPDATE_CORRUPT' || code === 'UPLOAD_ID_REUSED') return tries < MAX_ENVELOPES ? 'Renew' : 'GiveUp';
+  if (code === 'UPDATE_CORRUPT' || code === 'UPLOAD_ID_REUSED')
+    return tries < MAX_ENVELOPES ? 'Renew' : 'GiveUp';
   // CONFLICT: a newer stream of the same upload took over, or the round is suspended.
   return ERROR_TABLE[code].retryable || code === 'CONFLICT' ? 'Retry' : 'GiveUp';
 }

@@ -17,7 +17,10 @@ export interface PolicyFacts {
 }
 
 export type PolicyVerdict =
-  | { readonly allowed: true; /** The trainer refuses datasets with fewer rows (DATASET_TOO_SMALL). */ readonly minimumRows: number }
+  | {
+      readonly allowed: true;
+      /** The trainer refuses datasets with fewer rows (DATASET_TOO_SMALL). */ readonly minimumRows: number;
+    }
   | {
       readonly allowed: false;
       readonly code: ErrorCode;
@@ -47,9 +50,18 @@ const RULES: readonly Rule[] = [
 ];
 
 /** Judges a job; what no rule allows is refused. Without a policy every job is (POLICY_MISSING). */
-export function evaluatePolicy(policy: SitePolicySpec | undefined, job: FederatedJobSpec, facts: PolicyFacts): PolicyVerdict {
+export function evaluatePolicy(
+  policy: SitePolicySpec | undefined,
+  job: FederatedJobSpec,
+  facts: PolicyFacts,
+): PolicyVerdict {
   if (policy === undefined) {
-    return { allowed: false, code: 'POLICY_MISSING', rule: '', detail: 'the site has no policy file and refuses every job' };
+    return {
+      allowed: false,
+      code: 'POLICY_MISSING',
+      rule: '',
+      detail: 'the site has no policy file and refuses every job',
+    };
   }
   for (const rule of RULES) {
     const refusal = rule(policy, job, facts);
@@ -60,20 +72,35 @@ export function evaluatePolicy(policy: SitePolicySpec | undefined, job: Federate
   return { allowed: true, minimumRows: allowed.minimumRows };
 }
 
-function coordinator(policy: SitePolicySpec, _job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
-  if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId)) return undefined;
+function coordinator(
+  policy: SitePolicySpec,
+  _job: FederatedJobSpec,
+  facts: PolicyFacts,
+): Refusal | undefined {
+  if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId))
+    return undefined;
   return refused('spec.coordinators', `log ${facts.logId} is not listed`);
 }
 
 function author(policy: SitePolicySpec, _job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
   if (policy.authors.some(({ key }) => key === facts.authorKey)) return undefined;
-  return { allowed: false, code: 'AUTHOR_UNKNOWN', rule: 'spec.authors', detail: `spec.authors does not list the key ${facts.authorKey}` };
+  return {
+    allowed: false,
+    code: 'AUTHOR_UNKNOWN',
+    rule: 'spec.authors',
+    detail: `spec.authors does not list the key ${facts.authorKey}`,
+  };
 }
 
 function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
   const { name } = job.dataset;
   if (!facts.datasets.includes(name)) {
-    return { allowed: false, code: 'DATASET_UNKNOWN', rule: 'datasets', detail: `the site declares no dataset ${name}` };
+    return {
+      allowed: false,
+      code: 'DATASET_UNKNOWN',
+      rule: 'datasets',
+      detail: `the site declares no dataset ${name}`,
+    };
   }
   if (policy.datasets.some((rule) => rule.name === name)) return undefined;
   return refused('spec.datasets', `dataset ${name} is not listed`);
@@ -84,19 +111,34 @@ function columns(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undef
   if (allowed.includes('*')) return undefined;
   const wanted = [...job.features.map(({ name }) => name), job.dataset.label];
   const denied = wanted.find((column) => !allowed.includes(column));
-  return denied === undefined ? undefined : refused('spec.datasets.columns', `column ${denied} of ${job.dataset.name} is not listed`);
+  return denied === undefined
+    ? undefined
+    : refused('spec.datasets.columns', `column ${denied} of ${job.dataset.name} is not listed`);
 }
 
-function minimumCohort(policy: SitePolicySpec, _job: FederatedJobSpec, { cohort }: PolicyFacts): Refusal | undefined {
+function minimumCohort(
+  policy: SitePolicySpec,
+  _job: FederatedJobSpec,
+  { cohort }: PolicyFacts,
+): Refusal | undefined {
   return atLeast('spec.minimumCohort', policy.minimumCohort, cohort, 'sites in the round');
 }
 
 /** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
 function minimumReports(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  return atLeast('spec.minimumCohort', policy.minimumCohort, job.minSites, 'reports with which a round commits (minSites)');
+  return atLeast(
+    'spec.minimumCohort',
+    policy.minimumCohort,
+    job.minSites,
+    'reports with which a round commits (minSites)',
+  );
 }
 
-function maximumParameters(policy: SitePolicySpec, _job: FederatedJobSpec, { parameters }: PolicyFacts): Refusal | undefined {
+function maximumParameters(
+  policy: SitePolicySpec,
+  _job: FederatedJobSpec,
+  { parameters }: PolicyFacts,
+): Refusal | undefined {
   return atMost('spec.maximumParameters', policy.maximumParameters, parameters, 'parameters');
 }
 
@@ -119,16 +161,34 @@ function metrics(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undef
   return denied === undefined ? undefined : refused('spec.metrics', `metric ${denied} is not listed`);
 }
 
-function retriesPerBase(policy: SitePolicySpec, _job: FederatedJobSpec, { sentOnBase }: PolicyFacts): Refusal | undefined {
-  return atMost('spec.retriesPerBase', policy.retriesPerBase, sentOnBase, 'updates sent on this base model before');
+function retriesPerBase(
+  policy: SitePolicySpec,
+  _job: FederatedJobSpec,
+  { sentOnBase }: PolicyFacts,
+): Refusal | undefined {
+  return atMost(
+    'spec.retriesPerBase',
+    policy.retriesPerBase,
+    sentOnBase,
+    'updates sent on this base model before',
+  );
 }
 
 function atLeast(rule: string, minimum: number, value: number, what: string): Refusal | undefined {
-  return value >= minimum ? undefined : refused(rule, `at least ${String(minimum)}, but there are ${String(value)} ${what}`);
+  return value >= minimum
+    ? undefined
+    : refused(rule, `at least ${String(minimum)}, but there are ${String(value)} ${what}`);
 }
 
 function atMost(rule: string, maximum: number, value: number, what: string): Refusal | undefined {
-  return value <= maximum ? undefined : refused(rule, `at most ${String(maximum)}, but there are ${String(value)} ${what}`);
+  return value <= maximum
+    ? undefined
+    : refused(rule, `at most ${String(maximum)}, but there are ${String(value)} ${what}`);
 }
 
-const refused = (rule: string, detail: string): Refusal => ({ allowed: false, code: 'POLICY_REFUSED', rule, detail: `${rule}: ${detail}` });
+const refused = (rule: string, detail: string): Refusal => ({
+  allowed: false,
+  code: 'POLICY_REFUSED',
+  rule,
+  detail: `${rule}: ${detail}`,
+});

@@ -12,13 +12,17 @@ export interface RedactedError {
  * codes, names and numbers by rule of the house; those of libraries may quote what they failed on, so they stay inside.
  */
 export function redact(error: unknown): RedactedError {
-  if (!(error instanceof TributaryError)) return { code: 'INTERNAL', detail: 'an unexpected error; the code of the agent needs a look' };
-  if (error.code === 'INTERNAL') return { code: 'INTERNAL', detail: 'an unexpected error; the code of the agent needs a look' };
+  if (!(error instanceof TributaryError))
+    return { code: 'INTERNAL', detail: 'an unexpected error; the code of the agent needs a look' };
+  if (error.code === 'INTERNAL')
+    return { code: 'INTERNAL', detail: 'an unexpected error; the code of the agent needs a look' };
   return { code: error.code, detail: clip(error.message) };
 }
 
 /** `text` in at most LIMITS.detailLength characters, without control characters. */
 export function clip(text: string): string {
   const printable = text.replace(/\p{Cc}+/gu, ' ').toWellFormed();
-  return printable.length <= LIMITS.detailLength ? printable : `${printable.slice(0, LIMITS.detailLength - 1).toWellFormed()}…`;
+  return printable.length <= LIMITS.detailLength
+    ? printable
+    : `${printable.slice(0, LIMITS.detailLength - 1).toWellFormed()}…`;
 }

@@ -47,7 +47,13 @@ export interface SessionState {
   readonly stopping: boolean;
 }
 
-export const INITIAL_SESSION: SessionState = { link: 'Down', rounds: [], verifying: [], answers: [], stopping: false };
+export const INITIAL_SESSION: SessionState = {
+  link: 'Down',
+  rounds: [],
+  verifying: [],
+  answers: [],
+  stopping: false,
+};
 
 /** What is found in the outbox when the process starts. */
 export interface HeldUpdate extends RoundOrder {
@@ -61,11 +67,27 @@ export type SessionEvent =
   | { readonly type: 'OrderArrived'; readonly orderId: string }
   | { readonly type: 'RoundAllowed'; readonly orderId: string; readonly order: RoundOrder }
   | { readonly type: 'RoundSettled'; readonly orderId: string; readonly round: RoundRef }
-  | { readonly type: 'OrderRefused'; readonly orderId: string; readonly code: ErrorCode; readonly detail: string; readonly round?: RoundRef }
+  | {
+      readonly type: 'OrderRefused';
+      readonly orderId: string;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly round?: RoundRef;
+    }
   | { readonly type: 'Trained'; readonly key: RoundKey; readonly uploadId: string }
-  | { readonly type: 'TrainingFailed'; readonly key: RoundKey; readonly code: ErrorCode; readonly detail: string }
+  | {
+      readonly type: 'TrainingFailed';
+      readonly key: RoundKey;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    }
   | { readonly type: 'Uploaded'; readonly key: RoundKey; readonly seq: number }
-  | { readonly type: 'UploadFailed'; readonly key: RoundKey; readonly code: ErrorCode; readonly detail: string }
+  | {
+      readonly type: 'UploadFailed';
+      readonly key: RoundKey;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    }
   | { readonly type: 'RetryDue'; readonly key: RoundKey }
   | { readonly type: 'Stop' };
 
@@ -80,7 +102,12 @@ export type SessionEffect =
   | { readonly type: 'RetryLater'; readonly key: RoundKey; readonly tries: number }
   /** The round is settled in the ledger: its outbox entry may go. */
   | { readonly type: 'Discard'; readonly key: RoundKey }
-  | { readonly type: 'ReportFailure'; readonly round: RoundRef; readonly code: ErrorCode; readonly detail: string };
+  | {
+      readonly type: 'ReportFailure';
+      readonly round: RoundRef;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    };
 
 export interface SessionStep {
   readonly state: SessionState;
@@ -129,7 +156,10 @@ function orderArrived(state: SessionState, orderId: string): SessionStep {
   if (state.stopping || state.verifying.includes(orderId)) return stay(state);
   const known = state.answers.find((answer) => answer.orderId === orderId);
   if (known !== undefined) return repeatAnswer(state, known);
-  return { state: { ...state, verifying: [...state.verifying, orderId] }, effects: [{ type: 'Verify', orderId }] };
+  return {
+    state: { ...state, verifying: [...state.verifying, orderId] },
+    effects: [{ type: 'Verify', orderId }],
+  };
 }
 
 /** The order came again: the coordinator has lost sight of it, so say again what became of it. */
@@ -137,7 +167,8 @@ function repeatAnswer(state: SessionState, answer: OrderAnswer): SessionStep {
   const acknowledge: SessionEffect = { type: 'Acknowledge', answer };
   const round = answer.key === undefined ? undefined : find(state, answer.key);
   if (answer.key === undefined || round === undefined) return { state, effects: [acknowledge] };
-  if (round.phase.name === 'Failed') return { state, effects: [acknowledge, failureOf(round.order, round.phase)] };
+  if (round.phase.name === 'Failed')
+    return { state, effects: [acknowledge, failureOf(round.order, round.phase)] };
   return prepend(acknowledge, upload(state, answer.key));
 }
 
@@ -149,7 +180,10 @@ function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): 
   const before = find(cleared.state, key);
   const next =
     before === undefined
-      ? startNext({ ...cleared.state, rounds: [...cleared.state.rounds, { order, confirmed: true, phase: { name: 'Queued' } }] })
+      ? startNext({
+          ...cleared.state,
+          rounds: [...cleared.state.rounds, { order, confirmed: true, phase: { name: 'Queued' } }],
+        })
       : upload(update(cleared.state, key, { ...before, confirmed: true }), key);
   return { state: next.state, effects: [...answered.effects, ...cleared.effects, ...next.effects] };
 }
@@ -157,19 +191,28 @@ function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): 
 function roundSettled(state: SessionState, orderId: string, ref: RoundRef): SessionStep {
   if (!state.verifying.includes(orderId)) return stay(state);
   const answered = answer(state, { orderId, accepted: true, code: '', detail: '' });
-  const cleared = settle(answered.state, (round) => roundKey(round.order) === roundKey(ref) || supersedes(ref, round.order));
+  const cleared = settle(
+    answered.state,
+    (round) => roundKey(round.order) === roundKey(ref) || supersedes(ref, round.order),
+  );
   const next = startNext(cleared.state);
   return { state: next.state, effects: [...answered.effects, ...cleared.effects, ...next.effects] };
 }
 
-function orderRefused(state: SessionState, event: Extract<SessionEvent, { type: 'OrderRefused' }>): SessionStep {
+function orderRefused(
+  state: SessionState,
+  event: Extract<SessionEvent, { type: 'OrderRefused' }>,
+): SessionStep {
   if (!state.verifying.includes(event.orderId)) return stay(state);
   const { orderId, code, detail } = event;
   const answered = answer(state, { orderId, accepted: false, code, detail });
   const round = event.round === undefined ? undefined : find(answered.state, roundKey(event.round));
   if (round === undefined) return answered;
   // The site's mind changed since the update was made (a stricter policy): what is held stays here.
-  return { ...answered, state: update(answered.state, roundKey(round.order), { ...round, confirmed: false }) };
+  return {
+    ...answered,
+    state: update(answered.state, roundKey(round.order), { ...round, confirmed: false }),
+  };
 }
 
 function trained(state: SessionState, key: RoundKey, uploadId: string): SessionStep {
@@ -195,7 +238,9 @@ function trainingFailed(state: SessionState, key: RoundKey, code: ErrorCode, det
 function uploaded(state: SessionState, key: RoundKey, seq: number): SessionStep {
   const round = find(state, key);
   if (round === undefined || round.phase.name !== 'Uploading') return stay(state);
-  return stay(update(state, key, { ...round, phase: { name: 'Delivered', uploadId: round.phase.uploadId, seq } }));
+  return stay(
+    update(state, key, { ...round, phase: { name: 'Delivered', uploadId: round.phase.uploadId, seq } }),
+  );
 }
 
 function uploadFailed(state: SessionState, key: RoundKey, code: ErrorCode): SessionStep {
@@ -256,7 +301,10 @@ function startNext(state: SessionState): SessionStep {
   const busy = state.rounds.some((round) => round.phase.name === 'Training');
   if (queued === undefined || busy || state.stopping) return stay(state);
   const key = roundKey(queued.order);
-  return { state: update(state, key, { ...queued, phase: { name: 'Training' } }), effects: [{ type: 'Train', key }] };
+  return {
+    state: update(state, key, { ...queued, phase: { name: 'Training' } }),
+    effects: [{ type: 'Train', key }],
+  };
 }
 
 /** Forgets the rounds that the ledger has closed. */
@@ -274,7 +322,10 @@ function settling(round: Round): SessionEffect[] {
     case 'Training':
       return [{ type: 'StopTraining', key }];
     case 'Uploading':
-      return [{ type: 'StopUpload', key }, { type: 'Discard', key }];
+      return [
+        { type: 'StopUpload', key },
+        { type: 'Discard', key },
+      ];
     case 'Held':
     case 'Delivered':
     case 'Refused':
@@ -295,14 +346,18 @@ function answer(state: SessionState, given: OrderAnswer): SessionStep {
   };
 }
 
-const failureOf = (round: RoundRef, { code, detail }: { code: ErrorCode; detail: string }): SessionEffect => ({
+const failureOf = (
+  round: RoundRef,
+  { code, detail }: { code: ErrorCode; detail: string },
+): SessionEffect => ({
   type: 'ReportFailure',
   round,
   code,
   detail,
 });
 
-const find = (state: SessionState, key: RoundKey): Round | undefined => state.rounds.find((round) => roundKey(round.order) === key);
+const find = (state: SessionState, key: RoundKey): Round | undefined =>
+  state.rounds.find((round) => roundKey(round.order) === key);
 
 const update = (state: SessionState, key: RoundKey, next: Round): SessionState => ({
   ...state,
@@ -310,7 +365,10 @@ const update = (state: SessionState, key: RoundKey, next: Round): SessionState =
 });
 
 const stay = (state: SessionState): SessionStep => ({ state, effects: [] });
-const prepend = (effect: SessionEffect, { state, effects }: SessionStep): SessionStep => ({ state, effects: [effect, ...effects] });
+const prepend = (effect: SessionEffect, { state, effects }: SessionStep): SessionStep => ({
+  state,
+  effects: [effect, ...effects],
+});
 
 function unreachable(value: never): never {
   throw new TypeError(`unreachable: ${JSON.stringify(value)}`);

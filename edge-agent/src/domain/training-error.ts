@@ -3,7 +3,14 @@ import { ERROR_TABLE, TributaryError, type FederatedJobSpec } from '@tributary/p
 import { redact, type RedactedError } from './redaction.js';
 
 /** Errors that training raises while it handles records: nothing of their text leaves. */
-const ABOUT_RECORDS = new Set(['DATASET_INVALID', 'DATASET_TOO_SMALL', 'DATASET_UNKNOWN', 'TRAINING_FAILED', 'TRAINING_DIVERGED', 'INTERNAL']);
+const ABOUT_RECORDS = new Set([
+  'DATASET_INVALID',
+  'DATASET_TOO_SMALL',
+  'DATASET_UNKNOWN',
+  'TRAINING_FAILED',
+  'TRAINING_DIVERGED',
+  'INTERNAL',
+]);
 
 /** Fields that may be told where their value is a number: places, never values. */
 const PLACES = ['line', 'row', 'epoch', 'index'] as const;
@@ -19,10 +26,17 @@ export function redactTraining(error: unknown, job: FederatedJobSpec): RedactedE
   const known = error instanceof TributaryError ? error : new TributaryError('TRAINING_FAILED', '');
   if (!ABOUT_RECORDS.has(known.code)) return redact(known);
   const code = known.code === 'INTERNAL' ? 'TRAINING_FAILED' : known.code;
-  const names = new Set([...FAULTS, job.dataset.name, job.dataset.label, ...job.features.map(({ name }) => name)]);
+  const names = new Set([
+    ...FAULTS,
+    job.dataset.name,
+    job.dataset.label,
+    ...job.features.map(({ name }) => name),
+  ]);
   const told = [
     ...PLACES.flatMap((place) => numberOf(known.fields[place]).map((value) => `${place} ${String(value)}`)),
-    ...Object.entries(known.fields).flatMap(([field, value]) => (isWord(field) && typeof value === 'string' && names.has(value) ? [`${field} ${value}`] : [])),
+    ...Object.entries(known.fields).flatMap(([field, value]) =>
+      isWord(field) && typeof value === 'string' && names.has(value) ? [`${field} ${value}`] : [],
+    ),
   ];
   const where = told.length === 0 ? '' : ` (${told.join(', ')})`;
   return { code, detail: `${ERROR_TABLE[code].documentation}${where}` };

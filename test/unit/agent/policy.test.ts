@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 
-import { parseFederatedJob, parseSitePolicy, type FederatedJobSpec, type SitePolicySpec } from '@tributary/proto';
+import {
+  parseFederatedJob,
+  parseSitePolicy,
+  type FederatedJobSpec,
+  type SitePolicySpec,
+} from '@tributary/proto';
 import { evaluatePolicy, type PolicyFacts } from '@tributary/edge-agent/internal/domain/policy.js';
 import fc from 'fast-check';
 
@@ -9,12 +14,20 @@ import { altered, jobDocument, policyDocument } from '../../support/job-document
 const AUTHOR = `${'A'.repeat(43)}=`;
 const LOG = 'ab'.repeat(32);
 
-const facts: PolicyFacts = { logId: LOG, authorKey: AUTHOR, parameters: 16, cohort: 3, datasets: ['loans'], sentOnBase: 0 };
+const facts: PolicyFacts = {
+  logId: LOG,
+  authorKey: AUTHOR,
+  parameters: 16,
+  cohort: 3,
+  datasets: ['loans'],
+  sentOnBase: 0,
+};
 
 const job = (path?: string, value?: unknown): FederatedJobSpec =>
   parseFederatedJob(path === undefined ? jobDocument() : altered(jobDocument(), `spec.${path}`, value)).spec;
 const policy = (path?: string, value?: unknown): SitePolicySpec =>
-  parseSitePolicy(path === undefined ? policyDocument() : altered(policyDocument(), `spec.${path}`, value)).spec;
+  parseSitePolicy(path === undefined ? policyDocument() : altered(policyDocument(), `spec.${path}`, value))
+    .spec;
 
 interface Refusal {
   readonly title: string;
@@ -28,21 +41,81 @@ interface Refusal {
 const listed = (columns: readonly string[]): unknown => [{ name: 'loans', columns }];
 
 const REFUSALS: readonly Refusal[] = [
-  { title: 'another coordinator', policy: policy('coordinators', { type: 'Listed', logIds: ['cd'.repeat(32)] }), code: 'POLICY_REFUSED', rule: 'spec.coordinators' },
-  { title: 'an unknown author', facts: { authorKey: `${'B'.repeat(43)}=` }, code: 'AUTHOR_UNKNOWN', rule: 'spec.authors' },
-  { title: 'any author where none is listed', policy: policy('authors', []), code: 'AUTHOR_UNKNOWN', rule: 'spec.authors' },
-  { title: 'a dataset that the site does not declare', facts: { datasets: [] }, code: 'DATASET_UNKNOWN', rule: 'datasets' },
-  { title: 'a dataset that the policy does not list', policy: policy('datasets', []), code: 'POLICY_REFUSED', rule: 'spec.datasets' },
-  { title: 'a feature column', policy: policy('datasets', listed(['annual_inc', 'Class'])), code: 'POLICY_REFUSED', rule: 'spec.datasets.columns' },
-  { title: 'the label column', policy: policy('datasets', listed(['annual_inc', 'term'])), code: 'POLICY_REFUSED', rule: 'spec.datasets.columns' },
+  {
+    title: 'another coordinator',
+    policy: policy('coordinators', { type: 'Listed', logIds: ['cd'.repeat(32)] }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.coordinators',
+  },
+  {
+    title: 'an unknown author',
+    facts: { authorKey: `${'B'.repeat(43)}=` },
+    code: 'AUTHOR_UNKNOWN',
+    rule: 'spec.authors',
+  },
+  {
+    title: 'any author where none is listed',
+    policy: policy('authors', []),
+    code: 'AUTHOR_UNKNOWN',
+    rule: 'spec.authors',
+  },
+  {
+    title: 'a dataset that the site does not declare',
+    facts: { datasets: [] },
+    code: 'DATASET_UNKNOWN',
+    rule: 'datasets',
+  },
+  {
+    title: 'a dataset that the policy does not list',
+    policy: policy('datasets', []),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.datasets',
+  },
+  {
+    title: 'a feature column',
+    policy: policy('datasets', listed(['annual_inc', 'Class'])),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.datasets.columns',
+  },
+  {
+    title: 'the label column',
+    policy: policy('datasets', listed(['annual_inc', 'term'])),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.datasets.columns',
+  },
   { title: 'a small cohort', facts: { cohort: 1 }, code: 'POLICY_REFUSED', rule: 'spec.minimumCohort' },
-  { title: 'a job that commits with too few reports', job: job('minSites', 1), code: 'POLICY_REFUSED', rule: 'spec.minimumCohort' },
-  { title: 'a large model', facts: { parameters: 1_000_001 }, code: 'POLICY_REFUSED', rule: 'spec.maximumParameters' },
+  {
+    title: 'a job that commits with too few reports',
+    job: job('minSites', 1),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.minimumCohort',
+  },
+  {
+    title: 'a large model',
+    facts: { parameters: 1_000_001 },
+    code: 'POLICY_REFUSED',
+    rule: 'spec.maximumParameters',
+  },
   { title: 'many rounds', job: job('rounds', 1_001), code: 'POLICY_REFUSED', rule: 'spec.maximumRounds' },
-  { title: 'plain aggregation', policy: policy('requireSecureAggregation', true), code: 'POLICY_REFUSED', rule: 'spec.requireSecureAggregation' },
+  {
+    title: 'plain aggregation',
+    policy: policy('requireSecureAggregation', true),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.requireSecureAggregation',
+  },
   { title: 'a strategy', policy: policy('strategies', []), code: 'POLICY_REFUSED', rule: 'spec.strategies' },
-  { title: 'a metric', job: job('evaluation', { metrics: ['auc'] }), code: 'POLICY_REFUSED', rule: 'spec.metrics' },
-  { title: 'more retries on a base model', facts: { sentOnBase: 2 }, code: 'POLICY_REFUSED', rule: 'spec.retriesPerBase' },
+  {
+    title: 'a metric',
+    job: job('evaluation', { metrics: ['auc'] }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.metrics',
+  },
+  {
+    title: 'more retries on a base model',
+    facts: { sentOnBase: 2 },
+    code: 'POLICY_REFUSED',
+    rule: 'spec.retriesPerBase',
+  },
 ];
 
 describe('site policy', () => {
@@ -53,18 +126,26 @@ describe('site policy', () => {
   });
 
   it('allows what every rule allows, and says how many rows it takes', () => {
-    const rules = policy('datasets', [{ name: 'loans', columns: ['annual_inc', 'term', 'Class'], minimumRows: 250 }]);
+    const rules = policy('datasets', [
+      { name: 'loans', columns: ['annual_inc', 'term', 'Class'], minimumRows: 250 },
+    ]);
     assert.deepEqual(evaluatePolicy(rules, job(), facts), { allowed: true, minimumRows: 250 });
   });
 
   it("takes '*' for every column, and listed coordinators", () => {
-    const rules = { ...policy('datasets', listed(['*'])), coordinators: { type: 'Listed' as const, logIds: [LOG] } };
+    const rules = {
+      ...policy('datasets', listed(['*'])),
+      coordinators: { type: 'Listed' as const, logIds: [LOG] },
+    };
     assert.ok(evaluatePolicy(rules, job(), facts).allowed);
   });
 
   for (const refusal of REFUSALS) {
     it(`refuses ${refusal.title}, naming ${refusal.rule}`, () => {
-      const verdict = evaluatePolicy(refusal.policy ?? policy(), refusal.job ?? job(), { ...facts, ...refusal.facts });
+      const verdict = evaluatePolicy(refusal.policy ?? policy(), refusal.job ?? job(), {
+        ...facts,
+        ...refusal.facts,
+      });
       assert.ok(!verdict.allowed);
       assert.deepEqual([verdict.code, verdict.rule], [refusal.code, refusal.rule]);
       assert.ok(verdict.detail.length > 0);
@@ -87,7 +168,8 @@ describe('site policy', () => {
           retriesPerBase: given.retriesPerBase - by,
         };
         const one = { ...facts, sentOnBase: 1 };
-        if (evaluatePolicy({ ...policy(), ...stricter }, job(), one).allowed) assert.ok(evaluatePolicy({ ...policy(), ...given }, job(), one).allowed);
+        if (evaluatePolicy({ ...policy(), ...stricter }, job(), one).allowed)
+          assert.ok(evaluatePolicy({ ...policy(), ...given }, job(), one).allowed);
       }),
     );
   });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 
 import { digestOf, LIMITS, type ErrorCode } from '@tributary/proto';
-import { roundKey, supersedes, type RoundKey, type RoundOrder } from '@tributary/edge-agent/internal/domain/round-key.js';
+import {
+  roundKey,
+  supersedes,
+  type RoundKey,
+  type RoundOrder,
+} from '@tributary/edge-agent/internal/domain/round-key.js';
 import {
   INITIAL_SESSION,
   step,
@@ -12,11 +17,19 @@ import {
 import fc from 'fast-check';
 
 const baseDigest = digestOf(new Uint8Array([1]));
-const order = (round: number, attempt = 0, jobId = 'job-a'): RoundOrder => ({ jobId, round, attempt, baseDigest });
+const order = (round: number, attempt = 0, jobId = 'job-a'): RoundOrder => ({
+  jobId,
+  round,
+  attempt,
+  baseDigest,
+});
 const UPLOAD = 'upl-1';
 
 /** Feeds events and collects all effects. */
-function feed(events: readonly SessionEvent[], from: SessionState = INITIAL_SESSION): { state: SessionState; effects: SessionEffect[] } {
+function feed(
+  events: readonly SessionEvent[],
+  from: SessionState = INITIAL_SESSION,
+): { state: SessionState; effects: SessionEffect[] } {
   let state = from;
   const effects: SessionEffect[] = [];
   for (const event of events) {
@@ -35,12 +48,21 @@ const ordered = (orderId: string, what: RoundOrder): SessionEvent[] => [
   { type: 'OrderArrived', orderId },
   { type: 'RoundAllowed', orderId, order: what },
 ];
-const trained = (what: RoundOrder, uploadId = UPLOAD): SessionEvent => ({ type: 'Trained', key: roundKey(what), uploadId });
+const trained = (what: RoundOrder, uploadId = UPLOAD): SessionEvent => ({
+  type: 'Trained',
+  key: roundKey(what),
+  uploadId,
+});
 const settled = (orderId: string, round: RoundOrder): SessionEvent[] => [
   { type: 'OrderArrived', orderId },
   { type: 'RoundSettled', orderId, round },
 ];
-const uploadFailed = (what: RoundOrder, code: ErrorCode): SessionEvent => ({ type: 'UploadFailed', key: roundKey(what), code, detail: '' });
+const uploadFailed = (what: RoundOrder, code: ErrorCode): SessionEvent => ({
+  type: 'UploadFailed',
+  key: roundKey(what),
+  code,
+  detail: '',
+});
 
 describe('session of the agent', () => {
   it('verifies, trains, uploads, and forgets the round once it is settled', () => {
@@ -52,7 +74,15 @@ describe('session of the agent', () => {
       { type: 'Uploaded', key: roundKey(one), seq: 9 },
       ...settled('o2', one),
     ]);
-    assert.deepEqual(types(effects), ['Verify', 'Acknowledge', 'Train', 'Upload', 'Verify', 'Acknowledge', 'Discard']);
+    assert.deepEqual(types(effects), [
+      'Verify',
+      'Acknowledge',
+      'Train',
+      'Upload',
+      'Verify',
+      'Acknowledge',
+      'Discard',
+    ]);
     assert.deepEqual(state.rounds, []);
   });
 
@@ -60,7 +90,12 @@ describe('session of the agent', () => {
     const one = order(1);
     const { state } = feed([up, ...ordered('o1', one)]);
     const { effects } = feed([{ type: 'OrderArrived', orderId: 'o1' }], state);
-    assert.deepEqual(effects, [{ type: 'Acknowledge', answer: { orderId: 'o1', accepted: true, code: '', detail: '', key: roundKey(one) } }]);
+    assert.deepEqual(effects, [
+      {
+        type: 'Acknowledge',
+        answer: { orderId: 'o1', accepted: true, code: '', detail: '', key: roundKey(one) },
+      },
+    ]);
   });
 
   it('sends what an earlier process trained only after its order was allowed again', () => {
@@ -98,8 +133,13 @@ describe('session of the agent', () => {
     const lost = feed([uploadFailed(one, 'UNAVAILABLE')], state);
     assert.deepEqual(lost.effects, [{ type: 'RetryLater', key: roundKey(one), tries: 1 }]);
     assert.deepEqual(types(feed([{ type: 'RetryDue', key: roundKey(one) }], lost.state).effects), ['Upload']);
-    assert.deepEqual(feed([uploadFailed(one, 'UPDATE_CORRUPT')], state).effects, [{ type: 'Upload', key: roundKey(one), renew: true }]);
-    const corrupt = feed(Array.from({ length: 3 }, () => uploadFailed(one, 'UPDATE_CORRUPT')), state);
+    assert.deepEqual(feed([uploadFailed(one, 'UPDATE_CORRUPT')], state).effects, [
+      { type: 'Upload', key: roundKey(one), renew: true },
+    ]);
+    const corrupt = feed(
+      Array.from({ length: 3 }, () => uploadFailed(one, 'UPDATE_CORRUPT')),
+      state,
+    );
     assert.deepEqual(phases(corrupt.state), ['Refused']);
     const refused = feed([uploadFailed(one, 'UPDATE_LATE')], state);
     assert.deepEqual([phases(refused.state), refused.effects], [['Refused'], []]);
@@ -108,9 +148,21 @@ describe('session of the agent', () => {
 
   it('reports a failed training once, and again where the order comes again', () => {
     const one = order(1);
-    const failed = feed([up, ...ordered('o1', one), { type: 'TrainingFailed', key: roundKey(one), code: 'DATASET_INVALID', detail: 'line 3' }]);
-    assert.deepEqual(failed.effects.at(-1), { type: 'ReportFailure', round: one, code: 'DATASET_INVALID', detail: 'line 3' });
-    assert.deepEqual(types(feed([{ type: 'OrderArrived', orderId: 'o1' }], failed.state).effects), ['Acknowledge', 'ReportFailure']);
+    const failed = feed([
+      up,
+      ...ordered('o1', one),
+      { type: 'TrainingFailed', key: roundKey(one), code: 'DATASET_INVALID', detail: 'line 3' },
+    ]);
+    assert.deepEqual(failed.effects.at(-1), {
+      type: 'ReportFailure',
+      round: one,
+      code: 'DATASET_INVALID',
+      detail: 'line 3',
+    });
+    assert.deepEqual(types(feed([{ type: 'OrderArrived', orderId: 'o1' }], failed.state).effects), [
+      'Acknowledge',
+      'ReportFailure',
+    ]);
   });
 
   it('stops a training whose round was closed, and discards what it still leaves', () => {
@@ -132,14 +184,24 @@ describe('session of the agent', () => {
     const both = feed([up, ...ordered('o1', a), ...ordered('o2', b)]);
     assert.deepEqual(phases(both.state), ['Training', 'Queued']);
     assert.deepEqual(types(feed([trained(a)], both.state).effects), ['Train', 'Upload']);
-    assert.deepEqual(types(feed([{ type: 'TrainingFailed', key: roundKey(a), code: 'TRAINING_FAILED', detail: '' }], both.state).effects), ['ReportFailure', 'Train']);
+    assert.deepEqual(
+      types(
+        feed([{ type: 'TrainingFailed', key: roundKey(a), code: 'TRAINING_FAILED', detail: '' }], both.state)
+          .effects,
+      ),
+      ['ReportFailure', 'Train'],
+    );
   });
 
   it('does not report a training that ended with the process', () => {
     const one = order(1);
     const stopped = feed([up, ...ordered('o1', one), { type: 'Stop' }]);
     assert.deepEqual(types(stopped.effects).slice(-1), ['StopTraining']);
-    assert.deepEqual(feed([{ type: 'TrainingFailed', key: roundKey(one), code: 'JOB_CANCELLED', detail: '' }], stopped.state).effects, []);
+    assert.deepEqual(
+      feed([{ type: 'TrainingFailed', key: roundKey(one), code: 'JOB_CANCELLED', detail: '' }], stopped.state)
+        .effects,
+      [],
+    );
     assert.deepEqual(feed([{ type: 'OrderArrived', orderId: 'o9' }], stopped.state).effects, []);
     const uploading = feed([up, ...ordered('o1', one), trained(one), { type: 'Stop' }]);
     assert.deepEqual(types(uploading.effects).slice(-1), ['StopUpload']);
@@ -172,21 +234,46 @@ describe('session of the agent', () => {
   });
 });
 
-const anyOrder = fc.record({ round: fc.integer({ min: 1, max: 3 }), attempt: fc.integer({ min: 0, max: 1 }), job: fc.constantFrom('job-a', 'job-b') }).map(
-  ({ round, attempt, job }) => order(round, attempt, job),
-);
+const anyOrder = fc
+  .record({
+    round: fc.integer({ min: 1, max: 3 }),
+    attempt: fc.integer({ min: 0, max: 1 }),
+    job: fc.constantFrom('job-a', 'job-b'),
+  })
+  .map(({ round, attempt, job }) => order(round, attempt, job));
 const anyId = fc.constantFrom('o1', 'o2', 'o3', 'o4');
-const anyCode = fc.constantFrom<ErrorCode>('UNAVAILABLE', 'UPDATE_CORRUPT', 'UPDATE_LATE', 'STORE_FULL', 'CONFLICT');
+const anyCode = fc.constantFrom<ErrorCode>(
+  'UNAVAILABLE',
+  'UPDATE_CORRUPT',
+  'UPDATE_LATE',
+  'STORE_FULL',
+  'CONFLICT',
+);
 
 const anyEvent: fc.Arbitrary<SessionEvent> = fc.oneof(
   fc.constant<SessionEvent>({ type: 'LinkDown' }),
   fc.boolean().map((approved): SessionEvent => ({ type: 'LinkUp', approved })),
   anyId.map((orderId): SessionEvent => ({ type: 'OrderArrived', orderId })),
-  fc.tuple(anyId, anyOrder).map(([orderId, what]): SessionEvent => ({ type: 'RoundAllowed', orderId, order: what })),
-  fc.tuple(anyId, anyOrder).map(([orderId, round]): SessionEvent => ({ type: 'RoundSettled', orderId, round })),
-  fc.tuple(anyId, anyOrder).map(([orderId, round]): SessionEvent => ({ type: 'OrderRefused', orderId, code: 'POLICY_REFUSED', detail: '', round })),
+  fc
+    .tuple(anyId, anyOrder)
+    .map(([orderId, what]): SessionEvent => ({ type: 'RoundAllowed', orderId, order: what })),
+  fc
+    .tuple(anyId, anyOrder)
+    .map(([orderId, round]): SessionEvent => ({ type: 'RoundSettled', orderId, round })),
+  fc.tuple(anyId, anyOrder).map(([orderId, round]): SessionEvent => ({
+    type: 'OrderRefused',
+    orderId,
+    code: 'POLICY_REFUSED',
+    detail: '',
+    round,
+  })),
   anyOrder.map((what) => trained(what)),
-  anyOrder.map((what): SessionEvent => ({ type: 'TrainingFailed', key: roundKey(what), code: 'TRAINING_FAILED', detail: '' })),
+  anyOrder.map((what): SessionEvent => ({
+    type: 'TrainingFailed',
+    key: roundKey(what),
+    code: 'TRAINING_FAILED',
+    detail: '',
+  })),
   anyOrder.map((what): SessionEvent => ({ type: 'Uploaded', key: roundKey(what), seq: 7 })),
   fc.tuple(anyOrder, anyCode).map(([what, code]) => uploadFailed(what, code)),
   anyOrder.map((what): SessionEvent => ({ type: 'RetryDue', key: roundKey(what) })),
@@ -206,9 +293,12 @@ class Ledgerkeeper {
       this.ready = false;
       this.verifying.clear();
     }
-    if (event.type === 'RoundAllowed' && this.verifying.delete(event.orderId)) this.allowed.add(roundKey(event.order));
-    if (event.type === 'RoundSettled' && this.verifying.delete(event.orderId)) this.closed.push({ ...event.round, baseDigest });
-    if (event.type === 'OrderRefused' && this.verifying.delete(event.orderId) && event.round !== undefined) this.allowed.delete(roundKey(event.round));
+    if (event.type === 'RoundAllowed' && this.verifying.delete(event.orderId))
+      this.allowed.add(roundKey(event.order));
+    if (event.type === 'RoundSettled' && this.verifying.delete(event.orderId))
+      this.closed.push({ ...event.round, baseDigest });
+    if (event.type === 'OrderRefused' && this.verifying.delete(event.orderId) && event.round !== undefined)
+      this.allowed.delete(roundKey(event.round));
   }
 
   after(event: SessionEvent, effect: SessionEffect): void {
@@ -218,7 +308,10 @@ class Ledgerkeeper {
         this.verifying.add(effect.orderId);
         break;
       case 'Train':
-        assert.ok(this.allowed.has(effect.key) || this.everTrained.has(effect.key), 'trained what was not allowed');
+        assert.ok(
+          this.allowed.has(effect.key) || this.everTrained.has(effect.key),
+          'trained what was not allowed',
+        );
         this.everTrained.set(effect.key, (this.everTrained.get(effect.key) ?? 0) + 1);
         break;
       case 'Upload':
@@ -226,7 +319,10 @@ class Ledgerkeeper {
         if (!effect.renew) assert.ok(this.allowed.has(effect.key), 'uploaded what is not allowed now');
         break;
       case 'Discard':
-        assert.ok(event.type === 'Trained' || event.type === 'RoundSettled' || event.type === 'RoundAllowed', `discarded by ${event.type}`);
+        assert.ok(
+          event.type === 'Trained' || event.type === 'RoundSettled' || event.type === 'RoundAllowed',
+          `discarded by ${event.type}`,
+        );
         break;
       default:
     }
@@ -241,7 +337,11 @@ function checkPromises(events: readonly SessionEvent[]): void {
     const arrived = event.type === 'OrderArrived' && !state.verifying.includes(event.orderId);
     const next = step(state, event);
     for (const effect of next.effects) keeper.after(event, effect);
-    if (arrived) assert.ok(next.effects.some(({ type }) => type === 'Verify' || type === 'Acknowledge'), 'an order without an answer');
+    if (arrived)
+      assert.ok(
+        next.effects.some(({ type }) => type === 'Verify' || type === 'Acknowledge'),
+        'an order without an answer',
+      );
     checkState(next.state);
     for (const round of state.rounds) checkKept(event, round.order, round.phase.name, next.state);
     state = next.state;
@@ -259,6 +359,10 @@ function checkState(state: SessionState): void {
 /** What is in the outbox stays known until the ledger settles it. */
 function checkKept(event: SessionEvent, what: RoundOrder, phase: string, next: SessionState): void {
   if (next.rounds.some(({ order: kept }) => roundKey(kept) === roundKey(what))) return;
-  const by = event.type === 'RoundSettled' ? event.round : event.type === 'RoundAllowed' ? event.order : undefined;
-  assert.ok(by !== undefined && (roundKey(by) === roundKey(what) || supersedes(by, what)), `${phase} of ${roundKey(what)} was lost by ${event.type}`);
+  const by =
+    event.type === 'RoundSettled' ? event.round : event.type === 'RoundAllowed' ? event.order : undefined;
+  assert.ok(
+    by !== undefined && (roundKey(by) === roundKey(what) || supersedes(by, what)),
+    `${phase} of ${roundKey(what)} was lost by ${event.type}`,
+  );
 }

@@ -34,7 +34,10 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
   const store = await LevelStateStore.open(join(dataDir, 'state'), key);
   try {
     // After the key: an interrupted first start may begin again.
-    if (!existed) await writeDurable(join(dataDir, 'agent.json'), [Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`)]);
+    if (!existed)
+      await writeDurable(join(dataDir, 'agent.json'), [
+        Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`),
+      ]);
     const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
     const decisionLines = await LineFile.open(join(dataDir, 'decisions.jsonl'));
     return { store, files, decisionLines, close: () => store.close() };
@@ -55,7 +58,8 @@ async function checkFormat(path: string): Promise<boolean> {
     throw known;
   }
   const version = /"formatVersion":\s*([0-9]{1,9})/.exec(text)?.[1];
-  if (version === undefined || !text.includes('"agent"')) throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
+  if (version === undefined || !text.includes('"agent"'))
+    throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
   requireFormat(Number(version), path, FORMAT_VERSION);
   return true;
 }

@@ -58,7 +58,9 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-const CODES: Readonly<Record<string, readonly [code: 'STORE_FULL' | 'NOT_FOUND' | 'CONFIG_INVALID', reason: string]>> = {
+const CODES: Readonly<
+  Record<string, readonly [code: 'STORE_FULL' | 'NOT_FOUND' | 'CONFIG_INVALID', reason: string]>
+> = {
   ENOSPC: ['STORE_FULL', 'the disk is full'],
   EDQUOT: ['STORE_FULL', 'the quota of the disk is used up'],
   ENOENT: ['NOT_FOUND', 'does not exist'],
@@ -73,6 +75,9 @@ const CODES: Readonly<Record<string, readonly [code: 'STORE_FULL' | 'NOT_FOUND' 
 export function fileError(error: unknown, path: string): TributaryError {
   if (error instanceof TributaryError) return error;
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const [known, reason] = CODES[code] ?? ['STORE_CORRUPT', `the disk reports ${code === '' ? 'an error' : code}`];
+  const [known, reason] = CODES[code] ?? [
+    'STORE_CORRUPT',
+    `the disk reports ${code === '' ? 'an error' : code}`,
+  ];
   return new TributaryError(known, `${path}: ${reason}`, { cause: error });
 }

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { LIMITS, openStream, sealStream, TributaryError } from '@tributary/proto';
 
 import type { OutboxFiles } from '../../ports.js';
-import { ensureDirectory, fileError, isPartial, syncDirectory, writeDurable, type Chunks } from './durable-file.js';
+import {
+  ensureDirectory,
+  fileError,
+  isPartial,
+  syncDirectory,
+  writeDurable,
+  type Chunks,
+} from './durable-file.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,127}$/;
 
@@ -84,7 +91,12 @@ export class OutboxDirectory implements OutboxFiles {
 }
 
 interface Readable {
-  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+  read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>;
 }
 
 async function readFully(file: Readable, piece: Uint8Array, position: number): Promise<number> {

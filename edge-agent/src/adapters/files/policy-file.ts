@@ -21,7 +21,11 @@ export function policyFile(path: string | undefined): PolicySource {
 async function readText(path: string): Promise<string | undefined> {
   try {
     const bytes = await readFile(path);
-    if (bytes.length > LIMITS.documentBytes) throw new TributaryError('LIMIT_EXCEEDED', `${path}: a policy has at most ${String(LIMITS.documentBytes)} bytes`);
+    if (bytes.length > LIMITS.documentBytes)
+      throw new TributaryError(
+        'LIMIT_EXCEEDED',
+        `${path}: a policy has at most ${String(LIMITS.documentBytes)} bytes`,
+      );
     return bytes.toString('utf8');
   } catch (error) {
     const known = fileError(error, path);

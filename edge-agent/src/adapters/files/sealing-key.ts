@@ -19,9 +19,14 @@ export async function loadSealingKey(path: string, create: boolean): Promise<Uin
     return new Uint8Array(key);
   }
   await requirePrivate(path);
-  const key = content.length === KEY_BYTES ? content : Buffer.from(content.toString('latin1').trim(), 'base64');
+  const key =
+    content.length === KEY_BYTES ? content : Buffer.from(content.toString('latin1').trim(), 'base64');
   if (key.length !== KEY_BYTES) {
-    throw new TributaryError('CONFIG_INVALID', `sealKeyFile ${path}: the file holds 32 bytes, raw or in base64`, { fields: { field: 'sealKeyFile' } });
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `sealKeyFile ${path}: the file holds 32 bytes, raw or in base64`,
+      { fields: { field: 'sealKeyFile' } },
+    );
   }
   return new Uint8Array(key);
 }
@@ -33,7 +38,10 @@ async function readKey(path: string, create: boolean): Promise<Buffer | undefine
     const known = fileError(error, `sealKeyFile ${path}`);
     if (known.code === 'NOT_FOUND' && create) return undefined;
     if (known.code !== 'NOT_FOUND') throw known;
-    throw new TributaryError('SEAL_BROKEN', `sealKeyFile ${path} does not exist, but the data directory was sealed with it; restore the file`);
+    throw new TributaryError(
+      'SEAL_BROKEN',
+      `sealKeyFile ${path} does not exist, but the data directory was sealed with it; restore the file`,
+    );
   }
 }
 
@@ -41,5 +49,9 @@ async function readKey(path: string, create: boolean): Promise<Buffer | undefine
 async function requirePrivate(path: string): Promise<void> {
   const { mode } = await stat(path);
   if ((mode & 0o007) === 0) return;
-  throw new TributaryError('CONFIG_INVALID', `sealKeyFile ${path}: other users may read it; run chmod 600 on it`, { fields: { field: 'sealKeyFile' } });
+  throw new TributaryError(
+    'CONFIG_INVALID',
+    `sealKeyFile ${path}: other users may read it; run chmod 600 on it`,
+    { fields: { field: 'sealKeyFile' } },
+  );
 }

@@ -1,4 +1,10 @@
-import { credentials, logVerbosity, setLogVerbosity, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import {
+  credentials,
+  logVerbosity,
+  setLogVerbosity,
+  type ChannelCredentials,
+  type ChannelOptions,
+} from '@grpc/grpc-js';
 import { channelOptions, Enrolment, Fleet, Ledger, serverNameOptions } from '@tributary/proto/grpc';
 
 import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
@@ -44,13 +50,19 @@ export class GrpcDialer implements Dialer {
 
   async enrolment(address: string, identity: Partial<ChannelIdentity>): Promise<EnrolmentClient> {
     const target = await this.#target(address);
-    return new EnrolmentChannel(new Enrolment(target.address, this.#credentials(identity), target.options), this.#options.egress);
+    return new EnrolmentChannel(
+      new Enrolment(target.address, this.#credentials(identity), target.options),
+      this.#options.egress,
+    );
   }
 
   async fleet(address: string, identity: ChannelIdentity): Promise<FleetClient> {
     const target = await this.#target(address);
     const fleet = new Fleet(target.address, this.#credentials(identity), target.options);
-    const ledger = new Ledger(target.address, this.#credentials(identity), { ...target.options, channelOverride: fleet.getChannel() });
+    const ledger = new Ledger(target.address, this.#credentials(identity), {
+      ...target.options,
+      channelOverride: fleet.getChannel(),
+    });
     return new FleetChannel(fleet, ledger, this.#options.egress);
   }
 

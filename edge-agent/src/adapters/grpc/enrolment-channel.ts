@@ -16,7 +16,11 @@ export class EnrolmentChannel implements EnrolmentClient {
   async enroll(request: EnrolRequest): Promise<EnrolAnswer> {
     const wire = { ...request, versions: [...request.versions] };
     this.#egress.count('control', Enrolment.service.Enroll.requestSerialize(wire).length);
-    const { certificate, caCertificate, logKey, modelKey, ...rest } = await callUnary(this.#stub, Enrolment.service.Enroll, wire);
+    const { certificate, caCertificate, logKey, modelKey, ...rest } = await callUnary(
+      this.#stub,
+      Enrolment.service.Enroll,
+      wire,
+    );
     return {
       version: rest.version,
       agentId: rest.agentId,
@@ -36,7 +40,9 @@ export class EnrolmentChannel implements EnrolmentClient {
     return copy(nonce);
   }
 
-  async renew(request: RenewalRequest): Promise<{ readonly certificate: Uint8Array; readonly authority: Uint8Array }> {
+  async renew(
+    request: RenewalRequest,
+  ): Promise<{ readonly certificate: Uint8Array; readonly authority: Uint8Array }> {
     this.#egress.count('control', Enrolment.service.Renew.requestSerialize(request).length);
     const { certificate, caCertificate } = await callUnary(this.#stub, Enrolment.service.Renew, request);
     return { certificate: copy(certificate), authority: copy(caCertificate) };

@@ -14,7 +14,14 @@ import {
 } from '@tributary/proto/grpc';
 import type { ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 
-import type { BlobRequest, EgressMeter, FleetClient, FleetStream, UploadPart, UploadStatus } from '../../ports.js';
+import type {
+  BlobRequest,
+  EgressMeter,
+  FleetClient,
+  FleetStream,
+  UploadPart,
+  UploadStatus,
+} from '../../ports.js';
 import { copy, toAgentWire, toUploadWire, uint64, uploadStatusOf } from './messages.js';
 import { openStream } from './fleet-stream.js';
 
@@ -46,10 +53,15 @@ export class FleetChannel implements FleetClient {
     let expected = offset;
     const idle = new IdleGuard(signal);
     try {
-      for await (const chunk of callServerStream(this.#fleet, Fleet.service.FetchBlob, wire, { signal: idle.signal })) {
+      for await (const chunk of callServerStream(this.#fleet, Fleet.service.FetchBlob, wire, {
+        signal: idle.signal,
+      })) {
         idle.touch();
         if (uint64(chunk.offset, 'blobChunk.offset') !== expected) {
-          throw new TributaryError('INVALID_ARGUMENT', 'blobChunk.offset: the pieces of a blob follow each other');
+          throw new TributaryError(
+            'INVALID_ARGUMENT',
+            'blobChunk.offset: the pieces of a blob follow each other',
+          );
         }
         expected += chunk.data.length;
         yield chunk.data;
@@ -63,10 +75,15 @@ export class FleetChannel implements FleetClient {
 
   async uploadStatus(uploadId: string, signal: AbortSignal): Promise<UploadStatus> {
     this.#countControl(Fleet.service.GetUploadStatus.requestSerialize({ uploadId }));
-    return uploadStatusOf(await callUnary(this.#fleet, Fleet.service.GetUploadStatus, { uploadId }, { signal }));
+    return uploadStatusOf(
+      await callUnary(this.#fleet, Fleet.service.GetUploadStatus, { uploadId }, { signal }),
+    );
   }
 
-  async submitUpdate(parts: AsyncIterable<UploadPart>, signal: AbortSignal): Promise<{ readonly seq: number }> {
+  async submitUpdate(
+    parts: AsyncIterable<UploadPart>,
+    signal: AbortSignal,
+  ): Promise<{ readonly seq: number }> {
     const idle = new IdleGuard(signal);
     try {
       const answer = await this.#send(parts, idle);
@@ -112,7 +129,12 @@ export class FleetChannel implements FleetClient {
     });
   }
 
-  async #pump(call: UploadCall, parts: AsyncIterable<UploadPart>, answered: AbortSignal, idle: IdleGuard): Promise<void> {
+  async #pump(
+    call: UploadCall,
+    parts: AsyncIterable<UploadPart>,
+    answered: AbortSignal,
+    idle: IdleGuard,
+  ): Promise<void> {
     for await (const part of parts) {
       if (answered.aborted || idle.signal.aborted) return;
       idle.touch();
@@ -165,8 +187,12 @@ class IdleGuard {
   }
 
   reason(error: unknown): TributaryError {
-    if (this.#idle) return new TributaryError('DEADLINE_EXCEEDED', 'nothing has moved on the stream for too long', { cause: error });
-    if (this.#outer.aborted) return new TributaryError('JOB_CANCELLED', 'the transfer was stopped', { cause: error });
+    if (this.#idle)
+      return new TributaryError('DEADLINE_EXCEEDED', 'nothing has moved on the stream for too long', {
+        cause: error,
+      });
+    if (this.#outer.aborted)
+      return new TributaryError('JOB_CANCELLED', 'the transfer was stopped', { cause: error });
     return TributaryError.from(error);
   }
 

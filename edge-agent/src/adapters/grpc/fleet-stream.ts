@@ -1,5 +1,9 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { fromServiceError, type AgentMessage as AgentWire, type CoordinatorMessage__Output } from '@tributary/proto/grpc';
+import {
+  fromServiceError,
+  type AgentMessage as AgentWire,
+  type CoordinatorMessage__Output,
+} from '@tributary/proto/grpc';
 
 import type { AgentMessage, CoordinatorMessage, FleetStream } from '../../ports.js';
 import { fromCoordinatorWire } from './messages.js';
@@ -28,9 +32,12 @@ export function openStream(
   };
 }
 
-async function* decode(call: ClientDuplexStream<AgentWire, CoordinatorMessage__Output>): AsyncGenerator<CoordinatorMessage, void, undefined> {
+async function* decode(
+  call: ClientDuplexStream<AgentWire, CoordinatorMessage__Output>,
+): AsyncGenerator<CoordinatorMessage, void, undefined> {
   try {
-    for await (const wire of call as AsyncIterable<CoordinatorMessage__Output>) yield fromCoordinatorWire(wire);
+    for await (const wire of call as AsyncIterable<CoordinatorMessage__Output>)
+      yield fromCoordinatorWire(wire);
   } catch (error) {
     throw fromServiceError(error);
   } finally {

@@ -10,7 +10,14 @@ import type {
   Welcome__Output,
 } from '@tributary/proto/grpc';
 
-import type { AgentMessage, CoordinatorMessage, RawOrder, UploadPart, UploadStatus, Welcome } from '../../ports.js';
+import type {
+  AgentMessage,
+  CoordinatorMessage,
+  RawOrder,
+  UploadPart,
+  UploadStatus,
+  Welcome,
+} from '../../ports.js';
 
 /** Proven entries of one order: submission, start, opening and what closes the round, with room to grow. */
 const MAX_ENTRIES = 16;
@@ -20,7 +27,8 @@ const MAX_PATH = 64;
 export function toAgentWire(message: AgentMessage): AgentWire {
   switch (message.type) {
     case 'Hello': {
-      const { versions, software, sessionEpoch, spendLogHead, treeHead, backend, datasets, signature } = message;
+      const { versions, software, sessionEpoch, spendLogHead, treeHead, backend, datasets, signature } =
+        message;
       const head = treeHead === undefined ? null : treeHeadToWire(treeHead);
       return {
         hello: {
@@ -70,9 +78,22 @@ export function fromCoordinatorWire(wire: CoordinatorMessage__Output): Coordinat
   }
 }
 
-function welcomeOf({ version, treeHead, consistency, approved, heartbeatIntervalMs }: Welcome__Output): Welcome {
+function welcomeOf({
+  version,
+  treeHead,
+  consistency,
+  approved,
+  heartbeatIntervalMs,
+}: Welcome__Output): Welcome {
   bounded(consistency.length, 2 * MAX_PATH, 'welcome.consistency');
-  return { type: 'Welcome', version, treeHead: treeHeadOf(treeHead, 'welcome.treeHead'), consistency: consistency.map(copy), approved, heartbeatIntervalMs };
+  return {
+    type: 'Welcome',
+    version,
+    treeHead: treeHeadOf(treeHead, 'welcome.treeHead'),
+    consistency: consistency.map(copy),
+    approved,
+    heartbeatIntervalMs,
+  };
 }
 
 function orderOf({ orderId, treeHead, entries, remainingMs }: Order__Output): RawOrder {
@@ -91,7 +112,13 @@ function orderOf({ orderId, treeHead, entries, remainingMs }: Order__Output): Ra
 
 export function treeHeadOf(wire: SignedTreeHead__Output | null, field: string): SignedTreeHead {
   const { logId, treeSize, rootHash, time, signature } = required(wire, field);
-  return { logId, treeSize: uint64(treeSize, `${field}.treeSize`), rootHash: copy(rootHash), time, signature: copy(signature) };
+  return {
+    logId,
+    treeSize: uint64(treeSize, `${field}.treeSize`),
+    rootHash: copy(rootHash),
+    time,
+    signature: copy(signature),
+  };
 }
 
 function treeHeadToWire({ logId, treeSize, rootHash, time, signature }: SignedTreeHead): TreeHeadWire {
@@ -106,7 +133,9 @@ export function toUploadWire(part: UploadPart): UploadMessage {
     case 'Chunk':
       return { chunk: { index: part.index, data: part.data } };
     case 'Seal':
-      return { seal: { chunkCount: part.chunkCount, tagsDigest: part.tagsDigest, signature: part.signature } };
+      return {
+        seal: { chunkCount: part.chunkCount, tagsDigest: part.tagsDigest, signature: part.signature },
+      };
   }
 }
 
@@ -117,7 +146,12 @@ export function uploadStatusOf({ state, nextChunk, code, detail, seq }: UploadSt
     case 'ACCEPTED':
       return { state: 'Accepted', seq: uint64(seq, 'uploadStatus.seq') };
     case 'REFUSED':
-      return { state: 'Refused', code, detail: detail.slice(0, LIMITS.detailLength), seq: uint64(seq, 'uploadStatus.seq') };
+      return {
+        state: 'Refused',
+        code,
+        detail: detail.slice(0, LIMITS.detailLength),
+        seq: uint64(seq, 'uploadStatus.seq'),
+      };
     case 'UNKNOWN':
       return { state: 'Unknown' };
   }
@@ -126,7 +160,8 @@ export function uploadStatusOf({ state, nextChunk, code, detail, seq }: UploadSt
 /** A 64-bit number that this side can hold exactly. */
 export function uint64(text: string, field: string): number {
   const value = Number(text);
-  if (!/^[0-9]{1,16}$/.test(text) || !Number.isSafeInteger(value)) throw invalid(field, 'is not a number below 2^53');
+  if (!/^[0-9]{1,16}$/.test(text) || !Number.isSafeInteger(value))
+    throw invalid(field, 'is not a number below 2^53');
   return value;
 }
 

@@ -18,7 +18,10 @@ export interface LocalServer {
 }
 
 /** Serves pages on a Unix socket that only this user may open. A socket that a dead process left is replaced. */
-export async function servePagesOnSocket(path: string, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
+export async function servePagesOnSocket(
+  path: string,
+  pages: Readonly<Record<string, Page>>,
+): Promise<LocalServer> {
   // Whoever gets here owns the data directory: a socket in it is nobody else's.
   await rm(path, { force: true });
   const server = await listening(pages, (created) => created.listen(path));
@@ -31,15 +34,21 @@ export async function servePagesOnSocket(path: string, pages: Readonly<Record<st
 }
 
 /** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
-export async function servePagesOnPort(port: number, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
+export async function servePagesOnPort(
+  port: number,
+  pages: Readonly<Record<string, Page>>,
+): Promise<LocalServer> {
   return localServer(await listening(pages, (created) => created.listen(port)));
 }
 
 function listening(pages: Readonly<Record<string, Page>>, listen: (server: Server) => void): Promise<Server> {
-  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 }, (request, response) => {
-    request.resume();
-    answer(response, request.method, pages[request.url ?? '']);
-  });
+  const server = createServer(
+    { requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
+    (request, response) => {
+      request.resume();
+      answer(response, request.method, pages[request.url ?? '']);
+    },
+  );
   server.maxConnections = 32;
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {

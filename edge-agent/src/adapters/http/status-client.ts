@@ -6,7 +6,12 @@ import { TributaryError } from '@tributary/proto';
 export function fetchStatus(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
-      reject(new TributaryError('UNAVAILABLE', `no agent answers on ${socketPath}: ${cause.message}`, { cause, hint: 'Start it with `tributary-agent run`.' }));
+      reject(
+        new TributaryError('UNAVAILABLE', `no agent answers on ${socketPath}: ${cause.message}`, {
+          cause,
+          hint: 'Start it with `tributary-agent run`.',
+        }),
+      );
     };
     const call = request({ socketPath, path: '/status', timeout: 5_000 }, (response) => {
       const parts: Buffer[] = [];

@@ -44,7 +44,9 @@ export class LevelStateStore implements StateStore {
     }
   }
 
-  async *list(prefix: string): AsyncGenerator<{ readonly key: string; readonly value: Uint8Array }, void, undefined> {
+  async *list(
+    prefix: string,
+  ): AsyncGenerator<{ readonly key: string; readonly value: Uint8Array }, void, undefined> {
     for await (const [key, sealed] of this.#level.iterator({ gte: prefix, lt: `${prefix}\uffff` })) {
       yield { key, value: this.#open(key, sealed) };
     }
@@ -69,13 +71,15 @@ function openError(error: unknown, directory: string): TributaryError {
       hint: 'Stop that process; `tributary-agent status` talks to it while it runs.',
     });
   }
-  if (code === 'LEVEL_CORRUPTION') return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
+  if (code === 'LEVEL_CORRUPTION')
+    return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
   return fileError(cause, directory);
 }
 
 /** It gives the reason for a failed write as text only. */
 function writeError(error: unknown): TributaryError {
   const text = error instanceof Error ? error.message : '';
-  if (/no space left|quota exceeded/i.test(text)) return new TributaryError('STORE_FULL', 'state: the disk is full', { cause: error });
+  if (/no space left|quota exceeded/i.test(text))
+    return new TributaryError('STORE_FULL', 'state: the disk is full', { cause: error });
   return new TributaryError('STORE_CORRUPT', 'state: a write failed', { cause: error });
 }

@@ -16,7 +16,9 @@ export class MemoryStateStore implements StateStore {
     return Promise.resolve();
   }
 
-  async *list(prefix: string): AsyncGenerator<{ readonly key: string; readonly value: Uint8Array }, void, undefined> {
+  async *list(
+    prefix: string,
+  ): AsyncGenerator<{ readonly key: string; readonly value: Uint8Array }, void, undefined> {
     await Promise.resolve();
     for (const key of [...this.#values.keys()].sort()) {
       const value = this.#values.get(key);

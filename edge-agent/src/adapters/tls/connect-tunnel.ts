@@ -30,7 +30,11 @@ function openDirect(target: Address): Promise<Socket> {
       resolve(socket);
     });
     socket.once('error', (cause) => {
-      reject(new TributaryError('UNAVAILABLE', `${formatAddress(target)} cannot be reached: ${cause.message}`, { cause }));
+      reject(
+        new TributaryError('UNAVAILABLE', `${formatAddress(target)} cannot be reached: ${cause.message}`, {
+          cause,
+        }),
+      );
     });
   });
 }
@@ -38,10 +42,19 @@ function openDirect(target: Address): Promise<Socket> {
 function openTunnel(target: Address, proxy: Proxy): Promise<Socket> {
   const path = formatAddress(target);
   const credentials = proxyCredentials(proxy);
-  const authorization = credentials === undefined ? {} : { 'Proxy-Authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
+  const authorization =
+    credentials === undefined
+      ? {}
+      : { 'Proxy-Authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
   const name = `proxy ${formatAddress(proxy)}`;
   return new Promise((resolve, reject) => {
-    const call = request({ host: proxy.host, port: proxy.port, method: 'CONNECT', path, headers: { Host: path, ...authorization } });
+    const call = request({
+      host: proxy.host,
+      port: proxy.port,
+      method: 'CONNECT',
+      path,
+      headers: { Host: path, ...authorization },
+    });
     call.setTimeout(LIMITS.unaryDeadlineMs, () => call.destroy(new Error('timed out')));
     call.once('connect', (response, socket, head) => {
       if (response.statusCode === 200) {
@@ -59,16 +72,28 @@ function openTunnel(target: Address, proxy: Proxy): Promise<Socket> {
       reject(refused(name, path, response.statusCode ?? 0));
     });
     call.once('error', (cause) => {
-      reject(new TributaryError('UNAVAILABLE', `${name} cannot be reached: ${cause.message}`, { cause, fields: { proxy: formatAddress(proxy) } }));
+      reject(
+        new TributaryError('UNAVAILABLE', `${name} cannot be reached: ${cause.message}`, {
+          cause,
+          fields: { proxy: formatAddress(proxy) },
+        }),
+      );
     });
     call.end();
   });
 }
 
 function refused(name: string, path: string, status: number): TributaryError {
-  const fix = status === 407 ? 'check proxy.username and proxy.passwordFile' : 'ask who runs it to allow CONNECT to this address';
-  return new TributaryError('UNAVAILABLE', `${name} refused the tunnel to ${path} with status ${String(status)}; ${fix}`, {
-    hint: fix,
-    fields: { status },
-  });
+  const fix =
+    status === 407
+      ? 'check proxy.username and proxy.passwordFile'
+      : 'ask who runs it to allow CONNECT to this address';
+  return new TributaryError(
+    'UNAVAILABLE',
+    `${name} refused the tunnel to ${path} with status ${String(status)}; ${fix}`,
+    {
+      hint: fix,
+      fields: { status },
+    },
+  );
 }

@@ -13,7 +13,10 @@ const MAX_CHAIN = 8;
  * The certificates (DER, leaf first) that the server at `target` presents. Nothing is verified here and nothing is sent
  * but the handshake: the caller compares digests with what it was told on another way.
  */
-export async function presentedChain(target: Address, proxy: Proxy | undefined): Promise<readonly Uint8Array[]> {
+export async function presentedChain(
+  target: Address,
+  proxy: Proxy | undefined,
+): Promise<readonly Uint8Array[]> {
   const socket = await openSocket(target, proxy);
   return new Promise((resolve, reject) => {
     const servername = isIP(target.host) === 0 ? { servername: target.host } : {};

@@ -13,7 +13,10 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 export const tlsKeyMaker: TlsKeyMaker = {
   async create() {
     const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-    const request = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=agent', keys, signingAlgorithm: ALGORITHM }, webcrypto);
+    const request = await Pkcs10CertificateRequestGenerator.create(
+      { name: 'CN=agent', keys, signingAlgorithm: ALGORITHM },
+      webcrypto,
+    );
     const privateKey = new Uint8Array(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
     return { privateKey, csr: new Uint8Array(request.rawData) };
   },
@@ -26,7 +29,9 @@ export const certificateReader: CertificateReader = {
   },
   belongs(certificate, authority, privateKey) {
     const [leaf, issuer] = [parse(certificate), parse(authority)];
-    const key = createPublicKey(createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' }));
+    const key = createPublicKey(
+      createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' }),
+    );
     return leaf.checkIssued(issuer) && leaf.verify(issuer.publicKey) && leaf.publicKey.equals(key);
   },
 };
@@ -41,6 +46,9 @@ function parse(der: Uint8Array): X509Certificate {
 
 /** PEM of DER bytes (RFC 7468). */
 export function pem(label: 'CERTIFICATE' | 'PRIVATE KEY', der: Uint8Array): string {
-  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? [];
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+
+import { readEnrolment } from '@tributary/edge-agent/internal/app/enrolment-record.js';
+import { toServiceError } from '@tributary/proto/grpc';
+import { TributaryError, type ErrorCode } from '@tributary/proto';
+
+import { ConnectProxy } from '../support/connect-proxy.js';
+import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
+import { ScriptedSite, type RunningAgent } from '../support/scripted-site.js';
+import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+import { eventually } from '../support/waiting.js';
+
+describe('connection of an agent', () => {
+  let coordinator: ScriptedCoordinator;
+  let folder: TemporaryDirectory;
+  let site: ScriptedSite;
+  let running: RunningAgent | undefined;
+
+  beforeEach(async () => {
+    coordinator = await ScriptedCoordinator.start();
+    folder = await temporaryDirectory();
+    site = new ScriptedSite(folder.path, coordinator);
+    coordinator.openRound();
+  });
+
+  afterEach(async () => {
+    await running?.stop();
+    running = undefined;
+    coordinator.stop();
+    await folder.remove();
+  });
+
+  const start = async (): Promise<RunningAgent> => {
+    await site.join(coordinator.token());
+    running = await site.run();
+    return running;
+  };
+  const connected = (): Promise<boolean> =>
+    eventually('a stream', () => (coordinator.streams.size > 0 ? true : undefined));
+  const endedWith = async (agent: RunningAgent): Promise<string | undefined> => {
+    const error = await agent.ended;
+    return error instanceof TributaryError ? error.code : undefined;
+  };
+
+  it('greets with its versions, epoch and tree head, and beats', async () => {
+    await start();
+    await connected();
+    await eventually('heartbeats', () => (coordinator.messages('heartbeat').length >= 2 ? true : undefined));
+    const [hello] = coordinator.messages('hello');
+    assert.deepEqual([hello?.versions, hello?.sessionEpoch, hello?.datasets], [['1.0'], '1', ['loans']]);
+  });
+
+  it('waits for approval without giving up', async () => {
+    coordinator.approved = false;
+    const { agent } = await start();
+    await connected();
+    await eventually('the wait to show', () =>
+      agent.status().connection === 'AwaitingApproval' ? true : undefined,
+    );
+    coordinator.approved = true;
+    await coordinator.sendOrder('train', coordinator.openRound({ job: 'other' }).seqs);
+    await eventually('an upload', () => [...coordinator.uploads.values()].find(({ sealed }) => sealed));
+    assert.equal(agent.status().connection, 'Connected');
+  });
+
+  for (const code of ['AGENT_REVOKED', 'AGENT_FENCED', 'VERSION_UNSUPPORTED'] satisfies ErrorCode[]) {
+    it(`ends for good with ${code}`, async () => {
+      coordinator.greet = (stream) =>
+        stream.emit('error', toServiceError(new TributaryError(code, 'said by a test')));
+      assert.equal(await endedWith(await start()), code);
+      assert.equal(coordinator.counts.connect, 1);
+    });
+  }
+
+  it('ends with the code of a goodbye that asks it not to come back', async () => {
+    coordinator.greet = (stream) => {
+      stream.write({ goodbye: { code: 'AGENT_REVOKED', detail: 'over', retryAfterMs: 0 } });
+      stream.end();
+    };
+    assert.equal(await endedWith(await start()), 'AGENT_REVOKED');
+  });
+
+  it('comes back after a goodbye with a wait', async () => {
+    coordinator.greet = (stream) => {
+      coordinator.greet = undefined;
+      stream.write({ goodbye: { code: 'SHUTTING_DOWN', detail: 'soon back', retryAfterMs: 100 } });
+      stream.end();
+    };
+    await start();
+    await connected();
+    assert.equal(coordinator.counts.connect, 2);
+  });
+
+  it('ends with an alarm where the log was rewritten', async () => {
+    const first = await start();
+    await connected();
+    await eventually('the head to be kept', () =>
+      first.agent.status().connection === 'Connected' ? true : undefined,
+    );
+    await first.stop();
+    coordinator.log.rewrite(1);
+    coordinator.log.append({
+      type: 'job.resumed',
+      actor: 'context/root',
+      subject: 'federation',
+      body: { jobId: 'later' },
+    });
+    running = await site.run();
+    assert.equal(await endedWith(running), 'PROOF_INVALID');
+  });
+
+  it('ends with an alarm where the log has shrunk', async () => {
+    const first = await start();
+    await connected();
+    await first.stop();
+    coordinator.log.entries = coordinator.log.entries.slice(0, 1);
+    running = await site.run();
+    assert.equal(await endedWith(running), 'PROOF_INVALID');
+  });
+
+  it('ends with an alarm where an order shows another history than the welcome', async () => {
+    const agent = await start();
+    await connected();
+    coordinator.log.rewrite(1);
+    await coordinator.sendOrder('train', coordinator.openRound({ job: 'other' }).seqs);
+    assert.equal(await endedWith(agent), 'PROOF_INVALID');
+    assert.deepEqual(coordinator.messages('ack'), []);
+  });
+
+  it('renews its certificate in time and goes on with the new one', async () => {
+    coordinator.certificateLifetimeMs = 3_000;
+    await start();
+    await connected();
+    coordinator.certificateLifetimeMs = 3_600_000;
+    await eventually('a renewal', () => (coordinator.counts.renew > 0 ? true : undefined));
+    await eventually('a second stream', () => (coordinator.counts.connect >= 2 ? true : undefined));
+    await running?.stop();
+    const data = await site.open();
+    const record = await readEnrolment(data.store);
+    await data.close();
+    running = undefined;
+    assert.ok(record && record.obtainedAtMs > 0);
+    assert.equal(coordinator.counts.renew, 1);
+  });
+
+  it('keeps a running training and a running upload through a renewal', async () => {
+    coordinator.certificateLifetimeMs = 4_000;
+    await start();
+    await connected();
+    coordinator.certificateLifetimeMs = 5_000;
+    const training = gate();
+    const uploading = gate();
+    site.trainer.gate = training.passed;
+    coordinator.uploadGate = uploading.passed;
+    await coordinator.sendOrder('train', coordinator.openRound({ job: 'other' }).seqs);
+    await eventually('training', () => (site.trainer.trainings === 1 ? true : undefined));
+    await eventually('a second stream', () => (coordinator.counts.connect >= 2 ? true : undefined));
+    training.open();
+    await eventually('an upload', () => (coordinator.counts.submit === 1 ? true : undefined));
+    await eventually('a third stream', () => (coordinator.counts.connect >= 3 ? true : undefined));
+    uploading.open();
+    await eventually('the end of the upload', () =>
+      [...coordinator.uploads.values()].find(({ sealed }) => sealed),
+    );
+    await eventually('its acceptance', () =>
+      running?.agent.status().rounds.find(({ phase }) => phase === 'Delivered'),
+    );
+    assert.deepEqual([site.trainer.trainings, coordinator.counts.submit], [1, 1]);
+  });
+
+  it('renews an expired certificate before it connects', async () => {
+    coordinator.certificateLifetimeMs = 1_000;
+    await site.join(coordinator.token());
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    coordinator.certificateLifetimeMs = 3_600_000;
+    running = await site.run();
+    await connected();
+    assert.deepEqual([coordinator.counts.renew, coordinator.counts.connect], [1, 1]);
+  });
+
+  it('reconnects through its proxy after the tunnel was cut', async () => {
+    const proxy = await ConnectProxy.start('site', 'pass');
+    try {
+      site.proxy = { host: '127.0.0.1', port: proxy.port, username: 'site', password: 'pass' };
+      await start();
+      await connected();
+      const before = proxy.tunnels;
+      proxy.cut();
+      await eventually('another tunnel', () =>
+        proxy.tunnels > before && coordinator.counts.connect >= 2 ? true : undefined,
+      );
+      await connected();
+    } finally {
+      await running?.stop();
+      running = undefined;
+      await proxy.stop();
+    }
+  });
+
+  it('says in its status why the proxy lets it not through', async () => {
+    await site.join(coordinator.token());
+    const proxy = await ConnectProxy.start('site', 'changed');
+    try {
+      site.proxy = { host: '127.0.0.1', port: proxy.port, username: 'site', password: 'pass' };
+      const { agent } = (running = await site.run());
+      const error = await eventually('an error', () => agent.status().lastError ?? undefined);
+      assert.equal(error.code, 'UNAVAILABLE');
+      assert.match(error.detail, /proxy 127\.0\.0\.1:\d+ refused .* 407/);
+    } finally {
+      await running?.stop();
+      running = undefined;
+      await proxy.stop();
+    }
+  });
+});
+
+function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined;
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
+}

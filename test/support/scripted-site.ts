@@ -1,0 +1,183 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import {
+  openDataDirectory,
+  type DataDirectory,
+} from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
+import { GrpcDialer } from '@tributary/edge-agent/internal/adapters/grpc/dialer.js';
+import { systemClock } from '@tributary/edge-agent/internal/adapters/system/clock.js';
+import { systemRandom } from '@tributary/edge-agent/internal/adapters/system/random.js';
+import type { Proxy } from '@tributary/edge-agent/internal/adapters/tls/connect-tunnel.js';
+import { certificateReader, tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
+import { Agent } from '@tributary/edge-agent/internal/app/agent.js';
+import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
+import { join as joinFederation, type JoinResult } from '@tributary/edge-agent/internal/app/joining.js';
+import type { LogFields } from '@tributary/edge-agent/internal/app/log.js';
+import type { Dialer, Trainer, TrainingResult, TrainingTask } from '@tributary/edge-agent/internal/ports.js';
+import { digestOf, parseSitePolicy, type JoinToken, type SitePolicySpec } from '@tributary/proto';
+
+import { policyDocument } from './job-document.js';
+import type { ScriptedCoordinator } from './scripted-coordinator.js';
+
+/** A trainer that gives a fixed vector, or what a test wants. */
+export class ScriptedTrainer implements Trainer {
+  readonly backend = 'scripted';
+  trainings = 0;
+  /** Element of every delta. */
+  value = 0.5;
+  fail: ((task: TrainingTask) => Error) | undefined;
+  /** Trainings wait for it. */
+  gate: Promise<void> = Promise.resolve();
+
+  async train(task: TrainingTask): Promise<TrainingResult> {
+    this.trainings += 1;
+    await Promise.race([this.gate, aborted(task.signal)]);
+    if (this.fail !== undefined) throw this.fail(task);
+    return {
+      delta: new Float32Array(task.layout.length).fill(this.value),
+      examples: 200,
+      loss: 0.25,
+      metrics: {},
+      testExamples: 50,
+    };
+  }
+
+  evaluate(): Promise<never> {
+    return Promise.reject(new Error('not scripted'));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const stop = (): void => reject(new Error('aborted'));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+}
+
+export interface RunningAgent {
+  readonly agent: Agent;
+  /** Settles when the agent has ended, with its error where it has one. */
+  readonly ended: Promise<Error | undefined>;
+  stop(): Promise<Error | undefined>;
+}
+
+/** A site in a folder: the agent with its real adapters, but another trainer. */
+export class ScriptedSite {
+  readonly trainer = new ScriptedTrainer();
+  readonly lines: string[] = [];
+  policy: SitePolicySpec | undefined;
+  proxy: Proxy | undefined;
+  bundle: string | undefined;
+  readonly #folder: string;
+
+  constructor(folder: string, coordinator: ScriptedCoordinator) {
+    this.#folder = folder;
+    const document = policyDocument();
+    this.policy = parseSitePolicy({
+      ...document,
+      spec: {
+        ...document.spec,
+        authors: [{ name: 'analyst', key: coordinator.log.authorKey }],
+        minimumCohort: 1,
+      },
+    }).spec;
+  }
+
+  get dataDir(): string {
+    return join(this.#folder, 'data');
+  }
+
+  open(): Promise<DataDirectory> {
+    return openDataDirectory(this.dataDir, join(this.dataDir, 'seal.key'));
+  }
+
+  async join(token: JoinToken): Promise<JoinResult> {
+    const data = await this.open();
+    try {
+      const dialer = this.#dialer(await EgressCounter.open(data.store));
+      return await joinFederation(
+        {
+          store: data.store,
+          dialer,
+          keys: tlsKeyMaker,
+          certificates: certificateReader,
+          random: systemRandom,
+          clock: systemClock,
+        },
+        token,
+      );
+    } finally {
+      await data.close();
+    }
+  }
+
+  async run(): Promise<RunningAgent> {
+    await writeFile(join(this.#folder, 'loans.csv'), 'annual_inc,term,Class\n');
+    const data = await this.open();
+    const egress = await EgressCounter.open(data.store);
+    const say = (level: string) => (fields: LogFields, message: string) =>
+      this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
+    const agent = await Agent.open({
+      ...data,
+      ...{
+        egress,
+        trainer: this.trainer,
+        keys: tlsKeyMaker,
+        certificates: certificateReader,
+        clock: systemClock,
+        random: systemRandom,
+      },
+      dialer: this.#dialer(egress),
+      datasets: [
+        {
+          name: 'loans',
+          path: join(this.#folder, 'loans.csv'),
+          declarationDigest: digestOf(new Uint8Array(0)),
+        },
+      ],
+      policy: {
+        read: () =>
+          Promise.resolve(
+            this.policy === undefined
+              ? undefined
+              : { spec: this.policy, digest: digestOf(new Uint8Array(0)) },
+          ),
+      },
+      log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+    }).catch(async (error: unknown) => {
+      await data.close();
+      throw error;
+    });
+    const stop = new AbortController();
+    const ended = agent
+      .run(stop.signal)
+      .then(
+        () => undefined,
+        (error: unknown) => error as Error,
+      )
+      .finally(() => data.close());
+    return {
+      agent,
+      ended,
+      stop: () => {
+        stop.abort();
+        return ended;
+      },
+    };
+  }
+
+  #dialer(egress: EgressCounter): Dialer {
+    return new GrpcDialer({
+      proxy: () => Promise.resolve(this.proxy),
+      noProxy: [],
+      bundle: this.bundle,
+      egress,
+    });
+  }
+}
