@@ -51,7 +51,10 @@ export function loadServeConfig(flags: Flags, environment: Environment = process
   const data = loadDataDirectory(flags, environment);
   const stored = readStored(data);
   const settings = Object.fromEntries(
-    (Object.keys(SETTINGS) as SettingName[]).map((name) => [name, resolveSetting(name, flags, environment, stored)]),
+    (Object.keys(SETTINGS) as SettingName[]).map((name) => [
+      name,
+      resolveSetting(name, flags, environment, stored),
+    ]),
   ) as Settings;
   return { data, ...settings, sealKeyFile: settings.sealKeyFile === '' ? '' : resolve(settings.sealKeyFile) };
 }
@@ -60,7 +63,9 @@ export function loadServeConfig(flags: Flags, environment: Environment = process
 export function loadDataDirectory(flags: Flags, environment: Environment = process.env): string {
   const data = flags['data'] ?? environment['TRIBUTARY_DATA'];
   if (data !== undefined && data !== '') return resolve(data);
-  throw new TributaryError('CONFIG_INVALID', 'no data directory is given', { hint: 'pass --data DIR or set TRIBUTARY_DATA' });
+  throw new TributaryError('CONFIG_INVALID', 'no data directory is given', {
+    hint: 'pass --data DIR or set TRIBUTARY_DATA',
+  });
 }
 
 /** The sealing key's file of any command, or undefined where the data directory keeps its own. */
@@ -70,11 +75,19 @@ export function loadSealKeyFile(flags: Flags, environment: Environment = process
 }
 
 /** Where the `tributary` command keeps its contexts: what TRIBUTARY_CONFIG names, and the home directory otherwise. */
-export function loadContextLocation(environment: Environment = process.env): { readonly path: string | undefined; readonly home: string } {
+export function loadContextLocation(environment: Environment = process.env): {
+  readonly path: string | undefined;
+  readonly home: string;
+} {
   return { path: environment['TRIBUTARY_CONFIG'], home: homedir() };
 }
 
-function resolveSetting(name: SettingName, flags: Flags, environment: Environment, stored: Readonly<Record<string, string | number>>): unknown {
+function resolveSetting(
+  name: SettingName,
+  flags: Flags,
+  environment: Environment,
+  stored: Readonly<Record<string, string | number>>,
+): unknown {
   const { variable, schema, fallback } = SETTINGS[name];
   const sources: readonly (readonly [string, string | number | undefined])[] = [
     [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, flags[name]],
@@ -85,9 +98,13 @@ function resolveSetting(name: SettingName, flags: Flags, environment: Environmen
     if (value === undefined || value === '') continue;
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
-    throw new TributaryError('CONFIG_INVALID', `${source}: ${parsed.error.issues[0]?.message ?? 'wrong value'}`, {
-      hint: `give ${source} another value, or leave it out for ${String(fallback)}`,
-    });
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `${source}: ${parsed.error.issues[0]?.message ?? 'wrong value'}`,
+      {
+        hint: `give ${source} another value, or leave it out for ${String(fallback)}`,
+      },
+    );
   }
   return fallback;
 }
@@ -105,7 +122,10 @@ function readStored(data: string): Readonly<Record<string, string | number>> {
   const parsed = directoryFile.safeParse(parseJson(text, path));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new TributaryError('CONFIG_INVALID', `${path}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `${path}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
+    );
   }
   const unknown = Object.keys(parsed.data.serve).find((name) => !Object.hasOwn(SETTINGS, name));
   if (unknown === undefined) return parsed.data.serve;

@@ -7,7 +7,13 @@ import { backup } from './commands/backup.js';
 import { init } from './commands/init.js';
 import { restore } from './commands/restore.js';
 import { serve } from './commands/serve.js';
-import { loadContextLocation, loadDataDirectory, loadSealKeyFile, loadServeConfig, type Flags } from './config.js';
+import {
+  loadContextLocation,
+  loadDataDirectory,
+  loadSealKeyFile,
+  loadServeConfig,
+  type Flags,
+} from './config.js';
 
 /**
  * Messages that a gRPC stream reads ahead or queues before it says "wait". Node's default of 16 would hold 16 MiB of
@@ -48,29 +54,44 @@ function program(): Command {
 }
 
 const DATA = ['--data <dir>', 'data directory (TRIBUTARY_DATA)'] as const;
-const SEAL_KEY = ['--seal-key-file <file>', 'file with the key that seals keys at rest (TRIBUTARY_SEAL_KEY_FILE)'] as const;
+const SEAL_KEY = [
+  '--seal-key-file <file>',
+  'file with the key that seals keys at rest (TRIBUTARY_SEAL_KEY_FILE)',
+] as const;
 
 function addInit(root: Command): void {
   root
     .command('init')
-    .description('Creates a federation: its certificate authority, its keys, its ledger and the first admin context.')
+    .description(
+      'Creates a federation: its certificate authority, its keys, its ledger and the first admin context.',
+    )
     .option(...DATA)
     .requiredOption('--name <name>', 'name of the federation')
-    .option('--host <host>', 'name or address at which agents and operators reach it; may be repeated', collect, [])
+    .option(
+      '--host <host>',
+      'name or address at which agents and operators reach it; may be repeated',
+      collect,
+      [],
+    )
     .option(...SEAL_KEY)
-    .option('--context-file <file>', 'file to add the admin context to (TRIBUTARY_CONFIG, or ~/.tributary/config.yaml)')
-    .action(async (options: Flags & { readonly name: string; readonly host: string } & Record<'host', unknown>) => {
-      const { path, home } = loadContextLocation();
-      await init({
-        data: loadDataDirectory(options),
-        name: options.name,
-        hosts: hostsOf(options.host),
-        sealKeyFile: loadSealKeyFile(options),
-        contextFile: options['contextFile'] ?? path,
-        home,
-        print,
-      });
-    });
+    .option(
+      '--context-file <file>',
+      'file to add the admin context to (TRIBUTARY_CONFIG, or ~/.tributary/config.yaml)',
+    )
+    .action(
+      async (options: Flags & { readonly name: string; readonly host: string } & Record<'host', unknown>) => {
+        const { path, home } = loadContextLocation();
+        await init({
+          data: loadDataDirectory(options),
+          name: options.name,
+          hosts: hostsOf(options.host),
+          sealKeyFile: loadSealKeyFile(options),
+          contextFile: options['contextFile'] ?? path,
+          home,
+          print,
+        });
+      },
+    );
 }
 
 function addServe(root: Command): void {
@@ -86,20 +107,33 @@ function addServe(root: Command): void {
     .option('--health-port <port>', 'grpc.health.v1, plaintext (TRIBUTARY_HEALTH_PORT; 7446)')
     .option('--metrics-port <port>', 'HTTP /metrics, plaintext (TRIBUTARY_METRICS_PORT; 7447)')
     .option(...SEAL_KEY)
-    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (TRIBUTARY_LOG_LEVEL; info)')
-    .addHelpText('after', '\nEvery port may be 0: the addresses are then in run/addresses.json of the data directory.')
+    .option(
+      '--log-level <level>',
+      'trace, debug, info, warn, error, fatal or silent (TRIBUTARY_LOG_LEVEL; info)',
+    )
+    .addHelpText(
+      'after',
+      '\nEvery port may be 0: the addresses are then in run/addresses.json of the data directory.',
+    )
     .action((options: Flags) => serve(loadServeConfig(options)));
 }
 
 function addBackup(root: Command): void {
   root
     .command('backup')
-    .description('Writes a consistent backup: through the socket of a running daemon, else from the directory.')
+    .description(
+      'Writes a consistent backup: through the socket of a running daemon, else from the directory.',
+    )
     .option(...DATA)
     .requiredOption('--to <file>', 'file to write')
     .option(...SEAL_KEY)
     .action((options: Flags & { readonly to: string }) =>
-      backup({ data: loadDataDirectory(options), to: options.to, sealKeyFile: loadSealKeyFile(options), print }),
+      backup({
+        data: loadDataDirectory(options),
+        to: options.to,
+        sealKeyFile: loadSealKeyFile(options),
+        print,
+      }),
     );
 }
 
@@ -111,7 +145,12 @@ function addRestore(root: Command): void {
     .requiredOption('--from <file>', 'backup to read')
     .option(...SEAL_KEY)
     .action((options: Flags & { readonly from: string }) =>
-      restore({ data: loadDataDirectory(options), from: options.from, sealKeyFile: loadSealKeyFile(options), print }),
+      restore({
+        data: loadDataDirectory(options),
+        from: options.from,
+        sealKeyFile: loadSealKeyFile(options),
+        print,
+      }),
     );
 }
 

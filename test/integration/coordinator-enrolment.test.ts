@@ -2,8 +2,22 @@ import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
-import { encodeBase64, digestOf, signingKeyFromSeed, transcript, verifySignature, logIdOf } from '@tributary/proto';
-import { Admin, channelOptions, Enrolment, Fleet, type EnrolmentClient, type EnrollRequest } from '@tributary/proto/grpc';
+import {
+  encodeBase64,
+  digestOf,
+  signingKeyFromSeed,
+  transcript,
+  verifySignature,
+  logIdOf,
+} from '@tributary/proto';
+import {
+  Admin,
+  channelOptions,
+  Enrolment,
+  Fleet,
+  type EnrolmentClient,
+  type EnrollRequest,
+} from '@tributary/proto/grpc';
 import { tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
 
 import { call, enrolmentClient, operatorContext, serverTls } from '../support/channels.js';
@@ -20,11 +34,13 @@ describe('joining and renewing on the enrol port', () => {
   });
   after(() => world.stop());
 
-  const enrol = (request: EnrollRequest): ReturnType<typeof call<typeof Enrolment.service, 'Enroll'>> => call(client, Enrolment.service, 'Enroll', request);
+  const enrol = (request: EnrollRequest): ReturnType<typeof call<typeof Enrolment.service, 'Enroll'>> =>
+    call(client, Enrolment.service, 'Enroll', request);
   const refused = async (request: EnrollRequest, code: string): Promise<void> => {
     const before = (await world.admin('GetVersion', {})).ledgerSize;
     await assert.rejects(enrol(request), { code });
-    if (code !== 'TOKEN_USED') assert.equal((await world.admin('GetVersion', {})).ledgerSize, before, 'a refusal left an entry');
+    if (code !== 'TOKEN_USED')
+      assert.equal((await world.admin('GetVersion', {})).ledgerSize, before, 'a refusal left an entry');
   };
 
   it('gives an agent its id, a certificate for its own key, and the keys to trust', async () => {
@@ -63,7 +79,10 @@ describe('joining and renewing on the enrol port', () => {
     const other = enrolRequest({ ...token, seed: new Uint8Array(32).fill(9) }, await drawPeerKeys());
     await refused(enrolRequest({ ...token, tokenId: `tok-${'0'.repeat(32)}` }, keys), 'TOKEN_INVALID');
     await refused({ ...good, tokenSignature: other.tokenSignature ?? Buffer.alloc(64) }, 'SIGNATURE_INVALID');
-    await refused({ ...good, identitySignature: other.identitySignature ?? Buffer.alloc(64) }, 'SIGNATURE_INVALID');
+    await refused(
+      { ...good, identitySignature: other.identitySignature ?? Buffer.alloc(64) },
+      'SIGNATURE_INVALID',
+    );
     await refused({ ...good, csr: other.csr ?? Buffer.alloc(0) }, 'SIGNATURE_INVALID');
     assert.equal((await enrol(good)).site, 'west');
   });
@@ -80,26 +99,45 @@ describe('joining and renewing on the enrol port', () => {
       [{ versions: ['x'] }, /versions/],
       [{ versions: Array.from({ length: 1_000 }, () => '1.0') }, /versions/],
     ];
-    for (const [change, message] of cases) await assert.rejects(enrol({ ...good, ...change }), { code: 'INVALID_ARGUMENT', message });
+    for (const [change, message] of cases)
+      await assert.rejects(enrol({ ...good, ...change }), { code: 'INVALID_ARGUMENT', message });
     await assert.rejects(enrol({ ...good, versions: ['9.9'] }), { code: 'VERSION_UNSUPPORTED' });
   });
 
   it('refuses a certificate request that is none, even where it is signed for', async () => {
     const token = await world.invite('garbage');
     const keys = await drawPeerKeys();
-    await refused(enrolRequest(token, { ...keys, csr: new Uint8Array([0x30, 0x03, 1, 2, 3]) }), 'INVALID_ARGUMENT');
+    await refused(
+      enrolRequest(token, { ...keys, csr: new Uint8Array([0x30, 0x03, 1, 2, 3]) }),
+      'INVALID_ARGUMENT',
+    );
   });
 
   describe('renewal', () => {
-    const renewal = async (keys: PeerKeys, agentId: string, logId: string, nonce: Buffer): Promise<{ csr: Buffer; request: object }> => {
+    const renewal = async (
+      keys: PeerKeys,
+      agentId: string,
+      logId: string,
+      nonce: Buffer,
+    ): Promise<{ csr: Buffer; request: object }> => {
       const csr = Buffer.from((await tlsKeyMaker.create()).csr);
-      const signed = transcript('renew', { agentId, nonce: encodeBase64(nonce), csrDigest: digestOf(csr), logId });
-      return { csr, request: { agentId, nonce, csr, identitySignature: Buffer.from(keys.identity.sign(signed)) } };
+      const signed = transcript('renew', {
+        agentId,
+        nonce: encodeBase64(nonce),
+        csrDigest: digestOf(csr),
+        logId,
+      });
+      return {
+        csr,
+        request: { agentId, nonce, csr, identitySignature: Buffer.from(keys.identity.sign(signed)) },
+      };
     };
 
     it('gives a new certificate for a signed challenge, once', async () => {
       const peer = await world.peer('renewing');
-      const { nonce, expiresInMs } = await call(client, Enrolment.service, 'GetChallenge', { agentId: peer.agentId });
+      const { nonce, expiresInMs } = await call(client, Enrolment.service, 'GetChallenge', {
+        agentId: peer.agentId,
+      });
       assert.ok(expiresInMs > 0);
       const { request } = await renewal(peer.keys, peer.agentId, peer.logId, nonce);
       const { certificate } = await call(client, Enrolment.service, 'Renew', request);
@@ -109,20 +147,32 @@ describe('joining and renewing on the enrol port', () => {
 
     it('refuses another key, a nonce of another agent, and unknown agents', async () => {
       const [one, two] = [await world.peer('one'), await world.peer('two')];
-      const challenge = (agentId: string): Promise<{ nonce: Buffer }> => call(client, Enrolment.service, 'GetChallenge', { agentId });
+      const challenge = (agentId: string): Promise<{ nonce: Buffer }> =>
+        call(client, Enrolment.service, 'GetChallenge', { agentId });
       const ofOne = await challenge(one.agentId);
       const ofTwo = await challenge(two.agentId);
-      const forged = await renewal({ ...one.keys, identity: signingKeyFromSeed(new Uint8Array(32).fill(200)) }, one.agentId, one.logId, ofOne.nonce);
-      await assert.rejects(call(client, Enrolment.service, 'Renew', forged.request), { code: 'SIGNATURE_INVALID' });
+      const forged = await renewal(
+        { ...one.keys, identity: signingKeyFromSeed(new Uint8Array(32).fill(200)) },
+        one.agentId,
+        one.logId,
+        ofOne.nonce,
+      );
+      await assert.rejects(call(client, Enrolment.service, 'Renew', forged.request), {
+        code: 'SIGNATURE_INVALID',
+      });
       const crossed = await renewal(one.keys, one.agentId, one.logId, ofTwo.nonce);
-      await assert.rejects(call(client, Enrolment.service, 'Renew', crossed.request), { code: 'SIGNATURE_INVALID' });
+      await assert.rejects(call(client, Enrolment.service, 'Renew', crossed.request), {
+        code: 'SIGNATURE_INVALID',
+      });
       await assert.rejects(challenge(`agt-${'0'.repeat(32)}`), { code: 'NOT_FOUND' });
     });
 
     it('is refused to revoked agents', async () => {
       const peer = await world.peer('gone');
       await world.admin('RevokeSite', { site: 'gone', reason: 'test' });
-      await assert.rejects(call(client, Enrolment.service, 'GetChallenge', { agentId: peer.agentId }), { code: 'AGENT_REVOKED' });
+      await assert.rejects(call(client, Enrolment.service, 'GetChallenge', { agentId: peer.agentId }), {
+        code: 'AGENT_REVOKED',
+      });
     });
   });
 
@@ -141,9 +191,16 @@ describe('joining and renewing on the enrol port', () => {
       const peer = await world.peer('nosy');
       await assert.rejects(version(peer.tls), { code: 'UNAUTHENTICATED' });
       const { ca, certificate, key } = await operatorContext(world);
-      const tls = credentials.createSsl(Buffer.from(ca ?? ''), Buffer.from(key ?? ''), Buffer.from(certificate ?? ''));
+      const tls = credentials.createSsl(
+        Buffer.from(ca ?? ''),
+        Buffer.from(key ?? ''),
+        Buffer.from(certificate ?? ''),
+      );
       const fleet = world.keep(new Fleet((await world.addresses()).fleet, tls, channelOptions()));
-      await assert.rejects(call(fleet, Fleet.service, 'GetUploadStatus', { uploadId: `upl-${'0'.repeat(32)}` }), { code: 'UNAUTHENTICATED' });
+      await assert.rejects(
+        call(fleet, Fleet.service, 'GetUploadStatus', { uploadId: `upl-${'0'.repeat(32)}` }),
+        { code: 'UNAUTHENTICATED' },
+      );
     });
 
     it('of another federation are not taken', async () => {
@@ -157,7 +214,9 @@ describe('joining and renewing on the enrol port', () => {
     });
 
     it('open the health port to nobody but grpc.health.v1, without any', async () => {
-      const health = world.keep(new Admin((await world.addresses()).health, credentials.createInsecure(), channelOptions()));
+      const health = world.keep(
+        new Admin((await world.addresses()).health, credentials.createInsecure(), channelOptions()),
+      );
       await assert.rejects(call(health, Admin.service, 'GetVersion', {}), { code: 'VERSION_UNSUPPORTED' });
     });
   });

@@ -4,8 +4,26 @@ import { connect } from 'node:http2';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 
 import { credentials } from '@grpc/grpc-js';
-import { canonicalize, decodeEntry, encodeBase64, leafHash, LIMITS, signDocument, signingKeyFromSeed, verifyConsistency, type JsonObject } from '@tributary/proto';
-import { Admin, Enrolment, Fleet, fromServiceError, Ledger, type AgentMessage, type BlobChunk__Output } from '@tributary/proto/grpc';
+import {
+  canonicalize,
+  decodeEntry,
+  encodeBase64,
+  leafHash,
+  LIMITS,
+  signDocument,
+  signingKeyFromSeed,
+  verifyConsistency,
+  type JsonObject,
+} from '@tributary/proto';
+import {
+  Admin,
+  Enrolment,
+  Fleet,
+  fromServiceError,
+  Ledger,
+  type AgentMessage,
+  type BlobChunk__Output,
+} from '@tributary/proto/grpc';
 
 import { call, callAll, enrolmentClient, operatorContext } from '../support/channels.js';
 import { CoordinatorWorld } from '../support/coordinator-world.js';
@@ -23,7 +41,13 @@ async function applyJob(world: CoordinatorWorld, name: string, minSites: number)
   const job = {
     ...document,
     metadata: { name },
-    spec: { ...document.spec, rounds: 1, minSites, model: { ...document.spec.model, name }, evaluation: { metrics: [...METRICS] } },
+    spec: {
+      ...document.spec,
+      rounds: 1,
+      minSites,
+      model: { ...document.spec.model, name },
+      evaluation: { metrics: [...METRICS] },
+    },
   };
   const signature = Buffer.from(signDocument(job as unknown as JsonObject, AUTHOR));
   const bytes = Buffer.from(canonicalize(job as unknown as JsonObject));
@@ -53,7 +77,10 @@ function openUpload(peer: FleetPeer): OpenUpload {
   return { stream, failure };
 }
 
-async function fetchBlob(peer: FleetPeer, request: { jobId: string; round: number; digest: string; offset?: number }): Promise<Buffer> {
+async function fetchBlob(
+  peer: FleetPeer,
+  request: { jobId: string; round: number; digest: string; offset?: number },
+): Promise<Buffer> {
   const chunks: BlobChunk__Output[] = await callAll(peer.fleet, Fleet.service, 'FetchBlob', request);
   return Buffer.concat(chunks.map(({ data }) => data));
 }
@@ -69,13 +96,23 @@ describe('the fleet port', () => {
   it('takes 4 MiB per stream and connection before it makes a sender wait', async () => {
     const keys = await drawPeerKeys();
     const enrolment = world.keep(await enrolmentClient(world));
-    const { certificate } = await call(enrolment, Enrolment.service, 'Enroll', enrolRequest(await world.invite('wide'), keys));
+    const { certificate } = await call(
+      enrolment,
+      Enrolment.service,
+      'Enroll',
+      enrolRequest(await world.invite('wide'), keys),
+    );
     const { ca } = await operatorContext(world);
-    const key = createPrivateKey({ key: Buffer.from(keys.privateKey), format: 'der', type: 'pkcs8' }).export({ format: 'pem', type: 'pkcs8' });
+    const key = createPrivateKey({ key: Buffer.from(keys.privateKey), format: 'der', type: 'pkcs8' }).export({
+      format: 'pem',
+      type: 'pkcs8',
+    });
     const cert = new X509Certificate(certificate).toString();
     const session = connect(`https://${(await world.addresses()).fleet}`, { ca: ca ?? '', key, cert });
     await once(session, 'remoteSettings');
-    await eventually('the window of the connection', () => (session.state.remoteWindowSize === LIMITS.receiveWindowBytes ? true : undefined));
+    await eventually('the window of the connection', () =>
+      session.state.remoteWindowSize === LIMITS.receiveWindowBytes ? true : undefined,
+    );
     assert.equal(session.remoteSettings.initialWindowSize, LIMITS.receiveWindowBytes);
     session.destroy();
   });
@@ -88,11 +125,23 @@ describe('the fleet port', () => {
     const rounds = await Promise.all(streams.map((stream) => stream.round()));
     for (const [index, peer] of peers.entries()) {
       const round = rounds[index] as PeerRound;
-      const base = await fetchBlob(peer, { jobId: round.opened.jobId, round: round.opened.round, digest: round.opened.baseDigest });
+      const base = await fetchBlob(peer, {
+        jobId: round.opened.jobId,
+        round: round.opened.round,
+        digest: round.opened.baseDigest,
+      });
       assert.ok(base.length > 0);
-      const tail = await fetchBlob(peer, { jobId: round.opened.jobId, round: round.opened.round, digest: round.opened.baseDigest, offset: 7 });
+      const tail = await fetchBlob(peer, {
+        jobId: round.opened.jobId,
+        round: round.opened.round,
+        digest: round.opened.baseDigest,
+        offset: 7,
+      });
       assert.deepEqual(tail, base.subarray(7));
-      const upload = recordUpload(round, peer, METRICS, { vector: neutralVector(round, METRICS), seed: index + 1 });
+      const upload = recordUpload(round, peer, METRICS, {
+        vector: neutralVector(round, METRICS),
+        seed: index + 1,
+      });
       const receipt = await peer.submit(upload.messages);
       assert.equal(receipt.uploadId, upload.uploadId);
       const status = await call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: upload.uploadId });
@@ -101,10 +150,17 @@ describe('the fleet port', () => {
       // The same upload again is answered with the first answer.
       if (index === 0) assert.deepEqual(await peer.submit(upload.messages), receipt);
     }
-    await eventually('the job to complete', async () => ((await phaseOf(world, 'loans')) === 'Complete' ? true : undefined));
-    const last = await eventually('the settlement', () => streams[0]?.orders.find((order) => lastType(order.entries.at(-1)?.entry) === 'round.committed'));
+    await eventually('the job to complete', async () =>
+      (await phaseOf(world, 'loans')) === 'Complete' ? true : undefined,
+    );
+    const last = await eventually('the settlement', () =>
+      streams[0]?.orders.find((order) => lastType(order.entries.at(-1)?.entry) === 'round.committed'),
+    );
     assert.equal(last.remainingMs, 0);
-    const [manifest] = await callAll(world.client, Admin.service, 'FetchModelBlob', { model: 'loans', version: 0 });
+    const [manifest] = await callAll(world.client, Admin.service, 'FetchModelBlob', {
+      model: 'loans',
+      version: 0,
+    });
     assert.match(manifest?.data.toString() ?? '', /"jobName":"loans"/);
     for (const stream of streams) stream.close();
   });
@@ -116,10 +172,14 @@ describe('the fleet port', () => {
     await applyJob(world, 'loans', 1);
     const { opened } = await stream.round();
     const asked = { jobId: opened.jobId, round: opened.round, digest: opened.baseDigest };
-    await assert.rejects(fetchBlob(member, { ...asked, digest: `sha256:${'0'.repeat(64)}` }), { code: 'PERMISSION_DENIED' });
+    await assert.rejects(fetchBlob(member, { ...asked, digest: `sha256:${'0'.repeat(64)}` }), {
+      code: 'PERMISSION_DENIED',
+    });
     await assert.rejects(fetchBlob(member, { ...asked, digest: 'nonsense' }), { code: 'INVALID_ARGUMENT' });
     await assert.rejects(fetchBlob(member, { ...asked, round: 9 }), { code: 'UPDATE_WRONG_ROUND' });
-    await assert.rejects(fetchBlob(member, { ...asked, offset: 1_000_000_000 }), { code: 'INVALID_ARGUMENT' });
+    await assert.rejects(fetchBlob(member, { ...asked, offset: 1_000_000_000 }), {
+      code: 'INVALID_ARGUMENT',
+    });
     await assert.rejects(fetchBlob(stranger, asked), { code: 'NOT_IN_COHORT' });
     stream.close();
   });
@@ -128,10 +188,18 @@ describe('the fleet port', () => {
     const peer = await world.peer('waiting', false);
     const stream = peer.connect();
     assert.equal((await stream.welcome()).approved, false);
-    await assert.rejects(call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: `upl-${'0'.repeat(32)}` }), { code: 'AGENT_NOT_APPROVED' });
-    await assert.rejects(callAll(peer.ledger, Ledger.service, 'GetEntries', {}), { code: 'AGENT_NOT_APPROVED' });
+    await assert.rejects(
+      call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: `upl-${'0'.repeat(32)}` }),
+      { code: 'AGENT_NOT_APPROVED' },
+    );
+    await assert.rejects(callAll(peer.ledger, Ledger.service, 'GetEntries', {}), {
+      code: 'AGENT_NOT_APPROVED',
+    });
     await world.admin('ApproveSite', { site: 'waiting' });
-    assert.equal((await call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: `upl-${'0'.repeat(32)}` })).state, 'UNKNOWN');
+    assert.equal(
+      (await call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: `upl-${'0'.repeat(32)}` })).state,
+      'UNKNOWN',
+    );
     stream.close();
   });
 
@@ -147,14 +215,18 @@ describe('the fleet port', () => {
     const [header] = upload.messages;
     if (header !== undefined) open.write(header);
     await eventually('the upload to begin', async () => {
-      const { state } = await call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: upload.uploadId });
+      const { state } = await call(peer.fleet, Fleet.service, 'GetUploadStatus', {
+        uploadId: upload.uploadId,
+      });
       return state === 'RECEIVING' ? true : undefined;
     });
     await world.admin('RevokeSite', { site: 'north', reason: 'lost laptop' });
     assert.equal((await streams[0].end()) instanceof Error || streams[0].ended === 'closed', true);
     assert.equal(streams[0].received.at(-1)?.goodbye?.code, 'AGENT_REVOKED');
     assert.ok((await failure) instanceof Error);
-    await assert.rejects(call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: upload.uploadId }), { code: 'AGENT_REVOKED' });
+    await assert.rejects(call(peer.fleet, Fleet.service, 'GetUploadStatus', { uploadId: upload.uploadId }), {
+      code: 'AGENT_REVOKED',
+    });
     await assert.rejects(peer.connect().welcome(), { code: 'AGENT_REVOKED' });
     // The other site is not touched.
     assert.equal(streams[1].ended, undefined);
@@ -192,7 +264,10 @@ describe('the fleet port', () => {
     const peer = await world.peer('witness');
     const { treeHead } = await endedWelcome(peer.connect());
     assert.ok(treeHead);
-    await assert.rejects(endedWelcome(peer.connect({ ...peer.hello(), treeHead: { ...treeHead, treeSize: '999' } })), { code: 'SIGNATURE_INVALID' });
+    await assert.rejects(
+      endedWelcome(peer.connect({ ...peer.hello(), treeHead: { ...treeHead, treeSize: '999' } })),
+      { code: 'SIGNATURE_INVALID' },
+    );
   });
 
   describe('against garbage', () => {
@@ -209,7 +284,8 @@ describe('the fleet port', () => {
       good.close();
     });
 
-    const hello = (change: object): Promise<unknown> => peer.connect({ ...peer.hello(), ...change }).welcome();
+    const hello = (change: object): Promise<unknown> =>
+      peer.connect({ ...peer.hello(), ...change }).welcome();
 
     it('refuses a hello of the wrong form', async () => {
       await assert.rejects(hello({ signature: Buffer.alloc(64) }), { code: 'SIGNATURE_INVALID' });
@@ -217,7 +293,9 @@ describe('the fleet port', () => {
       await assert.rejects(hello({ versions: ['0.1'] }), { code: 'VERSION_UNSUPPORTED' });
       await assert.rejects(hello({ spendLogHead: Buffer.alloc(5) }), { code: 'INVALID_ARGUMENT' });
       await assert.rejects(hello({ software: 'x'.repeat(10_000) }), { code: 'INVALID_ARGUMENT' });
-      await assert.rejects(hello({ datasets: Array.from({ length: 10_000 }, () => 'd') }), { code: 'INVALID_ARGUMENT' });
+      await assert.rejects(hello({ datasets: Array.from({ length: 10_000 }, () => 'd') }), {
+        code: 'INVALID_ARGUMENT',
+      });
     });
 
     it('ends only the stream that brings it', async () => {
@@ -228,7 +306,14 @@ describe('the fleet port', () => {
         { progress: { jobId: `job-${'0'.repeat(32)}`, round: 1, percent: 101 } },
         { ack: { orderId: '', accepted: true } },
         { ack: { orderId: `ord-${'0'.repeat(32)}`, accepted: false, code: 'NO_SUCH_CODE' } },
-        { failure: { jobId: `job-${'0'.repeat(32)}`, round: 1, code: 'TRAINING_FAILED', detail: 'x'.repeat(100_000) } },
+        {
+          failure: {
+            jobId: `job-${'0'.repeat(32)}`,
+            round: 1,
+            code: 'TRAINING_FAILED',
+            detail: 'x'.repeat(100_000),
+          },
+        },
       ];
       for (const message of messages) {
         const stream = peer.connect();
@@ -246,17 +331,27 @@ describe('the fleet port', () => {
       stream.send({ ack: { orderId: `ord-${'0'.repeat(32)}`, accepted: false, code: 'POLICY_REFUSED' } });
       stream.send({ failure: { jobId: `job-${'0'.repeat(32)}`, round: 1, code: 'TRAINING_FAILED' } });
       stream.send({ heartbeat: {} });
-      await eventually('the answer to a heartbeat', () => stream.received.find((message) => message.heartbeatAck));
+      await eventually('the answer to a heartbeat', () =>
+        stream.received.find((message) => message.heartbeatAck),
+      );
       stream.close();
     });
 
     it('refuses uploads that begin or end wrongly', async () => {
-      const header = { header: { uploadId: `upl-${'0'.repeat(32)}`, header: Buffer.from('{}'), signature: Buffer.alloc(64) } };
+      const header = {
+        header: { uploadId: `upl-${'0'.repeat(32)}`, header: Buffer.from('{}'), signature: Buffer.alloc(64) },
+      };
       await assert.rejects(peer.submit([]), { code: 'UPDATE_CORRUPT' });
       await assert.rejects(peer.submit([{}]), { code: 'INVALID_ARGUMENT' });
-      await assert.rejects(peer.submit([{ chunk: { index: 0, data: Buffer.alloc(10) } }]), { code: 'INVALID_ARGUMENT' });
-      await assert.rejects(peer.submit([{ header: { ...header.header, uploadId: 'x' } }]), { code: 'INVALID_ARGUMENT' });
-      await assert.rejects(peer.submit([{ header: { ...header.header, header: Buffer.alloc(100_000) } }]), { code: 'INVALID_ARGUMENT' });
+      await assert.rejects(peer.submit([{ chunk: { index: 0, data: Buffer.alloc(10) } }]), {
+        code: 'INVALID_ARGUMENT',
+      });
+      await assert.rejects(peer.submit([{ header: { ...header.header, uploadId: 'x' } }]), {
+        code: 'INVALID_ARGUMENT',
+      });
+      await assert.rejects(peer.submit([{ header: { ...header.header, header: Buffer.alloc(100_000) } }]), {
+        code: 'INVALID_ARGUMENT',
+      });
       await assert.rejects(peer.submit([header]));
     });
 
@@ -271,7 +366,9 @@ describe('the fleet port', () => {
   it('shows an agent the entries that concern it, and hashes of the others', async () => {
     const [one] = [await world.peer('one'), await world.peer('two')];
     const records = await callAll(one.ledger, Ledger.service, 'GetEntries', {});
-    const operator = world.keep(new Ledger((await world.addresses()).admin, await operatorCredentials(world)));
+    const operator = world.keep(
+      new Ledger((await world.addresses()).admin, await operatorCredentials(world)),
+    );
     const all = await callAll(operator, Ledger.service, 'GetEntries', {});
     assert.equal(records.length, all.length);
     for (const [index, { entry: bytes, redacted }] of all.entries()) {
@@ -279,18 +376,29 @@ describe('the fleet port', () => {
       const entry = decodeEntry(bytes);
       const seen = records[index];
       assert.ok(seen);
-      const own = entry.type === 'federation.created' || ('site' in entry.body && entry.body.site === 'one' && entry.type !== 'token.created');
+      const own =
+        entry.type === 'federation.created' ||
+        ('site' in entry.body && entry.body.site === 'one' && entry.type !== 'token.created');
       assert.equal(seen.redacted, !own, entry.type);
       if (!own) assert.equal(encodeBase64(seen.leafHash), encodeBase64(leafHash(bytes)));
       if (!own) assert.equal(seen.entry.length, 0);
     }
-    await assert.rejects(callAll(one.ledger, Ledger.service, 'GetEntries', { start: '999' }), { code: 'INVALID_ARGUMENT' });
-    await assert.rejects(call(one.ledger, Ledger.service, 'GetInclusionProof', { seq: '5', treeSize: '4' }), { code: 'INVALID_ARGUMENT' });
-    await assert.rejects(call(one.ledger, Ledger.service, 'GetConsistencyProof', { first: '0', second: '9999' }), { code: 'INVALID_ARGUMENT' });
+    await assert.rejects(callAll(one.ledger, Ledger.service, 'GetEntries', { start: '999' }), {
+      code: 'INVALID_ARGUMENT',
+    });
+    await assert.rejects(call(one.ledger, Ledger.service, 'GetInclusionProof', { seq: '5', treeSize: '4' }), {
+      code: 'INVALID_ARGUMENT',
+    });
+    await assert.rejects(
+      call(one.ledger, Ledger.service, 'GetConsistencyProof', { first: '0', second: '9999' }),
+      { code: 'INVALID_ARGUMENT' },
+    );
   });
 });
 
-async function operatorCredentials(world: CoordinatorWorld): Promise<ReturnType<typeof credentials.createSsl>> {
+async function operatorCredentials(
+  world: CoordinatorWorld,
+): Promise<ReturnType<typeof credentials.createSsl>> {
   const { ca, certificate, key } = await operatorContext(world);
   return credentials.createSsl(Buffer.from(ca ?? ''), Buffer.from(key ?? ''), Buffer.from(certificate ?? ''));
 }

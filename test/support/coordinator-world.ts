@@ -14,7 +14,14 @@ import type { Addresses } from './federation.js';
 import { drawPeerKeys, FleetPeer, type PeerKeys } from './fleet-peer.js';
 import { temporaryDirectory, type TemporaryDirectory } from './temporary-directory.js';
 
-const EPHEMERAL = { listen: '127.0.0.1', fleetPort: '0', enrolPort: '0', adminPort: '0', healthPort: '0', metricsPort: '0' };
+const EPHEMERAL = {
+  listen: '127.0.0.1',
+  fleetPort: '0',
+  enrolPort: '0',
+  adminPort: '0',
+  healthPort: '0',
+  metricsPort: '0',
+};
 
 /** A coordinator inside the test's own process, on real sockets: fast to start, and its log lines can be read. */
 export class CoordinatorWorld implements Reachable {
@@ -31,7 +38,15 @@ export class CoordinatorWorld implements Reachable {
   static async start(): Promise<CoordinatorWorld> {
     const world = new CoordinatorWorld(await temporaryDirectory());
     const { data, contextFile } = world;
-    await init({ data, name: 'trial', hosts: ['127.0.0.1'], sealKeyFile: undefined, contextFile, home: world.directory.path, print: () => undefined });
+    await init({
+      data,
+      name: 'trial',
+      hosts: ['127.0.0.1'],
+      sealKeyFile: undefined,
+      contextFile,
+      home: world.directory.path,
+      print: () => undefined,
+    });
     await world.serve();
     return world;
   }
@@ -77,7 +92,11 @@ export class CoordinatorWorld implements Reachable {
   }
 
   /** A call of the admin service as the operator. */
-  admin<M extends keyof AdminDefinition>(method: M, request: Parameters<typeof call<AdminDefinition, M>>[3], client: Client = this.client): ReturnType<typeof call<AdminDefinition, M>> {
+  admin<M extends keyof AdminDefinition>(
+    method: M,
+    request: Parameters<typeof call<AdminDefinition, M>>[3],
+    client: Client = this.client,
+  ): ReturnType<typeof call<AdminDefinition, M>> {
     return call(client, Admin.service, method, request);
   }
 

@@ -26,8 +26,15 @@ const context = z
   })
   .superRefine((value, check) => {
     if (value.server.startsWith('unix:')) return;
-    if (value.ca === undefined || value.certificate === undefined || (value.key ?? value.keyFile) === undefined) {
-      check.addIssue({ code: 'custom', message: 'a context with host:port needs ca, certificate, and key or keyFile' });
+    if (
+      value.ca === undefined ||
+      value.certificate === undefined ||
+      (value.key ?? value.keyFile) === undefined
+    ) {
+      check.addIssue({
+        code: 'custom',
+        message: 'a context with host:port needs ca, certificate, and key or keyFile',
+      });
     }
   });
 
@@ -50,7 +57,12 @@ export type Author = z.infer<typeof author>;
 export type ContextFile = z.infer<typeof contextFile>;
 
 /** What a file that does not exist yet holds. */
-export const EMPTY_CONTEXT_FILE: ContextFile = { formatVersion: FORMAT_VERSION, currentContext: '', contexts: [], authors: [] };
+export const EMPTY_CONTEXT_FILE: ContextFile = {
+  formatVersion: FORMAT_VERSION,
+  currentContext: '',
+  contexts: [],
+  authors: [],
+};
 
 /** `path` if given, otherwise config.yaml in the folder .tributary of `home`. */
 export function contextFilePath(path: string | undefined, home: string): string {
@@ -66,7 +78,9 @@ export async function readContextFile(path: string): Promise<ContextFile> {
   try {
     const { mode } = await stat(path);
     if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
-      throw new TributaryError('CONFIG_INVALID', `${path}: others may read it`, { hint: `chmod 600 ${path}` });
+      throw new TributaryError('CONFIG_INVALID', `${path}: others may read it`, {
+        hint: `chmod 600 ${path}`,
+      });
     }
     text = await readFile(path, 'utf8');
   } catch (error) {
@@ -85,16 +99,24 @@ export function parseContextFile(text: string, path: string): ContextFile {
     value = parse(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch {
     // The parser's message quotes the text around the fault, which may be a key.
-    throw new TributaryError('CONFIG_INVALID', `${path}: not YAML`, { hint: 'restore the file, or remove it and add the contexts again' });
+    throw new TributaryError('CONFIG_INVALID', `${path}: not YAML`, {
+      hint: 'restore the file, or remove it and add the contexts again',
+    });
   }
   const version = z.looseObject({ formatVersion: z.int() }).safeParse(value);
   if (version.success && version.data.formatVersion > FORMAT_VERSION) {
-    throw new TributaryError('FORMAT_UNSUPPORTED', `${path}: formatVersion ${String(version.data.formatVersion)}; this build reads ${String(FORMAT_VERSION)}`);
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `${path}: formatVersion ${String(version.data.formatVersion)}; this build reads ${String(FORMAT_VERSION)}`,
+    );
   }
   const parsed = contextFile.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new TributaryError('CONFIG_INVALID', `${path}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong form'}`);
+  throw new TributaryError(
+    'CONFIG_INVALID',
+    `${path}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong form'}`,
+  );
 }
 
 /** Replaces the file durably; only its owner may read it. */
@@ -123,19 +145,31 @@ export function findContext(file: ContextFile, name: string | undefined): Contex
   const found = file.contexts.find((candidate) => candidate.name === wanted);
   if (found !== undefined) return found;
   const known = file.contexts.map((candidate) => candidate.name).join(', ');
-  throw new TributaryError('CONFIG_INVALID', wanted === '' ? 'no context is set' : `no context named ${wanted}`, {
-    hint: known === '' ? 'run `tributary-coordinator init`, or set TRIBUTARY_CONFIG to a file that has contexts' : `contexts of the file: ${known}`,
-  });
+  throw new TributaryError(
+    'CONFIG_INVALID',
+    wanted === '' ? 'no context is set' : `no context named ${wanted}`,
+    {
+      hint:
+        known === ''
+          ? 'run `tributary-coordinator init`, or set TRIBUTARY_CONFIG to a file that has contexts'
+          : `contexts of the file: ${known}`,
+    },
+  );
 }
 
 /** The context's private key as PEM, read from its file where it names one (relative to the context file). */
 export async function readContextKey(entry: Context, path: string): Promise<string> {
   if (entry.key !== undefined) return entry.key;
-  if (entry.keyFile === undefined) throw new TributaryError('CONFIG_INVALID', `context ${entry.name} has neither key nor keyFile`);
+  if (entry.keyFile === undefined)
+    throw new TributaryError('CONFIG_INVALID', `context ${entry.name} has neither key nor keyFile`);
   const keyPath = isAbsolute(entry.keyFile) ? entry.keyFile : resolve(dirname(path), entry.keyFile);
   try {
     return await readFile(keyPath, 'utf8');
   } catch (cause) {
-    throw new TributaryError('CONFIG_INVALID', `${keyPath}: the key of context ${entry.name} cannot be read`, { cause });
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `${keyPath}: the key of context ${entry.name} cannot be read`,
+      { cause },
+    );
   }
 }

@@ -67,7 +67,8 @@ async function openAuthority(
   surroundings: { readonly clock: Clock; readonly random: Random },
 ): Promise<CertificateAuthority> {
   const privateKey = await vault.get(VAULT_NAMES.authority);
-  if (privateKey === undefined) throw new TributaryError('STORE_CORRUPT', `the vault holds no key of the certificate authority`);
+  if (privateKey === undefined)
+    throw new TributaryError('STORE_CORRUPT', `the vault holds no key of the certificate authority`);
   const certificate = new Uint8Array(new X509Certificate(await readFile(paths.authority)).raw);
   return CertificateAuthority.open({ certificate, privateKey }, federationId, surroundings);
 }
@@ -75,7 +76,11 @@ async function openAuthority(
 function requireSame(federation: Federation, federationId: string, data: string): void {
   const found = federation.state.federation?.federationId;
   if (found === federationId) return;
-  throw new TributaryError('STORE_CORRUPT', `${data}: coordinator.json and the ledger are of different federations`, {
-    hint: 'restore a backup',
-  });
+  throw new TributaryError(
+    'STORE_CORRUPT',
+    `${data}: coordinator.json and the ledger are of different federations`,
+    {
+      hint: 'restore a backup',
+    },
+  );
 }

@@ -40,7 +40,10 @@ export class Daemon {
   }
 
   /** Opens the directory, goes on where the last daemon stopped, listens, and then writes run/addresses.json. */
-  static async start(config: ServeConfig, logs: { readonly log: Log; readonly buffer: LogBuffer } = createLog({ level: config.logLevel })): Promise<Daemon> {
+  static async start(
+    config: ServeConfig,
+    logs: { readonly log: Log; readonly buffer: LogBuffer } = createLog({ level: config.logLevel }),
+  ): Promise<Daemon> {
     const { log } = logs;
     const core = await openCore({
       data: config.data,
@@ -57,7 +60,11 @@ export class Daemon {
     }
   }
 
-  static async #serve(config: ServeConfig, { log, buffer }: { readonly log: Log; readonly buffer: LogBuffer }, core: Core): Promise<Daemon> {
+  static async #serve(
+    config: ServeConfig,
+    { log, buffer }: { readonly log: Log; readonly buffer: LogBuffer },
+    core: Core,
+  ): Promise<Daemon> {
     const { federation, stores, modelSigner, clock, random } = core;
     const metrics = new Metrics();
     const sessions = new Sessions();
@@ -65,7 +72,17 @@ export class Daemon {
       for (const entry of entries) follow(entry, log, metrics, sessions);
     });
     const { blobs, spools, checkpoints, vault } = stores;
-    const training = await Training.start({ federation, blobs, spools, checkpoints, vault, modelSigner, clock, random, log });
+    const training = await Training.start({
+      federation,
+      blobs,
+      spools,
+      checkpoints,
+      vault,
+      modelSigner,
+      clock,
+      random,
+      log,
+    });
     metrics.addSources({
       ledgerSize: () => federation.size(),
       connectedAgents: () => training.agents.list().length,
@@ -73,7 +90,15 @@ export class Daemon {
     });
     const calls = new Calls(log, metrics);
     try {
-      const listeners = await startListeners({ config, core, training, calls, sessions, metrics, logs: buffer });
+      const listeners = await startListeners({
+        config,
+        core,
+        training,
+        calls,
+        sessions,
+        metrics,
+        logs: buffer,
+      });
       const { run } = core.directory.paths;
       await writeAddresses(run, listeners.addresses);
       await followAddress(run, listeners.addresses.admin);

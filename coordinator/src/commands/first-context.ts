@@ -10,8 +10,23 @@ import { z } from 'zod';
 
 import { makeDirectory, writeDurably } from '../adapters/files/durable-file.js';
 import type { CertificateAuthority, IssuedCertificate } from '../adapters/pki/certificate-authority.js';
-import { generateP256, importSigningKey, importVerifyingKey, P256, privateKeyPem, publicHalf } from '../adapters/pki/p256-key.js';
-import { findContext, readContextFile, withAuthor, withContext, writeContextFile, type Author, type ContextFile } from '../cli/context-file.js';
+import {
+  generateP256,
+  importSigningKey,
+  importVerifyingKey,
+  P256,
+  privateKeyPem,
+  publicHalf,
+} from '../adapters/pki/p256-key.js';
+import {
+  findContext,
+  readContextFile,
+  withAuthor,
+  withContext,
+  writeContextFile,
+  type Author,
+  type ContextFile,
+} from '../cli/context-file.js';
 import type { Random } from '../ports.js';
 
 /** Name of the first operator, in the federation and as an author of jobs. */
@@ -28,8 +43,15 @@ export interface FirstContext {
 /** A key and an admin certificate for the person who creates the federation. */
 export async function makeFirstContext(authority: CertificateAuthority): Promise<FirstContext> {
   const privateKey = generateP256();
-  const keys = { privateKey: await importSigningKey(privateKey), publicKey: await importVerifyingKey(publicHalf(privateKey)) };
-  const request = await Pkcs10CertificateRequestGenerator.create({ name: `CN=${FIRST_OPERATOR}`, keys, signingAlgorithm: P256 });
+  const keys = {
+    privateKey: await importSigningKey(privateKey),
+    publicKey: await importVerifyingKey(publicHalf(privateKey)),
+  };
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${FIRST_OPERATOR}`,
+    keys,
+    signingAlgorithm: P256,
+  });
   const issued = await authority.issueContext(FIRST_OPERATOR, new Uint8Array(request.rawData));
   return { privateKeyPem: privateKeyPem(privateKey), issued };
 }
@@ -71,7 +93,9 @@ function freeName({ contexts }: ContextFile, name: string): string {
 /** Remembers where the first context is, for {@link followAddress}. */
 export async function rememberContext(run: string, file: string, context: string): Promise<void> {
   await makeDirectory(run);
-  await writeDurably(join(run, POINTER), [Buffer.from(`${JSON.stringify({ formatVersion: 1, file, context }, undefined, 2)}\n`)]);
+  await writeDurably(join(run, POINTER), [
+    Buffer.from(`${JSON.stringify({ formatVersion: 1, file, context }, undefined, 2)}\n`),
+  ]);
 }
 
 /**
@@ -84,7 +108,9 @@ export async function followAddress(run: string, admin: string): Promise<boolean
     const held = await readContextFile(pointer.file);
     const known = findContext(held, pointer.context);
     if (known.server === admin) return false;
-    const contexts = held.contexts.map((context) => (context.name === known.name ? { ...context, server: admin } : context));
+    const contexts = held.contexts.map((context) =>
+      context.name === known.name ? { ...context, server: admin } : context,
+    );
     await writeContextFile(pointer.file, { ...held, contexts });
     return true;
   } catch {

@@ -1,6 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 
-import { encodeBase64, formatId, logIdOf, requireName, signingKeyFromSeed, decodeBase64 } from '@tributary/proto';
+import {
+  encodeBase64,
+  formatId,
+  logIdOf,
+  requireName,
+  signingKeyFromSeed,
+  decodeBase64,
+} from '@tributary/proto';
 
 import { createDataDirectory, type DataPaths, type DirectoryIdentity } from '../adapters/data-directory.js';
 import { writeDurably } from '../adapters/files/durable-file.js';
@@ -43,7 +50,8 @@ export async function init(options: InitOptions): Promise<void> {
     author = built.author;
     return built.identity;
   });
-  const key = author === undefined ? '' : encodeBase64(signingKeyFromSeed(decodeBase64(author.seed, 'seed')).publicKey);
+  const key =
+    author === undefined ? '' : encodeBase64(signingKeyFromSeed(decodeBase64(author.seed, 'seed')).publicKey);
   for (const line of nextSteps(options, contextFile, author?.name ?? '', key)) options.print(line);
 }
 
@@ -56,9 +64,15 @@ interface Plan {
 
 type Identity = Omit<DirectoryIdentity, 'formatVersion'>;
 
-async function build(paths: DataPaths, plan: Plan): Promise<{ readonly identity: Identity; readonly author: Author }> {
+async function build(
+  paths: DataPaths,
+  plan: Plan,
+): Promise<{ readonly identity: Identity; readonly author: Author }> {
   const random = systemRandom();
-  const sealingKey = plan.sealKeyFile === undefined ? await createSealingKey(paths.sealKey, random) : await readSealingKey(plan.sealKeyFile);
+  const sealingKey =
+    plan.sealKeyFile === undefined
+      ? await createSealingKey(paths.sealKey, random)
+      : await readSealingKey(plan.sealKeyFile);
   const stores = await openStores(paths, { sealingKey });
   try {
     return await found(paths, stores, plan);
@@ -67,7 +81,11 @@ async function build(paths: DataPaths, plan: Plan): Promise<{ readonly identity:
   }
 }
 
-async function found(paths: DataPaths, stores: Stores, { name, hosts, contextFile }: Plan): Promise<{ readonly identity: Identity; readonly author: Author }> {
+async function found(
+  paths: DataPaths,
+  stores: Stores,
+  { name, hosts, contextFile }: Plan,
+): Promise<{ readonly identity: Identity; readonly author: Author }> {
   const clock = systemClock();
   const random = systemRandom();
   const federationId = formatId('fed', random.bytes(16));
@@ -82,18 +100,40 @@ async function found(paths: DataPaths, stores: Stores, { name, hosts, contextFil
   const asked = { now: clock.now(), actor: 'coordinator' };
   const logKey = encodeBase64(treeHeads.publicKey);
   const modelKey = encodeBase64(models.publicKey);
-  await federation.execute({ kind: 'create-federation', ...asked, federationId, name, logKey, modelKey, caDigest: authority.digest });
+  await federation.execute({
+    kind: 'create-federation',
+    ...asked,
+    federationId,
+    name,
+    logKey,
+    modelKey,
+    caDigest: authority.digest,
+  });
   const { keyDigest } = first.issued;
-  await federation.execute({ kind: 'create-context', ...asked, context: FIRST_OPERATOR, role: 'admin', keyDigest });
+  await federation.execute({
+    kind: 'create-context',
+    ...asked,
+    context: FIRST_OPERATOR,
+    role: 'admin',
+    keyDigest,
+  });
   await federation.close();
   const server = formatAddress(hosts[0] ?? 'localhost', ADMIN_PORT);
   const { context, author } = await saveFirstContext(contextFile, name, server, authority, first, random);
   await rememberContext(paths.run, contextFile, context);
   const createdAt = new Date(asked.now).toISOString();
-  return { identity: { federationId, name, logId: logIdOf(treeHeads.publicKey), names: [...hosts], createdAt }, author };
+  return {
+    identity: { federationId, name, logId: logIdOf(treeHeads.publicKey), names: [...hosts], createdAt },
+    author,
+  };
 }
 
-function nextSteps({ data, name }: InitOptions, contextFile: string, author: string, key: string): readonly string[] {
+function nextSteps(
+  { data, name }: InitOptions,
+  contextFile: string,
+  author: string,
+  key: string,
+): readonly string[] {
   return [
     `Federation ${name} is in ${data}.`,
     `Its admin context is current in ${contextFile}. Keep that file to yourself.`,

@@ -55,7 +55,9 @@ export interface Listeners {
 /** Opens every port and the socket, or none. Rejects with CONFIG_INVALID where one is taken. */
 export async function startListeners(parts: ListenerParts): Promise<Listeners> {
   const opened: { close(drainMs: number): Promise<void> }[] = [];
-  const open = async <L extends { close(drainMs: number): Promise<void> }>(starting: Promise<L>): Promise<L> => {
+  const open = async <L extends { close(drainMs: number): Promise<void> }>(
+    starting: Promise<L>,
+  ): Promise<L> => {
     const listener = await starting;
     opened.push(listener);
     return listener;
@@ -70,17 +72,34 @@ export async function startListeners(parts: ListenerParts): Promise<Listeners> {
 
 type Opener = <L extends { close(drainMs: number): Promise<void> }>(starting: Promise<L>) => Promise<L>;
 
-async function openAll(parts: ListenerParts, open: Opener, opened: readonly { close(drainMs: number): Promise<void> }[]): Promise<Listeners> {
+async function openAll(
+  parts: ListenerParts,
+  open: Opener,
+  opened: readonly { close(drainMs: number): Promise<void> }[],
+): Promise<Listeners> {
   const { config, core, calls, sessions, metrics } = parts;
   const host = config.host === '' ? (core.directory.identity.names[0] ?? 'localhost') : config.host;
   const probed = config.listen === '0.0.0.0' || config.listen === '::' ? '127.0.0.1' : config.listen;
   const identity = await serverIdentity(core, host);
   const mutual: Security = { type: 'MutualTls', identity, sessions };
-  const at = (port: number): { readonly host: string; readonly port: number } => ({ host: config.listen, port });
+  const at = (port: number): { readonly host: string; readonly port: number } => ({
+    host: config.listen,
+    port,
+  });
   const ports = { fleet: 0, enrol: 0 };
-  const services = servicesOf(parts, () => formatAddress(host, ports.fleet), () => formatAddress(host, ports.enrol));
+  const services = servicesOf(
+    parts,
+    () => formatAddress(host, ports.fleet),
+    () => formatAddress(host, ports.enrol),
+  );
   const fleet = await open(
-    startListener({ name: 'fleet', at: at(config.fleetPort), security: mutual, maxConnections: LIMITS.agents, register: services.fleet }),
+    startListener({
+      name: 'fleet',
+      at: at(config.fleetPort),
+      security: mutual,
+      maxConnections: LIMITS.agents,
+      register: services.fleet,
+    }),
   );
   const enrol = await open(
     startListener({
@@ -93,7 +112,13 @@ async function openAll(parts: ListenerParts, open: Opener, opened: readonly { cl
   );
   Object.assign(ports, { fleet: fleet.port, enrol: enrol.port });
   const admin = await open(
-    startListener({ name: 'admin', at: at(config.adminPort), security: mutual, maxConnections: MOST_OPERATORS, register: services.admin }),
+    startListener({
+      name: 'admin',
+      at: at(config.adminPort),
+      security: mutual,
+      maxConnections: MOST_OPERATORS,
+      register: services.admin,
+    }),
   );
   const socket = await open(startSocket(core.directory.paths.run, services.local));
   const health = await open(startHealth(config.listen, config.healthPort));
@@ -118,7 +143,10 @@ async function openAll(parts: ListenerParts, open: Opener, opened: readonly { cl
 }
 
 /** A fresh certificate at every start, so that none ever runs out on a daemon that is restarted once a year. */
-async function serverIdentity({ authority, directory }: Core, host: string): Promise<{ certificate: string; key: string; ca: string }> {
+async function serverIdentity(
+  { authority, directory }: Core,
+  host: string,
+): Promise<{ certificate: string; key: string; ca: string }> {
   const names = [...new Set([host, ...directory.identity.names, SERVER_NAME])];
   const { chainPem, privateKeyPem } = await authority.issueServer(names);
   return { certificate: chainPem, key: privateKeyPem, ca: authority.certificatePem };
@@ -130,29 +158,63 @@ function servicesOf(
   { core, training, calls, sessions, metrics, logs }: ListenerParts,
   fleetAddress: () => string,
   enrolAddress: () => string,
-): { readonly fleet: Register; readonly enrol: Register; readonly admin: Register; readonly local: Register } {
+): {
+  readonly fleet: Register;
+  readonly enrol: Register;
+  readonly admin: Register;
+  readonly local: Register;
+} {
   const { federation, authority, clock, random, stores } = core;
   const { agents, uploads, blobs } = training;
   const callers = new Callers(federation, clock, sessions);
   const readings = new Concurrency('readings of the ledger', MOST_READINGS, READINGS_PER_CALLER);
   const streams = new AgentStreams({ federation, agents, callers, clock });
-  const admin = { federation, agents, authority, logs, callers, clock, random, enrolAddress, blobs: stores.blobs, backup: () => backupOf(core) };
+  const admin = {
+    federation,
+    agents,
+    authority,
+    logs,
+    callers,
+    clock,
+    random,
+    enrolAddress,
+    blobs: stores.blobs,
+    backup: () => backupOf(core),
+  };
   const views = new ObjectViews(federation, agents, clock);
-  const reflection = new ReflectionService(packageDefinition, { services: ['tributary.v1.Admin', 'tributary.v1.Ledger'] });
+  const reflection = new ReflectionService(packageDefinition, {
+    services: ['tributary.v1.Admin', 'tributary.v1.Ledger'],
+  });
   const forOperators =
     (own: Calls): Register =>
     (server) => {
       addService(server, Admin.service, adminService({ ...admin, calls: own }, views));
-      addService(server, Ledger.service, ledgerService({ federation, calls: own, readings, reader: operatorLedger(callers) }));
+      addService(
+        server,
+        Ledger.service,
+        ledgerService({ federation, calls: own, readings, reader: operatorLedger(callers) }),
+      );
       reflection.addToServer(server);
     };
   return {
     fleet: (server) => {
-      addService(server, Fleet.service, fleetService({ streams, uploads, blobs, callers, calls, observer: metrics }));
-      addService(server, Ledger.service, ledgerService({ federation, calls, readings, reader: agentLedger(callers, federation) }));
+      addService(
+        server,
+        Fleet.service,
+        fleetService({ streams, uploads, blobs, callers, calls, observer: metrics }),
+      );
+      addService(
+        server,
+        Ledger.service,
+        ledgerService({ federation, calls, readings, reader: agentLedger(callers, federation) }),
+      );
     },
     enrol: (server) => {
-      addService(server, Enrolment.service, enrolmentService({ federation, authority, clock, random, calls, fleetAddress }));
+      addService(
+        server,
+        Enrolment.service,
+        enrolmentService({ federation, authority, clock, random, calls, fleetAddress }),
+      );
     },
     admin: forOperators(calls),
     local: forOperators(calls.local()),
@@ -160,7 +222,12 @@ function servicesOf(
 }
 
 /** A backup of the opened directory, made while it is at work or offline. */
-export async function* backupOf({ directory, stores, federation, clock }: Core): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* backupOf({
+  directory,
+  stores,
+  federation,
+  clock,
+}: Core): AsyncGenerator<Uint8Array, void, undefined> {
   const { paths, identity } = directory;
   yield* createBackup({
     federationId: identity.federationId,

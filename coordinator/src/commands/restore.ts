@@ -23,7 +23,9 @@ export async function restore({ data, from, sealKeyFile, print }: RestoreOptions
   const sealingKey = await readSealingKey(sealKeyFile);
   const restored = await restoreBackup(readBackup(from), data, { sealingKey });
   print(`Restored federation ${restored.identity.name} as of ${restored.createdAt} to ${data}:`);
-  print(`  ${String(restored.entries)} ledger entries, ${String(restored.blobs)} blobs, ${String(restored.keys)} keys, all verified`);
+  print(
+    `  ${String(restored.entries)} ledger entries, ${String(restored.blobs)} blobs, ${String(restored.keys)} keys, all verified`,
+  );
   print('');
   print(`Next: tributary-coordinator serve --data ${data} --seal-key-file ${sealKeyFile}`);
 }

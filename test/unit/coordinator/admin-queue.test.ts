@@ -8,7 +8,8 @@ import { TributaryError } from '@tributary/proto';
 describe('queue of a watcher', () => {
   const never = new AbortController().signal;
   const open = { signal: never, stopping: never };
-  const queueOf = (capacity: number): BoundedQueue<number> => new BoundedQueue(capacity, () => new TributaryError('OVERLOADED', 'slow'));
+  const queueOf = (capacity: number): BoundedQueue<number> =>
+    new BoundedQueue(capacity, () => new TributaryError('OVERLOADED', 'slow'));
 
   it('hands items over in order, waiting or not', async () => {
     const queue = queueOf(4);
@@ -49,7 +50,10 @@ describe('queue of a watcher', () => {
 
 describe('places for calls', () => {
   const refused = (act: () => void): void => {
-    assert.throws(act, (error) => error instanceof TributaryError && error.code === 'OVERLOADED' && error.retryable);
+    assert.throws(
+      act,
+      (error) => error instanceof TributaryError && error.code === 'OVERLOADED' && error.retryable,
+    );
   };
 
   it('refuses a caller beyond its own places, and any caller beyond all of them', () => {

@@ -20,20 +20,29 @@ describe('challenges of renewal', () => {
   it('takes back the nonce that it gave, of that agent only', () => {
     const { nonce } = challenges.issue('agt-a');
     challenges.require('agt-a', nonce);
-    assert.throws(() => {
-      challenges.require('agt-b', nonce);
-    }, { code: 'SIGNATURE_INVALID' });
-    assert.throws(() => {
-      challenges.require('agt-a', new Uint8Array(32));
-    }, { code: 'SIGNATURE_INVALID' });
+    assert.throws(
+      () => {
+        challenges.require('agt-b', nonce);
+      },
+      { code: 'SIGNATURE_INVALID' },
+    );
+    assert.throws(
+      () => {
+        challenges.require('agt-a', new Uint8Array(32));
+      },
+      { code: 'SIGNATURE_INVALID' },
+    );
   });
 
   it('serves once', () => {
     const { nonce } = challenges.issue('agt-a');
     challenges.consume('agt-a');
-    assert.throws(() => {
-      challenges.require('agt-a', nonce);
-    }, { code: 'SIGNATURE_INVALID' });
+    assert.throws(
+      () => {
+        challenges.require('agt-a', nonce);
+      },
+      { code: 'SIGNATURE_INVALID' },
+    );
   });
 
   it('gives the outstanding nonce again, so that nobody can void the challenge of another', () => {
@@ -47,9 +56,12 @@ describe('challenges of renewal', () => {
   it('expires', () => {
     const { nonce } = challenges.issue('agt-a');
     now += LIMITS.challengeTtlMs;
-    assert.throws(() => {
-      challenges.require('agt-a', nonce);
-    }, { code: 'SIGNATURE_INVALID' });
+    assert.throws(
+      () => {
+        challenges.require('agt-a', nonce);
+      },
+      { code: 'SIGNATURE_INVALID' },
+    );
     assert.notDeepEqual(challenges.issue('agt-a').nonce, nonce);
   });
 

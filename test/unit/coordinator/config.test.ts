@@ -21,7 +21,10 @@ describe('configuration of the coordinator', () => {
     await writeFile(join(directory.path, 'coordinator.json'), text);
   };
 
-  const refusal = (flags: Record<string, string>, environment: Record<string, string> = {}): TributaryError => {
+  const refusal = (
+    flags: Record<string, string>,
+    environment: Record<string, string> = {},
+  ): TributaryError => {
     try {
       loadServeConfig({ data: directory.path, ...flags }, environment);
     } catch (error) {
@@ -79,6 +82,9 @@ describe('configuration of the coordinator', () => {
   it('needs a data directory', () => {
     assert.equal(loadDataDirectory({ data: '/srv/a' }, { TRIBUTARY_DATA: '/srv/b' }), '/srv/a');
     assert.equal(loadDataDirectory({}, { TRIBUTARY_DATA: '/srv/b' }), '/srv/b');
-    assert.throws(() => loadDataDirectory({}, {}), (error) => error instanceof TributaryError && error.code === 'CONFIG_INVALID');
+    assert.throws(
+      () => loadDataDirectory({}, {}),
+      (error) => error instanceof TributaryError && error.code === 'CONFIG_INVALID',
+    );
   });
 });

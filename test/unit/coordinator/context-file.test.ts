@@ -17,7 +17,13 @@ import {
 
 import { temporaryDirectory, type TemporaryDirectory } from '../../support/temporary-directory.js';
 
-const remote: Context = { name: 'bank', server: 'hub.example:7445', ca: 'CA', certificate: 'CERT', key: 'KEY' };
+const remote: Context = {
+  name: 'bank',
+  server: 'hub.example:7445',
+  ca: 'CA',
+  certificate: 'CERT',
+  key: 'KEY',
+};
 const author = { name: 'admin', seed: Buffer.alloc(32, 1).toString('base64') };
 
 describe('file of contexts', () => {
@@ -50,8 +56,12 @@ describe('file of contexts', () => {
   it('names what is wrong without repeating the content', () => {
     assert.throws(() => parseContextFile('formatVersion: 2', 'f'), { code: 'FORMAT_UNSUPPORTED' });
     assert.throws(() => parseContextFile('contexts: [', 'f'), { code: 'CONFIG_INVALID' });
-    assert.throws(() => parseContextFile('formatVersion: 1\ncurrentContext: a\ncontexts: []\nauthors: []\nextra: 1', 'f'), /extra/);
-    const secret = 'formatVersion: 1\ncurrentContext: a\ncontexts: [{name: a, server: "h:1", key: TOPSECRET}]\nauthors: []';
+    assert.throws(
+      () => parseContextFile('formatVersion: 1\ncurrentContext: a\ncontexts: []\nauthors: []\nextra: 1', 'f'),
+      /extra/,
+    );
+    const secret =
+      'formatVersion: 1\ncurrentContext: a\ncontexts: [{name: a, server: "h:1", key: TOPSECRET}]\nauthors: []';
     assert.throws(
       () => parseContextFile(secret, 'f'),
       (error: Error) => /certificate/.test(error.message) && !error.message.includes('TOPSECRET'),
@@ -59,7 +69,8 @@ describe('file of contexts', () => {
   });
 
   it('lets a Unix socket do without certificates', () => {
-    const text = 'formatVersion: 1\ncurrentContext: a\ncontexts: [{name: a, server: "unix:/run/admin.sock"}]\nauthors: []';
+    const text =
+      'formatVersion: 1\ncurrentContext: a\ncontexts: [{name: a, server: "unix:/run/admin.sock"}]\nauthors: []';
     assert.equal(findContext(parseContextFile(text, 'f'), undefined).server, 'unix:/run/admin.sock');
   });
 
@@ -79,15 +90,27 @@ describe('file of contexts', () => {
 
   it('says which contexts exist', () => {
     const file = withContext(EMPTY_CONTEXT_FILE, remote);
-    assert.throws(() => findContext(file, 'nowhere'), (error: { hint?: string }) => error.hint?.includes('bank') === true);
+    assert.throws(
+      () => findContext(file, 'nowhere'),
+      (error: { hint?: string }) => error.hint?.includes('bank') === true,
+    );
     assert.throws(() => findContext(EMPTY_CONTEXT_FILE, undefined), { code: 'CONFIG_INVALID' });
   });
 
   it('reads a key from its own file, relative to the file of contexts', async () => {
     await writeFile(join(directory.path, 'admin.key'), 'PEM');
-    const entry: Context = { name: 'bank', server: 'h:1', ca: 'CA', certificate: 'CERT', keyFile: 'admin.key' };
+    const entry: Context = {
+      name: 'bank',
+      server: 'h:1',
+      ca: 'CA',
+      certificate: 'CERT',
+      keyFile: 'admin.key',
+    };
     assert.equal(await readContextKey(entry, join(directory.path, 'config.yaml')), 'PEM');
-    await assert.rejects(readContextKey({ ...entry, keyFile: 'none.key' }, join(directory.path, 'config.yaml')), { code: 'CONFIG_INVALID' });
+    await assert.rejects(
+      readContextKey({ ...entry, keyFile: 'none.key' }, join(directory.path, 'config.yaml')),
+      { code: 'CONFIG_INVALID' },
+    );
   });
 
   it('lies in the home directory unless a path is given', () => {

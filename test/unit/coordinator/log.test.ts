@@ -5,7 +5,11 @@ import { LogBuffer } from '@tributary/coordinator/internal/adapters/logs/log-buf
 import { createLog, type Log } from '@tributary/coordinator/internal/adapters/logs/log.js';
 import { TributaryError } from '@tributary/proto';
 
-function capture(level: 'debug' | 'info' = 'info'): { log: Log; buffer: LogBuffer; lines: () => Record<string, unknown>[] } {
+function capture(level: 'debug' | 'info' = 'info'): {
+  log: Log;
+  buffer: LogBuffer;
+  lines: () => Record<string, unknown>[];
+} {
   const chunks: string[] = [];
   const destination = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -14,14 +18,26 @@ function capture(level: 'debug' | 'info' = 'info'): { log: Log; buffer: LogBuffe
     },
   });
   const { log, buffer } = createLog({ level, destination });
-  return { log, buffer, lines: () => chunks.join('').split('\n').filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>) };
+  return {
+    log,
+    buffer,
+    lines: () =>
+      chunks
+        .join('')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
+  };
 }
 
 describe('log of the coordinator', () => {
   it('writes the same line to its destination and to the buffer', () => {
     const { log, buffer, lines } = capture();
     log.info({ job: 'job-1' }, 'round opened');
-    assert.deepEqual(buffer.tail(10).map(({ line }) => JSON.parse(line) as unknown), lines());
+    assert.deepEqual(
+      buffer.tail(10).map(({ line }) => JSON.parse(line) as unknown),
+      lines(),
+    );
     assert.equal(lines()[0]?.['msg'], 'round opened');
     assert.equal(lines()[0]?.['level'], 'info');
     assert.match(String(lines()[0]?.['time']), /^\d{4}-\d\d-\d\dT/);
@@ -55,7 +71,8 @@ describe('log of the coordinator', () => {
 
 describe('buffer of log lines', () => {
   const line = (n: number, fields: object = {}): string => `${JSON.stringify({ n, ...fields })}\n`;
-  const numbers = (lines: readonly { line: string }[]): number[] => lines.map(({ line: text }) => (JSON.parse(text) as { n: number }).n);
+  const numbers = (lines: readonly { line: string }[]): number[] =>
+    lines.map(({ line: text }) => (JSON.parse(text) as { n: number }).n);
 
   it('keeps the newest lines in order', () => {
     const buffer = new LogBuffer(3);

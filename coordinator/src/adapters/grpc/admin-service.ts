@@ -30,7 +30,9 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
       callers.operator(context);
       return Promise.resolve(version(parts));
     }),
-    Apply: calls.unary('Apply', (request, context) => apply(parts, views, request, callers.operator(context))),
+    Apply: calls.unary('Apply', (request, context) =>
+      apply(parts, views, request, callers.operator(context)),
+    ),
     GetObject: calls.unary('GetObject', (request, context) => {
       callers.operator(context);
       const { kind, name } = fromRef(request);
@@ -44,7 +46,9 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
       callers.operator(context);
       return describe(parts, views, request);
     }),
-    DeleteObject: calls.unary('DeleteObject', (request, context) => deleteObject(parts, views, request, callers.operator(context))),
+    DeleteObject: calls.unary('DeleteObject', (request, context) =>
+      deleteObject(parts, views, request, callers.operator(context)),
+    ),
     ControlJob: calls.unary('ControlJob', async (request, context) =>
       shown('FederatedJob', await control(parts, request, callers.operator(context))),
     ),
@@ -64,11 +68,15 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
       },
       streams,
     ),
-    CreateInvitation: calls.unary('CreateInvitation', (request, context) => invite(parts, request, callers.operator(context))),
+    CreateInvitation: calls.unary('CreateInvitation', (request, context) =>
+      invite(parts, request, callers.operator(context)),
+    ),
     ApproveSite: calls.unary('ApproveSite', async (request, context) =>
       shown('Site', await approve(parts, request.site, callers.operator(context))),
     ),
-    RevokeSite: calls.unary('RevokeSite', async (request, context) => shown('Site', await revoke(parts, request, callers.operator(context)))),
+    RevokeSite: calls.unary('RevokeSite', async (request, context) =>
+      shown('Site', await revoke(parts, request, callers.operator(context))),
+    ),
     FetchModelBlob: calls.serverStream(
       'FetchModelBlob',
       (request, sink, context) => {
@@ -77,7 +85,9 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
       },
       streams,
     ),
-    CreateContext: calls.unary('CreateContext', (request, context) => createContext(parts, request, callers.operator(context))),
+    CreateContext: calls.unary('CreateContext', (request, context) =>
+      createContext(parts, request, callers.operator(context)),
+    ),
     StreamBackup: calls.serverStream(
       'StreamBackup',
       (_request, sink, context) => {

@@ -42,13 +42,18 @@ export class Callers {
 
   /** The agent that calls. Throws UNAUTHENTICATED, AGENT_REVOKED, AGENT_NOT_APPROVED, PERMISSION_DENIED. */
   agent({ peer, method }: CallContext): AgentCaller {
-    if (peer.kind !== 'agent') throw new TributaryError('UNAUTHENTICATED', 'this service takes the certificates of agents only');
+    if (peer.kind !== 'agent')
+      throw new TributaryError('UNAUTHENTICATED', 'this service takes the certificates of agents only');
     this.#requireOurs(peer);
     const agent = this.#federation.state.agents.get(peer.name);
-    if (agent === undefined) throw new TributaryError('UNAUTHENTICATED', `no agent ${peer.name} has joined this federation`);
+    if (agent === undefined)
+      throw new TributaryError('UNAUTHENTICATED', `no agent ${peer.name} has joined this federation`);
     this.#requireActive(agent, peer);
     if (!agent.keyDigests.includes(peer.keyDigest)) {
-      throw new TributaryError('UNAUTHENTICATED', 'the certificate was replaced by newer ones; connect with the newest');
+      throw new TributaryError(
+        'UNAUTHENTICATED',
+        'the certificate was replaced by newer ones; connect with the newest',
+      );
     }
     const { agentId, site, identityKey } = agent;
     const approved = agent.approvedAt !== undefined;
@@ -65,11 +70,15 @@ export class Callers {
 
   #operator(peer: Peer): OperatorCaller {
     if (peer.kind === 'local') return { actor: 'coordinator', role: 'admin' };
-    if (peer.kind !== 'context') throw new TributaryError('UNAUTHENTICATED', 'this service takes the certificates of contexts only');
+    if (peer.kind !== 'context')
+      throw new TributaryError('UNAUTHENTICATED', 'this service takes the certificates of contexts only');
     this.#requireOurs(peer);
     const context = this.#federation.state.contexts.get(peer.name);
     if (context === undefined || context.keyDigest !== peer.keyDigest) {
-      throw new TributaryError('UNAUTHENTICATED', 'the certificate is not that of a context of this federation');
+      throw new TributaryError(
+        'UNAUTHENTICATED',
+        'the certificate is not that of a context of this federation',
+      );
     }
     if (context.revoked) {
       this.#sessions.end(peerKey(peer));
@@ -84,7 +93,9 @@ export class Callers {
     }
     // TLS looks at the dates once, when a connection begins; a connection may outlive its certificate.
     if (peer.expiresAtMs + LIMITS.clockSkewMs < this.#clock.now()) {
-      throw new TributaryError('UNAUTHENTICATED', 'the certificate has expired', { hint: 'renew it on the enrol port' });
+      throw new TributaryError('UNAUTHENTICATED', 'the certificate has expired', {
+        hint: 'renew it on the enrol port',
+      });
     }
   }
 

@@ -55,7 +55,12 @@ export class Calls {
   readonly #peerOf: (call: AnyCall) => Peer;
   readonly #stopping: AbortController;
 
-  constructor(log: Log, observer: CallObserver, peerOf: (call: AnyCall) => Peer = peerOfCall, stopping = new AbortController()) {
+  constructor(
+    log: Log,
+    observer: CallObserver,
+    peerOf: (call: AnyCall) => Peer = peerOfCall,
+    stopping = new AbortController(),
+  ) {
     this.#log = log;
     this.#observer = observer;
     this.#peerOf = peerOf;
@@ -145,7 +150,11 @@ export class Calls {
       });
   }
 
-  async #run<Value>(method: Method, call: AnyCall, handle: (context: CallContext) => Promise<Value>): Promise<Outcome<Value>> {
+  async #run<Value>(
+    method: Method,
+    call: AnyCall,
+    handle: (context: CallContext) => Promise<Value>,
+  ): Promise<Outcome<Value>> {
     const gone = new AbortController();
     call.on('cancelled', () => {
       gone.abort();
@@ -163,7 +172,8 @@ export class Calls {
 
   #refuse(method: Method, peer: Peer, error: unknown, gone: boolean): ReturnType<typeof toServiceError> {
     const known = TributaryError.from(error);
-    const code = error instanceof CallerGone || (gone && known.code === 'INTERNAL') ? 'CANCELLED' : known.code;
+    const code =
+      error instanceof CallerGone || (gone && known.code === 'INTERNAL') ? 'CANCELLED' : known.code;
     this.#observer.call(method, code);
     const fields = { method, caller: peerKey(peer) };
     if (code === 'INTERNAL') this.#log.error({ ...fields, error: known }, 'call failed');
@@ -178,11 +188,16 @@ type Outcome<Value> =
   | { readonly ok: false; readonly error: ReturnType<typeof toServiceError> };
 
 /** Messages of a stream; leaving the loop early does not destroy the call, which still has to be answered. */
-export function messagesOf<Request>(call: ServerReadableStream<Request, unknown> | ServerDuplexStream<Request, unknown>): AsyncIterableIterator<Request, undefined> {
+export function messagesOf<Request>(
+  call: ServerReadableStream<Request, unknown> | ServerDuplexStream<Request, unknown>,
+): AsyncIterableIterator<Request, undefined> {
   return call.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Request, undefined>;
 }
 
-function sinkOf<Response>(call: ServerWritableStream<unknown, Response>, signal: AbortSignal): Sink<Response> {
+function sinkOf<Response>(
+  call: ServerWritableStream<unknown, Response>,
+  signal: AbortSignal,
+): Sink<Response> {
   return {
     async write(message) {
       if (signal.aborted || call.destroyed) throw new CallerGone();

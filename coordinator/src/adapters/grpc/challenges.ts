@@ -32,7 +32,10 @@ export class Challenges {
     const held = this.#outstanding.get(agentId);
     if (held !== undefined) return { nonce: held.nonce, expiresInMs: held.expiresAt - now };
     if (this.#outstanding.size >= LIMITS.challenges) {
-      throw new TributaryError('OVERLOADED', `at most ${String(LIMITS.challenges)} challenges are outstanding at once`);
+      throw new TributaryError(
+        'OVERLOADED',
+        `at most ${String(LIMITS.challenges)} challenges are outstanding at once`,
+      );
     }
     const issued = { nonce: this.#random.bytes(NONCE_BYTES), expiresAt: now + LIMITS.challengeTtlMs };
     this.#outstanding.set(agentId, issued);

@@ -25,7 +25,10 @@ export class Concurrency {
   enter(key: string, call: EventEmitter): void {
     const ofKey = this.#byKey.get(key) ?? 0;
     if (this.#running >= this.#most || ofKey >= this.#mostPerKey) {
-      throw new TributaryError('OVERLOADED', `at most ${String(this.#most)} ${this.#what} at once, ${String(this.#mostPerKey)} of one caller`);
+      throw new TributaryError(
+        'OVERLOADED',
+        `at most ${String(this.#most)} ${this.#what} at once, ${String(this.#mostPerKey)} of one caller`,
+      );
     }
     this.#running += 1;
     this.#byKey.set(key, ofKey + 1);

@@ -103,9 +103,12 @@ function agentOfToken(parts: EnrolmentParts, tokenId: string): AgentState {
   return agent;
 }
 
-function answerKeys(parts: EnrolmentParts): Pick<EnrollResponse, 'caCertificate' | 'logId' | 'logKey' | 'modelKey' | 'fleetAddress'> {
+function answerKeys(
+  parts: EnrolmentParts,
+): Pick<EnrollResponse, 'caCertificate' | 'logId' | 'logKey' | 'modelKey' | 'fleetAddress'> {
   const info = parts.federation.state.federation;
-  if (info === undefined) throw new TributaryError('INTERNAL', 'the ledger does not begin with federation.created');
+  if (info === undefined)
+    throw new TributaryError('INTERNAL', 'the ledger does not begin with federation.created');
   return {
     caCertificate: parts.authority.certificate,
     logId: parts.federation.logId,
@@ -115,13 +118,21 @@ function answerKeys(parts: EnrolmentParts): Pick<EnrollResponse, 'caCertificate'
   };
 }
 
-function challenge(parts: EnrolmentParts, challenges: Challenges, request: GetChallengeRequest__Output): Promise<Challenge> {
+function challenge(
+  parts: EnrolmentParts,
+  challenges: Challenges,
+  request: GetChallengeRequest__Output,
+): Promise<Challenge> {
   const agentId = requireId(request.agentId, 'agt', 'agentId');
   requireMember(parts, agentId);
   return Promise.resolve(challenges.issue(agentId));
 }
 
-async function renew(parts: EnrolmentParts, challenges: Challenges, request: RenewRequest__Output): Promise<RenewResponse> {
+async function renew(
+  parts: EnrolmentParts,
+  challenges: Challenges,
+  request: RenewRequest__Output,
+): Promise<RenewResponse> {
   const offer = fromRenew(request);
   const agent = requireMember(parts, offer.agentId);
   challenges.require(offer.agentId, offer.nonce);
@@ -131,7 +142,12 @@ async function renew(parts: EnrolmentParts, challenges: Challenges, request: Ren
     csrDigest: digestOf(offer.csr),
     logId: parts.federation.logId,
   });
-  requireSignature(decodeBase64(agent.identityKey, 'identityKey'), signed, offer.identitySignature, 'the identity key');
+  requireSignature(
+    decodeBase64(agent.identityKey, 'identityKey'),
+    signed,
+    offer.identitySignature,
+    'the identity key',
+  );
   challenges.consume(offer.agentId);
   const keyDigest = digestOf(await requestedKey(offer.csr));
   await parts.federation.execute({
@@ -149,7 +165,10 @@ async function renew(parts: EnrolmentParts, challenges: Challenges, request: Ren
 
 function requireMember(parts: EnrolmentParts, agentId: string): AgentState {
   const agent = parts.federation.state.agents.get(agentId);
-  if (agent === undefined) throw new TributaryError('NOT_FOUND', `no agent ${agentId} has joined this federation`);
+  if (agent === undefined)
+    throw new TributaryError('NOT_FOUND', `no agent ${agentId} has joined this federation`);
   if (agent.revokedAt === undefined) return agent;
-  throw new TributaryError('AGENT_REVOKED', `agent ${agentId} was revoked`, { hint: 'the operator must invite the site again' });
+  throw new TributaryError('AGENT_REVOKED', `agent ${agentId} was revoked`, {
+    hint: 'the operator must invite the site again',
+  });
 }

@@ -20,7 +20,13 @@ import type { Clock } from '../../ports.js';
 import type { AgentCaller, Callers } from './caller.js';
 import { messagesOf, withDeadline, type CallContext } from './calls.js';
 import { invalid } from './wire/fields.js';
-import { fromAgentMessage, fromHello, toGoodbyeMessage, toOrderMessage, type HelloOffer } from './wire/fleet.js';
+import {
+  fromAgentMessage,
+  fromHello,
+  toGoodbyeMessage,
+  toOrderMessage,
+  type HelloOffer,
+} from './wire/fleet.js';
 import { toTreeHeadMessage } from './wire/tree-head.js';
 
 /** Messages that may wait for an agent that does not read; orders are few, so more means that it is stuck. */
@@ -64,7 +70,11 @@ export class AgentStreams {
   #attach(caller: AgentCaller, hello: HelloOffer, link: AgentLink): AgentConnection {
     const { sessionEpoch, software, backend, datasets } = hello;
     const knownSize = hello.treeHead?.treeSize ?? 0;
-    return this.#parts.agents.attach(caller.agentId, { sessionEpoch, knownSize, software, backend, datasets }, link);
+    return this.#parts.agents.attach(
+      caller.agentId,
+      { sessionEpoch, knownSize, software, backend, datasets },
+      link,
+    );
   }
 
   async #welcome(caller: AgentCaller, hello: HelloOffer): Promise<CoordinatorMessage> {
@@ -79,7 +89,8 @@ export class AgentStreams {
     });
     requireSignature(decodeBase64(caller.identityKey, 'identityKey'), signed, hello.signature, 'hello');
     const head = await federation.treeHead();
-    const known = hello.treeHead === undefined ? undefined : await this.#verifyKnown(caller, hello.treeHead, head);
+    const known =
+      hello.treeHead === undefined ? undefined : await this.#verifyKnown(caller, hello.treeHead, head);
     const grown = known !== undefined && known.treeSize < head.treeSize;
     const consistency = grown ? await federation.consistencyProof(known.treeSize, head.treeSize) : [];
     return {
@@ -94,7 +105,11 @@ export class AgentStreams {
   }
 
   /** A head of ours beyond our own log means that this log lost entries: nothing may be built on it unseen. */
-  async #verifyKnown(caller: AgentCaller, known: SignedTreeHead, own: SignedTreeHead): Promise<SignedTreeHead> {
+  async #verifyKnown(
+    caller: AgentCaller,
+    known: SignedTreeHead,
+    own: SignedTreeHead,
+  ): Promise<SignedTreeHead> {
     const { federation, clock } = this.#parts;
     const logKey = federation.state.federation?.logKey ?? '';
     verifyTreeHead(decodeBase64(logKey, 'logKey'), known);
@@ -108,9 +123,13 @@ export class AgentStreams {
       code: 'PROOF_INVALID',
       detail: `the agent holds a signed tree head of size ${String(known.treeSize)} that this ledger does not contain`,
     });
-    throw new TributaryError('PROOF_INVALID', 'the agent has verified entries that this ledger does not hold', {
-      hint: 'the coordinator was restored from an older backup; restore a newer one, or enrol the site again',
-    });
+    throw new TributaryError(
+      'PROOF_INVALID',
+      'the agent has verified entries that this ledger does not hold',
+      {
+        hint: 'the coordinator was restored from an older backup; restore a newer one, or enrol the site again',
+      },
+    );
   }
 
   async #listen(
@@ -129,7 +148,11 @@ export class AgentStreams {
   }
 }
 
-async function report(message: AgentMessage__Output, link: StreamLink, connection: AgentConnection): Promise<void> {
+async function report(
+  message: AgentMessage__Output,
+  link: StreamLink,
+  connection: AgentConnection,
+): Promise<void> {
   const told = fromAgentMessage(message);
   connection.heartbeat();
   switch (told.type) {

@@ -41,16 +41,31 @@ export function fleetService(parts: FleetParts): FleetHandlers {
   const uploads = new Concurrency('uploads', LIMITS.concurrentUploads, LIMITS.uploadsPerAgent);
   return {
     Connect: calls.bidi('Connect', (stream, context) => parts.streams.serve(stream, context)),
-    FetchBlob: calls.serverStream('FetchBlob', (request, sink, context) => sendBlob(parts, request, sink, context), downloads),
+    FetchBlob: calls.serverStream(
+      'FetchBlob',
+      (request, sink, context) => sendBlob(parts, request, sink, context),
+      downloads,
+    ),
     GetUploadStatus: calls.unary('GetUploadStatus', async (request, context) => {
       const { agentId } = callers.agent(context);
-      return toUploadStatus(await parts.uploads.status(agentId, requireId(request.uploadId, 'upl', 'uploadId')));
+      return toUploadStatus(
+        await parts.uploads.status(agentId, requireId(request.uploadId, 'upl', 'uploadId')),
+      );
     }),
-    SubmitUpdate: calls.clientStream('SubmitUpdate', (messages, context) => receiveUpdate(parts, messages, context), uploads),
+    SubmitUpdate: calls.clientStream(
+      'SubmitUpdate',
+      (messages, context) => receiveUpdate(parts, messages, context),
+      uploads,
+    ),
   };
 }
 
-async function sendBlob(parts: FleetParts, request: FetchBlobRequest__Output, sink: Sink<BlobChunk>, context: CallContext): Promise<void> {
+async function sendBlob(
+  parts: FleetParts,
+  request: FetchBlobRequest__Output,
+  sink: Sink<BlobChunk>,
+  context: CallContext,
+): Promise<void> {
   const { agentId } = parts.callers.agent(context);
   const wanted = fromFetchBlob(request);
   const blob = await parts.blobs.open(agentId, wanted);
@@ -86,7 +101,9 @@ async function receiveUpdate(
       parts.observer.received(part.bytes.length);
       await upload.push(part.index, part.bytes);
     }
-    throw new TributaryError('UPDATE_CORRUPT', 'the upload ended before its seal', { hint: 'resume it from the acknowledged chunk' });
+    throw new TributaryError('UPDATE_CORRUPT', 'the upload ended before its seal', {
+      hint: 'resume it from the acknowledged chunk',
+    });
   } finally {
     await upload?.abandon();
   }

@@ -6,7 +6,13 @@ import { startListener, type Listener } from './listener.js';
 const MOST_CONNECTIONS = 64;
 
 /** Services whose state probes may ask for; '' is the daemon as a whole. */
-const SERVICES = ['', 'tributary.v1.Fleet', 'tributary.v1.Enrolment', 'tributary.v1.Admin', 'tributary.v1.Ledger'];
+const SERVICES = [
+  '',
+  'tributary.v1.Fleet',
+  'tributary.v1.Enrolment',
+  'tributary.v1.Admin',
+  'tributary.v1.Ledger',
+];
 
 export interface HealthListener extends Listener {
   /** NOT_SERVING until called with true, and again as soon as the daemon begins to stop. */
@@ -15,7 +21,9 @@ export interface HealthListener extends Listener {
 
 /** grpc.health.v1 in plaintext, and nothing else: probes of a kubelet have no certificates. */
 export async function startHealth(host: string, port: number): Promise<HealthListener> {
-  const health = new HealthImplementation(Object.fromEntries(SERVICES.map((service) => [service, 'NOT_SERVING'])));
+  const health = new HealthImplementation(
+    Object.fromEntries(SERVICES.map((service) => [service, 'NOT_SERVING'])),
+  );
   const listener = await startListener({
     name: 'health',
     at: { host, port },

@@ -45,7 +45,8 @@ export function ledgerService({ federation, calls, readings, reader }: LedgerPar
       async (request, sink, context) => {
         reader(context);
         const { start, end } = fromGetEntries(request, federation.size());
-        for await (const item of federation.entries(start, end)) await sink.write(toRecord(item, reader(context)(item)));
+        for await (const item of federation.entries(start, end))
+          await sink.write(toRecord(item, reader(context)(item)));
       },
       readings,
     ),
@@ -71,5 +72,7 @@ export function ledgerService({ federation, calls, readings, reader }: LedgerPar
 /** The bytes, or where the caller may not read them the hash that stands for them in the tree. */
 function toRecord({ entry, bytes }: LedgerItem, readable: boolean): LedgerRecord {
   const seq = String(entry.seq);
-  return readable ? { seq, entry: bytes, redacted: false } : { seq, redacted: true, leafHash: leafHash(bytes) };
+  return readable
+    ? { seq, entry: bytes, redacted: false }
+    : { seq, redacted: true, leafHash: leafHash(bytes) };
 }

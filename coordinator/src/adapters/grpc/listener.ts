@@ -3,7 +3,12 @@ import type { Http2Session } from 'node:http2';
 import type { Server as NetServer } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { TributaryError } from '@tributary/proto';
 import { serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
 
@@ -35,11 +40,7 @@ export interface ListenerOptions {
 }
 
 /** Loosens the types of a generated definition and its handlers to those that a server takes. */
-export function addService(
-  server: Pick<Server, 'addService'>,
-  definition: object,
-  handlers: object,
-): void {
+export function addService(server: Pick<Server, 'addService'>, definition: object, handlers: object): void {
   server.addService(definition as ServiceDefinition, handlers as UntypedServiceImplementation);
 }
 
@@ -67,7 +68,9 @@ async function bind(server: Server, options: ListenerOptions): Promise<number> {
   const local = 'socketPath' in at;
   // A socket file that a killed daemon left would make the address look taken; the data directory's lock is held.
   if (local) await rm(at.socketPath, { force: true });
-  const address = local ? `unix:${at.socketPath}` : `${at.host.includes(':') ? `[${at.host}]` : at.host}:${String(at.port)}`;
+  const address = local
+    ? `unix:${at.socketPath}`
+    : `${at.host.includes(':') ? `[${at.host}]` : at.host}:${String(at.port)}`;
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials(options.security), (error, bound) => {
       if (error === null) resolve(bound);

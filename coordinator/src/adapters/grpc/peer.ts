@@ -50,7 +50,8 @@ function parse(der: Uint8Array): CertifiedPeer | undefined {
   // Several names would leave open which of them the certificate stands for.
   const match = IDENTITY.exec(certificate.subjectAltName ?? '');
   const [, federationId, kind, name] = match ?? [];
-  if (federationId === undefined || name === undefined || (kind !== 'agent' && kind !== 'context')) return undefined;
+  if (federationId === undefined || name === undefined || (kind !== 'agent' && kind !== 'context'))
+    return undefined;
   const spki = certificate.publicKey.export({ format: 'der', type: 'spki' });
   const keyDigest = requireDigest(`sha256:${createHash('sha256').update(spki).digest('hex')}`, 'keyDigest');
   return { kind, federationId, name, keyDigest, expiresAtMs: Date.parse(certificate.validTo) };

@@ -18,7 +18,8 @@ export class Sessions {
     if (sessions.size > SESSIONS_PER_IDENTITY) oldest?.destroy();
     session.once('close', () => {
       sessions.delete(session);
-      if (sessions.size === 0 && this.#byIdentity.get(identity) === sessions) this.#byIdentity.delete(identity);
+      if (sessions.size === 0 && this.#byIdentity.get(identity) === sessions)
+        this.#byIdentity.delete(identity);
     });
   }
 

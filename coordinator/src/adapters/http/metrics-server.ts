@@ -53,9 +53,13 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
       reject(
-        new TributaryError('CONFIG_INVALID', `metrics: cannot listen on ${host}:${String(port)}: ${cause.message}`, {
-          hint: 'stop what holds the port, or pass --metrics-port',
-        }),
+        new TributaryError(
+          'CONFIG_INVALID',
+          `metrics: cannot listen on ${host}:${String(port)}: ${cause.message}`,
+          {
+            hint: 'stop what holds the port, or pass --metrics-port',
+          },
+        ),
       );
     });
     server.listen(port, host, resolve);

@@ -26,13 +26,46 @@ export class Metrics {
   constructor() {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
-    this.#rounds = new Counter({ name: 'tributary_rounds_total', help: 'Rounds by outcome.', labelNames: ['outcome'], registers });
-    this.#jobs = new Counter({ name: 'tributary_jobs_total', help: 'Jobs by outcome.', labelNames: ['outcome'], registers });
-    this.#accepted = new Counter({ name: 'tributary_updates_accepted_total', help: 'Updates accepted.', registers });
-    this.#refused = new Counter({ name: 'tributary_updates_refused_total', help: 'Updates refused, by code.', labelNames: ['code'], registers });
-    this.#acceptedBytes = new Counter({ name: 'tributary_update_bytes_total', help: 'Ciphertext bytes of accepted updates.', registers });
-    this.#calls = new Counter({ name: 'tributary_calls_total', help: 'Finished calls by method and code.', labelNames: ['method', 'code'], registers });
-    this.#bytes = new Counter({ name: 'tributary_payload_bytes_total', help: 'Payload bytes of chunks, received and sent.', labelNames: ['direction'], registers });
+    this.#rounds = new Counter({
+      name: 'tributary_rounds_total',
+      help: 'Rounds by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#jobs = new Counter({
+      name: 'tributary_jobs_total',
+      help: 'Jobs by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#accepted = new Counter({
+      name: 'tributary_updates_accepted_total',
+      help: 'Updates accepted.',
+      registers,
+    });
+    this.#refused = new Counter({
+      name: 'tributary_updates_refused_total',
+      help: 'Updates refused, by code.',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#acceptedBytes = new Counter({
+      name: 'tributary_update_bytes_total',
+      help: 'Ciphertext bytes of accepted updates.',
+      registers,
+    });
+    this.#calls = new Counter({
+      name: 'tributary_calls_total',
+      help: 'Finished calls by method and code.',
+      labelNames: ['method', 'code'],
+      registers,
+    });
+    this.#bytes = new Counter({
+      name: 'tributary_payload_bytes_total',
+      help: 'Payload bytes of chunks, received and sent.',
+      labelNames: ['direction'],
+      registers,
+    });
   }
 
   /** Adds the gauges; call once, when what they read exists. */

@@ -13,7 +13,17 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  * Names of fields that never reach a log, at the top of a line or one level down. Call sites do not log such values;
  * this is the net below them.
  */
-const SECRET_FIELDS = ['token', 'seed', 'secret', 'secretKey', 'privateKey', 'key', 'password', 'contentKey', 'authorization'];
+const SECRET_FIELDS = [
+  'token',
+  'seed',
+  'secret',
+  'secretKey',
+  'privateKey',
+  'key',
+  'password',
+  'contentKey',
+  'authorization',
+];
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -36,7 +46,10 @@ export function createLog(options: LogOptions): { readonly log: Log; readonly bu
       serializers: { error: describeError, err: describeError },
     },
     // The streams accept every level: `level` above decides.
-    multistream([{ level: 'trace', stream: destination }, { level: 'trace', stream: buffer }]),
+    multistream([
+      { level: 'trace', stream: destination },
+      { level: 'trace', stream: buffer },
+    ]),
   );
   return { log, buffer };
 }

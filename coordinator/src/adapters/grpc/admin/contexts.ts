@@ -7,11 +7,22 @@ import { fromContext } from '../wire/admin.js';
 import type { AdminParts } from './parts.js';
 
 /** A client certificate for another person or machine, whose key stays with them. */
-export async function createContext(parts: AdminParts, request: CreateContextRequest__Output, caller: OperatorCaller): Promise<CreateContextResponse> {
+export async function createContext(
+  parts: AdminParts,
+  request: CreateContextRequest__Output,
+  caller: OperatorCaller,
+): Promise<CreateContextResponse> {
   const { federation, authority, clock } = parts;
   const { name, role, csr } = fromContext(request);
   const keyDigest = digestOf(await requestedKey(csr));
-  await federation.execute({ kind: 'create-context', now: clock.now(), actor: caller.actor, context: name, role, keyDigest });
+  await federation.execute({
+    kind: 'create-context',
+    now: clock.now(),
+    actor: caller.actor,
+    context: name,
+    role,
+    keyDigest,
+  });
   const { certificate } = await authority.issueContext(name, csr);
   return { certificate, caCertificate: authority.certificate };
 }

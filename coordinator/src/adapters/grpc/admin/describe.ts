@@ -15,13 +15,21 @@ const MOST_ENTRIES = 20_000;
 const MOST_BYTES = LIMITS.grpcMessageBytes / 2;
 
 /** The object with the newest entries that concern it, oldest first. */
-export async function describe(parts: AdminParts, views: ObjectViews, request: ObjectRef__Output): Promise<Description> {
+export async function describe(
+  parts: AdminParts,
+  views: ObjectViews,
+  request: ObjectRef__Output,
+): Promise<Description> {
   const wanted = fromRef(request);
   const view = views.require(wanted.kind, wanted.name);
   return { object: toObjectMessage(view), events: await eventsOf(parts, views, wanted) };
 }
 
-async function eventsOf({ federation }: AdminParts, views: ObjectViews, wanted: ObjectName): Promise<Event[]> {
+async function eventsOf(
+  { federation }: AdminParts,
+  views: ObjectViews,
+  wanted: ObjectName,
+): Promise<Event[]> {
   const found: Event[] = [];
   let bytes = 0;
   const size = federation.size();

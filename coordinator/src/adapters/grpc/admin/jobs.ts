@@ -17,7 +17,12 @@ import type { AdminParts } from './parts.js';
 import { toObjectMessage, type ObjectViews } from './object-views.js';
 
 /** Records a document whose form and signature the domain checks: created, configured, or found unchanged. */
-export async function apply(parts: AdminParts, views: ObjectViews, request: ApplyRequest__Output, caller: OperatorCaller): Promise<ApplyResponse> {
+export async function apply(
+  parts: AdminParts,
+  views: ObjectViews,
+  request: ApplyRequest__Output,
+  caller: OperatorCaller,
+): Promise<ApplyResponse> {
   const { document, authorKey, signature, dryRun } = fromApply(request);
   const job = requireJob(document);
   const command: SubmitJob = {
@@ -32,7 +37,10 @@ export async function apply(parts: AdminParts, views: ObjectViews, request: Appl
   if (dryRun) {
     const outcome = outcomeOf(decide(parts.federation.state, command));
     const known = views.get('FederatedJob', job.metadata.name);
-    const shown = known === undefined ? { kind: 'FederatedJob', name: job.metadata.name, document } : toObjectMessage(known);
+    const shown =
+      known === undefined
+        ? { kind: 'FederatedJob', name: job.metadata.name, document }
+        : toObjectMessage(known);
     return { outcome, object: shown };
   }
   const outcome = outcomeOf(await parts.federation.execute(command));
@@ -40,10 +48,16 @@ export async function apply(parts: AdminParts, views: ObjectViews, request: Appl
 }
 
 /** Suspends, resumes or cancels; the answer is the name of the job. */
-export async function control(parts: AdminParts, request: ControlJobRequest__Output, caller: OperatorCaller): Promise<string> {
+export async function control(
+  parts: AdminParts,
+  request: ControlJobRequest__Output,
+  caller: OperatorCaller,
+): Promise<string> {
   const { name, action, reason } = fromControl(request);
   const asked = { now: parts.clock.now(), actor: caller.actor, name };
-  await parts.federation.execute(action === 'resume-job' ? { kind: action, ...asked } : { kind: action, ...asked, reason });
+  await parts.federation.execute(
+    action === 'resume-job' ? { kind: action, ...asked } : { kind: action, ...asked, reason },
+  );
   return name;
 }
 

@@ -25,7 +25,10 @@ export async function streamLogs(
     if (follow && wanted(line)) queue.push(line);
   });
   try {
-    const kept = logs.tail(LOG_LINES).filter(wanted).slice(-(tail === 0 ? DEFAULT_TAIL : tail));
+    const kept = logs
+      .tail(LOG_LINES)
+      .filter(wanted)
+      .slice(-(tail === 0 ? DEFAULT_TAIL : tail));
     for (const { line } of kept) await sink.write({ line });
     while (follow && !context.signal.aborted) {
       const next = await queue.next(LIMITS.keepaliveTimeMs, context);
@@ -43,5 +46,7 @@ function namesOf(state: AdminParts['federation']['state'], subject: string): rea
 }
 
 function overflow(): TributaryError {
-  return new TributaryError('OVERLOADED', 'log lines come faster than they are read', { hint: 'follow again, or name a job or site' });
+  return new TributaryError('OVERLOADED', 'log lines come faster than they are read', {
+    hint: 'follow again, or name a job or site',
+  });
 }

@@ -16,7 +16,8 @@ export async function fetchModelBlob(
   const wanted = fromModelBlob(request);
   const digest = digestOf(findVersion(federation.state, wanted), wanted.digest);
   const size = await blobs.size(digest);
-  if (size === undefined) throw new TributaryError('STORE_CORRUPT', `blob ${digest} of a registered model is missing`);
+  if (size === undefined)
+    throw new TributaryError('STORE_CORRUPT', `blob ${digest} of a registered model is missing`);
   if (wanted.offset > size) throw invalid('offset', `at most ${String(size)}, the size of the blob`);
   let offset = wanted.offset;
   for await (const data of blobs.read(digest, offset)) {

@@ -3,7 +3,15 @@ import type { Event, ObjectMessage } from '@tributary/proto/grpc';
 
 import type { ConnectedAgents } from '../../../app/connections.js';
 import type { Federation } from '../../../app/federation.js';
-import { findObject, listObjects, subjectOf, type ObjectKind, type ObjectName, type ObjectView, type Surroundings } from '../../../domain/objects.js';
+import {
+  findObject,
+  listObjects,
+  subjectOf,
+  type ObjectKind,
+  type ObjectName,
+  type ObjectView,
+  type Surroundings,
+} from '../../../domain/objects.js';
 import type { Clock } from '../../../ports.js';
 
 /** Objects as they are now: the fold of the ledger, with the connections of this moment. */
@@ -26,7 +34,9 @@ export class ObjectViews {
   require(kind: ObjectKind, name: string): ObjectView {
     const view = this.get(kind, name);
     if (view !== undefined) return view;
-    throw new TributaryError('NOT_FOUND', `no ${kind} named ${name}`, { hint: `tributary get ${kind.toLowerCase()}` });
+    throw new TributaryError('NOT_FOUND', `no ${kind} named ${name}`, {
+      hint: `tributary get ${kind.toLowerCase()}`,
+    });
   }
 
   list(kind: ObjectKind): readonly ObjectView[] {
@@ -42,7 +52,9 @@ export class ObjectViews {
     const { agents } = this.#federation.state;
     const presence = this.#agents.list().flatMap(({ agentId, connectedAtMs, lastSeenMs, hello }) => {
       const site = agents.get(agentId)?.site;
-      return site === undefined ? [] : [[site, { connectedAtMs, lastSeenMs, software: hello.software }] as const];
+      return site === undefined
+        ? []
+        : [[site, { connectedAtMs, lastSeenMs, software: hello.software }] as const];
     });
     return { now: this.#clock.now(), presence: new Map(presence) };
   }

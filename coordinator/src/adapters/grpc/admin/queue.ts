@@ -29,11 +29,18 @@ export class BoundedQueue<Item> {
    * The next item; undefined after `idleMs` without one, or when the caller has gone. Rejects with what `overflow` made
    * once the items before it are read, and with SHUTTING_DOWN when the daemon stops.
    */
-  async next(idleMs: number, { signal, stopping }: Pick<CallContext, 'signal' | 'stopping'>): Promise<Item | undefined> {
+  async next(
+    idleMs: number,
+    { signal, stopping }: Pick<CallContext, 'signal' | 'stopping'>,
+  ): Promise<Item | undefined> {
     const ended = [signal, stopping];
-    const waits = this.#items.length === 0 && this.#failed === undefined && !ended.some(({ aborted }) => aborted);
+    const waits =
+      this.#items.length === 0 && this.#failed === undefined && !ended.some(({ aborted }) => aborted);
     if (waits) await this.#wait(idleMs, ended);
-    if (stopping.aborted) throw new TributaryError('SHUTTING_DOWN', 'the coordinator stops', { hint: 'ask again when it is back' });
+    if (stopping.aborted)
+      throw new TributaryError('SHUTTING_DOWN', 'the coordinator stops', {
+        hint: 'ask again when it is back',
+      });
     if (this.#items.length === 0 && this.#failed !== undefined) throw this.#failed;
     return this.#items.shift();
   }

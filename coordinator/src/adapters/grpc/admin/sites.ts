@@ -1,5 +1,17 @@
-import { encodeBase64, encodeJoinToken, formatId, LIMITS, requireName, signingKeyFromSeed, TributaryError } from '@tributary/proto';
-import type { CreateInvitationRequest__Output, Invitation, RevokeSiteRequest__Output } from '@tributary/proto/grpc';
+import {
+  encodeBase64,
+  encodeJoinToken,
+  formatId,
+  LIMITS,
+  requireName,
+  signingKeyFromSeed,
+  TributaryError,
+} from '@tributary/proto';
+import type {
+  CreateInvitationRequest__Output,
+  Invitation,
+  RevokeSiteRequest__Output,
+} from '@tributary/proto/grpc';
 
 import type { OperatorCaller } from '../caller.js';
 import { fromInvitation } from '../wire/admin.js';
@@ -7,13 +19,24 @@ import { requireText } from '../wire/fields.js';
 import type { AdminParts } from './parts.js';
 
 /** Mints a join token. Its secret is in the answer and nowhere else: the ledger holds its public key. */
-export async function invite(parts: AdminParts, request: CreateInvitationRequest__Output, caller: OperatorCaller): Promise<Invitation> {
+export async function invite(
+  parts: AdminParts,
+  request: CreateInvitationRequest__Output,
+  caller: OperatorCaller,
+): Promise<Invitation> {
   const { federation, clock, random, authority } = parts;
   const wanted = fromInvitation(request);
   const tokenId = formatId('tok', random.bytes(16));
   const seed = random.bytes(32);
   const key = encodeBase64(signingKeyFromSeed(seed).publicKey);
-  await federation.execute({ kind: 'create-token', now: clock.now(), actor: caller.actor, tokenId, key, ...wanted });
+  await federation.execute({
+    kind: 'create-token',
+    now: clock.now(),
+    actor: caller.actor,
+    tokenId,
+    key,
+    ...wanted,
+  });
   const created = federation.state.tokens.get(tokenId);
   if (created === undefined) throw new TributaryError('INTERNAL', 'the token is not in the ledger');
   const token = encodeJoinToken({
@@ -33,9 +56,19 @@ export async function approve(parts: AdminParts, name: string, caller: OperatorC
 }
 
 /** Revokes the site's agent; its streams are told so and its connections end (see AgentStreams and Sessions). */
-export async function revoke(parts: AdminParts, request: RevokeSiteRequest__Output, caller: OperatorCaller): Promise<string> {
+export async function revoke(
+  parts: AdminParts,
+  request: RevokeSiteRequest__Output,
+  caller: OperatorCaller,
+): Promise<string> {
   const site = requireName(request.site, 'site');
   const reason = requireText(request.reason, 'reason', LIMITS.detailLength);
-  await parts.federation.execute({ kind: 'revoke-site', now: parts.clock.now(), actor: caller.actor, site, reason });
+  await parts.federation.execute({
+    kind: 'revoke-site',
+    now: parts.clock.now(),
+    actor: caller.actor,
+    site,
+    reason,
+  });
   return site;
 }

@@ -40,11 +40,18 @@ export async function watch(
   const bookmark = (): Promise<void> => sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
   const present = async (site: string): Promise<void> => {
     const view = views.get('Site', site);
-    if (view !== undefined) await sink.write({ type: 'MODIFIED', seq: String(Math.max(0, next - 1)), object: toObjectMessage(view) });
+    if (view !== undefined)
+      await sink.write({
+        type: 'MODIFIED',
+        seq: String(Math.max(0, next - 1)),
+        object: toObjectMessage(view),
+      });
   };
   try {
     if (wanted.afterSeq === undefined) await sendList(views, wanted, sink);
-    else for await (const { entry } of federation.entries(resumeAt(wanted.afterSeq, next), next)) await change(entry);
+    else
+      for await (const { entry } of federation.entries(resumeAt(wanted.afterSeq, next), next))
+        await change(entry);
     await bookmark();
     while (!context.signal.aborted) {
       const happened = await queue.next(BOOKMARK_MS, context);
@@ -63,24 +70,38 @@ export async function watch(
 }
 
 /** What a watcher is woken for: an entry about an object of its kind, or an agent that came or went. */
-type Change = { readonly type: 'Entry'; readonly entry: LedgerEntry } | { readonly type: 'Presence'; readonly site: string };
+type Change =
+  | { readonly type: 'Entry'; readonly entry: LedgerEntry }
+  | { readonly type: 'Presence'; readonly site: string };
 
-function follow({ federation, agents }: AdminParts, views: ObjectViews, wanted: WatchRequest, queue: BoundedQueue<Change>): readonly (() => void)[] {
+function follow(
+  { federation, agents }: AdminParts,
+  views: ObjectViews,
+  wanted: WatchRequest,
+  queue: BoundedQueue<Change>,
+): readonly (() => void)[] {
   const entries = federation.subscribe((appended) => {
-    for (const entry of appended) if (views.subjectOf(entry)?.kind === wanted.kind) queue.push({ type: 'Entry', entry });
+    for (const entry of appended)
+      if (views.subjectOf(entry)?.kind === wanted.kind) queue.push({ type: 'Entry', entry });
   });
   if (wanted.kind !== 'Site') return [entries];
   // Connections are no decisions and not in the ledger, but a site's status shows them.
   const presence = agents.subscribe((agentId) => {
     const site = federation.state.agents.get(agentId)?.site;
-    if (site !== undefined && (wanted.name === '' || wanted.name === site)) queue.push({ type: 'Presence', site });
+    if (site !== undefined && (wanted.name === '' || wanted.name === site))
+      queue.push({ type: 'Presence', site });
   });
   return [entries, presence];
 }
 
-async function sendList(views: ObjectViews, { kind, name }: WatchRequest, sink: Sink<WatchEvent>): Promise<void> {
+async function sendList(
+  views: ObjectViews,
+  { kind, name }: WatchRequest,
+  sink: Sink<WatchEvent>,
+): Promise<void> {
   for (const view of views.list(kind)) {
-    if (name === '' || view.object.metadata.name === name) await sink.write({ type: 'ADDED', seq: '0', object: toObjectMessage(view) });
+    if (name === '' || view.object.metadata.name === name)
+      await sink.write({ type: 'ADDED', seq: '0', object: toObjectMessage(view) });
   }
 }
 
@@ -99,8 +120,14 @@ function toChange(views: ObjectViews, wanted: WatchRequest, entry: LedgerEntry):
   const seq = String(entry.seq);
   const event = toEventMessage(entry);
   const view = views.get(subject.kind, subject.name);
-  if (view === undefined) return { type: 'DELETED', seq, event, object: { kind: subject.kind, name: subject.name, seq } };
-  return { type: BEGINNINGS.has(entry.type) ? 'ADDED' : 'MODIFIED', seq, event, object: toObjectMessage(view) };
+  if (view === undefined)
+    return { type: 'DELETED', seq, event, object: { kind: subject.kind, name: subject.name, seq } };
+  return {
+    type: BEGINNINGS.has(entry.type) ? 'ADDED' : 'MODIFIED',
+    seq,
+    event,
+    object: toObjectMessage(view),
+  };
 }
 
 function overflow(): TributaryError {

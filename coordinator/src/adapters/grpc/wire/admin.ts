@@ -87,7 +87,9 @@ export interface InvitationRequest {
 export function fromInvitation(request: CreateInvitationRequest__Output): InvitationRequest {
   const labels = Object.entries(request.labels);
   if (labels.length > MOST_LABELS) throw invalid('labels', `at most ${String(MOST_LABELS)}`);
-  const checked = labels.map(([key, value]) => [requireText(key, 'labels'), requireText(value, `labels.${key}`)] as const);
+  const checked = labels.map(
+    ([key, value]) => [requireText(key, 'labels'), requireText(value, `labels.${key}`)] as const,
+  );
   return {
     site: requireName(request.site, 'site'),
     labels: Object.fromEntries(checked),

@@ -6,7 +6,11 @@ export function invalid(field: string, expected: string): TributaryError {
 }
 
 /** The bytes of a field, exactly `length` of them where it is given, at most `most` otherwise. */
-export function requireBytes(bytes: Uint8Array, field: string, size: { readonly exactly: number } | { readonly most: number }): Uint8Array {
+export function requireBytes(
+  bytes: Uint8Array,
+  field: string,
+  size: { readonly exactly: number } | { readonly most: number },
+): Uint8Array {
   if ('exactly' in size) {
     if (bytes.length === size.exactly) return bytes;
     throw invalid(field, `${String(size.exactly)} bytes, not ${String(bytes.length)}`);
@@ -17,7 +21,8 @@ export function requireBytes(bytes: Uint8Array, field: string, size: { readonly 
 
 /** Text of at most `most` characters, without control characters; it may be empty. */
 export function requireText(text: string, field: string, most: number = LIMITS.nameLength): string {
-  if (text.length > most || /\p{Cc}/u.test(text)) throw invalid(field, `at most ${String(most)} printable characters`);
+  if (text.length > most || /\p{Cc}/u.test(text))
+    throw invalid(field, `at most ${String(most)} printable characters`);
   return text.toWellFormed();
 }
 

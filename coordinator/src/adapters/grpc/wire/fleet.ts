@@ -11,11 +11,24 @@ import type {
   UploadStatus as UploadStatusMessage,
 } from '@tributary/proto/grpc';
 
-import type { Goodbye, OrderAcknowledgement, TrainingFailure, TrainingProgress } from '../../../app/agent-connection.js';
+import type {
+  Goodbye,
+  OrderAcknowledgement,
+  TrainingFailure,
+  TrainingProgress,
+} from '../../../app/agent-connection.js';
 import type { BlobRequest } from '../../../app/blob-access.js';
 import type { Order } from '../../../app/order.js';
 import type { UploadOffer, UploadSeal, UploadStatus } from '../../../app/upload.js';
-import { invalid, requireBytes, requireErrorCode, requireList, requireSafeInteger, requireText, requireUint64 } from './fields.js';
+import {
+  invalid,
+  requireBytes,
+  requireErrorCode,
+  requireList,
+  requireSafeInteger,
+  requireText,
+  requireUint64,
+} from './fields.js';
 import { fromTreeHeadMessage, toTreeHeadMessage } from './tree-head.js';
 
 /** Wire versions that one side may offer, and characters of one. */
@@ -45,7 +58,9 @@ export type AgentReport =
   | { readonly type: 'Failure'; readonly failure: TrainingFailure };
 
 export function fromVersions(versions: readonly string[]): readonly string[] {
-  return requireList(versions, 'versions', MOST_VERSIONS).map((version) => requireText(version, 'versions', VERSION_LENGTH));
+  return requireList(versions, 'versions', MOST_VERSIONS).map((version) =>
+    requireText(version, 'versions', VERSION_LENGTH),
+  );
 }
 
 export function fromHello(message: Hello__Output): HelloOffer {
@@ -54,10 +69,15 @@ export function fromHello(message: Hello__Output): HelloOffer {
     versions: fromVersions(message.versions),
     software: requireText(message.software, 'hello.software', 128),
     sessionEpoch: requireUint64(message.sessionEpoch, 'hello.sessionEpoch'),
-    spendLogHead: spendLogHead.length === 0 ? spendLogHead : requireBytes(spendLogHead, 'hello.spendLogHead', { exactly: 32 }),
+    spendLogHead:
+      spendLogHead.length === 0
+        ? spendLogHead
+        : requireBytes(spendLogHead, 'hello.spendLogHead', { exactly: 32 }),
     treeHead: fromTreeHeadMessage(message.treeHead, 'hello.treeHead'),
     backend: requireText(message.backend, 'hello.backend'),
-    datasets: requireList(message.datasets, 'hello.datasets', MOST_DATASETS).map((name) => requireText(name, 'hello.datasets')),
+    datasets: requireList(message.datasets, 'hello.datasets', MOST_DATASETS).map((name) =>
+      requireText(name, 'hello.datasets'),
+    ),
     signature: requireBytes(message.signature, 'hello.signature', { exactly: 64 }),
   };
 }
@@ -68,7 +88,10 @@ export function fromAgentMessage(message: AgentMessage__Output): AgentReport {
   if (message.progress) return { type: 'Progress', progress: fromProgress(message.progress) };
   if (message.heartbeat) return { type: 'Heartbeat' };
   if (message.failure) return { type: 'Failure', failure: fromFailure(message.failure) };
-  throw invalid('message', message.hello ? 'one hello only, as the first message' : 'ack, progress, heartbeat or failure');
+  throw invalid(
+    'message',
+    message.hello ? 'one hello only, as the first message' : 'ack, progress, heartbeat or failure',
+  );
 }
 
 function fromAck(ack: OrderAck__Output): OrderAcknowledgement {
@@ -82,7 +105,11 @@ function fromAck(ack: OrderAck__Output): OrderAcknowledgement {
 
 function fromProgress(progress: Progress__Output): TrainingProgress {
   if (progress.percent > 100) throw invalid('progress.percent', '0 to 100');
-  return { jobId: requireId(progress.jobId, 'job', 'progress.jobId'), round: progress.round, percent: progress.percent };
+  return {
+    jobId: requireId(progress.jobId, 'job', 'progress.jobId'),
+    round: progress.round,
+    percent: progress.percent,
+  };
 }
 
 function fromFailure(failure: Failure__Output): TrainingFailure {
@@ -120,7 +147,12 @@ export function fromUploadMessage(message: UploadMessage__Output): UploadPart {
       },
     };
   }
-  if (chunk) return { type: 'Chunk', index: chunk.index, bytes: requireBytes(chunk.data, 'chunk.data', { most: LIMITS.grpcMessageBytes }) };
+  if (chunk)
+    return {
+      type: 'Chunk',
+      index: chunk.index,
+      bytes: requireBytes(chunk.data, 'chunk.data', { most: LIMITS.grpcMessageBytes }),
+    };
   if (seal) {
     return {
       type: 'Seal',

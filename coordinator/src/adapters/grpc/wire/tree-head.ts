@@ -14,7 +14,10 @@ export function toTreeHeadMessage(head: SignedTreeHead): TreeHeadMessage {
 }
 
 /** The tree head that an agent says it has verified; undefined where it knows none (absent, or of size 0). */
-export function fromTreeHeadMessage(message: SignedTreeHead__Output | null | undefined, field: string): SignedTreeHead | undefined {
+export function fromTreeHeadMessage(
+  message: SignedTreeHead__Output | null | undefined,
+  field: string,
+): SignedTreeHead | undefined {
   if (message === null || message === undefined) return undefined;
   const treeSize = requireSafeInteger(message.treeSize, `${field}.treeSize`);
   if (treeSize === 0) return undefined;
