@@ -68,7 +68,7 @@ async function writeCompat(target: string): Promise<void> {
       version: registered?.body.version ?? 0,
       weightsDigest: registered?.body.weightsDigest ?? '',
     },
-    openUpload: String(accepted['uploadId']),
+    openUpload: typeof accepted['uploadId'] === 'string' ? accepted['uploadId'] : '',
   };
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
