@@ -14,14 +14,7 @@ import type { Addresses } from './federation.js';
 import { drawPeerKeys, FleetPeer, type PeerKeys } from './fleet-peer.js';
 import { temporaryDirectory, type TemporaryDirectory } from './temporary-directory.js';
 
-const EPHEMERAL = {
-  listen: '127.0.0.1',
-  fleetPort: '0',
-  enrolPort: '0',
-  adminPort: '0',
-  healthPort: '0',
-  metricsPort: '0',
-};
+const PORTS = ['fleet', 'enrol', 'admin', 'health', 'metrics'] as const;
 
 /** A coordinator inside the test's own process, on real sockets: fast to start, and its log lines can be read. */
 export class CoordinatorWorld implements Reachable {
@@ -29,6 +22,7 @@ export class CoordinatorWorld implements Reachable {
   readonly lines: string[] = [];
   readonly #clients: { close(): void }[] = [];
   #daemon: Daemon | undefined;
+  #addresses: Addresses | undefined;
   #admin: AdminClient | undefined;
 
   private constructor(directory: TemporaryDirectory) {
@@ -68,6 +62,7 @@ export class CoordinatorWorld implements Reachable {
     return Promise.resolve(this.daemon.addresses);
   }
 
+  /** Starts the daemon, again on the ports that it had. */
   async serve(): Promise<void> {
     const destination = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
@@ -75,8 +70,16 @@ export class CoordinatorWorld implements Reachable {
         done();
       },
     });
-    const config = loadServeConfig({ data: this.data, ...EPHEMERAL }, {});
+    const ports = PORTS.map((name): [string, string] => [
+      `${name}Port`,
+      this.#addresses?.[name].split(':').at(-1) ?? '0',
+    ]);
+    const config = loadServeConfig(
+      { data: this.data, listen: '127.0.0.1', ...Object.fromEntries(ports) },
+      {},
+    );
     this.#daemon = await Daemon.start(config, createLog({ level: 'debug', destination }));
+    this.#addresses = this.#daemon.addresses;
     this.#admin = this.keep(await adminClient(this));
   }
 
