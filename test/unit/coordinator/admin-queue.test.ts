@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events';
 
 import { BoundedQueue } from '@tributary/coordinator/internal/adapters/grpc/admin/queue.js';
 import { Concurrency } from '@tributary/coordinator/internal/adapters/grpc/concurrency.js';
-import { TributaryError } from '@tributary/proto';
+import { RateLimit } from '@tributary/coordinator/internal/adapters/grpc/rate-limit.js';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 describe('queue of a watcher', () => {
   const never = new AbortController().signal;
@@ -79,5 +80,44 @@ describe('places for calls', () => {
       call.emit('close');
       assert.equal(places.running, 0);
     }
+  });
+});
+
+describe('rate of what leaves a trace', () => {
+  let now: number;
+  let rate: RateLimit;
+
+  beforeEach(() => {
+    now = 0;
+    rate = new RateLimit('renewals', 3, 60_000, { now: () => now });
+  });
+
+  const overloaded = (key: string): void => {
+    assert.throws(
+      () => {
+        rate.take(key);
+      },
+      { code: 'OVERLOADED' },
+    );
+  };
+
+  it('refuses a key beyond its window, and no other key', () => {
+    for (let count = 0; count < 3; count += 1) rate.take('a');
+    overloaded('a');
+    rate.take('b');
+  });
+
+  it('forgives when the window is over', () => {
+    for (let count = 0; count < 3; count += 1) rate.take('a');
+    now = 59_999;
+    overloaded('a');
+    now = 60_000;
+    rate.take('a');
+  });
+
+  it('forgets the oldest keys rather than grow', () => {
+    for (let count = 0; count < 3; count += 1) rate.take('first');
+    for (let key = 0; key < LIMITS.agents; key += 1) rate.take(String(key));
+    rate.take('first');
   });
 });

@@ -27,7 +27,12 @@ import type { CertificateAuthority } from '../pki/certificate-authority.js';
 import { requestedKey } from '../pki/certificate-request.js';
 import type { Calls } from './calls.js';
 import { Challenges } from './challenges.js';
+import { RateLimit } from './rate-limit.js';
 import { fromEnroll, fromRenew, type EnrolmentOffer } from './wire/enrolment.js';
+
+/** New certificates for one agent or one join token in an hour: each is a ledger entry, and one a day is usual. */
+const CERTIFICATES_PER_HOUR = 30;
+const HOUR_MS = 3_600_000;
 
 export interface EnrolmentParts {
   readonly federation: Federation;
@@ -42,17 +47,23 @@ export interface EnrolmentParts {
 /** Joining and renewing, without client certificates: signatures stand for them. */
 export function enrolmentService(parts: EnrolmentParts): EnrolmentHandlers {
   const challenges = new Challenges(parts.clock, parts.random);
+  const rate = new RateLimit('certificates for one agent', CERTIFICATES_PER_HOUR, HOUR_MS, parts.clock);
   return {
-    Enroll: parts.calls.unary('Enroll', (request) => enroll(parts, request)),
+    Enroll: parts.calls.unary('Enroll', (request) => enroll(parts, rate, request)),
     GetChallenge: parts.calls.unary('GetChallenge', (request) => challenge(parts, challenges, request)),
-    Renew: parts.calls.unary('Renew', (request) => renew(parts, challenges, request)),
+    Renew: parts.calls.unary('Renew', (request) => renew(parts, challenges, rate, request)),
   };
 }
 
-async function enroll(parts: EnrolmentParts, request: EnrollRequest__Output): Promise<EnrollResponse> {
+async function enroll(
+  parts: EnrolmentParts,
+  rate: RateLimit,
+  request: EnrollRequest__Output,
+): Promise<EnrollResponse> {
   const offer = fromEnroll(request);
   const version = negotiate(offer.versions);
   const keyDigest = await verifyEnrolment(parts, offer);
+  rate.take(offer.tokenId);
   const identityKey = encodeBase64(offer.identityKey);
   const agentId = formatId('agt', parts.random.bytes(16));
   // A repeat with the same key changes nothing: the agent of the first answer is found below.
@@ -131,6 +142,7 @@ function challenge(
 async function renew(
   parts: EnrolmentParts,
   challenges: Challenges,
+  rate: RateLimit,
   request: RenewRequest__Output,
 ): Promise<RenewResponse> {
   const offer = fromRenew(request);
@@ -149,6 +161,7 @@ async function renew(
     'the identity key',
   );
   challenges.consume(offer.agentId);
+  rate.take(offer.agentId);
   const keyDigest = digestOf(await requestedKey(offer.csr));
   await parts.federation.execute({
     kind: 'renew-agent',

@@ -110,19 +110,12 @@ export class AgentStreams {
     known: SignedTreeHead,
     own: SignedTreeHead,
   ): Promise<SignedTreeHead> {
-    const { federation, clock } = this.#parts;
+    const { federation } = this.#parts;
     const logKey = federation.state.federation?.logKey ?? '';
     verifyTreeHead(decodeBase64(logKey, 'logKey'), known);
     const forked = known.treeSize === own.treeSize && !Buffer.from(known.rootHash).equals(own.rootHash);
     if (known.treeSize <= own.treeSize && !forked) return known;
-    await federation.execute({
-      kind: 'raise-alarm',
-      now: clock.now(),
-      actor: 'coordinator',
-      subject: `agent/${caller.agentId}`,
-      code: 'PROOF_INVALID',
-      detail: `the agent holds a signed tree head of size ${String(known.treeSize)} that this ledger does not contain`,
-    });
+    await this.#alarm(caller, known.treeSize);
     throw new TributaryError(
       'PROOF_INVALID',
       'the agent has verified entries that this ledger does not hold',
@@ -130,6 +123,23 @@ export class AgentStreams {
         hint: 'the coordinator was restored from an older backup; restore a newer one, or enrol the site again',
       },
     );
+  }
+
+  /** Once per agent: it will come back and say it again. */
+  async #alarm({ agentId }: AgentCaller, size: number): Promise<void> {
+    const { federation, clock } = this.#parts;
+    const code = 'PROOF_INVALID';
+    const subject = `agent/${agentId}`;
+    if (federation.state.alarms.some((alarm) => alarm.subject === subject && alarm.code === code)) return;
+    const detail = `the agent holds a signed tree head of size ${String(size)} that this ledger does not contain`;
+    await federation.execute({
+      kind: 'raise-alarm',
+      now: clock.now(),
+      actor: 'coordinator',
+      subject,
+      code,
+      detail,
+    });
   }
 
   async #listen(
