@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 import { parse } from 'yaml';
@@ -109,25 +109,34 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
   if (file === undefined)
     throw invalid('--config', 'give the path of agent.yaml, or set TRIBUTARY_AGENT_CONFIG');
   const configPath = resolve(file);
-  const base = dirname(configPath);
   const given = readAgentFile(configPath);
-  const at = (value: string): string => (isAbsolute(value) ? value : resolve(base, value));
-  const dataDir = overridden(flags.data ?? env['TRIBUTARY_AGENT_DATA_DIR']) ?? at(given.dataDir);
-  const sealKeyFile =
-    overridden(env['TRIBUTARY_AGENT_SEAL_KEY_FILE']) ?? at(given.sealKeyFile ?? resolve(dataDir, 'seal.key'));
+  const at = (value: string): string => resolve(dirname(configPath), value);
   requireDistinct(given.datasets.map(({ name }) => name));
   return {
-    dataDir,
-    policyPath:
-      overridden(env['TRIBUTARY_AGENT_POLICY']) ??
-      (given.policy === undefined ? undefined : at(given.policy)),
+    ...pathsOf(given, flags, env, at),
     datasets: given.datasets.map((dataset) => ({ ...dataset, path: at(dataset.path) })),
-    sealKeyFile,
     proxy: proxyOf(given.proxy, env, at),
-    caBundlePath: given.caBundle === undefined ? undefined : at(given.caBundle),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
     trainer: { type: 'Tfjs', backend: given.trainer?.backend ?? 'Wasm' },
+  };
+}
+
+type Paths = Pick<AgentConfig, 'dataDir' | 'policyPath' | 'sealKeyFile' | 'caBundlePath'>;
+/** Makes a path of the file absolute. */
+type Resolver = (path: string) => string;
+
+/** Paths of flags and environment count from the working directory, those of the file from the file. */
+function pathsOf(given: AgentFile, flags: AgentFlags, env: Environment, at: Resolver): Paths {
+  const dataDir = absolute(flags.data ?? env['TRIBUTARY_AGENT_DATA_DIR']) ?? at(given.dataDir);
+  return {
+    dataDir,
+    policyPath: absolute(env['TRIBUTARY_AGENT_POLICY']) ?? mapped(given.policy, at),
+    sealKeyFile:
+      absolute(env['TRIBUTARY_AGENT_SEAL_KEY_FILE']) ??
+      mapped(given.sealKeyFile, at) ??
+      resolve(dataDir, 'seal.key'),
+    caBundlePath: mapped(given.caBundle, at),
   };
 }
 
@@ -170,40 +179,62 @@ function requireDistinct(names: readonly string[]): void {
     throw invalid('datasets', `the name ${repeated} occurs twice; give each dataset its own`);
 }
 
-function proxyOf(
-  given: AgentFile['proxy'],
-  env: Environment,
-  at: (value: string) => string,
-): ProxyConfig | undefined {
-  const fromEnv = overriddenText(env['HTTPS_PROXY'] ?? env['https_proxy']);
-  const text = env['TRIBUTARY_AGENT_PROXY_URL'] ?? given?.url ?? fromEnv;
-  if (text === undefined || text === '') return undefined;
-  const url = proxyUrl(text);
-  const username = given?.username ?? (url.username === '' ? undefined : decodeURIComponent(url.username));
-  const password = url.password === '' ? undefined : decodeURIComponent(url.password);
+function proxyOf(given: AgentFile['proxy'], env: Environment, at: Resolver): ProxyConfig | undefined {
+  const [field, text] = proxyText(given, env);
+  if (text === undefined) return undefined;
+  const url = proxyUrl(field, text);
+  const username = given?.username ?? userInfo(field, url.username);
+  const password = userInfo(field, url.password);
+  const passwordFile = mapped(given?.passwordFile, at);
   return {
     host: url.hostname,
     port: url.port === '' ? 80 : Number(url.port),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
-    ...(given?.passwordFile === undefined ? {} : { passwordFile: at(given.passwordFile) }),
-    noProxy:
-      given?.noProxy ??
-      (env['NO_PROXY'] ?? env['no_proxy'] ?? '')
-        .split(',')
-        .map((host) => host.trim())
-        .filter((host) => host !== ''),
+    ...(passwordFile === undefined ? {} : { passwordFile }),
+    noProxy: given?.noProxy ?? listOf(variable(env, 'NO_PROXY')),
   };
 }
 
+/** Where the proxy is named, and what is said there. */
+function proxyText(
+  given: AgentFile['proxy'],
+  env: Environment,
+): readonly [field: string, text: string | undefined] {
+  const own = env['TRIBUTARY_AGENT_PROXY_URL'];
+  if (own !== undefined && own !== '') return ['TRIBUTARY_AGENT_PROXY_URL', own];
+  if (given !== undefined) return ['proxy.url', given.url];
+  return ['HTTPS_PROXY', variable(env, 'HTTPS_PROXY')];
+}
+
 /** The text of a proxy URL may hold a password: errors never repeat it. */
-function proxyUrl(text: string): URL {
-  if (!URL.canParse(text)) throw invalid('proxy.url', 'write http://host:port');
+function proxyUrl(field: string, text: string): URL {
+  if (!URL.canParse(text)) throw invalid(field, 'write http://host:port');
   const url = new URL(text);
   if (url.protocol !== 'http:')
-    throw invalid('proxy.url', 'only http:// proxies are supported (the tunnel inside is TLS)');
+    throw invalid(field, 'only http:// proxies are supported (the tunnel inside is TLS)');
   return url;
 }
+
+/** A variable under its upper-case or its lower-case name, as tools have it; an empty one counts as absent. */
+function variable(env: Environment, name: string): string | undefined {
+  return [env[name], env[name.toLowerCase()]].find((value) => value !== undefined && value !== '');
+}
+
+function userInfo(field: string, text: string): string | undefined {
+  if (text === '') return undefined;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid(field, 'write % in user name and password as %25');
+  }
+}
+
+const listOf = (text = ''): readonly string[] =>
+  text
+    .split(',')
+    .map((host) => host.trim())
+    .filter((host) => host !== '');
 
 function logLevelOf(override: string | undefined, given: LogLevel | undefined): LogLevel {
   if (override === undefined) return given ?? 'info';
@@ -219,9 +250,10 @@ function portOf(text: string | undefined): number | undefined {
   return parsed.data;
 }
 
-const overridden = (value: string | undefined): string | undefined =>
-  value === undefined || value === '' ? undefined : resolve(value);
-const overriddenText = (value: string | undefined): string | undefined => (value === '' ? undefined : value);
+const absolute = (path: string | undefined): string | undefined =>
+  path === undefined || path === '' ? undefined : resolve(path);
+const mapped = (path: string | undefined, at: Resolver): string | undefined =>
+  path === undefined ? undefined : at(path);
 
 function invalid(field: string, fix: string): TributaryError {
   return new TributaryError('CONFIG_INVALID', `${field}: ${fix}`, { fields: { field } });

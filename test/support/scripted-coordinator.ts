@@ -200,7 +200,8 @@ export class ScriptedCoordinator {
     stream.on('end', () => stream.end());
     stream.on('data', (message: AgentMessage__Output) => {
       this.received.push(message);
-      if (message.hello) void this.#welcome(stream, Number(message.hello.treeHead?.treeSize ?? 0));
+      if (message.hello)
+        this.#welcome(stream, Number(message.hello.treeHead?.treeSize ?? 0)).catch(() => stream.end());
       else if (message.heartbeat && this.answersHeartbeats) stream.write({ heartbeatAck: {} });
     });
   }

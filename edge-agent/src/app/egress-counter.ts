@@ -42,14 +42,13 @@ export class EgressCounter implements EgressMeter {
 
   /** Durable when it resolves: `bytes` more may leave. */
   async reserve(bytes: number): Promise<void> {
-    this.#reserved = BigInt(bytes);
+    this.#reserved += BigInt(bytes);
     await this.flush();
   }
 
-  /** What was reserved has left and was counted, or will not leave. */
-  async release(): Promise<void> {
-    this.#reserved = 0n;
-    await this.flush();
+  /** What was reserved has left and was counted, or will not leave. Durable with the next write. */
+  release(bytes: number): void {
+    this.#reserved -= BigInt(bytes);
   }
 
   async flush(): Promise<void> {

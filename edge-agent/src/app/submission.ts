@@ -46,12 +46,12 @@ export class Submission {
     const position = attempted ? await resumeAt(client, item.uploadId, signal) : { chunk: 0 };
     if ('seq' in position) return position.seq;
     const from = Math.min(position.chunk, envelope.header.chunkCount);
-    await outbox.markSent(item);
-    await egress.reserve(remainingBytes(envelope, from));
+    const bytes = remainingBytes(envelope, from);
+    await Promise.all([outbox.markSent(item), egress.reserve(bytes)]);
     try {
       return (await client.submitUpdate(uploadParts(files, name, envelope, from), signal)).seq;
     } finally {
-      await egress.release();
+      egress.release(bytes);
     }
   }
 

@@ -60,10 +60,15 @@ export interface HeldUpdate extends RoundOrder {
   readonly uploadId: string;
 }
 
-export type SessionEvent =
+/** What happens to process and connection. */
+export type LinkEvent =
   | { readonly type: 'Recovered'; readonly held: readonly HeldUpdate[] }
   | { readonly type: 'LinkUp'; readonly approved: boolean }
   | { readonly type: 'LinkDown' }
+  | { readonly type: 'Stop' };
+
+/** What the coordinator orders, and what verification makes of it. */
+export type OrderEvent =
   | { readonly type: 'OrderArrived'; readonly orderId: string }
   | { readonly type: 'RoundAllowed'; readonly orderId: string; readonly order: RoundOrder }
   | { readonly type: 'RoundSettled'; readonly orderId: string; readonly round: RoundRef }
@@ -72,8 +77,12 @@ export type SessionEvent =
       readonly orderId: string;
       readonly code: ErrorCode;
       readonly detail: string;
+      /** Where the order could be read so far. */
       readonly round?: RoundRef;
-    }
+    };
+
+/** What training and uploads come to. */
+export type WorkEvent =
   | { readonly type: 'Trained'; readonly key: RoundKey; readonly uploadId: string }
   | {
       readonly type: 'TrainingFailed';
@@ -88,8 +97,9 @@ export type SessionEvent =
       readonly code: ErrorCode;
       readonly detail: string;
     }
-  | { readonly type: 'RetryDue'; readonly key: RoundKey }
-  | { readonly type: 'Stop' };
+  | { readonly type: 'RetryDue'; readonly key: RoundKey };
+
+export type SessionEvent = LinkEvent | OrderEvent | WorkEvent;
 
 export type SessionEffect =
   | { readonly type: 'Verify'; readonly orderId: string }
@@ -118,11 +128,37 @@ export interface SessionStep {
 export function step(state: SessionState, event: SessionEvent): SessionStep {
   switch (event.type) {
     case 'Recovered':
+    case 'LinkUp':
+    case 'LinkDown':
+    case 'Stop':
+      return onLink(state, event);
+    case 'OrderArrived':
+    case 'RoundAllowed':
+    case 'RoundSettled':
+    case 'OrderRefused':
+      return onOrder(state, event);
+    default:
+      return onWork(state, event);
+  }
+}
+
+function onLink(state: SessionState, event: LinkEvent): SessionStep {
+  switch (event.type) {
+    case 'Recovered':
       return stay({ ...state, rounds: event.held.map(recovered) });
     case 'LinkUp':
       return resumeUploads({ ...state, link: event.approved ? 'Ready' : 'AwaitingApproval' });
     case 'LinkDown':
       return stay({ ...state, link: 'Down', verifying: [] });
+    case 'Stop':
+      return stop(state);
+    default:
+      return unreachable(event);
+  }
+}
+
+function onOrder(state: SessionState, event: OrderEvent): SessionStep {
+  switch (event.type) {
     case 'OrderArrived':
       return orderArrived(state, event.orderId);
     case 'RoundAllowed':
@@ -131,6 +167,13 @@ export function step(state: SessionState, event: SessionEvent): SessionStep {
       return roundSettled(state, event.orderId, event.round);
     case 'OrderRefused':
       return orderRefused(state, event);
+    default:
+      return unreachable(event);
+  }
+}
+
+function onWork(state: SessionState, event: WorkEvent): SessionStep {
+  switch (event.type) {
     case 'Trained':
       return trained(state, event.key, event.uploadId);
     case 'TrainingFailed':
@@ -141,8 +184,6 @@ export function step(state: SessionState, event: SessionEvent): SessionStep {
       return uploadFailed(state, event.key, event.code);
     case 'RetryDue':
       return upload(state, event.key);
-    case 'Stop':
-      return stop(state);
     default:
       return unreachable(event);
   }
@@ -201,7 +242,7 @@ function roundSettled(state: SessionState, orderId: string, ref: RoundRef): Sess
 
 function orderRefused(
   state: SessionState,
-  event: Extract<SessionEvent, { type: 'OrderRefused' }>,
+  event: Extract<OrderEvent, { type: 'OrderRefused' }>,
 ): SessionStep {
   if (!state.verifying.includes(event.orderId)) return stay(state);
   const { orderId, code, detail } = event;

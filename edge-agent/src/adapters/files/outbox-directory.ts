@@ -4,14 +4,7 @@ import { join } from 'node:path';
 import { LIMITS, openStream, sealStream, TributaryError } from '@tributary/proto';
 
 import type { OutboxFiles } from '../../ports.js';
-import {
-  ensureDirectory,
-  fileError,
-  isPartial,
-  syncDirectory,
-  writeDurable,
-  type Chunks,
-} from './durable-file.js';
+import { ensureDirectory, fileError, isPartial, writeDurable, type Chunks } from './durable-file.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,127}$/;
 
@@ -76,8 +69,8 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   async remove(name: string): Promise<void> {
+    // Not synced: a file that comes back after a power cut belongs to no item, and the next start removes it.
     await rm(this.#path(name), { force: true });
-    await syncDirectory(this.#directory);
   }
 
   async list(): Promise<readonly string[]> {

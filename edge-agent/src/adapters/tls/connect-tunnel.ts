@@ -60,7 +60,7 @@ function openTunnel(target: Address, proxy: Proxy): Promise<Socket> {
       if (response.statusCode === 200) {
         socket.setTimeout(0);
         if (head.length > 0) socket.unshift(head);
-        resolve(socket as Socket);
+        resolve(socket);
         return;
       }
       socket.destroy();

@@ -27,7 +27,7 @@ export async function presentedChain(
       secured.destroy();
       resolve(chain);
     });
-    secured.once('error', (cause) => {
+    secured.once('error', (cause: Error) => {
       const message = `${formatAddress(target)} does not speak TLS: ${cause.message}`;
       reject(new TributaryError('UNAVAILABLE', message, { cause }));
     });

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { appendFile, chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { openDataDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
+import { LineFile } from '@tributary/edge-agent/internal/adapters/files/line-file.js';
+import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
+import { OutboxDirectory } from '@tributary/edge-agent/internal/adapters/files/outbox-directory.js';
+import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/level-state-store.js';
+import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
+
+import { refusal } from '../support/refusal.js';
+import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+import { inMemory, type Harness } from './harness.js';
+import { outboxFilesSuite } from './outbox-files.js';
+import { stateStoreSuite } from './state-store.js';
+
+const KEY = new Uint8Array(32).fill(9);
+
+function onDisk<T>(open: (path: string) => Promise<T>): () => Promise<Harness<T>> {
+  return async () => {
+    const folder = await temporaryDirectory();
+    return { open: () => open(join(folder.path, 'store')), dispose: () => folder.remove() };
+  };
+}
+
+stateStoreSuite({ name: 'memory', factory: inMemory(() => new MemoryStateStore()) });
+stateStoreSuite({ name: 'sealed LevelDB', factory: onDisk((path) => LevelStateStore.open(path, KEY)) });
+outboxFilesSuite({ name: 'memory', factory: inMemory(() => new MemoryOutbox()) });
+outboxFilesSuite({ name: 'directory', factory: onDisk((path) => OutboxDirectory.open(path, KEY)) });
+
+describe('data directory of an agent', () => {
+  let folder: TemporaryDirectory;
+  let data: string;
+  let key: string;
+
+  beforeEach(async () => {
+    folder = await temporaryDirectory();
+    data = join(folder.path, 'data');
+    key = join(data, 'seal.key');
+  });
+
+  afterEach(() => folder.remove());
+
+  it('holds nothing that was put into it in the clear', async () => {
+    const secret = 'a-private-key-of-the-agent';
+    const opened = await openDataDirectory(data, key);
+    await opened.store.put({ enrolment: new TextEncoder().encode(secret) });
+    await opened.files.writeSealed('upl-1.delta', [new TextEncoder().encode(secret)]);
+    await opened.close();
+    for (const name of await readdir(data, { recursive: true })) {
+      const content = await readFile(join(data, name)).catch(() => Buffer.alloc(0));
+      assert.ok(!content.includes(secret), name);
+    }
+  });
+
+  it('does not open with another key, and says so', async () => {
+    const opened = await openDataDirectory(data, key);
+    await opened.store.put({ a: new Uint8Array(3) });
+    await opened.close();
+    await writeFile(key, new Uint8Array(32));
+    const other = await openDataDirectory(data, key);
+    await assert.rejects(other.store.get('a'), refusal('SEAL_BROKEN'));
+    await other.close();
+    await rm(key);
+    await assert.rejects(openDataDirectory(data, key), refusal('SEAL_BROKEN', /does not exist/));
+  });
+
+  it('takes a key in base64, and none that others may read or that is too short', async () => {
+    const file = join(folder.path, 'key');
+    await writeFile(file, `${Buffer.from(KEY).toString('base64')}\n`, { mode: 0o600 });
+    await (await openDataDirectory(data, file)).close();
+    await chmod(file, 0o644);
+    await assert.rejects(openDataDirectory(data, file), refusal('CONFIG_INVALID', /chmod 600/));
+    await writeFile(file, 'short');
+    await chmod(file, 0o600);
+    await assert.rejects(openDataDirectory(data, file), refusal('CONFIG_INVALID', /32 bytes/));
+  });
+
+  it('belongs to one process at a time', async () => {
+    const opened = await openDataDirectory(data, key);
+    await assert.rejects(openDataDirectory(data, key), refusal('STORE_LOCKED'));
+    await opened.close();
+    await (await openDataDirectory(data, key)).close();
+  });
+
+  it('refuses what a newer version wrote', async () => {
+    await (await openDataDirectory(data, key)).close();
+    await writeFile(join(data, 'agent.json'), '{"formatVersion":2,"kind":"agent"}');
+    await assert.rejects(openDataDirectory(data, key), refusal('FORMAT_UNSUPPORTED'));
+    await writeFile(join(data, 'agent.json'), '{"formatVersion":1,"kind":"coordinator"}');
+    await assert.rejects(openDataDirectory(data, key), refusal('STORE_CORRUPT'));
+  });
+
+  it('removes what a crash left half-written', async () => {
+    await (await openDataDirectory(data, key)).close();
+    await writeFile(join(data, 'outbox', 'abc.part'), 'half');
+    await (await openDataDirectory(data, key)).close();
+    assert.deepEqual(await readdir(join(data, 'outbox')), []);
+  });
+
+  it('cuts a torn last line of the decision log and goes on behind the last whole one', async () => {
+    const path = join(folder.path, 'lines');
+    const read = async (file: LineFile): Promise<string[]> => {
+      const lines: string[] = [];
+      for await (const line of file.read()) lines.push(new TextDecoder().decode(line));
+      return lines;
+    };
+    const first = await LineFile.open(path);
+    await Promise.all(['one', 'two'].map((text) => first.append(new TextEncoder().encode(text))));
+    await appendFile(path, 'torn');
+    const second = await LineFile.open(path);
+    await second.append(new TextEncoder().encode('three'));
+    assert.deepEqual(await read(second), ['one', 'two', 'three']);
+  });
+});

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { ERROR_TABLE } from '@tributary/proto';
+import { stringify } from 'yaml';
+
+import { BINARIES, Daemon, runCommand, type Finished } from '../support/daemon.js';
+import { ScriptedCoordinator, SITE } from '../support/scripted-coordinator.js';
+import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+import { eventually } from '../support/waiting.js';
+
+describe('tributary-agent', function () {
+  this.timeout(60_000);
+  let coordinator: ScriptedCoordinator;
+  let folder: TemporaryDirectory;
+  let config: string;
+  let daemon: Daemon | undefined;
+
+  beforeEach(async () => {
+    coordinator = await ScriptedCoordinator.start();
+    folder = await temporaryDirectory();
+    config = join(folder.path, 'agent.yaml');
+    await mkdir(join(folder.path, 'data'));
+    await writeFile(
+      config,
+      stringify({
+        formatVersion: 1,
+        dataDir: './data',
+        metricsPort: 0,
+        datasets: [{ name: 'loans', path: 'loans.csv', format: 'Csv' }],
+      }),
+    );
+    await writeFile(join(folder.path, 'token'), `${coordinator.tokenText()}\n`);
+  });
+
+  afterEach(async () => {
+    await daemon?.stop('SIGKILL');
+    daemon = undefined;
+    coordinator.stop();
+    await folder.remove();
+  });
+
+  const agent = (...args: readonly string[]): Promise<Finished> =>
+    runCommand(BINARIES.agent, [...args, '--config', config]);
+  const join_ = (): Promise<Finished> => agent('join', '--token-file', join(folder.path, 'token'));
+  const run = (logFile = 'agent.log'): Daemon =>
+    (daemon = new Daemon({
+      script: BINARIES.agent,
+      args: ['run', '--config', config],
+      logFile: join(folder.path, logFile),
+    }));
+
+  it('joins, runs, shows its status on a private socket, and stops when it is told to', async () => {
+    const joined = await join_();
+    assert.equal(joined.code, 0, joined.stderr);
+    assert.match(joined.stdout, new RegExp(`Joined as site ${SITE}`));
+    assert.match((await join_()).stdout, /Already joined/);
+    const running = run();
+    await eventually('a stream', () => (coordinator.streams.size > 0 ? true : undefined));
+    const socket = join(folder.path, 'data/run/agent.sock');
+    assert.equal((await stat(socket)).mode & 0o777, 0o600);
+    const status = await eventually('the status', async () => {
+      const { code, stdout } = await agent('status', '-o', 'json');
+      const parsed =
+        code === 0 ? (JSON.parse(stdout) as { connection: string; egress: { control: string } }) : undefined;
+      return parsed?.connection === 'Connected' ? parsed : undefined;
+    });
+    assert.ok(Number(status.egress.control) > 0);
+    assert.match((await agent('status')).stdout, new RegExp(`Site: +${SITE}`));
+    const twin = await agent('run');
+    assert.equal(twin.code, ERROR_TABLE.STORE_LOCKED.exit);
+    assert.match(twin.stderr, /STORE_LOCKED/);
+    assert.deepEqual(await running.stop(), { code: 0, signal: null });
+    assert.equal((await agent('status')).code, ERROR_TABLE.UNAVAILABLE.exit);
+  });
+
+  it('writes no token and no key into logs, output or the data directory', async () => {
+    const text = coordinator.tokenText();
+    const joined = await join_();
+    run();
+    await eventually('a stream', () => (coordinator.streams.size > 0 ? true : undefined));
+    await daemon?.stop();
+    const seed = Buffer.from(coordinator.token().seed);
+    const log = await readFile(join(folder.path, 'agent.log'));
+    for (const place of [Buffer.from(joined.stdout + joined.stderr), log]) {
+      for (const secret of [
+        Buffer.from(text),
+        seed,
+        Buffer.from(seed.toString('base64')),
+        Buffer.from('PRIVATE KEY'),
+      ])
+        assert.ok(!place.includes(secret));
+    }
+  });
+
+  it('is killed at any time and goes on', async () => {
+    await join_();
+    run('first.log');
+    await eventually('a stream', () => (coordinator.streams.size > 0 ? true : undefined));
+    await daemon?.stop('SIGKILL');
+    coordinator.streams.clear();
+    run('second.log');
+    await eventually('a stream again', () => (coordinator.streams.size > 0 ? true : undefined));
+    assert.deepEqual(
+      coordinator.messages('hello').map(({ sessionEpoch }) => sessionEpoch),
+      ['1', '2'],
+    );
+  });
+
+  it('ends with the exit code of what is wrong', async () => {
+    const cases: readonly (readonly [args: readonly string[], code: keyof typeof ERROR_TABLE])[] = [
+      [['run'], 'UNAUTHENTICATED'],
+      [['join'], 'USAGE'],
+      [['join', '--token', 'trib1.nonsense'], 'TOKEN_INVALID'],
+      [['join', '--token-file', '/no/such/file'], 'NOT_FOUND'],
+      [['status', '-o', 'xml'], 'USAGE'],
+      [['dance'], 'USAGE'],
+    ];
+    for (const [args, code] of cases) {
+      const finished = await agent(...args);
+      assert.equal(finished.code, ERROR_TABLE[code].exit, `${args.join(' ')}: ${finished.stderr}`);
+    }
+  });
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+
+import { LIMITS, parseFederatedJob, TributaryError, type ErrorCode } from '@tributary/proto';
+import { clip, redact } from '@tributary/edge-agent/internal/domain/redaction.js';
+import { redactTraining } from '@tributary/edge-agent/internal/domain/training-error.js';
+import { describeUnexpected } from '@tributary/edge-agent/internal/app/unexpected.js';
+import fc from 'fast-check';
+
+import { jobDocument } from '../../support/job-document.js';
+
+const job = parseFederatedJob(jobDocument()).spec;
+const CELL = 'patient-4711';
+
+describe('what is told of errors', () => {
+  it('is code and message of our own errors, bounded', () => {
+    assert.deepEqual(redact(new TributaryError('POLICY_REFUSED', 'spec.rounds\n\u0007')), {
+      code: 'POLICY_REFUSED',
+      detail: 'spec.rounds ',
+    });
+    assert.equal(
+      redact(new TributaryError('POLICY_REFUSED', 'x'.repeat(9_999))).detail.length,
+      LIMITS.detailLength,
+    );
+  });
+
+  it('is nothing of the text of other errors', () => {
+    for (const error of [new Error(CELL), new TributaryError('INTERNAL', CELL), CELL, undefined]) {
+      assert.ok(!JSON.stringify(redact(error)).includes(CELL));
+      assert.ok(!JSON.stringify(describeUnexpected(error)).includes(CELL));
+    }
+    assert.ok(
+      !JSON.stringify(describeUnexpected(TributaryError.from(new RangeError(`a\nb ${CELL}\n`)))).includes(
+        CELL,
+      ),
+    );
+    assert.deepEqual(describeUnexpected(new TributaryError('UNAVAILABLE', 'x')), {});
+    assert.equal(describeUnexpected(new RangeError('x'))['class'], 'RangeError');
+  });
+
+  it('cuts between characters', () => {
+    assert.ok(clip('😀'.repeat(LIMITS.detailLength)).isWellFormed());
+  });
+
+  it('is place, fault and names of the job of an error about records', () => {
+    const error = new TributaryError('DATASET_INVALID', `line 3: ${CELL}`, {
+      fields: { line: 3, column: 'term', fault: 'NotANumber', value: CELL, big: 1.5 },
+    });
+    const { code, detail } = redactTraining(error, job);
+    assert.equal(code, 'DATASET_INVALID');
+    assert.match(detail, /\(line 3, column term, fault NotANumber\)$/);
+    assert.equal(redactTraining(new Error(CELL), job).code, 'TRAINING_FAILED');
+    assert.equal(redactTraining(new TributaryError('INTERNAL', CELL), job).code, 'TRAINING_FAILED');
+    assert.deepEqual(redactTraining(new TributaryError('UNAVAILABLE', 'far away'), job), {
+      code: 'UNAVAILABLE',
+      detail: 'far away',
+    });
+  });
+
+  it('never holds a value that errors of training quote, wherever they quote it', () => {
+    const codes = fc.constantFrom<ErrorCode>(
+      'DATASET_INVALID',
+      'DATASET_TOO_SMALL',
+      'TRAINING_FAILED',
+      'TRAINING_DIVERGED',
+      'INTERNAL',
+    );
+    const fields = fc.dictionary(
+      fc.string({ maxLength: 12 }),
+      fc.oneof(fc.constant(CELL), fc.constant(`${CELL} `), fc.nat(), fc.boolean()),
+    );
+    fc.assert(
+      fc.property(codes, fields, (code, given) => {
+        const error = new TributaryError(code, `cell ${CELL}`, {
+          fields: { [CELL]: CELL, ...given },
+          hint: CELL,
+          cause: new Error(CELL),
+        });
+        const told = redactTraining(error, job);
+        assert.ok(!JSON.stringify(told).includes(CELL));
+        assert.ok(told.detail.length <= LIMITS.detailLength);
+      }),
+    );
+  });
+});
