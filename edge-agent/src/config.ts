@@ -21,7 +21,7 @@ const agentFile = z.strictObject({
       z.strictObject({
         name: z.string().max(63).regex(NAME, 'use a-z 0-9 - . and begin and end with a letter or digit'),
         path,
-        format: z.literal('Csv'),
+        format: z.literal('Csv', 'write Csv; this version reads no other format'),
       }),
     )
     .max(256)
