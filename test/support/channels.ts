@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { credentials, type ChannelCredentials, type Client } from '@grpc/grpc-js';
+import { credentials, type ChannelCredentials, type ChannelOptions, type Client } from '@grpc/grpc-js';
 import {
   Admin,
   callServerStream,
@@ -8,6 +8,7 @@ import {
   channelOptions,
   Enrolment,
   Ledger,
+  SERVER_NAME,
   type AdminClient,
   type EnrolmentClient,
   type LedgerClient,
@@ -21,6 +22,11 @@ import type { Addresses } from './federation.js';
 export interface Reachable {
   readonly contextFile: string;
   addresses(): Promise<Addresses>;
+}
+
+/** Options of a channel to an address of this machine: certificates name the coordinator, not the address. */
+export function localOptions(overrides: ChannelOptions = {}): ChannelOptions {
+  return channelOptions({ 'grpc.ssl_target_name_override': SERVER_NAME, ...overrides });
 }
 
 /** The operator's context of a federation. */
@@ -41,16 +47,16 @@ export async function operatorTls(federation: Reachable): Promise<ChannelCredent
 }
 
 export async function adminClient(federation: Reachable): Promise<AdminClient> {
-  return new Admin((await federation.addresses()).admin, await operatorTls(federation), channelOptions());
+  return new Admin((await federation.addresses()).admin, await operatorTls(federation), localOptions());
 }
 
 /** The ledger as operators read it. */
 export async function ledgerClient(federation: Reachable): Promise<LedgerClient> {
-  return new Ledger((await federation.addresses()).admin, await operatorTls(federation), channelOptions());
+  return new Ledger((await federation.addresses()).admin, await operatorTls(federation), localOptions());
 }
 
 export async function enrolmentClient(federation: Reachable): Promise<EnrolmentClient> {
-  return new Enrolment((await federation.addresses()).enrol, await serverTls(federation), channelOptions());
+  return new Enrolment((await federation.addresses()).enrol, await serverTls(federation), localOptions());
 }
 
 type Definitions = Readonly<Record<string, unknown>>;

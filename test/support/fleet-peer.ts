@@ -12,7 +12,6 @@ import {
   type SigningKey,
 } from '@tributary/proto';
 import {
-  channelOptions,
   Enrolment,
   Fleet,
   fromServiceError,
@@ -31,7 +30,7 @@ import {
 } from '@tributary/proto/grpc';
 import { tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
 
-import { call, enrolmentClient, type Reachable } from './channels.js';
+import { call, enrolmentClient, localOptions, type Reachable } from './channels.js';
 import type { LocalFederation } from './federation.js';
 import type { Operator } from './operator.js';
 import { openedBy, type PeerRound, type Uploader } from './peer-round.js';
@@ -96,8 +95,8 @@ export class FleetPeer implements Uploader {
     this.site = answer.site;
     this.logId = answer.logId;
     this.tls = certifiedTls(answer.caCertificate, answer.certificate, keys.privateKey);
-    this.fleet = new Fleet(fleetAddress, this.tls, channelOptions());
-    this.ledger = new Ledger(fleetAddress, this.tls, channelOptions());
+    this.fleet = new Fleet(fleetAddress, this.tls, localOptions());
+    this.ledger = new Ledger(fleetAddress, this.tls, localOptions());
   }
 
   /** Invites `site` as the operator and joins as it, approved. */
@@ -184,13 +183,18 @@ export class PeerUpload {
 /** An open `Connect` stream: what came so far, and a way to send anything. */
 export class PeerStream {
   readonly received: CoordinatorMessage__Output[] = [];
+  /** Called for each order as it comes. */
+  onOrder: (order: Order__Output) => void = () => undefined;
   /** Why the stream ended; undefined while it is open. */
   ended: Error | 'closed' | undefined;
   readonly #stream: ReturnType<FleetClient['Connect']>;
 
   constructor(fleet: FleetClient, hello: Hello) {
     this.#stream = fleet.Connect();
-    this.#stream.on('data', (message: CoordinatorMessage__Output) => this.received.push(message));
+    this.#stream.on('data', (message: CoordinatorMessage__Output) => {
+      this.received.push(message);
+      if (message.order) this.onOrder(message.order);
+    });
     this.#stream.on('error', (error) => (this.ended ??= fromServiceError(error)));
     this.#stream.on('end', () => (this.ended ??= 'closed'));
     this.send({ hello });

@@ -6,10 +6,9 @@ import { formatId, parseFederatedJob, type ErrorCode, type JsonObject } from '@t
 import { Admin, channelOptions, Enrolment, Fleet, callUnary, type Method } from '@tributary/proto/grpc';
 import { tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
 
-import { call, callAll, enrolmentClient, operatorTls } from '../../support/channels.js';
+import { call, enrolmentClient, localOptions, operatorTls } from '../../support/channels.js';
 import { certifiedTls, drawPeerKeys, enrolRequest, FleetPeer } from '../../support/fleet-peer.js';
 import { trialJob } from '../../support/trial-job.js';
-import { UNKNOWN_DIGEST } from './updates.js';
 import { codeOf, type Provocations, type RefusalWorld } from './world.js';
 
 const statusOf = (peer: FleetPeer, uploadId = formatId('upl', new Uint8Array(16))): Promise<unknown> =>
@@ -58,21 +57,16 @@ export const REQUEST_PROVOCATIONS: Provocations = {
   UNAUTHENTICATED: {
     how: "an operator's certificate on the fleet port",
     provoke: async ({ federation }) => {
-      const client = new Fleet((await federation.addresses()).fleet, await operatorTls(federation), channelOptions());
+      const client = new Fleet((await federation.addresses()).fleet, await operatorTls(federation), localOptions());
       return codeOf(call(client, Fleet.service, 'GetUploadStatus', { uploadId: '' })).finally(() => client.close());
     },
   },
   PERMISSION_DENIED: {
-    how: 'a viewer submits a job; an agent fetches a blob that no order named',
+    how: 'a viewer submits a job',
     provoke: async (world) => {
-      const { peer, round } = world.member('m5');
-      const { jobId } = round.opened;
-      const blob = await codeOf(callAll(peer.fleet, Fleet.service, 'FetchBlob', { jobId, round: 1, digest: UNKNOWN_DIGEST }));
-      const viewer = await viewerTls(world);
-      const client = new Admin((await world.federation.addresses()).admin, viewer, channelOptions());
-      const document = world.operator.applyRequest(parsed('denied'));
-      const submitted = await codeOf(call(client, Admin.service, 'Apply', document)).finally(() => client.close());
-      return submitted === blob ? blob : 'INTERNAL';
+      const client = new Admin((await world.federation.addresses()).admin, await viewerTls(world), localOptions());
+      const request = world.operator.applyRequest(parsed('denied'));
+      return codeOf(call(client, Admin.service, 'Apply', request)).finally(() => client.close());
     },
   },
   TOKEN_INVALID: {
@@ -140,7 +134,7 @@ export const REQUEST_PROVOCATIONS: Provocations = {
   LIMIT_EXCEEDED: {
     how: 'a message of more than 1 MiB',
     provoke: async ({ federation }) => {
-      const options = channelOptions({ 'grpc.max_send_message_length': -1 });
+      const options = localOptions({ 'grpc.max_send_message_length': -1 });
       const client = new Admin((await federation.addresses()).admin, await operatorTls(federation), options);
       const request = { kind: 'FederatedJob', name: 'x'.repeat(2 ** 21) };
       return codeOf(call(client, Admin.service, 'GetObject', request)).finally(() => client.close());

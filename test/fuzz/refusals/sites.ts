@@ -2,15 +2,13 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Admin } from '@tributary/proto/grpc';
-import type { ErrorCode, FederatedJobInput } from '@tributary/proto';
-import { encodeJoinToken } from '@tributary/proto';
+import { digestOf, encodeJoinToken, type ErrorCode, type FederatedJobInput } from '@tributary/proto';
 import { parse, stringify } from 'yaml';
 
 import { call } from '../../support/channels.js';
 import { BINARIES, runCommand } from '../../support/daemon.js';
 import { trialCsv } from '../../support/training-job.js';
 import { trialJob } from '../../support/trial-job.js';
-import { UNKNOWN_DIGEST } from './updates.js';
 import { failureOf } from './requests.js';
 import { codeOf, type Provocation, type Provocations, type RefusalWorld } from './world.js';
 
@@ -53,14 +51,23 @@ function declined(how: string, { policy = {}, csv = CSV, job = {} }: Surrounding
 
 const lines = CSV.trimEnd().split('\n');
 const spoilt = [...lines.slice(0, 3), 'abc,1,red,yes', ...lines.slice(3)].join('\n');
-const huge = [lines[0], ...Array.from({ length: 40 }, (_, row) => `${row % 2 === 0 ? '' : '-'}3e38,1,red,${row % 3 === 0 ? 'yes' : 'no'}`)].join('\n');
+const huge = ['x1,c', ...Array.from({ length: 40 }, (_, row) => `${row % 2 === 0 ? '' : '-'}3e38,red`)].join('\n');
+
+/** Squared errors of its labels are beyond float32. */
+const DIVERGING: Partial<FederatedJobInput['spec']> = {
+  task: { type: 'Regression' },
+  dataset: { name: 'trial', label: 'x1' },
+  features: [{ name: 'c', type: 'Categorical', categories: ['red'] }],
+  model: { name: 'diverging', layers: [{ type: 'Dense', units: 1, activation: 'Linear' }] },
+  evaluation: { metrics: [] },
+};
 
 /** What a site says no with, and what follows for rounds and jobs. */
 export const SITE_PROVOCATIONS: Provocations = {
   CA_MISMATCH: {
     how: 'an agent joins with a token that names another authority',
     provoke: async ({ federation, operator }) => {
-      const token = encodeJoinToken({ ...(await operator.invite('elsewhere')), caDigest: UNKNOWN_DIGEST });
+      const token = encodeJoinToken({ ...(await operator.invite('elsewhere')), caDigest: digestOf(Buffer.from('another')) });
       const config = join(federation.folder, 'elsewhere.yaml');
       await writeFile(config, stringify({ formatVersion: 1, dataDir: './elsewhere' }));
       const { stderr } = await runCommand(BINARIES.agent, ['join', '--config', config], { TRIBUTARY_JOIN_TOKEN: token });
@@ -73,7 +80,7 @@ export const SITE_PROVOCATIONS: Provocations = {
   DATASET_UNKNOWN: declined('Job over a dataset that the site does not declare', { job: { dataset: { name: 'unheard', label: 'y' } } }),
   DATASET_INVALID: declined('Numeric cell that holds text', { csv: spoilt }),
   DATASET_TOO_SMALL: declined('Policy that demands more rows', { policy: { datasets: [{ name: 'trial', columns: ['*'], minimumRows: 1_000 }] } }),
-  TRAINING_DIVERGED: declined('Numbers near the end of float32', { csv: huge }),
+  TRAINING_DIVERGED: declined('Labels near the end of float32', { csv: huge, job: DIVERGING }),
   ROUND_UNDERSUBSCRIBED: {
     how: 'a job whose only site declines',
     provoke: async ({ federation, operator }) => {

@@ -1,4 +1,4 @@
-import { digestOf, signingKeyFromSeed, type ErrorCode } from '@tributary/proto';
+import { signingKeyFromSeed, type ErrorCode } from '@tributary/proto';
 import type { UploadMessage } from '@tributary/proto/grpc';
 
 import type { PeerStream } from '../../support/fleet-peer.js';
@@ -133,6 +133,3 @@ async function late(world: RefusalWorld): Promise<ErrorCode> {
   await world.operator.event('late', 'job.completed');
   return code;
 }
-
-/** Digest of nothing that the coordinator holds. */
-export const UNKNOWN_DIGEST = digestOf(new TextEncoder().encode('unknown'));
