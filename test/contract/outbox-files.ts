@@ -20,15 +20,15 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
   describe(`OutboxFiles: ${name}`, () => {
     for (const length of [0, 5, MIB, 2 * MIB + 7]) {
       it(`gives back ${String(length)} sealed bytes, after reopening too`, () =>
-        using(factory, async ({ open }) => {
-          await (await open()).writeSealed('a.delta', [pattern(length)]);
-          assert.ok((await collect((await open()).readSealed('a.delta'))).equals(pattern(length)));
+        using(factory, async (harness) => {
+          await (await harness.open()).writeSealed('a.delta', [pattern(length)]);
+          assert.ok((await collect((await harness.open()).readSealed('a.delta'))).equals(pattern(length)));
         }));
     }
 
     it('reads a plain file from any offset in pieces of the size asked for', () =>
-      using(factory, async ({ open }) => {
-        const files = await open();
+      using(factory, async (harness) => {
+        const files = await harness.open();
         await files.write('a.envelope', [pattern(10), pattern(7)]);
         const whole = Buffer.concat([pattern(10), pattern(7)]);
         const lengths: number[] = [];
@@ -39,8 +39,8 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
       }));
 
     it('gives pieces that stay as they are while others are read', () =>
-      using(factory, async ({ open }) => {
-        const files = await open();
+      using(factory, async (harness) => {
+        const files = await harness.open();
         await files.write('a', [pattern(100)]);
         const pieces: Uint8Array[] = [];
         for await (const piece of files.read('a', 0, 10)) pieces.push(piece);
@@ -48,8 +48,8 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
       }));
 
     it('takes chunks from a producer that reuses its buffer', () =>
-      using(factory, async ({ open }) => {
-        const files = await open();
+      using(factory, async (harness) => {
+        const files = await harness.open();
         const buffer = new Uint8Array(1);
         const reuse = function* (): Generator<Uint8Array> {
           for (let value = 0; value < 5; value += 1) yield buffer.fill(value);
@@ -61,8 +61,8 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
       }));
 
     it('keeps the file before where a new one cannot be produced', () =>
-      using(factory, async ({ open }) => {
-        const files = await open();
+      using(factory, async (harness) => {
+        const files = await harness.open();
         await files.write('a', [pattern(3)]);
         const broken = function* (): Generator<Uint8Array> {
           yield pattern(2);
@@ -74,8 +74,8 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
       }));
 
     it('says NOT_FOUND for what it does not hold, lists and removes', () =>
-      using(factory, async ({ open }) => {
-        const files = await open();
+      using(factory, async (harness) => {
+        const files = await harness.open();
         await assert.rejects(collect(files.read('a', 0, 1)), refusal('NOT_FOUND'));
         await assert.rejects(collect(files.readSealed('a')), refusal('NOT_FOUND'));
         await files.write('a', [pattern(1)]);

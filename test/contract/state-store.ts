@@ -16,11 +16,11 @@ async function keysOf(store: StateStore, prefix: string): Promise<string[]> {
 export function stateStoreSuite({ name, factory }: SuiteOptions<StateStore>): void {
   describe(`StateStore: ${name}`, () => {
     it('gives back what was put, after reopening too, and undefined for the rest', () =>
-      using(factory, async ({ open }) => {
-        const store = await open();
+      using(factory, async (harness) => {
+        const store = await harness.open();
         await store.put({ a: bytes('1'), b: new Uint8Array(0) });
         await store.close();
-        const again = await open();
+        const again = await harness.open();
         assert.deepEqual(await again.get('a'), bytes('1'));
         assert.deepEqual(await again.get('b'), new Uint8Array(0));
         assert.equal(await again.get('c'), undefined);
@@ -28,8 +28,8 @@ export function stateStoreSuite({ name, factory }: SuiteOptions<StateStore>): vo
       }));
 
     it('puts and deletes in one change', () =>
-      using(factory, async ({ open }) => {
-        const store = await open();
+      using(factory, async (harness) => {
+        const store = await harness.open();
         await store.put({ a: bytes('1'), b: bytes('2') });
         await store.put({ a: undefined, b: bytes('3'), c: bytes('4') });
         assert.deepEqual(await keysOf(store, ''), ['b', 'c']);
@@ -38,8 +38,8 @@ export function stateStoreSuite({ name, factory }: SuiteOptions<StateStore>): vo
       }));
 
     it('lists a prefix in order, with values', () =>
-      using(factory, async ({ open }) => {
-        const store = await open();
+      using(factory, async (harness) => {
+        const store = await harness.open();
         await store.put({ 'p/2': bytes('b'), 'p/1': bytes('a'), q: bytes('c'), p: bytes('d') });
         assert.deepEqual(await keysOf(store, 'p/'), ['p/1', 'p/2']);
         for await (const { key, value } of store.list('p/'))
@@ -48,8 +48,8 @@ export function stateStoreSuite({ name, factory }: SuiteOptions<StateStore>): vo
       }));
 
     it('keeps no hold on the bytes of its caller', () =>
-      using(factory, async ({ open }) => {
-        const store = await open();
+      using(factory, async (harness) => {
+        const store = await harness.open();
         const value = bytes('x');
         await store.put({ a: value });
         value.fill(0);

@@ -125,8 +125,7 @@ export class ScriptedLog {
       round,
     );
     const baseDigest = digestOf(...encodeWeights(weights));
-    const started =
-      this.#jobs.get(jobId) ?? this.#start(job, jobId, document as unknown as JsonObject, layout, baseDigest);
+    const started = this.#jobs.get(jobId) ?? this.#start(job, jobId, document, layout, baseDigest);
     this.#jobs.set(jobId, started);
     const pair = roundKeyPair(named(`round ${jobId} ${String(round)} ${String(attempt)}`));
     const opened = this.append({

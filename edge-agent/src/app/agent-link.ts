@@ -1,6 +1,5 @@
 import {
   encodeBase64,
-  LIMITS,
   SOFTWARE_VERSION,
   transcript,
   TributaryError,
@@ -25,6 +24,7 @@ import type { CertificateKeeper } from './certificate-keeper.js';
 import { channelIdentityOf } from './enrolment-record.js';
 import type { Log } from './log.js';
 import { pause, uniform } from './pause.js';
+import { Watchdog } from './watchdog.js';
 import type { Witness } from './witness.js';
 
 export interface AgentLinkParts {
@@ -278,46 +278,5 @@ export class AgentLink {
     if (error.code !== 'UNAVAILABLE') return error;
     const reason = await this.#parts.dialer.diagnose(this.#parts.keeper.record.fleetAddress);
     return reason === undefined ? error : TributaryError.from(reason);
-  }
-}
-
-/** Sends heartbeats, and closes a stream on which the coordinator has been silent for too long. */
-class Watchdog {
-  readonly #clock: Clock;
-  readonly #stream: FleetStream;
-  #lastSeenMs: number;
-  #cancel: () => void;
-  expired = false;
-
-  constructor(clock: Clock, stream: FleetStream) {
-    this.#clock = clock;
-    this.#stream = stream;
-    this.#lastSeenMs = clock.now();
-    this.#cancel = clock.at(this.#lastSeenMs + LIMITS.heartbeatTimeoutMs, () => this.#expire());
-  }
-
-  seen(): void {
-    this.#lastSeenMs = this.#clock.now();
-  }
-
-  beat(intervalMs: number): void {
-    this.stop();
-    this.#cancel = this.#clock.at(this.#clock.now() + intervalMs, () => {
-      if (this.#clock.now() - this.#lastSeenMs > LIMITS.heartbeatTimeoutMs) {
-        this.#expire();
-        return;
-      }
-      this.#stream.send({ type: 'Heartbeat' });
-      this.beat(intervalMs);
-    });
-  }
-
-  stop(): void {
-    this.#cancel();
-  }
-
-  #expire(): void {
-    this.expired = true;
-    this.#stream.close();
   }
 }

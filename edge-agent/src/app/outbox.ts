@@ -13,7 +13,7 @@ import { z } from 'zod';
 import type { OpenedRound } from '../domain/order.js';
 import { deltaFile, envelopeFile } from '../domain/outbox.js';
 import { roundKey, type RoundKey } from '../domain/round-key.js';
-import type { HeldUpdate } from '../domain/session.js';
+import type { HeldUpdate } from '../domain/session-state.js';
 import type { OutboxFiles, Random, StateStore, TrainingResult } from '../ports.js';
 import { bytesField, decodeRecord, encodeRecord, readRecord } from './records.js';
 

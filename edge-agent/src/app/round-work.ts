@@ -3,7 +3,7 @@ import { TributaryError, type FederatedJobSpec } from '@tributary/proto';
 import type { OpenedRound } from '../domain/order.js';
 import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey } from '../domain/round-key.js';
-import type { SessionEvent } from '../domain/session.js';
+import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
 import type { DatasetHandle, Trainer } from '../ports.js';
 import { downloadBase, type DownloadParts } from './base-model.js';

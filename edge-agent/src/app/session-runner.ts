@@ -3,14 +3,14 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { backoffMs } from '../domain/backoff.js';
 import { redact } from '../domain/redaction.js';
 import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
+import { step } from '../domain/session.js';
 import {
   INITIAL_SESSION,
-  step,
   type HeldUpdate,
   type SessionEffect,
   type SessionEvent,
   type SessionState,
-} from '../domain/session.js';
+} from '../domain/session-state.js';
 import type { AgentMessage, Clock, FleetClient, Random, RawOrder } from '../ports.js';
 import type { Log } from './log.js';
 import type { OrderReview, Review } from './order-review.js';

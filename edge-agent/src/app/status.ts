@@ -1,6 +1,6 @@
 import type { Decision } from '../domain/decision.js';
 import type { Egress } from '../domain/egress.js';
-import type { SessionState } from '../domain/session.js';
+import type { SessionState } from '../domain/session-state.js';
 import type { AgentLink } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';

@@ -7,13 +7,13 @@ import {
   type RoundKey,
   type RoundOrder,
 } from '@tributary/edge-agent/internal/domain/round-key.js';
+import { step } from '@tributary/edge-agent/internal/domain/session.js';
 import {
   INITIAL_SESSION,
-  step,
   type SessionEffect,
   type SessionEvent,
   type SessionState,
-} from '@tributary/edge-agent/internal/domain/session.js';
+} from '@tributary/edge-agent/internal/domain/session-state.js';
 import fc from 'fast-check';
 
 const baseDigest = digestOf(new Uint8Array([1]));

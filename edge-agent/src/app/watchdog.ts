@@ -1,0 +1,44 @@
+import { LIMITS } from '@tributary/proto';
+
+import type { Clock, FleetStream } from '../ports.js';
+
+/** Sends heartbeats, and closes a stream on which the coordinator has been silent for too long. */
+export class Watchdog {
+  readonly #clock: Clock;
+  readonly #stream: FleetStream;
+  #lastSeenMs: number;
+  #cancel: () => void;
+  expired = false;
+
+  constructor(clock: Clock, stream: FleetStream) {
+    this.#clock = clock;
+    this.#stream = stream;
+    this.#lastSeenMs = clock.now();
+    this.#cancel = clock.at(this.#lastSeenMs + LIMITS.heartbeatTimeoutMs, () => this.#expire());
+  }
+
+  seen(): void {
+    this.#lastSeenMs = this.#clock.now();
+  }
+
+  beat(intervalMs: number): void {
+    this.stop();
+    this.#cancel = this.#clock.at(this.#clock.now() + intervalMs, () => {
+      if (this.#clock.now() - this.#lastSeenMs > LIMITS.heartbeatTimeoutMs) {
+        this.#expire();
+        return;
+      }
+      this.#stream.send({ type: 'Heartbeat' });
+      this.beat(intervalMs);
+    });
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  #expire(): void {
+    this.expired = true;
+    this.#stream.close();
+  }
+}
