@@ -9,7 +9,7 @@ import { FuzzWorld } from './rpc/world.js';
 
 const MESSAGES = 2_000;
 const SEED = 20_260_101;
-const ROUNDS = 60;
+const ROUNDS = 100;
 /** Resident memory that all messages together may add: a leak of 10 KiB per message would be 600 MiB. */
 const GROWTH_MEBIBYTES = 250;
 

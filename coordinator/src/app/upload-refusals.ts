@@ -62,8 +62,9 @@ export class UploadRefusals {
         detail: message,
       });
     } catch (cause) {
-      // The agent is told the refusal all the same; its round ends without its update.
-      log.error({ error: cause, uploadId }, 'a refusal could not be recorded');
+      // The agent is told the refusal all the same; its round ends, or has just ended, without its update.
+      if (TributaryError.from(cause).code === 'UPDATE_WRONG_ROUND') log.info({ uploadId }, 'the round ended before a refusal');
+      else log.error({ error: cause, uploadId }, 'a refusal could not be recorded');
     }
     throw error;
   }

@@ -12,6 +12,9 @@ const DEADLINE_MS = 20_000;
 /** Silence after which a stream of answers is left: some go on until the caller leaves. */
 const SILENCE_MS = 40;
 
+/** The verdict on a stream that we left ourselves. */
+const LEFT = 'grpc-js CANCELLED';
+
 const identity = (bytes: Buffer): Buffer => bytes;
 const deadline = (): { readonly deadline: Date } => ({ deadline: new Date(Date.now() + DEADLINE_MS) });
 
@@ -66,17 +69,18 @@ interface AnswerStream {
 function leaveWhenSilent(call: AnswerStream, resolve: (outcome: Outcome) => void): void {
   let messages = 0;
   const silence = setTimeout(() => call.cancel(), SILENCE_MS);
-  // A first answer may take long under load; silence counts only from there on.
-  silence.refresh();
   call.on('data', () => {
     messages += 1;
     silence.refresh();
     if (messages === 3) call.cancel();
   });
-  call.on('end', () => resolve(ANSWERED));
+  call.on('end', () => {
+    clearTimeout(silence);
+    resolve(ANSWERED);
+  });
   call.on('error', (error) => {
     clearTimeout(silence);
     const verdict = judge(error);
-    resolve('refusal' in verdict && verdict.refusal === 'CANCELLED' ? ANSWERED : verdict);
+    resolve('refusal' in verdict && verdict.refusal === LEFT ? ANSWERED : verdict);
   });
 }

@@ -11,10 +11,10 @@ export interface RpcTarget {
   readonly method: AnyMethod;
   /** Calls at the same time. */
   readonly parallel: number;
-  /** Messages are divided by it: each call of this method is heavy, and there is little in its request to damage. */
-  readonly divisor?: number;
   /** The messages of the next call, and how many of them are damaged. */
   draw(random: SeededRandom): { readonly messages: readonly Buffer[]; readonly damaged: number };
+  /** Called with the code of each refused call; the next call waits for it. */
+  refused?(code: string): Promise<void>;
   before?(): void;
   after?(): void;
 }
@@ -33,19 +33,20 @@ export interface RpcReport {
 /** Sends `perRpc` damaged messages to a method. The same seed sends the same messages. */
 export async function fuzzRpc(target: RpcTarget, perRpc: number, seed: number): Promise<RpcReport> {
   const random = new SeededRandom(seed);
-  const wanted = Math.ceil(perRpc / (target.divisor ?? 1));
   const refused = new Map<string, number>();
   const findings: string[] = [];
   const start = performance.now();
   let [messages, answered] = [0, 0];
   const worker = async (): Promise<void> => {
-    while (messages < wanted && findings.length < 20) {
+    while (messages < perRpc && findings.length < 20) {
       const drawn = target.draw(random);
       messages += drawn.damaged;
       const outcome = await send(target.client, target.method, drawn.messages);
       if ('answered' in outcome) answered += 1;
-      else if ('refusal' in outcome) refused.set(outcome.refusal, (refused.get(outcome.refusal) ?? 0) + 1);
-      else findings.push(`${outcome.finding} for ${drawn.messages.map((message) => message.toString('base64')).join(' ')}`);
+      else if ('refusal' in outcome) {
+        refused.set(outcome.refusal, (refused.get(outcome.refusal) ?? 0) + 1);
+        await target.refused?.(outcome.refusal);
+      } else findings.push(`${outcome.finding} for ${drawn.messages.map((message) => message.toString('base64')).join(' ')}`);
     }
   };
   target.before?.();

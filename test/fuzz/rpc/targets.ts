@@ -41,7 +41,7 @@ export function operatorTargets({ admin, ledger, enrolment, apply, enroll, renew
     simple(admin, Admin.service, 'WatchObjects', { ...job, afterSeq: '3' }),
     simple(admin, Admin.service, 'StreamLogs', { subject: JOB, follow: true, tail: 10 }),
     simple(admin, Admin.service, 'FetchModelBlob', { model: JOB, version: 1, digest: '', offset: '0' }),
-    { ...simple(admin, Admin.service, 'StreamBackup', {}), parallel: 2, divisor: 10 },
+    { ...simple(admin, Admin.service, 'StreamBackup', {}), parallel: 2 },
     simple(admin, Admin.service, 'Apply', apply),
     simple(admin, Admin.service, 'ControlJob', { name: 'decoy', action: 'SUSPEND', reason: 'fuzz' }),
     simple(admin, Admin.service, 'DeleteObject', { kind: 'FederatedJob', name: 'decoy' }),
@@ -62,16 +62,28 @@ function ledgerTargets(client: Client, port: string): readonly RpcTarget[] {
 }
 
 export function fleetTargets(world: FuzzWorld): readonly RpcTarget[] {
-  const { uploader, talker, round } = world;
-  const { jobId, baseDigest } = round.opened;
+  const { uploader, talker } = world;
   return [
     submitUpdate(world),
     connect(world),
     simple(uploader.fleet, Fleet.service, 'GetUploadStatus', { uploadId: formatId('upl', new Uint8Array(16)) }),
-    { ...simple(uploader.fleet, Fleet.service, 'FetchBlob', { jobId, round: round.opened.round, digest: baseDigest, offset: '0' }), parallel: 4 },
+    fetchBlob(world),
     ...ledgerTargets(talker.ledger, 'fleet'),
   ];
 }
+
+/** Downloads of the base model of the round that is open. */
+function fetchBlob(world: FuzzWorld): RpcTarget {
+  const method = methodOf(Fleet.service, 'FetchBlob');
+  const draw: RpcTarget['draw'] = (random) => {
+    const { jobId, round, baseDigest } = world.round.opened;
+    return { messages: [damagedMessage(random, method, { jobId, round, digest: baseDigest, offset: '0' })], damaged: 1 };
+  };
+  return { title: 'FetchBlob', client: world.uploader.fleet, method, parallel: 4, draw };
+}
+
+/** Rounds that damaged uploads wait for: a site whose update was refused is out until the next one. */
+const MOST_WAITS = 40;
 
 /** Uploads with one message damaged, repeated, left out, or out of its place. */
 function submitUpdate(world: FuzzWorld): RpcTarget {
@@ -82,7 +94,14 @@ function submitUpdate(world: FuzzWorld): RpcTarget {
     const at = random.below(messages.length);
     return { messages: disturbed(random, messages, at, damagedMessage(random, method, recorded[at] ?? {})), damaged: 1 };
   };
-  return { title: 'SubmitUpdate', client: world.uploader.fleet, method, parallel: 2, draw, before: () => world.uploading(true), after: () => world.uploading(false) };
+  let waits = MOST_WAITS;
+  const refused = async (code: string): Promise<void> => {
+    if (code !== 'UPDATE_DUPLICATE' || waits === 0) return;
+    waits -= 1;
+    await world.nextRound();
+  };
+  const side = { before: () => world.uploading(true), after: () => world.uploading(false) };
+  return { title: 'SubmitUpdate', client: world.uploader.fleet, method, parallel: 2, draw, refused, ...side };
 }
 
 function disturbed(random: SeededRandom, messages: readonly Buffer[], at: number, damaged: Buffer): readonly Buffer[] {

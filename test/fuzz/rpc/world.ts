@@ -69,6 +69,12 @@ export class FuzzWorld {
     return this.#round;
   }
 
+  /** Waits until the uploader is asked to train again; not for long, as the job may have ended. */
+  async nextRound(): Promise<void> {
+    const { orderId } = this.#round;
+    await eventually('an order', () => (this.#round.orderId === orderId ? undefined : true), 1_000).catch(() => undefined);
+  }
+
   /** While on, the uploader answers orders with (damaged) updates; otherwise it declines, so that rounds go on. */
   uploading(on: boolean): void {
     this.#uploading = on;
