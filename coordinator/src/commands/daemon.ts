@@ -99,16 +99,26 @@ export class Daemon {
         metrics,
         logs: buffer,
       });
-      const { run } = core.directory.paths;
-      await writeAddresses(run, listeners.addresses);
-      await followAddress(run, listeners.addresses.admin);
-      listeners.setServing(true);
-      log.info({ ...listeners.addresses, entries: federation.size() }, 'serving');
-      return new Daemon({ log, core, training, listeners, unsubscribe });
+      const daemon = new Daemon({ log, core, training, listeners, unsubscribe });
+      await daemon.#announce();
+      return daemon;
     } catch (error) {
       await training.stop();
       throw error;
     }
+  }
+
+  async #announce(): Promise<void> {
+    const { run } = this.#core.directory.paths;
+    try {
+      await writeAddresses(run, this.addresses);
+    } catch (error) {
+      await this.#listeners.close(0);
+      throw error;
+    }
+    await followAddress(run, this.addresses.admin);
+    this.#listeners.setServing(true);
+    this.log.info({ ...this.addresses, entries: this.#core.federation.size() }, 'serving');
   }
 
   /** Says goodbye, lets running calls end within LIMITS.drainMs, makes everything durable, closes. Idempotent. */

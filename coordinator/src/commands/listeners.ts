@@ -29,6 +29,8 @@ import type { Core } from './core.js';
 
 /** Connections at the same time: joining is rare and short, operators are few. */
 const MOST_ENROLLING = 256;
+/** Milliseconds that a connection of somebody without a certificate may stay. */
+const ENROLLING_MS = 60_000;
 const MOST_OPERATORS = 256;
 /** Readings of the ledger at the same time, and of one caller. */
 const MOST_READINGS = 256;
@@ -107,6 +109,7 @@ async function openAll(
       at: at(config.enrolPort),
       security: { type: 'ServerTls', identity },
       maxConnections: MOST_ENROLLING,
+      connectionAgeMs: ENROLLING_MS,
       register: services.enrol,
     }),
   );

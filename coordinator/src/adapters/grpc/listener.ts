@@ -6,10 +6,11 @@ import type { TLSSocket } from 'node:tls';
 import {
   Server,
   ServerCredentials,
+  type ServerOptions,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 import { serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
 
 import { peerKey, peerOfCertificate } from './peer.js';
@@ -35,6 +36,8 @@ export interface ListenerOptions {
   readonly security: Security;
   /** Connections at the same time; more are closed at once. */
   readonly maxConnections: number;
+  /** Milliseconds after which a connection is asked to end, so that idle ones do not keep others out; none unless given. */
+  readonly connectionAgeMs?: number;
   /** Adds the services. */
   readonly register: (server: Pick<Server, 'addService'>) => void;
 }
@@ -54,13 +57,18 @@ export interface Listener {
 
 /** Rejects with CONFIG_INVALID where the address cannot be bound. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const server = new Server(serverOptions());
+  const server = new Server(serverOptions(ageOptions(options.connectionAgeMs)));
   widenStreams(server);
   options.register(server);
   const port = await bind(server, options);
   widenSessions(server);
   watchSessions(server, options);
   return { port, close: (drainMs) => shutDown(server, drainMs) };
+}
+
+function ageOptions(ageMs: number | undefined): ServerOptions {
+  if (ageMs === undefined) return {};
+  return { 'grpc.max_connection_age_ms': ageMs, 'grpc.max_connection_age_grace_ms': LIMITS.unaryDeadlineMs };
 }
 
 async function bind(server: Server, options: ListenerOptions): Promise<number> {

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+
+import { Metrics } from '@tributary/coordinator/internal/adapters/http/metrics.js';
+import type { LedgerEntry } from '@tributary/proto';
+
+const common = {
+  v: 1,
+  seq: 0,
+  time: '2026-01-01T00:00:00.000Z',
+  actor: 'coordinator',
+  subject: 'job/x',
+} as const;
+const round = { jobId: 'job-x', round: 1, attempt: 0 };
+
+describe('metrics of the coordinator', () => {
+  const refusal = (code: string): LedgerEntry => ({
+    ...common,
+    type: 'update.refused',
+    body: { ...round, site: 'secret-site', agentId: 'agt-x', uploadId: 'upl-x', code, detail: '' },
+  });
+
+  it('count decisions by outcome and code', async () => {
+    const metrics = new Metrics();
+    metrics.observe(refusal('UPDATE_NOT_FINITE'));
+    metrics.observe(refusal('UPDATE_NOT_FINITE'));
+    metrics.observe({
+      ...common,
+      type: 'round.failed',
+      body: { ...round, code: 'ROUND_UNDERSUBSCRIBED', detail: '' },
+    });
+    metrics.observe({
+      ...common,
+      type: 'job.failed',
+      body: { jobId: 'job-x', code: 'JOB_DEADLINE', detail: '' },
+    });
+    const text = await metrics.registry.metrics();
+    assert.match(text, /tributary_updates_refused_total\{code="UPDATE_NOT_FINITE"\} 2/);
+    assert.match(text, /tributary_rounds_total\{outcome="failed"\} 1/);
+    assert.match(text, /tributary_jobs_total\{outcome="failed"\} 1/);
+  });
+
+  it('take labels from closed sets only: no site, and no code that somebody made up', async () => {
+    const metrics = new Metrics();
+    for (let count = 0; count < 100; count += 1) metrics.observe(refusal(`MADE_UP_${String(count)}`));
+    const text = await metrics.registry.metrics();
+    assert.match(text, /tributary_updates_refused_total\{code="INTERNAL"\} 100/);
+    assert.doesNotMatch(text, /MADE_UP|secret-site|agt-x/);
+  });
+
+  it('read gauges when they are scraped', async () => {
+    const metrics = new Metrics();
+    let entries = 1;
+    metrics.addSources({ ledgerSize: () => entries, connectedAgents: () => 2, openJobs: () => 3 });
+    entries = 7;
+    const text = await metrics.registry.metrics();
+    assert.match(text, /tributary_ledger_entries 7/);
+    assert.match(text, /tributary_connected_agents 2/);
+    assert.match(text, /tributary_jobs_open 3/);
+    assert.match(text, /process_resident_memory_bytes \d+/);
+  });
+});
