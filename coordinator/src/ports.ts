@@ -49,8 +49,13 @@ export interface BlobStore {
   ): Promise<{ readonly digest: Digest; readonly size: number }>;
   /** Size in bytes, or undefined where the blob is not held. */
   size(digest: Digest): Promise<number | undefined>;
-  /** Bytes from `offset`, in chunks of at most LIMITS.chunkBytes. Rejects with NOT_FOUND. */
-  read(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
+  /**
+   * All bytes, in chunks of at most LIMITS.chunkBytes; the last one only after the content was found to match the
+   * digest. Rejects with NOT_FOUND, STORE_CORRUPT.
+   */
+  read(digest: Digest): AsyncIterable<Uint8Array>;
+  /** Bytes from `offset`, as they are stored: for readers who compare the digest themselves. Rejects with NOT_FOUND. */
+  readStored(digest: Digest, offset: number): AsyncIterable<Uint8Array>;
   delete(digest: Digest): Promise<void>;
   list(): AsyncIterable<Digest>;
 }
@@ -74,7 +79,12 @@ export interface Spool {
   append(chunk: Uint8Array): Promise<void>;
   /** Makes everything appended durable. */
   sync(): Promise<void>;
-  /** Chunks from the first on, each valid until the next is asked for. */
+  /** Forgets the chunks from `count` on. */
+  truncate(count: number): Promise<void>;
+  /**
+   * Chunks from the first on, each valid until the next is asked for. Their bytes are not verified: a crash may have
+   * left out parts of what was never synced.
+   */
   chunks(): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
@@ -82,7 +92,7 @@ export interface Spool {
 export interface SpoolStore {
   /** `chunkBytes`: plaintext in a full chunk; what is appended has a 16-byte tag besides. */
   create(header: SpoolHeader, chunkBytes: number): Promise<Spool>;
-  /** Undefined where there is none. Chunks that a crash left torn do not count. */
+  /** Undefined where there is none. A chunk that a crash cut short does not count. */
   open(uploadId: string): Promise<Spool | undefined>;
   remove(uploadId: string): Promise<void>;
   list(): Promise<readonly string[]>;

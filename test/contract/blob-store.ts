@@ -54,7 +54,7 @@ export function blobStoreSuite({ name, factory }: SuiteOptions<BlobStore>): void
         const content = patternBytes(LIMITS.chunkBytes + 100_000);
         const { digest } = await store.put([content]);
         for (const offset of [0, 1, 99_999, LIMITS.chunkBytes, content.length - 1, content.length]) {
-          const chunks = await collectAll(store.read(digest, offset));
+          const chunks = await collectAll(store.readStored(digest, offset));
           assert.ok(chunks.every((chunk) => chunk.length > 0 && chunk.length <= LIMITS.chunkBytes));
           assert.deepEqual(new Uint8Array(Buffer.concat(chunks)), content.slice(offset));
         }
@@ -102,6 +102,7 @@ export function blobStoreSuite({ name, factory }: SuiteOptions<BlobStore>): void
         assert.equal(await store.size(digest), undefined);
         await assert.rejects(collect(store.read(digest)), { code: 'NOT_FOUND' });
         await assert.rejects(collect(store.read(ABSENT)), { code: 'NOT_FOUND' });
+        await assert.rejects(collect(store.readStored(ABSENT, 0)), { code: 'NOT_FOUND' });
       }));
 
     it('lists what it holds', () =>

@@ -58,6 +58,26 @@ export function spoolStoreSuite({ name, factory }: SuiteOptions<SpoolStore>): vo
         await resumed.close();
       }));
 
+    it('forgets chunks and goes on in their place', () =>
+      using(factory, async (harness) => {
+        const store = await harness.open();
+        const all = chunks(4);
+        const spool = await store.create(spoolHeader(8), CHUNK);
+        for (const chunk of all) await spool.append(chunk);
+        await spool.truncate(9);
+        assert.equal(spool.chunkCount(), 4);
+        await spool.truncate(1);
+        assert.equal(spool.chunkCount(), 1);
+        for (const chunk of all.slice(2)) await spool.append(chunk);
+        await spool.sync();
+        await spool.close();
+        const again = await (await harness.open()).open(uploadId(8));
+        assert.ok(again);
+        const expected = [all[0], ...all.slice(2)];
+        assert.deepEqual((await copies(again.chunks())).map(sameKind), expected.map(sameKind));
+        await again.close();
+      }));
+
     it('copies what it is given, and is not changed through what it gives', () =>
       using(factory, async (harness) => {
         const store = await harness.open();

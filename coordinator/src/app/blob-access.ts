@@ -16,7 +16,7 @@ export interface BlobRequest {
 export interface BlobDownload {
   /** Bytes of the whole blob. */
   readonly size: number;
-  /** Bytes from the offset on, in chunks of at most LIMITS.chunkBytes. */
+  /** Bytes from the offset on, in chunks of at most LIMITS.chunkBytes. The agent compares the digest. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -52,6 +52,6 @@ export class BlobAccess {
         fields: { field: 'offset' },
       });
     }
-    return { size, chunks: this.#blobs.read(request.digest, request.offset) };
+    return { size, chunks: this.#blobs.readStored(request.digest, request.offset) };
   }
 }

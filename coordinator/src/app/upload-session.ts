@@ -73,7 +73,10 @@ export class UploadSession {
     return session;
   }
 
-  /** A session rebuilt from its spool; undefined where what the spool holds does not verify. Closes the spool then. */
+  /**
+   * A session rebuilt from its spool, up to the first chunk that does not verify: a crash of the machine left it out.
+   * Undefined where not even the header does; the spool is closed then.
+   */
   static async rebuild(
     spool: Spool,
     secret: Uint8Array,
@@ -83,7 +86,7 @@ export class UploadSession {
   ): Promise<UploadSession | undefined> {
     try {
       const session = new UploadSession(spool.header, secret, job, round, spools);
-      for await (const chunk of spool.chunks()) session.#verify(chunk);
+      await session.#verifySpool(spool);
       session.#spool = spool;
       return session;
     } catch (error) {
@@ -155,6 +158,15 @@ export class UploadSession {
     this.#ended ??= reason;
     await this.#writing.catch(() => undefined);
     await this.#closeSpool();
+  }
+
+  async #verifySpool(spool: Spool): Promise<void> {
+    try {
+      for await (const chunk of spool.chunks()) this.#verify(chunk);
+    } catch (error) {
+      if (TributaryError.from(error).code !== 'UPDATE_CORRUPT') throw error;
+      await spool.truncate(this.nextChunk);
+    }
   }
 
   #verify(chunk: Uint8Array): void {

@@ -84,20 +84,24 @@ describe('an upload resumes', () => {
     await world.close();
   });
 
-  it('begins anew where the spool was altered while the process was away', async () => {
-    const { world, round, agent } = await openRound();
-    const update = agent.write(round);
-    const upload = await agent.begin(update);
-    await upload.push(0, update.chunks[0] ?? new Uint8Array());
-    await upload.abandon();
-    const { header } = (await world.spools.open(update.offer.uploadId)) ?? assert.fail('no spool');
-    await world.spools.remove(update.offer.uploadId);
-    const spool = await world.spools.create(header);
-    await spool.append(new Uint8Array(update.chunks[0]?.length ?? 0));
-    await world.crash();
-    const status = await world.training.uploads.status(agent.agentId, update.offer.uploadId);
-    assert.deepEqual(status, { state: 'Receiving', nextChunk: 0 });
-    await agent.send(update);
-    await world.close();
-  });
+  for (const good of [0, 1]) {
+    it(`after the ${String(good)} chunks in front of one that a power cut left out of the spool`, async () => {
+      const { world, round, agent } = await openRound();
+      const update = agent.write(round);
+      const upload = await agent.begin(update);
+      await upload.abandon();
+      const spool = (await world.spools.open(update.offer.uploadId)) ?? assert.fail('no spool');
+      for (const [index, chunk] of update.chunks.entries())
+        await spool.append(index === good ? new Uint8Array(chunk.length) : chunk);
+      await world.crash();
+      const status = await world.training.uploads.status(agent.agentId, update.offer.uploadId);
+      assert.deepEqual(status, { state: 'Receiving', nextChunk: good });
+      assert.equal(spool.chunkCount(), good);
+      const resumed = await agent.begin(update);
+      assert.equal(resumed.nextChunk, good);
+      await resumed.abandon();
+      await agent.send(update);
+      await world.close();
+    });
+  }
 });

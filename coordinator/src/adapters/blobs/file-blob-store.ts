@@ -29,8 +29,7 @@ const SHARD = /^[0-9a-f]{2}$/;
 
 /**
  * Blobs as files `<first two hex digits>/<64 hex digits>` with their bare content. A blob appears whole or not at all:
- * it is written and synced in `incoming/` first. Whoever reads one from its beginning does not get the last chunk before
- * the digest was found to match.
+ * it is written and synced in `incoming/` first.
  */
 export class FileBlobStore implements BlobStore {
   readonly #directory: string;
@@ -76,11 +75,20 @@ export class FileBlobStore implements BlobStore {
     }
   }
 
-  /**
-   * A read from the beginning is checked: the last chunk follows only when the content matches its digest, otherwise the
-   * read rejects with STORE_CORRUPT. A read from an offset beyond the end rejects with INVALID_ARGUMENT.
-   */
-  async *read(digest: Digest, offset = 0): AsyncIterable<Uint8Array> {
+  async *read(digest: Digest): AsyncIterable<Uint8Array> {
+    const hash = createHash('sha256');
+    let held: Uint8Array = new Uint8Array(0);
+    for await (const chunk of this.readStored(digest, 0)) {
+      if (held.length > 0) yield held;
+      hash.update(chunk);
+      held = chunk;
+    }
+    if (digestFromHash(hash.digest()) !== digest) throw corrupt(digest);
+    if (held.length > 0) yield held;
+  }
+
+  /** An offset beyond the end rejects with INVALID_ARGUMENT. */
+  async *readStored(digest: Digest, offset: number): AsyncIterable<Uint8Array> {
     const file = await this.#openBlob(digest);
     try {
       const { size } = await file.stat();
@@ -161,19 +169,14 @@ async function* readChunks(
   offset: number,
   size: number,
 ): AsyncGenerator<Uint8Array> {
-  const hash = offset === 0 ? createHash('sha256') : undefined;
   for (let at = offset; at < size;) {
     // A buffer of its own for each chunk: the reader may hold it while it is being sent.
     const buffer = Buffer.allocUnsafeSlow(Math.min(LIMITS.chunkBytes, size - at));
     const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
     if (bytesRead === 0) throw corrupt(digest);
-    const chunk = buffer.subarray(0, bytesRead);
-    hash?.update(chunk);
     at += bytesRead;
-    if (at >= size && hash !== undefined && digestFromHash(hash.digest()) !== digest) throw corrupt(digest);
-    yield chunk;
+    yield buffer.subarray(0, bytesRead);
   }
-  if (size === 0 && hash !== undefined && digestFromHash(hash.digest()) !== digest) throw corrupt(digest);
 }
 
 function corrupt(digest: Digest): TributaryError {

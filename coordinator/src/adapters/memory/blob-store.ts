@@ -22,7 +22,11 @@ export class MemoryBlobStore implements BlobStore {
     return Promise.resolve(this.#blobs.get(digest)?.length);
   }
 
-  async *read(digest: Digest, offset = 0): AsyncIterable<Uint8Array> {
+  read(digest: Digest): AsyncIterable<Uint8Array> {
+    return this.readStored(digest, 0);
+  }
+
+  async *readStored(digest: Digest, offset: number): AsyncIterable<Uint8Array> {
     const bytes = this.#blobs.get(digest);
     if (bytes === undefined) throw new TributaryError('NOT_FOUND', `no blob ${digest}`);
     for (let at = offset; at < bytes.length; at += LIMITS.chunkBytes) {

@@ -61,6 +61,11 @@ class MemorySpool implements Spool {
     return Promise.resolve();
   }
 
+  truncate(count: number): Promise<void> {
+    this.#stored.chunks.splice(count);
+    return Promise.resolve();
+  }
+
   async *chunks(): AsyncIterable<Uint8Array> {
     for (const chunk of [...this.#stored.chunks]) yield await Promise.resolve(chunk.slice());
   }

@@ -55,7 +55,7 @@ export class FileSpoolStore implements SpoolStore {
     return spool;
   }
 
-  /** Chunks that are not whole do not count: a crash may have torn the last ones that were never synced. */
+  /** Chunks that are not whole do not count: a crash may have torn the last one that was never synced. */
   async open(uploadId: string): Promise<Spool | undefined> {
     const path = this.#path(uploadId);
     const known = this.#closed.get(uploadId);
@@ -134,6 +134,10 @@ class FileSpool implements Spool {
 
   sync(): Promise<void> {
     return this.#open ? this.#file.sync() : Promise.reject(closed());
+  }
+
+  truncate(count: number): Promise<void> {
+    return this.#open ? this.#file.truncate(count) : Promise.reject(closed());
   }
 
   async *chunks(): AsyncIterable<Uint8Array> {

@@ -1,6 +1,5 @@
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { crc32 } from 'node:zlib';
 
 import { TributaryError } from '@tributary/proto';
 
@@ -14,14 +13,15 @@ import {
   type SpoolFileHeader,
 } from './spool-file-header.js';
 
-/** In front of each chunk: its length and its CRC-32, uint32 little-endian each. */
+/** In front of each chunk: its length, uint32 little-endian, and four bytes that mean nothing. */
 const PREFIX_BYTES = 8;
 /** AES-GCM tag that each stored chunk ends with. */
 const TAG_BYTES = 16;
 
 /**
- * One spool file: a header, then slots of one size. A slot counts when its checksum fits, so that a torn tail, or pages
- * that a power cut left out, end the file where they begin; bytes beyond are the same upload's and are written again.
+ * One spool file: a header, then slots of one size. A slot counts when it is whole, so that a torn tail ends the file
+ * where it begins. Pages that a power cut left out of the middle are found by who opens the chunks: each carries the tag
+ * of its encryption, and a checksum of its own would cost as much again.
  */
 export class SpoolFile {
   readonly #path: string;
@@ -112,9 +112,8 @@ export class SpoolFile {
       );
     }
     return this.#inTurn(async () => {
-      const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
+      const prefix = Buffer.alloc(PREFIX_BYTES);
       prefix.writeUInt32LE(chunk.length, 0);
-      prefix.writeUInt32LE(crc32(chunk), 4);
       await writeAt(this.#file, [prefix, chunk], this.#position(this.#count));
       this.#count += 1;
     });
@@ -125,6 +124,15 @@ export class SpoolFile {
       await this.#file.datasync();
       if (!this.#named) await syncDirectory(dirname(this.#path));
       this.#named = true;
+    });
+  }
+
+  /** Forgets the chunks from `count` on. */
+  truncate(count: number): Promise<void> {
+    return this.#inTurn(async () => {
+      if (count >= this.#count) return;
+      await this.#file.truncate(this.#position(count));
+      this.#count = count;
     });
   }
 
@@ -166,7 +174,7 @@ export class SpoolFile {
       throw diskError(error, `spool ${uploadId}`);
     });
     if (chunk !== undefined) return chunk;
-    throw new TributaryError('STORE_CORRUPT', `chunk ${String(index)} of spool ${uploadId} was altered`, {
+    throw new TributaryError('STORE_CORRUPT', `chunk ${String(index)} of spool ${uploadId} is not whole`, {
       fields: { uploadId, chunk: index },
     });
   }
@@ -193,13 +201,19 @@ export interface SpoolFileState {
 }
 
 async function countChunks(file: FileHandle, header: SpoolFileHeader): Promise<number> {
-  const slot = Buffer.allocUnsafeSlow(PREFIX_BYTES + header.chunkBytes + TAG_BYTES);
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  const slotBytes = PREFIX_BYTES + header.chunkBytes + TAG_BYTES;
+  const { size } = await file.stat();
   for (let count = 0; ; count += 1) {
-    if ((await readSlot(file, slot, header.bytes + count * slot.length)) === undefined) return count;
+    const position = header.bytes + count * slotBytes;
+    const { bytesRead } = await file.read(prefix, 0, PREFIX_BYTES, position);
+    const length = bytesRead < PREFIX_BYTES ? 0 : prefix.readUInt32LE(0);
+    if (length === 0 || length > slotBytes - PREFIX_BYTES || position + PREFIX_BYTES + length > size)
+      return count;
   }
 }
 
-/** The chunk in the slot at `position`, as a view of `slot`; undefined where there is none whose checksum fits. */
+/** The chunk in the slot at `position`, as a view of `slot`; undefined where there is no whole one. */
 async function readSlot(file: FileHandle, slot: Buffer, position: number): Promise<Buffer | undefined> {
   let filled = 0;
   for (let read = -1; read !== 0 && filled < slot.length; filled += read) {
@@ -208,8 +222,7 @@ async function readSlot(file: FileHandle, slot: Buffer, position: number): Promi
   if (filled < PREFIX_BYTES) return undefined;
   const length = slot.readUInt32LE(0);
   if (length === 0 || PREFIX_BYTES + length > filled) return undefined;
-  const chunk = slot.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
-  return crc32(chunk) === slot.readUInt32LE(4) ? chunk : undefined;
+  return slot.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
 }
 
 /** Writes `parts` one after the other; the system may take several calls where the disk is nearly full. */

@@ -20,7 +20,7 @@ export async function fetchModelBlob(
     throw new TributaryError('STORE_CORRUPT', `blob ${digest} of a registered model is missing`);
   if (wanted.offset > size) throw invalid('offset', `at most ${String(size)}, the size of the blob`);
   let offset = wanted.offset;
-  for await (const data of blobs.read(digest, offset)) {
+  for await (const data of blobs.readStored(digest, offset)) {
     await sink.write({ offset: String(offset), data });
     offset += data.length;
   }
