@@ -6,6 +6,8 @@ export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
   readonly #early: () => Error;
   #piece: Uint8Array = new Uint8Array(0);
+  /** For what spans pieces: fresh memory for each would cost more than the copying. */
+  #spanning: Uint8Array = new Uint8Array(0);
 
   /** `early` makes the error that is thrown where the source ends before what is taken. */
   constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, early: () => Error) {
@@ -30,7 +32,8 @@ export class ByteReader {
   async takeUpTo(count: number): Promise<Uint8Array> {
     if (this.#piece.length === 0) await this.#more();
     if (this.#piece.length >= count) return this.#cut(count);
-    const bytes = new Uint8Array(count);
+    if (this.#spanning.length < count) this.#spanning = new Uint8Array(count);
+    const bytes = this.#spanning;
     let filled = 0;
     while (filled < count && (this.#piece.length > 0 || (await this.#more()))) {
       const part = this.#cut(Math.min(count - filled, this.#piece.length));

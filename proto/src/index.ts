@@ -126,6 +126,7 @@ export {
   encodeCheckpoint,
   type Checkpoint,
 } from './accumulator/checkpoint.js';
+export { vectorFigures } from './accumulator/kernels.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
 export { API_VERSION } from './documents/metadata.js';

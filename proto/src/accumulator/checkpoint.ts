@@ -96,8 +96,8 @@ async function readHeader(reader: ByteReader, digest: DigestStream): Promise<z.i
   const prefix = await reader.take(4);
   const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0);
   if (length > MOST_HEADER_BYTES) throw corrupt('its header is too long');
-  const bytes = await reader.take(length);
   digest.update(prefix);
+  const bytes = await reader.take(length);
   digest.update(bytes);
   let value: JsonValue;
   try {

@@ -36,6 +36,12 @@ export function bytesToFloat32(bytes: Uint8Array, into?: Float32Array): Float32A
   return values;
 }
 
+/** `values` whose memory was filled with little-endian bytes, as this machine reads them: changed in place. */
+export function fromLittleEndian(values: Float32Array): Float32Array {
+  if (!LITTLE_ENDIAN) Buffer.from(values.buffer, values.byteOffset, values.byteLength).swap32();
+  return values;
+}
+
 /** A copy with the bytes of each group of four reversed: what a big-endian machine has to do. */
 export function swapFloat32Bytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.from(bytes).swap32());

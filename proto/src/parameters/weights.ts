@@ -1,6 +1,7 @@
+import { vectorFigures } from '../accumulator/kernels.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import type { Layout } from './layout.js';
-import { bytesToFloat32, FLOAT32_BYTES, float32ToBytes } from './float32-bytes.js';
+import { FLOAT32_BYTES, float32ToBytes, fromLittleEndian } from './float32-bytes.js';
 import { LIMITS } from '../limits.js';
 
 /** Bytes of the weights blob of a model: its vector as little-endian float32, nothing else. */
@@ -51,9 +52,8 @@ export class WeightsDecoder {
         `the weights have ${String(this.#received)} of ${String(this.#bytes.length)} bytes`,
       );
     }
-    // In place, and a no-op in value on little-endian machines.
-    const weights = bytesToFloat32(this.#bytes, this.#weights);
-    if (!weights.every(Number.isFinite))
+    const weights = fromLittleEndian(this.#weights);
+    if (!Number.isFinite(vectorFigures(weights).most))
       throw new TributaryError('INVALID_ARGUMENT', 'a weight is not a finite number');
     return weights;
   }

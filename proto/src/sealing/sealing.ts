@@ -115,10 +115,15 @@ async function* chunksOf(
 
 /** Whole chunks of `bytes` and a last one of 0 to `bytes`: at least one. */
 async function* readChunks(reader: ByteReader, bytes: number): AsyncGenerator<Chunk> {
+  let held = new Uint8Array(0);
   for (let index = 0, last = false; !last; index += 1) {
-    const taken = await reader.takeUpTo(bytes);
-    // Looking for the end may ask the source for more, which may fill its buffer anew.
-    const chunk = reader.buffered > 0 ? taken : new Uint8Array(taken);
+    let chunk = await reader.takeUpTo(bytes);
+    if (reader.buffered === 0) {
+      // Looking for the end asks the source for more, which may fill its buffer anew.
+      if (held.length < chunk.length) held = new Uint8Array(chunk.length);
+      held.set(chunk);
+      chunk = held.subarray(0, chunk.length);
+    }
     last = await reader.atEnd();
     yield { index, last, chunk };
   }

@@ -5,6 +5,9 @@ import { requireLength } from '../byte-text.js';
 /** Bytes of the parts of a {@link StreamCipher}. */
 export const STREAM = Object.freeze({ keyBytes: 32, prefixBytes: 7, tagBytes: 16 });
 
+/** Sealed at a time: the cipher's own result then stays in the cache until it is copied. */
+const PIECE_BYTES = 131_072;
+
 /** Chunks of one stream: the counter has 32 bits. */
 const MOST_CHUNKS = 2 ** 32;
 
@@ -32,8 +35,9 @@ export class StreamCipher {
       authTagLength: STREAM.tagBytes,
     });
     cipher.setAAD(this.#associated);
-    const sealed = new Uint8Array(plaintext.length + STREAM.tagBytes);
-    sealed.set(cipher.update(plaintext));
+    const sealed = Buffer.allocUnsafeSlow(plaintext.length + STREAM.tagBytes);
+    for (let at = 0; at < plaintext.length; at += PIECE_BYTES)
+      sealed.set(cipher.update(plaintext.subarray(at, at + PIECE_BYTES)), at);
     cipher.final();
     sealed.set(cipher.getAuthTag(), plaintext.length);
     return sealed;
