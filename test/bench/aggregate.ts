@@ -1,5 +1,6 @@
 import { Accumulator } from '@tributary/proto';
 
+import { peakMebibytes } from '../support/daemon.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import { median, rounded, timed, type BenchCase } from './bench-case.js';
 
@@ -44,6 +45,7 @@ export const aggregate: BenchCase = async ({ agents, megabytes, runs, note }) =>
     nsPerParameterAndClient: rounded((ms * 1e6) / (parameters * agents)),
     agents,
     parameters,
+    rssMiB: { process: await peakMebibytes(process.pid) },
   };
 };
 

@@ -31,7 +31,7 @@ export const round: BenchCase = async ({ agents, megabytes, runs, note }) => {
     await federation.apply(job);
     await federation.cliText('wait', `fj/${job.metadata.name}`, '--for', 'condition=Complete', '--timeout', '30m');
     const times = (await roundTimes(federation, job)).slice(1);
-    const memory = await peakMemory(federation);
+    const memory = await federation.peakMemory();
     const worst = await largestError(federation, job, agents, rounds);
     if (worst > 1e-6) throw new Error(`the sum is wrong by ${String(worst)}`);
     const floors: number[] = [];
@@ -54,11 +54,6 @@ async function roundTimes(federation: LocalFederation, job: FederatedJob): Promi
   const { events } = JSON.parse(text) as { readonly events: readonly { readonly type: string; readonly time: string; readonly body: { readonly round?: number } }[] };
   const at = (type: string, number: number): number => Date.parse(events.find((event) => event.type === type && event.body.round === number)?.time ?? '');
   return Array.from({ length: job.spec.rounds }, (_, index) => at('round.committed', index + 1) - at('round.opened', index + 1));
-}
-
-async function peakMemory(federation: LocalFederation): Promise<{ readonly coordinator: number; readonly agent: number }> {
-  const agents = await Promise.all([...federation.agents.values()].map((agent) => agent.peakMebibytes()));
-  return { coordinator: (await federation.coordinator.peakMebibytes()) ?? Number.NaN, agent: Math.max(...agents.map((peak) => peak ?? Number.NaN)) };
 }
 
 /** Distance between the exported model and base plus the means of all updates, over all parameters. */

@@ -28,7 +28,7 @@ export const startup: BenchCase = async ({ entries, runs, note }) => {
     }
     const ms = median(times);
     const floorMs = median(floors);
-    return { ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs), entries, rssMiB: { coordinator: (await federation.coordinator.peakMebibytes()) ?? Number.NaN } };
+    return { ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs), entries, rssMiB: { coordinator: await federation.coordinator.peakMebibytes() } };
   } finally {
     await federation.stop();
     await rm(folder, { recursive: true, force: true });

@@ -31,12 +31,13 @@ export const upload: BenchCase = async ({ megabytes, rttMs, runs, note }) => {
     await federation.apply(job);
     await federation.cliText('wait', `fj/${job.metadata.name}`, '--for', 'condition=Complete', '--timeout', '30m');
     const times = uploadTimes((await federation.agents.get('site-0')?.log()) ?? '').slice(1);
+    const rssMiB = await federation.peakMemory();
     const floors: number[] = [];
     for (let run = 0; run < runs; run++) floors.push(await linkFloor(parametersOf(job) * 4, rttMs / 2));
     note(`uploads: ${times.join(', ')} ms; floors: ${floors.map((floor) => floor.toFixed(0)).join(', ')} ms; ${String(proxy.tunnels)} tunnels`);
     const ms = median(times);
     const floorMs = median(floors);
-    return { ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs), megabytes, rttMs, uploads: times.length };
+    return { ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs), megabytes, rttMs, uploads: times.length, rssMiB };
   } finally {
     await federation.stop();
     await proxy.stop();

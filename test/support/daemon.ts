@@ -67,12 +67,16 @@ export class Daemon {
     return readFile(this.logFile, 'utf8').catch(() => '');
   }
 
-  /** Resident memory in MiB at its highest, from the kernel; undefined where it does not tell. */
-  async peakMebibytes(): Promise<number | undefined> {
-    const status = await readFile(`/proc/${String(this.pid)}/status`, 'utf8').catch(() => '');
-    const match = /^VmHWM:\s+([0-9]+) kB$/m.exec(status);
-    return match?.[1] === undefined ? undefined : Math.round(Number(match[1]) / 1024);
+  /** Resident memory in MiB at its highest. */
+  peakMebibytes(): Promise<number> {
+    return peakMebibytes(this.pid);
   }
+}
+
+/** Resident memory of a process at its highest, in MiB, from the kernel; NaN where it does not tell. */
+export async function peakMebibytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '');
+  return Math.round(Number(/^VmHWM:\s+([0-9]+) kB$/m.exec(status)?.[1]) / 1024);
 }
 
 export interface Finished extends Exit {

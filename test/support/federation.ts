@@ -193,6 +193,12 @@ export class LocalFederation {
     await this.serve();
   }
 
+  /** Peak resident memory of the coordinator and of the largest agent, in MiB. */
+  async peakMemory(): Promise<{ readonly coordinator: number; readonly agent: number }> {
+    const agents = await Promise.all([...this.agents.values()].map((agent) => agent.peakMebibytes()));
+    return { coordinator: await this.coordinator.peakMebibytes(), agent: Math.max(0, ...agents) };
+  }
+
   /** Stops everything. */
   async stop(): Promise<void> {
     await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
