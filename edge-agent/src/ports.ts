@@ -29,7 +29,10 @@ export interface OutboxFiles {
   writeSealed(name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
   /** What was sealed. Rejects with NOT_FOUND, SEAL_BROKEN; never yields unverified bytes. */
   readSealed(name: string): AsyncIterable<Uint8Array>;
-  /** As it is, for what is ciphertext already: envelopes. Synced, then renamed. */
+  /**
+   * As it is, for what is ciphertext already: envelopes. Either whole or absent after the death of the process; a power
+   * cut may leave it damaged, because it can be made again from what is sealed.
+   */
   write(name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
   /** Bytes from `offset` on, in pieces of `pieceBytes`; the last may be shorter. Rejects with NOT_FOUND. */
   read(name: string, offset: number, pieceBytes: number): AsyncIterable<Uint8Array>;

@@ -3,13 +3,19 @@ import { ERROR_TABLE, type ErrorCode } from '@tributary/proto';
 /** Envelopes written for one update before it is given up: a machine that corrupts three is broken. */
 const MAX_ENVELOPES = 3;
 
+/** STORE_CORRUPT: a power cut has damaged the file of the envelope, which can be made again. */
+const OF_THE_ENVELOPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'UPDATE_CORRUPT',
+  'UPLOAD_ID_REUSED',
+  'STORE_CORRUPT',
+]);
+
 /**
  * What follows a failed upload after `tries` failures in a row: send the same bytes again later, write a new envelope
  * (another content key and upload id), or wait for the ledger entry that records the refusal.
  */
 export function afterUploadFailure(code: ErrorCode, tries: number): 'Retry' | 'Renew' | 'GiveUp' {
-  if (code === 'UPDATE_CORRUPT' || code === 'UPLOAD_ID_REUSED')
-    return tries < MAX_ENVELOPES ? 'Renew' : 'GiveUp';
+  if (OF_THE_ENVELOPE.has(code)) return tries < MAX_ENVELOPES ? 'Renew' : 'GiveUp';
   // CONFLICT: a newer stream of the same upload took over, or the round is suspended.
   return ERROR_TABLE[code].retryable || code === 'CONFLICT' ? 'Retry' : 'GiveUp';
 }

@@ -88,6 +88,7 @@ describe('rules of the connection', () => {
       [1, 2, 3].map((tries) => afterUploadFailure('UPLOAD_ID_REUSED', tries)),
       ['Renew', 'Renew', 'GiveUp'],
     );
+    assert.equal(afterUploadFailure('STORE_CORRUPT', 1), 'Renew');
     assert.equal(afterUploadFailure('UPDATE_LATE', 1), 'GiveUp');
   });
 

@@ -21,23 +21,32 @@ export async function ensureDirectory(path: string): Promise<void> {
 }
 
 /** Writes `path` with mode 0600: whole and synced, or not at all. */
-export async function writeDurable(path: string, chunks: Chunks): Promise<void> {
+export function writeDurable(path: string, chunks: Chunks): Promise<void> {
+  return replaceFile(path, chunks, true);
+}
+
+/** Writes `path` with mode 0600: whole, or not at all, as long as the machine keeps running. */
+export function writeWhole(path: string, chunks: Chunks): Promise<void> {
+  return replaceFile(path, chunks, false);
+}
+
+async function replaceFile(path: string, chunks: Chunks, durable: boolean): Promise<void> {
   const part = join(dirname(path), `${randomBytes(6).toString('hex')}${SUFFIX}`);
   try {
-    await writeSynced(part, chunks);
+    await writeNew(part, chunks, durable);
     await rename(part, path);
-    await syncDirectory(dirname(path));
+    if (durable) await syncDirectory(dirname(path));
   } catch (error) {
     await rm(part, { force: true });
     throw fileError(error, path);
   }
 }
 
-async function writeSynced(path: string, chunks: Chunks): Promise<void> {
+async function writeNew(path: string, chunks: Chunks, durable: boolean): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
     for await (const chunk of chunks) await writeAll(file, chunk);
-    await file.sync();
+    if (durable) await file.sync();
   } finally {
     await file.close();
   }

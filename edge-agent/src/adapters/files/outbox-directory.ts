@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { LIMITS, openStream, sealStream, TributaryError } from '@tributary/proto';
 
 import type { OutboxFiles } from '../../ports.js';
-import { ensureDirectory, fileError, isPartial, writeDurable, type Chunks } from './durable-file.js';
+import {
+  ensureDirectory,
+  fileError,
+  isPartial,
+  writeDurable,
+  writeWhole,
+  type Chunks,
+} from './durable-file.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,127}$/;
 
@@ -28,7 +35,7 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   writeSealed(name: string, chunks: Chunks): Promise<void> {
-    return this.write(name, sealStream({ key: this.#key, name: `outbox/${name}` }, chunks));
+    return writeDurable(this.#path(name), sealStream({ key: this.#key, name: `outbox/${name}` }, chunks));
   }
 
   readSealed(name: string): AsyncIterable<Uint8Array> {
@@ -36,7 +43,7 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   write(name: string, chunks: Chunks): Promise<void> {
-    return writeDurable(this.#path(name), chunks);
+    return writeWhole(this.#path(name), chunks);
   }
 
   async *read(name: string, offset: number, pieceBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
