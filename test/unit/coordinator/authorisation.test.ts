@@ -22,6 +22,19 @@ function methodsOf(file: string): string[] {
   return Array.from(text.matchAll(/^ {2}rpc (\w+)\(/gm), ([, name]) => name ?? '');
 }
 
+/** Cells of the first table after a heading. */
+function tableAfter(markdown: string, heading: string): string[][] {
+  const lines = markdown.slice(markdown.indexOf(`\n${heading}\n`)).split('\n');
+  const start = lines.findIndex((line) => line.startsWith('|'));
+  const end = lines.findIndex((line, index) => index > start && !line.startsWith('|'));
+  return lines.slice(start, end).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
 const allowed = (principal: Principal): string[] =>
   methods.filter((method) => (METHOD_PRINCIPALS[method] as readonly Principal[]).includes(principal)).sort();
 
@@ -35,6 +48,17 @@ describe('the authorisation table', () => {
 
   it('has a row for every method of the contract and no other', () => {
     assert.deepEqual([...methods].sort(), Object.values(services).flat().sort());
+  });
+
+  it('is the table of the README', () => {
+    const readme = readFileSync(new URL('../../../../coordinator/README.md', import.meta.url), 'utf8');
+    const [header = [], , ...rows] = tableAfter(readme, '## Who may call what');
+    const [, ...principals] = header;
+    const written = rows.map(([method = '', ...cells]) => [
+      method,
+      principals.filter((_, index) => cells[index] === 'yes'),
+    ]);
+    assert.deepEqual(Object.fromEntries(written), METHOD_PRINCIPALS);
   });
 
   it('gives admins everything that operators are served', () => {
