@@ -110,13 +110,14 @@ export class Daemon {
 
   async #announce(): Promise<void> {
     const { run } = this.#core.directory.paths;
+    // Before the file that tells others that everything can be reached.
+    await followAddress(run, this.addresses.admin);
     try {
       await writeAddresses(run, this.addresses);
     } catch (error) {
       await this.#listeners.close(0);
       throw error;
     }
-    await followAddress(run, this.addresses.admin);
     this.#listeners.setServing(true);
     this.log.info({ ...this.addresses, entries: this.#core.federation.size() }, 'serving');
   }
