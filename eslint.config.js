@@ -9,20 +9,42 @@ import tseslint from 'typescript-eslint';
 const pattern = (regex, message) => ({ regex, message });
 const noTest = pattern('(^|/)test/', 'Product code never imports test code.');
 const noInternals = pattern('^@tributary/[a-z-]+/internal/', 'The internal door is for tests only.');
-const noCoordinator = pattern('^@tributary/coordinator|/coordinator/', 'Agents and the contract never import the coordinator.');
-const noAgent = pattern('^@tributary/edge-agent|/edge-agent/', 'The coordinator and the contract never import the agent.');
+const noCoordinator = pattern(
+  '^@tributary/coordinator|/coordinator/',
+  'Agents and the contract never import the coordinator.',
+);
+const noAgent = pattern(
+  '^@tributary/edge-agent|/edge-agent/',
+  'The coordinator and the contract never import the agent.',
+);
 const onlyRelativeAndContract = pattern(
   '^(?!\\.{1,2}/)(?!@tributary/proto$)',
   'Domain code is pure: it imports its own folder, the types of ports.ts and @tributary/proto, nothing else.',
 );
-const noOuterLayers = pattern('/(adapters|app|cli|gen|grpc)/|/(main|config)\\.js$', 'Domain code does not know the layers around it.');
+const noOuterLayers = pattern(
+  '/(adapters|app|cli|gen|grpc)/|/(main|config)\\.js$',
+  'Domain code does not know the layers around it.',
+);
 const noWiring = pattern('/(main|config)\\.js$', 'Only main.ts wires; pass what is needed.');
 
 const imports = (...patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
 
-const pureGlobals = ['process', 'console', 'setTimeout', 'setInterval', 'setImmediate', 'crypto', 'performance', 'fetch', 'globalThis'];
+const pureGlobals = [
+  'process',
+  'console',
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'crypto',
+  'performance',
+  'fetch',
+  'globalThis',
+];
 const purity = {
-  'no-restricted-globals': ['error', ...pureGlobals.map((name) => ({ name, message: 'Domain code is pure.' }))],
+  'no-restricted-globals': [
+    'error',
+    ...pureGlobals.map((name) => ({ name, message: 'Domain code is pure.' })),
+  ],
   'no-restricted-properties': [
     'error',
     { object: 'Date', property: 'now', message: 'Time arrives in events.' },
@@ -36,7 +58,10 @@ const purity = {
 };
 
 const onlyConfigReadsEnv = {
-  'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Only config.ts reads the environment.' }],
+  'no-restricted-properties': [
+    'error',
+    { object: 'process', property: 'env', message: 'Only config.ts reads the environment.' },
+  ],
 };
 
 export default tseslint.config(
@@ -48,7 +73,10 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false }],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       'max-lines': ['error', 400],
@@ -56,13 +84,22 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['proto/src/**/*.ts'], rules: { ...imports(noTest, noInternals, noCoordinator, noAgent), ...onlyConfigReadsEnv } },
-  { files: ['coordinator/src/**/*.ts'], rules: { ...imports(noTest, noInternals, noAgent), ...onlyConfigReadsEnv } },
+  {
+    files: ['proto/src/**/*.ts'],
+    rules: { ...imports(noTest, noInternals, noCoordinator, noAgent), ...onlyConfigReadsEnv },
+  },
+  {
+    files: ['coordinator/src/**/*.ts'],
+    rules: { ...imports(noTest, noInternals, noAgent), ...onlyConfigReadsEnv },
+  },
   {
     files: ['coordinator/src/app/**/*.ts', 'coordinator/src/adapters/**/*.ts'],
     rules: imports(noTest, noInternals, noAgent, noWiring),
   },
-  { files: ['edge-agent/src/**/*.ts'], rules: { ...imports(noTest, noInternals, noCoordinator), ...onlyConfigReadsEnv } },
+  {
+    files: ['edge-agent/src/**/*.ts'],
+    rules: { ...imports(noTest, noInternals, noCoordinator), ...onlyConfigReadsEnv },
+  },
   {
     files: ['edge-agent/src/app/**/*.ts', 'edge-agent/src/adapters/**/*.ts'],
     rules: imports(noTest, noInternals, noCoordinator, noWiring),
@@ -71,10 +108,15 @@ export default tseslint.config(
     files: ['coordinator/src/domain/**/*.ts', 'edge-agent/src/domain/**/*.ts'],
     rules: { ...imports(noInternals, onlyRelativeAndContract, noOuterLayers), ...purity },
   },
-  { files: ['coordinator/src/config.ts', 'edge-agent/src/config.ts'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    files: ['coordinator/src/config.ts', 'edge-agent/src/config.ts'],
+    rules: { 'no-restricted-properties': 'off' },
+  },
   { files: ['test/**/*.ts'], rules: { '@typescript-eslint/no-floating-promises': 'error' } },
   {
     files: ['**/*.js'],
-    languageOptions: { globals: { process: 'readonly', Buffer: 'readonly', console: 'readonly', URL: 'readonly' } },
+    languageOptions: {
+      globals: { process: 'readonly', Buffer: 'readonly', console: 'readonly', URL: 'readonly' },
+    },
   },
 );

@@ -14,7 +14,10 @@ const RANGE = 64;
 export const aggregate: BenchCase = async ({ agents, megabytes, runs, note }) => {
   const parameters = Math.round(megabytes * 250_000);
   const random = new SeededRandom(1);
-  const update = Float32Array.from({ length: Math.min(parameters, CHUNK) }, () => random.uint32() / 2 ** 32 - 0.5);
+  const update = Float32Array.from(
+    { length: Math.min(parameters, CHUNK) },
+    () => random.uint32() / 2 ** 32 - 0.5,
+  );
   const accumulator = new Accumulator({ length: parameters, range: RANGE });
   const from = new BigInt64Array(CHUNK);
   const to = new BigInt64Array(parameters);
@@ -23,8 +26,12 @@ export const aggregate: BenchCase = async ({ agents, megabytes, runs, note }) =>
   const floors: number[] = [];
   for (let run = -1; run < runs; run++) {
     accumulator.reset();
-    const time = await timed(() => overChunks(agents, parameters, (start, length) => accumulator.fold(start, update.subarray(0, length))));
-    const floor = await timed(() => overChunks(agents, parameters, (start, length) => to.set(from.subarray(0, length), start)));
+    const time = await timed(() =>
+      overChunks(agents, parameters, (start, length) => accumulator.fold(start, update.subarray(0, length))),
+    );
+    const floor = await timed(() =>
+      overChunks(agents, parameters, (start, length) => to.set(from.subarray(0, length), start)),
+    );
     // The first run warms up.
     if (run < 0) continue;
     times.push(time);
@@ -34,7 +41,8 @@ export const aggregate: BenchCase = async ({ agents, megabytes, runs, note }) =>
   const sums = new Float64Array(1);
   accumulator.readSums(0, sums);
   const expected = agents * (update[0] ?? 0);
-  if (Math.abs((sums[0] ?? 0) - expected) > agents * 2 ** -accumulator.scaleBits) throw new Error('the sum is wrong');
+  if (Math.abs((sums[0] ?? 0) - expected) > agents * 2 ** -accumulator.scaleBits)
+    throw new Error('the sum is wrong');
 
   const ms = median(times);
   const floorMs = median(floors);

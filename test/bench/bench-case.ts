@@ -6,7 +6,7 @@ export interface BenchOptions {
   readonly rttMs: number;
   readonly runs: number;
   readonly entries: number;
-  note(line: string): void;
+  readonly note: (line: string) => void;
 }
 
 /** Medians over the runs; `floorMs` is the least that the same work could take, measured in the same run. */

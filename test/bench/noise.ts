@@ -10,7 +10,10 @@ let table: Float32Array | undefined;
 function noise(): Float32Array {
   if (table !== undefined) return table;
   const random = new SeededRandom(11);
-  table = Float32Array.from({ length: TABLE_LENGTH }, () => (random.uint32() / 2 ** 32 - 0.5) * 2 * AMPLITUDE);
+  table = Float32Array.from(
+    { length: TABLE_LENGTH },
+    () => (random.uint32() / 2 ** 32 - 0.5) * 2 * AMPLITUDE,
+  );
   return table;
 }
 
@@ -22,7 +25,7 @@ export function randomUpdate(agent: number, round: number, length: number): Floa
   const values = noise();
   const update = new Float32Array(length);
   let at = (agent * 104_729 + round * 15_485_863) % TABLE_LENGTH;
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const part = values.subarray(at, Math.min(TABLE_LENGTH, at + length - done));
     update.set(part, done);
     done += part.length;

@@ -20,7 +20,9 @@ export const startup: BenchCase = async ({ entries, runs, note }) => {
     for (let run = -1; run < runs; run++) {
       await federation.coordinator.stop();
       const time = await timed(async () => void (await federation.serve()));
-      const floor = await timed(async () => void (await runCommand(BINARIES.tributary, ['version', '--client'])));
+      const floor = await timed(
+        async () => void (await runCommand(BINARIES.tributary, ['version', '--client'])),
+      );
       if (run < 0) continue;
       times.push(time);
       floors.push(floor);
@@ -28,7 +30,13 @@ export const startup: BenchCase = async ({ entries, runs, note }) => {
     }
     const ms = median(times);
     const floorMs = median(floors);
-    return { ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs), entries, rssMiB: { coordinator: await federation.coordinator.peakMebibytes() } };
+    return {
+      ms: rounded(ms),
+      floorMs: rounded(floorMs),
+      ratio: rounded(ms / floorMs),
+      entries,
+      rssMiB: { coordinator: await federation.coordinator.peakMebibytes() },
+    };
   } finally {
     await federation.stop();
     await rm(folder, { recursive: true, force: true });

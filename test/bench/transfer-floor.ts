@@ -19,7 +19,9 @@ export async function transferFloor(folder: string, peers: number, size: number)
   let served = 0;
   const spooled: Promise<void>[] = [];
   server.on('connection', (socket) => {
-    spooled.push(send(socket, size).then(() => spool(socket, join(folder, `floor-${String(served++)}`), size)));
+    spooled.push(
+      send(socket, size).then(() => spool(socket, join(folder, `floor-${String(served++)}`), size)),
+    );
   });
   const ms = await timed(async () => {
     await Promise.all(Array.from({ length: peers }, () => peer(port, size)));

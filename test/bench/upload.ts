@@ -26,18 +26,43 @@ export const upload: BenchCase = async ({ megabytes, rttMs, runs, note }) => {
   try {
     const passwordFile = join(folder, 'proxy-password');
     await writeFile(passwordFile, PROXY_USER.password, { mode: 0o600 });
-    const config = { proxy: { url: `http://127.0.0.1:${String(proxy.port)}`, username: PROXY_USER.name, passwordFile } };
-    await federation.addSite({ name: 'site-0', csv: TWO_ROWS, dataset: 'rows', script: AGENT_SCRIPT, config });
+    const config = {
+      proxy: { url: `http://127.0.0.1:${String(proxy.port)}`, username: PROXY_USER.name, passwordFile },
+    };
+    await federation.addSite({
+      name: 'site-0',
+      csv: TWO_ROWS,
+      dataset: 'rows',
+      script: AGENT_SCRIPT,
+      config,
+    });
     await federation.apply(job);
-    await federation.cliText('wait', `fj/${job.metadata.name}`, '--for', 'condition=Complete', '--timeout', '30m');
+    await federation.cliText(
+      'wait',
+      `fj/${job.metadata.name}`,
+      '--for',
+      'condition=Complete',
+      '--timeout',
+      '30m',
+    );
     const times = uploadTimes((await federation.agents.get('site-0')?.log()) ?? '').slice(1);
     const rssMiB = await federation.peakMemory();
     const floors: number[] = [];
     for (let run = 0; run < runs; run++) floors.push(await linkFloor(parametersOf(job) * 4, rttMs / 2));
-    note(`uploads: ${times.join(', ')} ms; floors: ${floors.map((floor) => floor.toFixed(0)).join(', ')} ms; ${String(proxy.tunnels)} tunnels`);
+    note(
+      `uploads: ${times.join(', ')} ms; floors: ${floors.map((floor) => floor.toFixed(0)).join(', ')} ms; ${String(proxy.tunnels)} tunnels`,
+    );
     const ms = median(times);
     const floorMs = median(floors);
-    return { ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs), megabytes, rttMs, uploads: times.length, rssMiB };
+    return {
+      ms: rounded(ms),
+      floorMs: rounded(floorMs),
+      ratio: rounded(ms / floorMs),
+      megabytes,
+      rttMs,
+      uploads: times.length,
+      rssMiB,
+    };
   } finally {
     await federation.stop();
     await proxy.stop();
@@ -47,8 +72,12 @@ export const upload: BenchCase = async ({ megabytes, rttMs, runs, note }) => {
 
 /** From 'update held in the outbox' to 'update accepted', by the agent's own log. */
 function uploadTimes(log: string): number[] {
-  const lines = log.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { readonly msg: string; readonly time: string });
-  const at = (message: string): number[] => lines.filter(({ msg }) => msg === message).map(({ time }) => Date.parse(time));
+  const lines = log
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as { readonly msg: string; readonly time: string });
+  const at = (message: string): number[] =>
+    lines.filter(({ msg }) => msg === message).map(({ time }) => Date.parse(time));
   const accepted = at('update accepted');
   return at('update held in the outbox').map((held, index) => (accepted[index] ?? Number.NaN) - held);
 }

@@ -1,4 +1,10 @@
-import { compileFeatures, initialWeights, layoutOf, parseFederatedJob, type FederatedJob } from '@tributary/proto';
+import {
+  compileFeatures,
+  initialWeights,
+  layoutOf,
+  parseFederatedJob,
+  type FederatedJob,
+} from '@tributary/proto';
 
 /** Units of the second of two hidden layers; the first gets as many as the size asks for. */
 const UNITS = 2_000;

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { WorkerTrainer } from '@tributary/edge-agent/internal/adapters/training/worker-trainer.js';
+import type { WorkerTrainer } from '@tributary/edge-agent/internal/adapters/training/worker-trainer.js';
 import { auc } from '@tributary/edge-agent/internal/domain/metrics/auc.js';
 import { aucInterval } from '@tributary/edge-agent/internal/domain/metrics/bootstrap.js';
 import type { Predictions } from '@tributary/edge-agent/internal/domain/metrics/predictions.js';
@@ -23,17 +23,37 @@ export interface References {
 }
 
 /** Trains both references with the agents' own trainer: same model, features, regularisation and number of passes. */
-export async function trainReferences(trainer: WorkerTrainer, spec: FederatedJobSpec, sites: readonly SiteData[], folder: string): Promise<References> {
+export async function trainReferences(
+  trainer: WorkerTrainer,
+  spec: FederatedJobSpec,
+  sites: readonly SiteData[],
+  folder: string,
+): Promise<References> {
   const alone = new Map<string, Float32Array>();
   for (const { site, path } of sites) alone.set(site, await trainAlone(trainer, spec, datasetAt(site, path)));
   const pooledPath = join(folder, `pooled-${String(spec.dataset.splitSeed)}.csv`);
-  await writeFile(pooledPath, poolTrainingRows(sites.map(({ csv }) => csv), spec));
-  const pooled = await trainAlone(trainer, withoutTestSplit(spec), datasetAt(`pooled-${String(spec.dataset.splitSeed)}`, pooledPath));
+  await writeFile(
+    pooledPath,
+    poolTrainingRows(
+      sites.map(({ csv }) => csv),
+      spec,
+    ),
+  );
+  const pooled = await trainAlone(
+    trainer,
+    withoutTestSplit(spec),
+    datasetAt(`pooled-${String(spec.dataset.splitSeed)}`, pooledPath),
+  );
   return { alone, pooled };
 }
 
 /** Scores of `weights` on the test rows of a site. */
-export function scoreSite(trainer: WorkerTrainer, spec: FederatedJobSpec, { site, path }: SiteData, weights: Float32Array): Promise<Predictions> {
+export function scoreSite(
+  trainer: WorkerTrainer,
+  spec: FederatedJobSpec,
+  { site, path }: SiteData,
+  weights: Float32Array,
+): Promise<Predictions> {
   return predictTest(trainer, spec, datasetAt(site, path), weights);
 }
 
@@ -41,8 +61,15 @@ const BOOTSTRAP = { resamples: 1_000, level: 0.95, seed: 7 };
 
 /** AUC and interval of each split's predictions, averaged over the splits. */
 export function estimateOver(splits: readonly Predictions[]): Estimate {
-  const each = splits.map((predictions) => ({ auc: auc(rankedOf(predictions)), ...aucInterval(rankedOf(predictions), BOOTSTRAP) }));
-  return { auc: mean(each.map((one) => one.auc)), low: mean(each.map((one) => one.low)), high: mean(each.map((one) => one.high)) };
+  const each = splits.map((predictions) => ({
+    auc: auc(rankedOf(predictions)),
+    ...aucInterval(rankedOf(predictions), BOOTSTRAP),
+  }));
+  return {
+    auc: mean(each.map((one) => one.auc)),
+    low: mean(each.map((one) => one.low)),
+    high: mean(each.map((one) => one.high)),
+  };
 }
 
 function rankedOf({ scores, labels }: Predictions) {

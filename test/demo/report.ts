@@ -3,7 +3,8 @@ import type { DemoResult, Estimate } from './result.js';
 /** The most by which federated training may fall behind pooled training, in AUC. */
 export const POOLED_MARGIN = 0.01;
 
-const estimate = ({ auc, low, high }: Estimate): string => `${auc.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+const estimate = ({ auc, low, high }: Estimate): string =>
+  `${auc.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
 /** The closing table for people. */
 export function resultTable(result: DemoResult): string[] {
@@ -17,10 +18,22 @@ export function resultTable(result: DemoResult): string[] {
       estimate(site.federated),
       estimate(site.pooled),
     ]),
-    ['mean', '', '', result.auc.local.toFixed(4), result.auc.federated.toFixed(4), result.auc.pooled.toFixed(4)],
+    [
+      'mean',
+      '',
+      '',
+      result.auc.local.toFixed(4),
+      result.auc.federated.toFixed(4),
+      result.auc.pooled.toFixed(4),
+    ],
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd((widths[column] ?? 0) + 2)).join('').trimEnd());
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd((widths[column] ?? 0) + 2))
+      .join('')
+      .trimEnd(),
+  );
   const { sent, accepted, lost } = result.updates;
   return [
     '',
@@ -43,16 +56,33 @@ const sixDigits = (value: number): number => Number(value.toFixed(6));
 /** The one line for programs. */
 export function resultJson(result: DemoResult): string {
   const { demo, ok, rounds, updates, bytesUp, seconds } = result;
-  const auc = { local: sixDigits(result.auc.local), federated: sixDigits(result.auc.federated), pooled: sixDigits(result.auc.pooled) };
-  return JSON.stringify({ demo, ok, sites: result.sites.length, rounds, auc, updates, bytesUp, seconds: Number(seconds.toFixed(1)) });
+  const auc = {
+    local: sixDigits(result.auc.local),
+    federated: sixDigits(result.auc.federated),
+    pooled: sixDigits(result.auc.pooled),
+  };
+  return JSON.stringify({
+    demo,
+    ok,
+    sites: result.sites.length,
+    rounds,
+    auc,
+    updates,
+    bytesUp,
+    seconds: Number(seconds.toFixed(1)),
+  });
 }
 
 /** What keeps a result from being ok. */
 export function failuresOf(result: Pick<DemoResult, 'auc' | 'updates'>): string[] {
   const { local, federated, pooled } = result.auc;
   const failures: string[] = [];
-  if (!(federated >= local)) failures.push(`federated ${federated.toFixed(4)} is below alone ${local.toFixed(4)}`);
-  if (!(federated >= pooled - POOLED_MARGIN)) failures.push(`federated ${federated.toFixed(4)} is more than ${String(POOLED_MARGIN)} below pooled ${pooled.toFixed(4)}`);
+  if (!(federated >= local))
+    failures.push(`federated ${federated.toFixed(4)} is below alone ${local.toFixed(4)}`);
+  if (!(federated >= pooled - POOLED_MARGIN))
+    failures.push(
+      `federated ${federated.toFixed(4)} is more than ${String(POOLED_MARGIN)} below pooled ${pooled.toFixed(4)}`,
+    );
   if (result.updates.lost !== 0) failures.push(`${String(result.updates.lost)} updates were lost`);
   return failures;
 }

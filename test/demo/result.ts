@@ -35,9 +35,9 @@ export interface DemoResult {
 export interface DemoOptions {
   /** Leave the daemons running until the process is interrupted. */
   readonly keep: boolean;
-  say(line: string): void;
+  readonly say: (line: string) => void;
   /** Called with the result before the daemons are stopped. */
-  finished(result: DemoResult): void;
+  readonly finished: (result: DemoResult) => void;
 }
 
 export function mean(values: readonly number[]): number {

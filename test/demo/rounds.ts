@@ -7,7 +7,11 @@ import { BINARIES } from '../support/daemon.js';
 import type { LocalFederation } from '../support/federation.js';
 
 /** Follows the jobs with `tributary get fj --watch`, says every round, and resolves when all are complete. */
-export async function followRounds(federation: LocalFederation, jobs: readonly FederatedJob[], say: (line: string) => void): Promise<void> {
+export async function followRounds(
+  federation: LocalFederation,
+  jobs: readonly FederatedJob[],
+  say: (line: string) => void,
+): Promise<void> {
   const watch = spawn(process.execPath, [BINARIES.tributary, 'get', 'fj', '--watch', '-o', 'json'], {
     env: { ...process.env, TRIBUTARY_CONFIG: federation.contextFile },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -21,7 +25,8 @@ export async function followRounds(federation: LocalFederation, jobs: readonly F
       const { currentRound, phase, lastFailureInfo } = object.status;
       if (currentRound > (shown.get(name) ?? 0)) say(roundLine(object));
       shown.set(name, currentRound);
-      if (phase === 'Failed') throw new Error(`${name} failed: ${lastFailureInfo?.code ?? ''} ${lastFailureInfo?.detail ?? ''}`);
+      if (phase === 'Failed')
+        throw new Error(`${name} failed: ${lastFailureInfo?.code ?? ''} ${lastFailureInfo?.detail ?? ''}`);
       if (phase === 'Complete') open.delete(name);
       if (open.size === 0) return;
     }

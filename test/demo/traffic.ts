@@ -15,14 +15,22 @@ export interface Traffic {
 export async function readTraffic(federation: LocalFederation, jobs: readonly string[]): Promise<Traffic> {
   const events: Event[] = [];
   for (const job of jobs) {
-    const described = JSON.parse(await federation.cliText('describe', `fj/${job}`, '-o', 'json')) as { readonly events: readonly Event[] };
+    const described = JSON.parse(await federation.cliText('describe', `fj/${job}`, '-o', 'json')) as {
+      readonly events: readonly Event[];
+    };
     events.push(...described.events);
   }
-  const accepted = new Set(events.filter((event) => event.type === 'update.accepted').map((event) => event.body.uploadId));
+  const accepted = new Set(
+    events.filter((event) => event.type === 'update.accepted').map((event) => event.body.uploadId),
+  );
   const sent = await sentUploads(federation);
   return {
     rounds: events.filter((event) => event.type === 'round.committed').length,
-    updates: { sent: sent.length, accepted: accepted.size, lost: sent.filter((uploadId) => !accepted.has(uploadId)).length },
+    updates: {
+      sent: sent.length,
+      accepted: accepted.size,
+      lost: sent.filter((uploadId) => !accepted.has(uploadId)).length,
+    },
     bytesUp: await bytesUp(federation),
   };
 }
@@ -30,12 +38,16 @@ export async function readTraffic(federation: LocalFederation, jobs: readonly st
 /** Ids of the updates that the agents finished, from their own logs. */
 async function sentUploads(federation: LocalFederation): Promise<string[]> {
   const logs = await Promise.all([...federation.agents.values()].map((agent) => agent.log()));
-  const lines = logs.flatMap((log) => log.split('\n')).filter((line) => line.includes('"update held in the outbox"'));
+  const lines = logs
+    .flatMap((log) => log.split('\n'))
+    .filter((line) => line.includes('"update held in the outbox"'));
   return lines.map((line) => (JSON.parse(line) as { readonly uploadId: string }).uploadId);
 }
 
 /** Bytes of messages that left the sites, by the agents' own meters. */
 async function bytesUp(federation: LocalFederation): Promise<number> {
-  const statuses = await Promise.all([...federation.agents.keys()].map((site) => federation.agentStatus(site)));
+  const statuses = await Promise.all(
+    [...federation.agents.keys()].map((site) => federation.agentStatus(site)),
+  );
   return statuses.reduce((sum, { egress }) => sum + Number(egress.update) + Number(egress.control), 0);
 }

@@ -15,7 +15,10 @@ describe('fuzzed codecs', function () {
     it(`${codec.name}: ${String(inputs)} damaged inputs are refused with a typed error or read`, () => {
       const report = fuzzCodec(codec, inputs, SEED);
       assert.equal(report.accepted + report.refused, inputs);
-      assert.ok(report.refused > 0 || codec.name === 'signature', 'nothing was refused: the inputs were not damaged');
+      assert.ok(
+        report.refused > 0 || codec.name === 'signature',
+        'nothing was refused: the inputs were not damaged',
+      );
       assert.ok(report.slowestMs < 1_000, `one input took ${report.slowestMs.toFixed(0)} ms`);
     });
   }
@@ -26,9 +29,18 @@ describe('fuzzed codecs', function () {
   });
 
   it('notices a codec that throws something else', () => {
-    const broken = { name: 'broken', seeds: [Buffer.from('{}')], decode: (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString()) };
+    const broken = {
+      name: 'broken',
+      seeds: [Buffer.from('{}')],
+      decode: (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString()),
+    };
     assert.throws(() => fuzzCodec(broken, 100, SEED), /broken threw SyntaxError/);
-    const honest = { ...broken, decode: (): never => { throw new TributaryError('INVALID_ARGUMENT', 'no'); } };
+    const honest = {
+      ...broken,
+      decode: (): never => {
+        throw new TributaryError('INVALID_ARGUMENT', 'no');
+      },
+    };
     assert.equal(fuzzCodec(honest, 100, SEED).refused, 100);
   });
 });

@@ -46,7 +46,10 @@ const digest = `sha256:${'ab'.repeat(32)}` as const;
 const id = (prefix: string): string => `${prefix}-${'0'.repeat(32)}`;
 const base64 = (length: number): string => Buffer.alloc(length, 7).toString('base64');
 const sealing = { key: Buffer.alloc(32, 1), name: 'fuzz' };
-const layout = buildLayout([{ name: 'dense_0/kernel', shape: [3, 2] }, { name: 'dense_0/bias', shape: [2] }]);
+const layout = buildLayout([
+  { name: 'dense_0/kernel', shape: [3, 2] },
+  { name: 'dense_0/bias', shape: [2] },
+]);
 
 const job = {
   apiVersion: 'tributary.dev/v1alpha1',
@@ -55,7 +58,10 @@ const job = {
   spec: {
     task: { type: 'Binary', positive: 'bad' },
     dataset: { name: 'loans', label: 'Class' },
-    features: [{ name: 'income', type: 'Numeric', center: 1, scale: 2 }, { name: 'term', type: 'Categorical', categories: ['a', 'b'] }],
+    features: [
+      { name: 'income', type: 'Numeric', center: 1, scale: 2 },
+      { name: 'term', type: 'Categorical', categories: ['a', 'b'] },
+    ],
     model: { name: 'loans', layers: [{ type: 'Dense', units: 1, activation: 'Sigmoid' }] },
     training: { epochs: 1, batchSize: 8, optimizer: { type: 'Sgd', learningRate: 0.1 } },
     rounds: 2,
@@ -102,14 +108,38 @@ export const CODECS: readonly FuzzedCodec[] = [
   {
     name: 'ledger entry',
     seeds: [
-      encodeEntry({ v: 1, seq: 7, time: '2026-01-01T00:00:00.000Z', actor: 'coordinator', type: 'job.resumed', subject: 'job/x', body: { jobId: id('job') } }),
-      encodeEntry({ v: 1, seq: 8, time: '2026-01-01T00:00:00.000Z', actor: 'coordinator', type: 'alarm.raised', subject: 'federation', body: { code: 'TOKEN_USED', detail: 'x' } }),
+      encodeEntry({
+        v: 1,
+        seq: 7,
+        time: '2026-01-01T00:00:00.000Z',
+        actor: 'coordinator',
+        type: 'job.resumed',
+        subject: 'job/x',
+        body: { jobId: id('job') },
+      }),
+      encodeEntry({
+        v: 1,
+        seq: 8,
+        time: '2026-01-01T00:00:00.000Z',
+        actor: 'coordinator',
+        type: 'alarm.raised',
+        subject: 'federation',
+        body: { code: 'TOKEN_USED', detail: 'x' },
+      }),
     ],
     decode: decodeEntry,
   },
-  { name: 'envelope header', seeds: [encodeEnvelopeHeader({ ...envelopeHeader })], decode: decodeEnvelopeHeader },
+  {
+    name: 'envelope header',
+    seeds: [encodeEnvelopeHeader({ ...envelopeHeader })],
+    decode: decodeEnvelopeHeader,
+  },
   { name: 'document', seeds: [canonicalize(job), canonicalize(policy)], decode: parseDocumentBytes },
-  { name: 'layout', seeds: [canonicalize(layout as unknown as JsonValue)], decode: (bytes) => parseLayout(parseCanonical(bytes, LIMITS.documentBytes)) },
+  {
+    name: 'layout',
+    seeds: [canonicalize(layout as unknown as JsonValue)],
+    decode: (bytes) => parseLayout(parseCanonical(bytes, LIMITS.documentBytes)),
+  },
   { name: 'manifest', seeds: [canonicalize({ formatVersion: 1, name: 'loans' })], decode: parseManifest },
   {
     name: 'features file',
@@ -118,17 +148,39 @@ export const CODECS: readonly FuzzedCodec[] = [
   },
   {
     name: 'join token',
-    seeds: [text(encodeJoinToken({ tokenId: id('tok'), site: 'north', seed: Buffer.alloc(32, 5), caDigest: digest, enrolAddress: 'hub.example:7444' }))],
+    seeds: [
+      text(
+        encodeJoinToken({
+          tokenId: id('tok'),
+          site: 'north',
+          seed: Buffer.alloc(32, 5),
+          caDigest: digest,
+          enrolAddress: 'hub.example:7444',
+        }),
+      ),
+    ],
     decode: (bytes) => decodeJoinToken(Buffer.from(bytes).toString('utf8')),
   },
   { name: 'float32 vector', seeds: [Buffer.alloc(64, 1)], decode: bytesToFloat32 },
   { name: 'model weights', seeds: [Buffer.alloc(layout.length * 4, 1)], decode: decodeWeights },
-  { name: 'sealed bytes', seeds: [sealBytes(sealing, Buffer.from('a secret'))], decode: (bytes) => openBytes(sealing, bytes) },
-  { name: 'signature', seeds: [Buffer.alloc(64, 9)], decode: (bytes) => verifySignature(bytes.subarray(0, 32), text('message'), bytes) },
+  {
+    name: 'sealed bytes',
+    seeds: [sealBytes(sealing, Buffer.from('a secret'))],
+    decode: (bytes) => openBytes(sealing, bytes),
+  },
+  {
+    name: 'signature',
+    seeds: [Buffer.alloc(64, 9)],
+    decode: (bytes) => verifySignature(bytes.subarray(0, 32), text('message'), bytes),
+  },
   {
     name: 'context file',
     slowdown: 20,
-    seeds: [text('formatVersion: 1\ncurrentContext: a\ncontexts:\n  - {name: a, server: "unix:/run/admin.sock"}\nauthors: []\n')],
+    seeds: [
+      text(
+        'formatVersion: 1\ncurrentContext: a\ncontexts:\n  - {name: a, server: "unix:/run/admin.sock"}\nauthors: []\n',
+      ),
+    ],
     decode: (bytes) => parseContextFile(Buffer.from(bytes).toString('utf8'), 'config.yaml'),
   },
 ];
@@ -175,7 +227,9 @@ function survives(codec: FuzzedCodec, bytes: Uint8Array): boolean {
     return true;
   } catch (error) {
     if (error instanceof TributaryError && error.code !== 'INTERNAL') return false;
-    throw new Error(`${codec.name} threw ${String(error)} for ${Buffer.from(bytes).toString('base64')}`, { cause: error });
+    throw new Error(`${codec.name} threw ${String(error)} for ${Buffer.from(bytes).toString('base64')}`, {
+      cause: error,
+    });
   }
 }
 
@@ -191,7 +245,9 @@ export async function fuzzCheckpoint(inputs: number, seed: number): Promise<Code
       accepted += 1;
     } catch (error) {
       if (!(error instanceof TributaryError) || error.code === 'INTERNAL') {
-        throw new Error(`checkpoint threw ${String(error)} for ${bytes.toString('base64')}`, { cause: error });
+        throw new Error(`checkpoint threw ${String(error)} for ${bytes.toString('base64')}`, {
+          cause: error,
+        });
       }
     }
   }

@@ -48,26 +48,33 @@ async function fuzzCodecs({ perCodec, seed }: Options): Promise<string[]> {
   const tried = async (run: () => Promise<CodecReport> | CodecReport): Promise<void> => {
     try {
       const { codec, inputs, accepted, refused, slowestMs } = await run();
-      console.log(`${codec.padEnd(28)} ${String(inputs).padStart(8)} inputs  ${String(accepted).padStart(8)} read  ${String(refused).padStart(8)} refused  slowest ${slowestMs.toFixed(1)} ms`);
+      console.log(
+        `${codec.padEnd(28)} ${String(inputs).padStart(8)} inputs  ${String(accepted).padStart(8)} read  ${String(refused).padStart(8)} refused  slowest ${slowestMs.toFixed(1)} ms`,
+      );
     } catch (error) {
       findings.push(String(error));
     }
   };
-  for (const codec of CODECS) await tried(() => fuzzCodec(codec, Math.ceil(perCodec / (codec.slowdown ?? 1)), seed));
+  for (const codec of CODECS)
+    await tried(() => fuzzCodec(codec, Math.ceil(perCodec / (codec.slowdown ?? 1)), seed));
   await tried(() => fuzzCheckpoint(perCodec, seed));
   return findings;
 }
 
 async function fuzzRpcs({ perRpc, seed }: Options): Promise<string[]> {
   const directory = await temporaryDirectory();
-  const world = await FuzzWorld.create(await LocalFederation.start(join(directory.path, 'federation')), ROUNDS);
+  const world = await FuzzWorld.create(
+    await LocalFederation.start(join(directory.path, 'federation')),
+    ROUNDS,
+  );
   const findings: string[] = [];
   try {
     for (const target of await world.targets()) {
       const report = await fuzzRpc(target, perRpc, seed);
       console.log(`${reportLine(report)}, ${String(await world.residentMebibytes())} MiB`);
       findings.push(...report.findings.map((finding) => `${target.title}: ${finding}`));
-      if (!(await world.healthy())) return [...findings, `${target.title}: the coordinator is not healthy any more`];
+      if (!(await world.healthy()))
+        return [...findings, `${target.title}: the coordinator is not healthy any more`];
       await world.awaitProgress();
     }
     findings.push(...(await world.errorLines()));

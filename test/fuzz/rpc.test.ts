@@ -44,13 +44,20 @@ describe('fuzzed RPCs', function () {
       assert.equal(world.federation.coordinator.pid, pid);
       assert.ok(world.federation.coordinator.running, 'the coordinator runs');
       assert.ok(await world.healthy(), 'health is SERVING');
-      assert.ok(mebibytes < restingMebibytes + GROWTH_MEBIBYTES, `${String(mebibytes)} MiB, at first ${String(restingMebibytes)} MiB`);
+      assert.ok(
+        mebibytes < restingMebibytes + GROWTH_MEBIBYTES,
+        `${String(mebibytes)} MiB, at first ${String(restingMebibytes)} MiB`,
+      );
       await world.awaitProgress();
     }
   });
 
   it('has not stalled the job that ran meanwhile', async () => {
-    await eventually('the background job', async () => ((await world.progress()).complete ? true : undefined), 100_000);
+    await eventually(
+      'the background job',
+      async () => ((await world.progress()).complete ? true : undefined),
+      100_000,
+    );
   });
 
   it('has made the coordinator log no error', async () => {

@@ -14,7 +14,11 @@ import {
   type LedgerClient,
   type Method,
 } from '@tributary/proto/grpc';
-import { findContext, parseContextFile, type Context } from '@tributary/coordinator/internal/cli/context-file.js';
+import {
+  findContext,
+  parseContextFile,
+  type Context,
+} from '@tributary/coordinator/internal/cli/context-file.js';
 
 import type { Addresses } from './federation.js';
 
@@ -60,8 +64,12 @@ export async function enrolmentClient(federation: Reachable): Promise<EnrolmentC
 }
 
 type Definitions = Readonly<Record<string, unknown>>;
-type RequestOf<M> = M extends { requestSerialize: (value: infer Request) => Buffer } ? Request & object : never;
-type ResponseOf<M> = M extends { responseDeserialize: (bytes: Buffer) => infer Response } ? Response & object : never;
+type RequestOf<M> = M extends { requestSerialize: (value: infer Request) => Buffer }
+  ? Request & object
+  : never;
+type ResponseOf<M> = M extends { responseDeserialize: (bytes: Buffer) => infer Response }
+  ? Response & object
+  : never;
 
 /** One call of a loaded service; rejects with a TributaryError. */
 export function call<D extends Definitions, M extends keyof D>(

@@ -36,7 +36,10 @@ export class Daemon {
   constructor({ script, args, logFile, env = {} }: DaemonOptions) {
     this.logFile = logFile;
     const log = createWriteStream(logFile, { flags: 'a' });
-    this.#child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    this.#child = spawn(process.execPath, [script, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#child.stdout?.pipe(log, { end: false });
     this.#child.stderr?.pipe(log, { end: false });
     this.exited = new Promise((resolve) => {
@@ -85,9 +88,17 @@ export interface Finished extends Exit {
 }
 
 /** Runs a command to its end. */
-export function runCommand(script: string, args: readonly string[], env: Readonly<Record<string, string>> = {}, input = ''): Promise<Finished> {
+export function runCommand(
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  input = '',
+): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = spawn(process.execPath, [script, ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     const output = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));

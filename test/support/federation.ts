@@ -31,6 +31,8 @@ export interface SiteOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Script started instead of the agent's own command; gets the same arguments. */
   readonly script?: string;
+  /** Variables of the agent's environment, when it joins and when it runs. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A coordinator and agents as separate processes under one folder, driven as an operator would. */
@@ -48,7 +50,17 @@ export class LocalFederation {
   static async start(folder: string, name = 'test'): Promise<LocalFederation> {
     await mkdir(folder, { recursive: true });
     const federation = new LocalFederation(folder);
-    const init = ['init', '--data', federation.data, '--name', name, '--host', '127.0.0.1', '--context-file', federation.contextFile];
+    const init = [
+      'init',
+      '--data',
+      federation.data,
+      '--name',
+      name,
+      '--host',
+      '127.0.0.1',
+      '--context-file',
+      federation.contextFile,
+    ];
     requireSuccess('init', await runCommand(BINARIES.coordinator, init));
     await federation.serve();
     return federation;
@@ -75,8 +87,25 @@ export class LocalFederation {
     this.#coordinator = new Daemon({
       script: BINARIES.coordinator,
       args: [
-        ...['serve', '--data', this.data, '--listen', '127.0.0.1', '--fleet-port', port('fleet'), '--enrol-port', port('enrol')],
-        ...['--admin-port', port('admin'), '--health-port', port('health'), '--metrics-port', port('metrics')],
+        ...[
+          'serve',
+          '--data',
+          this.data,
+          '--listen',
+          '127.0.0.1',
+          '--fleet-port',
+          port('fleet'),
+          '--enrol-port',
+          port('enrol'),
+        ],
+        ...[
+          '--admin-port',
+          port('admin'),
+          '--health-port',
+          port('health'),
+          '--metrics-port',
+          port('metrics'),
+        ],
       ],
       logFile: join(this.folder, 'coordinator.log'),
     });
@@ -122,19 +151,31 @@ export class LocalFederation {
     await writeFile(join(folder, `${site.dataset}.csv`), site.csv);
     await writeFile(join(folder, 'policy.yaml'), stringify(await this.#policyOf(site)));
     await writeFile(join(folder, 'agent.yaml'), stringify(configOf(site)));
-    const labels = Object.entries(site.labels ?? {}).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
-    await writeFile(join(folder, 'token'), await this.cliText('invite', site.name, ...labels), { mode: 0o600 });
-    const joined = await runCommand(BINARIES.agent, ['join', '--config', join(folder, 'agent.yaml'), '--token-file', join(folder, 'token')]);
+    const labels = Object.entries(site.labels ?? {}).flatMap(([key, value]) => [
+      '--label',
+      `${key}=${value}`,
+    ]);
+    await writeFile(join(folder, 'token'), await this.cliText('invite', site.name, ...labels), {
+      mode: 0o600,
+    });
+    const joined = await runCommand(BINARIES.agent, [
+      'join',
+      '--config',
+      join(folder, 'agent.yaml'),
+      '--token-file',
+      join(folder, 'token'),
+    ]);
     requireSuccess(`join ${site.name}`, joined);
   }
 
   /** Starts the agent of a joined site. */
   startAgent(name: string): Daemon {
-    const script = this.#sites.get(name)?.script ?? BINARIES.agent;
+    const { script = BINARIES.agent, env = {} } = this.#sites.get(name) ?? {};
     const agent = new Daemon({
       script,
       args: ['run', '--config', join(this.siteFolder(name), 'agent.yaml')],
       logFile: join(this.siteFolder(name), 'agent.log'),
+      env,
     });
     this.agents.set(name, agent);
     return agent;
@@ -142,10 +183,20 @@ export class LocalFederation {
 
   /** Brings the ledger to `entries` entries and more, with invitations. */
   async fillLedger(entries: number): Promise<void> {
-    const connection = await AdminConnection.open(findContext(await readContextFile(this.contextFile), undefined), this.contextFile);
+    const connection = await AdminConnection.open(
+      findContext(await readContextFile(this.contextFile), undefined),
+      this.contextFile,
+    );
     try {
       for (let batch = 0; Number((await connection.unary('GetVersion', {})).ledgerSize) < entries; batch++) {
-        await Promise.all(Array.from({ length: 50 }, (_, index) => connection.unary('CreateInvitation', { site: `site-${String(batch * 50 + index)}`, ttlSeconds: 3_600 })));
+        await Promise.all(
+          Array.from({ length: 50 }, (_, index) =>
+            connection.unary('CreateInvitation', {
+              site: `site-${String(batch * 50 + index)}`,
+              ttlSeconds: 3_600,
+            }),
+          ),
+        );
       }
     } finally {
       connection.close();
@@ -155,7 +206,9 @@ export class LocalFederation {
   /** What `tributary-agent status -o json` says of a running agent. */
   async agentStatus(name: string): Promise<AgentStatus> {
     const status = ['status', '--config', join(this.siteFolder(name), 'agent.yaml'), '-o', 'json'];
-    return JSON.parse(requireSuccess(`status of ${name}`, await runCommand(BINARIES.agent, status)).stdout) as AgentStatus;
+    return JSON.parse(
+      requireSuccess(`status of ${name}`, await runCommand(BINARIES.agent, status)).stdout,
+    ) as AgentStatus;
   }
 
   siteFolder(name: string): string {
@@ -176,7 +229,10 @@ export class LocalFederation {
 
   /** Writes a backup to a file, as an operator of the machine would. */
   async backup(to: string): Promise<void> {
-    requireSuccess('backup', await runCommand(BINARIES.coordinator, ['backup', '--data', this.data, '--to', to]));
+    requireSuccess(
+      'backup',
+      await runCommand(BINARIES.coordinator, ['backup', '--data', this.data, '--to', to]),
+    );
   }
 
   /** Throws the data directory of the stopped coordinator away, makes it anew from a backup, and serves. */
@@ -241,5 +297,7 @@ function configOf(site: SiteOptions): unknown {
 
 export function requireSuccess(what: string, finished: Finished): Finished {
   if (finished.code === 0) return finished;
-  throw new Error(`${what}: exit ${String(finished.code ?? finished.signal)}: ${finished.stderr || finished.stdout}`);
+  throw new Error(
+    `${what}: exit ${String(finished.code ?? finished.signal)}: ${finished.stderr || finished.stdout}`,
+  );
 }

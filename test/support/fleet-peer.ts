@@ -53,16 +53,28 @@ export async function drawPeerKeys(): Promise<PeerKeys> {
 }
 
 /** Mutual TLS with a certificate that was issued for `privateKey` (PKCS #8 DER). Certificates are DER. */
-export function certifiedTls(authority: Buffer, certificate: Buffer, privateKey: Uint8Array): ChannelCredentials {
+export function certifiedTls(
+  authority: Buffer,
+  certificate: Buffer,
+  privateKey: Uint8Array,
+): ChannelCredentials {
   const key = createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' });
   const pem = (der: Buffer): Buffer => Buffer.from(new X509Certificate(der).toString());
-  return credentials.createSsl(pem(authority), Buffer.from(key.export({ format: 'pem', type: 'pkcs8' })), pem(certificate));
+  return credentials.createSsl(
+    pem(authority),
+    Buffer.from(key.export({ format: 'pem', type: 'pkcs8' })),
+    pem(certificate),
+  );
 }
 
 /** The message with which the holder of `token` and `keys` joins. */
 export function enrolRequest(token: JoinToken, { identity, csr }: PeerKeys): EnrollRequest {
   const { tokenId } = token;
-  const statement = transcript('enroll', { tokenId, identityKey: encodeBase64(identity.publicKey), csrDigest: digestOf(csr) });
+  const statement = transcript('enroll', {
+    tokenId,
+    identityKey: encodeBase64(identity.publicKey),
+    csrDigest: digestOf(csr),
+  });
   return {
     versions: [...WIRE_VERSIONS],
     tokenId,
@@ -100,7 +112,12 @@ export class FleetPeer implements Uploader {
   }
 
   /** Invites `site` as the operator and joins as it, approved. */
-  static async join(federation: LocalFederation, operator: Operator, site: string, labels: Record<string, string> = {}): Promise<FleetPeer> {
+  static async join(
+    federation: LocalFederation,
+    operator: Operator,
+    site: string,
+    labels: Record<string, string> = {},
+  ): Promise<FleetPeer> {
     return FleetPeer.enrol(federation, await operator.invite(site, { labels }), await drawPeerKeys());
   }
 
@@ -115,13 +132,33 @@ export class FleetPeer implements Uploader {
   }
 
   /** A correct first message of a stream; each has a higher session epoch than the one before. */
-  hello(replaced: Partial<{ versions: readonly string[]; sessionEpoch: string; signer: Pick<SigningKey, 'sign'> }> = {}): Hello {
+  hello(
+    replaced: Partial<{
+      versions: readonly string[];
+      sessionEpoch: string;
+      signer: Pick<SigningKey, 'sign'>;
+    }> = {},
+  ): Hello {
     this.#epoch += 1;
     const { versions = WIRE_VERSIONS, sessionEpoch = String(this.#epoch), signer = this.identity } = replaced;
     const spendLogHead = Buffer.alloc(0);
-    const fields = { agentId: this.agentId, logId: this.logId, sessionEpoch, spendLogHead: encodeBase64(spendLogHead), versions };
+    const fields = {
+      agentId: this.agentId,
+      logId: this.logId,
+      sessionEpoch,
+      spendLogHead: encodeBase64(spendLogHead),
+      versions,
+    };
     const signature = Buffer.from(signer.sign(transcript('hello', fields)));
-    return { versions: [...versions], software: 'peer/1', sessionEpoch, spendLogHead, backend: 'none', datasets: ['trial'], signature };
+    return {
+      versions: [...versions],
+      software: 'peer/1',
+      sessionEpoch,
+      spendLogHead,
+      backend: 'none',
+      datasets: ['trial'],
+      signature,
+    };
   }
 
   connect(hello: Hello = this.hello()): PeerStream {
@@ -215,7 +252,8 @@ export class PeerStream {
   /** Waits for an order that opens a round. `after`: a round of the same job that must have passed. */
   round(after = 0): Promise<PeerRound> {
     return eventually('an order to train', () => {
-      if (this.ended !== undefined) throw this.ended === 'closed' ? new Error('the stream was closed') : this.ended;
+      if (this.ended !== undefined)
+        throw this.ended === 'closed' ? new Error('the stream was closed') : this.ended;
       return this.orders.map(openedBy).find((round) => round !== undefined && round.opened.round > after);
     });
   }
@@ -223,7 +261,8 @@ export class PeerStream {
   /** Waits for the answer to `hello`. */
   welcome(): Promise<Welcome__Output> {
     return eventually('the welcome', () => {
-      if (this.ended !== undefined) throw this.ended === 'closed' ? new Error('the stream was closed') : this.ended;
+      if (this.ended !== undefined)
+        throw this.ended === 'closed' ? new Error('the stream was closed') : this.ended;
       return this.received[0]?.welcome ?? undefined;
     });
   }

@@ -37,23 +37,40 @@ export class Operator {
   }
 
   static async of(federation: LocalFederation): Promise<Operator> {
-    const { authors } = parseContextFile(await readFile(federation.contextFile, 'utf8'), federation.contextFile);
-    return new Operator(await adminClient(federation), signingKeyFromSeed(Buffer.from(authors[0]?.seed ?? '', 'base64')));
+    const { authors } = parseContextFile(
+      await readFile(federation.contextFile, 'utf8'),
+      federation.contextFile,
+    );
+    return new Operator(
+      await adminClient(federation),
+      signingKeyFromSeed(Buffer.from(authors[0]?.seed ?? '', 'base64')),
+    );
   }
 
   /** A join token; the site is approved as soon as it joins unless `approve` is false. */
-  async invite(site: string, options: { labels?: Record<string, string>; approve?: boolean; ttlSeconds?: number } = {}): Promise<JoinToken> {
+  async invite(
+    site: string,
+    options: { labels?: Record<string, string>; approve?: boolean; ttlSeconds?: number } = {},
+  ): Promise<JoinToken> {
     const { labels = {}, approve = true, ttlSeconds = 0 } = options;
-    const { token } = await call(this.admin, Admin.service, 'CreateInvitation', { site, labels, approve, ttlSeconds });
+    const { token } = await call(this.admin, Admin.service, 'CreateInvitation', {
+      site,
+      labels,
+      approve,
+      ttlSeconds,
+    });
     return decodeJoinToken(token);
   }
 
   /** The message with which a document is applied, whether it is valid or not. */
-  applyRequest(document: unknown, signer: Pick<SigningKey, 'sign'> & { readonly publicKey: Uint8Array } = this.author): ApplyRequest {
+  applyRequest(
+    document: unknown,
+    signer: Pick<SigningKey, 'sign'> & { readonly publicKey: Uint8Array } = this.author,
+  ): ApplyRequest {
     return {
       document: Buffer.from(canonicalize(document as JsonObject)),
       authorKey: Buffer.from(signer.publicKey),
-      signature: Buffer.from(signDocument(document as never, signer as SigningKey)),
+      signature: Buffer.from(signDocument(document as never, signer)),
     };
   }
 
@@ -63,11 +80,19 @@ export class Operator {
 
   async events(kind: string, name: string): Promise<readonly ShownEvent[]> {
     const { events } = await call(this.admin, Admin.service, 'DescribeObject', { kind, name });
-    return events.map(({ type, body }) => ({ type, body: parseCanonical(body, LIMITS.ledgerEntryBytes) as JsonObject }));
+    return events.map(({ type, body }) => ({
+      type,
+      body: parseCanonical(body, LIMITS.ledgerEntryBytes) as JsonObject,
+    }));
   }
 
   /** Waits until the ledger holds an event of `type` about the job that `fits`. */
-  event(name: string, type: string, fits: (body: JsonObject) => boolean = () => true, timeoutMs = 30_000): Promise<JsonObject> {
+  event(
+    name: string,
+    type: string,
+    fits: (body: JsonObject) => boolean = () => true,
+    timeoutMs = 30_000,
+  ): Promise<JsonObject> {
     const find = async (): Promise<JsonObject | undefined> => {
       const events = await this.events('FederatedJob', name);
       return events.find((event) => event.type === type && fits(event.body))?.body;

@@ -67,7 +67,12 @@ export function neutralVector({ opened }: PeerRound, metrics: readonly string[])
 }
 
 /** Seals an update as an agent would: header, chunks, seal. */
-export function recordUpload(round: PeerRound, uploader: Uploader, metrics: readonly string[], options: UploadOptions = {}): RecordedUpload {
+export function recordUpload(
+  round: PeerRound,
+  uploader: Uploader,
+  metrics: readonly string[],
+  options: UploadOptions = {},
+): RecordedUpload {
   const random = new SeededRandom(options.seed ?? Math.floor(performance.now() * 1_000));
   const { opened } = round;
   const fields: EnvelopeFields = {
@@ -87,7 +92,12 @@ export function recordUpload(round: PeerRound, uploader: Uploader, metrics: read
     ...options.fields,
   };
   const secrets = drawEnvelopeSecrets((length) => new Uint8Array(random.bytes(length)));
-  const writer = new EnvelopeWriter(fields, decodeBase64(opened.roundKey, 'roundKey'), secrets, options.signer ?? uploader.identity);
+  const writer = new EnvelopeWriter(
+    fields,
+    decodeBase64(opened.roundKey, 'roundKey'),
+    secrets,
+    options.signer ?? uploader.identity,
+  );
   const vector = options.vector ?? neutralVector(round, metrics);
   const plaintext = Buffer.concat([float32ToBytes(vector)], fields.vectorLength * 4);
   const chunks = Array.from({ length: writer.header.chunkCount }, (_, index) => {
@@ -99,13 +109,23 @@ export function recordUpload(round: PeerRound, uploader: Uploader, metrics: read
     uploadId,
     header: writer.header,
     messages: [
-      { header: { uploadId, header: Buffer.from(writer.headerBytes), signature: Buffer.from(writer.headerSignature) } },
+      {
+        header: {
+          uploadId,
+          header: Buffer.from(writer.headerBytes),
+          signature: Buffer.from(writer.headerSignature),
+        },
+      },
       ...chunks.map((data, index) => ({ chunk: { index, data: Buffer.from(data) } })),
       { seal: sealMessage(writer.seal()) },
     ],
   };
 }
 
-function sealMessage({ chunkCount, tagsDigest, signature }: EnvelopeSeal): { chunkCount: number; tagsDigest: Buffer; signature: Buffer } {
+function sealMessage({ chunkCount, tagsDigest, signature }: EnvelopeSeal): {
+  chunkCount: number;
+  tagsDigest: Buffer;
+  signature: Buffer;
+} {
   return { chunkCount, tagsDigest: Buffer.from(tagsDigest), signature: Buffer.from(signature) };
 }

@@ -51,7 +51,8 @@ export class Squid {
     const child = spawn(SQUID, ['-N', '-f', file], { stdio: 'ignore' });
     const squid = new Squid(folder, port, child);
     await eventually('squid to listen', async () => {
-      if (child.exitCode !== null) throw new Error(`squid ended: ${await readFile(join(folder, 'cache.log'), 'utf8').catch(() => '')}`);
+      if (child.exitCode !== null)
+        throw new Error(`squid ended: ${await readFile(join(folder, 'cache.log'), 'utf8').catch(() => '')}`);
       return (await canConnect(port)) || undefined;
     });
     return squid;

@@ -44,7 +44,13 @@ describe('an agent behind a real Squid (needs squid and openssl)', function () {
 
   it('joins, trains and reports through the proxy with its credentials', async () => {
     const config = await proxyWith(PASSWORD);
-    await federation.addSite({ name: 'site-0', csv: TWO_ROWS, dataset: 'rows', script: AGENT_SCRIPT, config });
+    await federation.addSite({
+      name: 'site-0',
+      csv: TWO_ROWS,
+      dataset: 'rows',
+      script: AGENT_SCRIPT,
+      config,
+    });
     await federation.apply(wideJob('through', 1, 2, 1));
     await federation.cliText('wait', 'fj/through', '--for', 'condition=Complete', '--timeout', '60s');
     await federation.agents.get('site-0')?.stop();
@@ -53,24 +59,31 @@ describe('an agent behind a real Squid (needs squid and openssl)', function () {
       return log.filter((line) => line.includes('TCP_TUNNEL/200')).length >= 2 ? log : undefined;
     });
     const { enrol, fleet } = await federation.addresses();
-    const tunnelled = (address: string): boolean => lines.some((line) => line.includes(`CONNECT ${address}`) && line.includes(USER));
+    const tunnelled = (address: string): boolean =>
+      lines.some((line) => line.includes(`CONNECT ${address}`) && line.includes(USER));
     assert.ok(tunnelled(enrol), 'enrolment did not go through the proxy');
     assert.ok(tunnelled(fleet), 'the fleet connection did not go through the proxy');
   });
 
   it('names the proxy where it refuses the credentials', async () => {
     const config = await proxyWith('wrong');
-    await assert.rejects(federation.joinSite({ name: 'site-1', csv: TWO_ROWS, dataset: 'rows', config }), (error: Error) => {
-      assert.match(error.message, /UNAVAILABLE/);
-      assert.match(error.message, /proxy/i);
-      assert.ok(!error.message.includes('wrong\n'), 'the password is in the message');
-      return true;
-    });
+    await assert.rejects(
+      federation.joinSite({ name: 'site-1', csv: TWO_ROWS, dataset: 'rows', config }),
+      (error: Error) => {
+        assert.match(error.message, /UNAVAILABLE/);
+        assert.match(error.message, /proxy/i);
+        assert.ok(!error.message.includes('wrong\n'), 'the password is in the message');
+        return true;
+      },
+    );
   });
 
   it('says that no proxy answers where there is none', async () => {
     const config = { proxy: { url: 'http://127.0.0.1:9' } };
-    await assert.rejects(federation.joinSite({ name: 'site-2', csv: TWO_ROWS, dataset: 'rows', config }), /UNAVAILABLE.*proxy/is);
+    await assert.rejects(
+      federation.joinSite({ name: 'site-2', csv: TWO_ROWS, dataset: 'rows', config }),
+      /UNAVAILABLE.*proxy/is,
+    );
   });
 });
 
@@ -83,12 +96,31 @@ describe('certificates of the federation under openssl (needs openssl)', functio
     const federation = await LocalFederation.start(folder);
     try {
       const { fleet } = await federation.addresses();
-      const shown = await openssl(['s_client', '-connect', fleet, '-showcerts', '-servername', 'coordinator.tributary.internal']);
-      const [leaf = '', ca = ''] = shown.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+      const shown = await openssl([
+        's_client',
+        '-connect',
+        fleet,
+        '-showcerts',
+        '-servername',
+        'coordinator.tributary.internal',
+      ]);
+      const [leaf = '', ca = ''] =
+        shown.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
       await writeFile(join(folder, 'leaf.pem'), leaf);
       await writeFile(join(folder, 'ca.pem'), ca);
-      const verify = (...options: string[]): Promise<string> => openssl(['verify', '-x509_strict', '-CAfile', join(folder, 'ca.pem'), ...options, join(folder, 'leaf.pem')]);
-      assert.match(await verify('-purpose', 'sslserver', '-verify_hostname', 'coordinator.tributary.internal'), /leaf\.pem: OK/);
+      const verify = (...options: string[]): Promise<string> =>
+        openssl([
+          'verify',
+          '-x509_strict',
+          '-CAfile',
+          join(folder, 'ca.pem'),
+          ...options,
+          join(folder, 'leaf.pem'),
+        ]);
+      assert.match(
+        await verify('-purpose', 'sslserver', '-verify_hostname', 'coordinator.tributary.internal'),
+        /leaf\.pem: OK/,
+      );
       assert.doesNotMatch(await verify('-purpose', 'sslclient'), /leaf\.pem: OK/);
       assert.doesNotMatch(await verify('-verify_hostname', 'another.example'), /leaf\.pem: OK/);
     } finally {

@@ -8,7 +8,9 @@ const root = join(import.meta.dirname, '../../..');
 
 /** First TypeScript file of a folder: lint rules go by path, and typed linting wants a file of the project. */
 function fileIn(folder: string): string {
-  const name = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).find((file) => file.endsWith('.ts'));
+  const name = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).find((file) =>
+    file.endsWith('.ts'),
+  );
   assert.ok(name, `no TypeScript file in ${folder}`);
   return join(root, folder, name);
 }
@@ -21,7 +23,8 @@ async function rulesBroken(filePath: string, code: string): Promise<string[]> {
   return result.messages.map((message) => message.ruleId ?? `fatal: ${message.message}`);
 }
 
-const importOf = (specifier: string): string => `import * as forbidden from '${specifier}';\nexport { forbidden };\n`;
+const importOf = (specifier: string): string =>
+  `import * as forbidden from '${specifier}';\nexport { forbidden };\n`;
 
 const FORBIDDEN_IMPORTS: readonly (readonly [folder: string, specifier: string])[] = [
   ['proto/src', '@tributary/coordinator'],

@@ -94,7 +94,7 @@ export class Aggregation {
     await this.#parts.checkpoints.delete(roundName(ref));
   }
 
-  /** No round follows for now: gives the memory of the last sum back. */
+  /** No round follows at once: gives the memory of the last sum back. */
   release(): void {
     this.#spare = undefined;
   }

@@ -63,7 +63,8 @@ export class UploadRefusals {
       });
     } catch (cause) {
       // The agent is told the refusal all the same; its round ends, or has just ended, without its update.
-      if (TributaryError.from(cause).code === 'UPDATE_WRONG_ROUND') log.info({ uploadId }, 'the round ended before a refusal');
+      if (TributaryError.from(cause).code === 'UPDATE_WRONG_ROUND')
+        log.info({ uploadId }, 'the round ended before a refusal');
       else log.error({ error: cause, uploadId }, 'a refusal could not be recorded');
     }
     throw error;

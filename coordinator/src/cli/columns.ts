@@ -7,15 +7,23 @@ import type { Kind } from './reference.js';
 const JOB_STATES = ['Failed', 'Complete', 'Suspended', 'Running', 'Accepted'];
 
 const stateOf = (object: ShownObject): string =>
-  JOB_STATES.find((type) => conditionStatus(object.document, type) === 'True')?.replace('Accepted', 'Queued') ?? 'Pending';
+  JOB_STATES.find((type) => conditionStatus(object.document, type) === 'True')?.replace(
+    'Accepted',
+    'Queued',
+  ) ?? 'Pending';
 
-const at = (...path: readonly string[]) => (object: ShownObject) => text(object.document, path);
+const at =
+  (...path: readonly string[]) =>
+  (object: ShownObject) =>
+    text(object.document, path);
 const ratio = (one: readonly string[], all: readonly string[]) => (object: ShownObject) =>
   `${text(object.document, one, '0')}/${text(object.document, all, '0')}`;
-const since = (nowMs: number, ...path: readonly string[]) => (object: ShownObject) => {
-  const from = text(object.document, path, '');
-  return from === '' ? '-' : age(from, nowMs);
-};
+const since =
+  (nowMs: number, ...path: readonly string[]) =>
+  (object: ShownObject) => {
+    const from = text(object.document, path, '');
+    return from === '' ? '-' : age(from, nowMs);
+  };
 const name: Column<ShownObject> = { title: 'NAME', cell: (object) => object.name };
 
 /** Columns of a kind as `get` prints them; `nowMs` gives the ages. */
@@ -47,7 +55,10 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<ShownObjec
         name,
         { title: 'VERSION', cell: at('status', 'latestVersion') },
         { title: 'JOB', cell: (object) => text(latest(object), ['jobName']) },
-        { title: 'DIGEST', cell: (object) => text(latest(object), ['weightsDigest']).slice(0, 'sha256:'.length + 12) },
+        {
+          title: 'DIGEST',
+          cell: (object) => text(latest(object), ['weightsDigest']).slice(0, 'sha256:'.length + 12),
+        },
         created,
       ];
   }

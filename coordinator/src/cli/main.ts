@@ -26,7 +26,11 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function withSession(options: GlobalOptions, signal: AbortSignal, run: (session: Session) => Promise<void>): Promise<void> {
+async function withSession(
+  options: GlobalOptions,
+  signal: AbortSignal,
+  run: (session: Session) => Promise<void>,
+): Promise<void> {
   const location = loadContextLocation();
   const path = contextFilePath(options.config ?? location.path, location.home);
   let connection: Promise<AdminConnection> | undefined;
@@ -37,7 +41,10 @@ async function withSession(options: GlobalOptions, signal: AbortSignal, run: (se
     signal,
     contextFile: () => readContextFile(path),
     saveContextFile: (file) => writeContextFile(path, file),
-    admin: () => (connection ??= readContextFile(path).then((file) => AdminConnection.open(findContext(file, options.context), path))),
+    admin: () =>
+      (connection ??= readContextFile(path).then((file) =>
+        AdminConnection.open(findContext(file, options.context), path),
+      )),
   };
   try {
     await run(session);

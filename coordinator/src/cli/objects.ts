@@ -13,7 +13,8 @@ export interface ShownObject {
 export function readObject(message: ObjectMessage__Output | null): ShownObject {
   if (message === null) throw new TributaryError('INVALID_ARGUMENT', 'the server answered without an object');
   const document = parseCanonical(message.document, LIMITS.grpcMessageBytes);
-  if (!isObject(document)) throw new TributaryError('INVALID_ARGUMENT', 'the server answered with something that is not an object');
+  if (!isObject(document))
+    throw new TributaryError('INVALID_ARGUMENT', 'the server answered with something that is not an object');
   return { kind: message.kind, name: message.name, seq: message.seq, document };
 }
 
@@ -30,7 +31,9 @@ export function field(value: JsonValue | undefined, ...path: readonly string[]):
 /** Text of a scalar at a path; `absent` where there is none. */
 export function text(value: JsonValue | undefined, path: readonly string[], absent = '-'): string {
   const found = field(value, ...path);
-  return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' ? String(found) : absent;
+  return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean'
+    ? String(found)
+    : absent;
 }
 
 export function list(value: JsonValue | undefined, ...path: readonly string[]): readonly JsonValue[] {
@@ -40,6 +43,8 @@ export function list(value: JsonValue | undefined, ...path: readonly string[]): 
 
 /** Status of a condition ("True", "False", "Unknown"), or undefined where the object does not have it. */
 export function conditionStatus(document: JsonObject, type: string): string | undefined {
-  const found = list(document, 'status', 'conditions').find((condition) => text(condition, ['type']).toLowerCase() === type.toLowerCase());
+  const found = list(document, 'status', 'conditions').find(
+    (condition) => text(condition, ['type']).toLowerCase() === type.toLowerCase(),
+  );
   return found === undefined ? undefined : text(found, ['status']);
 }

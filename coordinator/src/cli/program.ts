@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, type CommanderError } from 'commander';
 
 import { SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 
@@ -31,12 +31,15 @@ const collect = (value: string, before: readonly string[]): readonly string[] =>
 /** The `tributary` command: its words and options. `withSession` opens and closes what a command needs. */
 export function buildProgram(withSession: WithSession): Command {
   const program = new Command('tributary')
-    .description('Operates a Tributary federation: submits jobs, watches rounds, admits sites, exports models.')
+    .description(
+      'Operates a Tributary federation: submits jobs, watches rounds, admits sites, exports models.',
+    )
     .option('--context <name>', 'context to use instead of the current one')
     .option('--config <file>', 'context file (default: TRIBUTARY_CONFIG, or ~/.tributary/config.yaml)')
     .showHelpAfterError('Try: tributary --help')
     .exitOverride();
-  const run = (action: (session: Session) => Promise<void>): Promise<void> => withSession(program.opts<GlobalOptions>(), action);
+  const run = (action: (session: Session) => Promise<void>): Promise<void> =>
+    withSession(program.opts<GlobalOptions>(), action);
 
   addObjectCommands(program, run);
   addJobCommands(program, run);
@@ -44,7 +47,8 @@ export function buildProgram(withSession: WithSession): Command {
   addModelCommands(program, run);
   addLocalCommands(program, run);
   // Subcommands are made after exitOverride of the program and must throw too.
-  for (const command of program.commands.flatMap((child) => [child, ...child.commands])) command.exitOverride();
+  for (const command of program.commands.flatMap((child) => [child, ...child.commands]))
+    command.exitOverride();
   return program;
 }
 
@@ -54,7 +58,12 @@ function addObjectCommands(program: Command, run: Run): void {
   program
     .command('apply')
     .description('sign documents and submit them')
-    .requiredOption('-f, --filename <file>', 'YAML or JSON file, - for standard input; may be repeated', collect, [])
+    .requiredOption(
+      '-f, --filename <file>',
+      'YAML or JSON file, - for standard input; may be repeated',
+      collect,
+      [],
+    )
     .option('--author <name>', 'author who signs')
     .option('--dry-run', 'check only, change nothing', false)
     .action((options: Parameters<typeof apply>[1]) => run((session) => apply(session, options)));
@@ -63,24 +72,31 @@ function addObjectCommands(program: Command, run: Run): void {
     .description('list fj (jobs), sites or models, or show one')
     .option(...OUTPUT)
     .option('-w, --watch', 'go on with every change', false)
-    .action((kind: string, name: string | undefined, options: Parameters<typeof get>[3]) => run((session) => get(session, kind, name, options)));
+    .action((kind: string, name: string | undefined, options: Parameters<typeof get>[3]) =>
+      run((session) => get(session, kind, name, options)),
+    );
   program
     .command('describe <kind/name> [name]')
     .description('show an object with everything the ledger says of it')
     .option(...OUTPUT)
-    .action((first: string, second: string | undefined, options: { output: Parameters<typeof describe>[3] }) =>
-      run((session) => describe(session, first, second, options.output)),
+    .action(
+      (first: string, second: string | undefined, options: { output: Parameters<typeof describe>[3] }) =>
+        run((session) => describe(session, first, second, options.output)),
     );
   program
     .command('delete <kind/name> [name]')
     .description('delete a job; a running one is cancelled first')
-    .action((first: string, second: string | undefined) => run((session) => deleteObject(session, first, second)));
+    .action((first: string, second: string | undefined) =>
+      run((session) => deleteObject(session, first, second)),
+    );
   program
     .command('wait <kind/name> [name]')
     .description('wait for a condition')
     .requiredOption('--for <condition>', 'condition=Complete, condition=TYPE=STATUS, or delete')
     .option('--timeout <duration>', 'give up after, for example 90s, 15m or 2h', '30m')
-    .action((first: string, second: string | undefined, options: Parameters<typeof wait>[3]) => run((session) => wait(session, first, second, options)));
+    .action((first: string, second: string | undefined, options: Parameters<typeof wait>[3]) =>
+      run((session) => wait(session, first, second, options)),
+    );
 }
 
 function addJobCommands(program: Command, run: Run): void {
@@ -94,14 +110,18 @@ function addJobCommands(program: Command, run: Run): void {
       .command(`${action} <job>`)
       .description(description)
       .option('--reason <text>', 'recorded in the ledger', '')
-      .action((name: string, options: { reason: string }) => run((session) => controlJob(session, action, name, options.reason)));
+      .action((name: string, options: { reason: string }) =>
+        run((session) => controlJob(session, action, name, options.reason)),
+      );
   }
   program
     .command('logs [subject]')
     .description("the coordinator's log lines, all or those of a job or site")
     .option('-f, --follow', 'go on with new lines', false)
     .option('--tail <lines>', 'last lines to begin with', requireCount, 200)
-    .action((subject: string | undefined, options: Parameters<typeof logs>[2]) => run((session) => logs(session, subject, options)));
+    .action((subject: string | undefined, options: Parameters<typeof logs>[2]) =>
+      run((session) => logs(session, subject, options)),
+    );
 }
 
 function addSiteCommands(program: Command, run: Run): void {
@@ -111,7 +131,9 @@ function addSiteCommands(program: Command, run: Run): void {
     .option('--label <key=value>', 'label of the site; may be repeated', collect, [])
     .option('--ttl <duration>', 'validity of the token', '24h')
     .option('--approve', 'approve the site as soon as it joins', false)
-    .action((site: string, options: Parameters<typeof invite>[2]) => run((session) => invite(session, site, options)));
+    .action((site: string, options: Parameters<typeof invite>[2]) =>
+      run((session) => invite(session, site, options)),
+    );
   program
     .command('approve <site>')
     .description('let a site that has joined take part')
@@ -136,21 +158,37 @@ function addModelCommands(program: Command, run: Run): void {
     .command('export <name[@version]>')
     .description('write a TensorFlow.js model with its features and signed manifest')
     .requiredOption('--to <folder>', 'empty folder to write to')
-    .action((reference: string, options: { to: string }) => run((session) => exportModel(session, reference, options)));
+    .action((reference: string, options: { to: string }) =>
+      run((session) => exportModel(session, reference, options)),
+    );
 }
 
 function addLocalCommands(program: Command, run: Run): void {
   const author = program.command('author').description('keys that sign job documents');
-  author.command('create <name>').description('make a key').action((name: string) => run((session) => createAuthor(session, name)));
-  author.command('list').description('show names and public keys').action(() => run(listAuthors));
+  author
+    .command('create <name>')
+    .description('make a key')
+    .action((name: string) => run((session) => createAuthor(session, name)));
+  author
+    .command('list')
+    .description('show names and public keys')
+    .action(() => run(listAuthors));
   const context = program.command('context').description('federations this command can reach');
-  context.command('list').description('show contexts').action(() => run(listContexts));
-  context.command('use <name>').description('make a context current').action((name: string) => run((session) => useContext(session, name)));
+  context
+    .command('list')
+    .description('show contexts')
+    .action(() => run(listContexts));
+  context
+    .command('use <name>')
+    .description('make a context current')
+    .action((name: string) => run((session) => useContext(session, name)));
   context
     .command('create <name>')
     .description('have a new key certified and add a context for it')
     .requiredOption('--role <role>', 'admin or viewer')
-    .action((name: string, options: { role: string }) => run((session) => createContext(session, name, options.role)));
+    .action((name: string, options: { role: string }) =>
+      run((session) => createContext(session, name, options.role)),
+    );
   program
     .command('version')
     .description(`versions of this command (${SOFTWARE_VERSION}) and of the coordinator`)
@@ -166,5 +204,7 @@ function requireCount(value: string): number {
 
 /** The exit code and error of what commander throws: help and version end with 0, anything else is USAGE. */
 export function usageError(error: CommanderError): TributaryError | undefined {
-  return error.exitCode === 0 ? undefined : new TributaryError('USAGE', error.message.replace(/^error: /, ''));
+  return error.exitCode === 0
+    ? undefined
+    : new TributaryError('USAGE', error.message.replace(/^error: /, ''));
 }

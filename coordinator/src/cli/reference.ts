@@ -15,14 +15,21 @@ export function requireKind(word: string): Kind {
   for (const [kind, words] of Object.entries(KINDS) as [Kind, readonly string[]][]) {
     if (words.includes(lower)) return kind;
   }
-  throw new TributaryError('USAGE', `${word}: no such kind`, { hint: 'Kinds are fj (FederatedJob), site and model.' });
+  throw new TributaryError('USAGE', `${word}: no such kind`, {
+    hint: 'Kinds are fj (FederatedJob), site and model.',
+  });
 }
 
 /** "fj/loans", or the two words "fj loans". */
-export function requireReference(first: string, second: string | undefined): { readonly kind: Kind; readonly name: string } {
+export function requireReference(
+  first: string,
+  second: string | undefined,
+): { readonly kind: Kind; readonly name: string } {
   const [kind, name, ...rest] = second === undefined ? first.split('/') : [first, second];
   if (kind === undefined || name === undefined || name === '' || rest.length > 0) {
-    throw new TributaryError('USAGE', `${first}: name an object as KIND/NAME`, { hint: 'For example: tributary describe fj/loans' });
+    throw new TributaryError('USAGE', `${first}: name an object as KIND/NAME`, {
+      hint: 'For example: tributary describe fj/loans',
+    });
   }
   return { kind: requireKind(kind), name };
 }

@@ -9,7 +9,11 @@ import type { Session } from './session.js';
  * Objects of a kind (all, or the one called `name`) as they are, then every change: one stream that survives a restart
  * of the coordinator by resuming after the last ledger sequence seen. Ends when the session is interrupted.
  */
-export async function* watchObjects(session: Session, kind: string, name: string): AsyncGenerator<WatchEvent__Output, void, undefined> {
+export async function* watchObjects(
+  session: Session,
+  kind: string,
+  name: string,
+): AsyncGenerator<WatchEvent__Output, void, undefined> {
   const admin = await session.admin();
   let afterSeq: string | undefined;
   let failures = 0;
@@ -28,6 +32,8 @@ export async function* watchObjects(session: Session, kind: string, name: string
       if (failures === 0) session.terminal.note(`${error.message}; trying again`);
       failures += 1;
     }
-    await sleep(Math.min(LIMITS.reconnectMaxMs, LIMITS.reconnectMinMs * 2 ** failures), undefined, { signal: session.signal }).catch(() => undefined);
+    await sleep(Math.min(LIMITS.reconnectMaxMs, LIMITS.reconnectMinMs * 2 ** failures), undefined, {
+      signal: session.signal,
+    }).catch(() => undefined);
   }
 }

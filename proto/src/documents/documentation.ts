@@ -9,15 +9,26 @@ Required fields are marked with \`*\`. Unknown fields are refused. A field "of t
 `;
 
 const TITLES: Readonly<Record<DocumentKind, string>> = {
-  FederatedJob: 'A training job. Applied by its author with `tributary apply`; examples are in `deploy/examples`.',
-  SitePolicy: 'What a site allows. A file at the site, named in `agent.yaml`; without it the site refuses every job.',
+  FederatedJob:
+    'A training job. Applied by its author with `tributary apply`; examples are in `deploy/examples`.',
+  SitePolicy:
+    'What a site allows. A file at the site, named in `agent.yaml`; without it the site refuses every job.',
 };
 
 /** The reference page of all documents, in Markdown. */
 export function documentation(): string {
   const sections = (Object.keys(TITLES) as DocumentKind[]).map((kind) => {
     const rows = rowsOf(documentJsonSchema(kind), '').map((row) => `| ${row.map(escape).join(' | ')} |`);
-    return [`## ${kind}`, '', TITLES[kind], '', '| field | type | default | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+    return [
+      `## ${kind}`,
+      '',
+      TITLES[kind],
+      '',
+      '| field | type | default | meaning |',
+      '|---|---|---|---|',
+      ...rows,
+      '',
+    ].join('\n');
   });
   return [INTRODUCTION, ...sections].join('\n');
 }
@@ -26,7 +37,7 @@ type Row = readonly [field: string, type: string, fallback: string, meaning: str
 
 function rowsOf(schema: JsonSchema, path: string): Row[] {
   const properties = (schema['properties'] ?? {}) as Readonly<Record<string, JsonSchema>>;
-  const required = new Set((schema['required'] ?? []) as readonly string[]);
+  const required = new Set(schema['required'] ?? []);
   return Object.entries(properties).flatMap(([name, property]) => {
     const field = path === '' ? name : `${path}.${name}`;
     const shown = `\`${field}${required.has(name) ? '*' : ''}\``;
@@ -49,7 +60,8 @@ function typeOf(schema: JsonSchema): string {
   return range.length === 2 ? `${textOf(schema['type'])}, ${range.join(' to ')}` : textOf(schema['type']);
 }
 
-const defaultOf = (schema: JsonSchema): string => (schema['default'] === undefined ? '' : code(schema['default']));
+const defaultOf = (schema: JsonSchema): string =>
+  schema['default'] === undefined ? '' : code(schema['default']);
 const code = (value: unknown): string => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 const escape = (cell: string): string => cell.replaceAll('|', '\\|').replaceAll('\n', ' ');

@@ -1,5 +1,13 @@
 export { Admin, Enrolment, Fleet, Ledger, packageDefinition, protoRoot, type Service } from './services.js';
-export { channelOptions, SERVER_NAME, serverNameOptions, serverOptions, widenSessions, widenStreams } from './options.js';
+export {
+  channelOptions,
+  limitHandshakes,
+  SERVER_NAME,
+  serverNameOptions,
+  serverOptions,
+  widenSessions,
+  widenStreams,
+} from './options.js';
 export { ERROR_METADATA, fromServiceError, toServiceError } from './status.js';
 export { callServerStream, callUnary, type Method, type StreamOptions, type UnaryOptions } from './calls.js';
 

@@ -6,7 +6,10 @@ import { isDigest, isName, type Digest } from '../ids.js';
 const text = z.string().max(1_024);
 const name = z.string().refine(isName, 'not a name');
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
-const base64 = z.string().max(1_024).regex(/^[A-Za-z0-9+/]*={0,2}$/);
+const base64 = z
+  .string()
+  .max(1_024)
+  .regex(/^[A-Za-z0-9+/]*={0,2}$/);
 const uint = z.int().nonnegative();
 /** 64-bit unsigned number as a decimal string. */
 const uint64 = z.string().regex(/^(0|[1-9][0-9]{0,19})$/);
@@ -25,13 +28,32 @@ const member = z.strictObject({ site: name, agentId: text });
  * raise `v` with an upcaster where a meaning changes.
  */
 export const ENTRY_BODIES = {
-  'federation.created': z.strictObject({ federationId: text, name, logKey: base64, modelKey: base64, caDigest: digest }),
+  'federation.created': z.strictObject({
+    federationId: text,
+    name,
+    logKey: base64,
+    modelKey: base64,
+    caDigest: digest,
+  }),
   'context.created': z.strictObject({ context: name, role: z.enum(['admin', 'viewer']), keyDigest: digest }),
   'context.revoked': z.strictObject({ context: name }),
 
-  'token.created': z.strictObject({ tokenId: text, site: name, labels, key: base64, expiresAt: time, approve: z.boolean() }),
+  'token.created': z.strictObject({
+    tokenId: text,
+    site: name,
+    labels,
+    key: base64,
+    expiresAt: time,
+    approve: z.boolean(),
+  }),
   'alarm.raised': z.strictObject({ code: text, detail: text }),
-  'agent.enrolled': z.strictObject({ agentId: text, site: name, tokenId: text, identityKey: base64, keyDigest: digest }),
+  'agent.enrolled': z.strictObject({
+    agentId: text,
+    site: name,
+    tokenId: text,
+    identityKey: base64,
+    keyDigest: digest,
+  }),
   'agent.renewed': z.strictObject({ agentId: text, site: name, keyDigest: digest }),
   'agent.approved': z.strictObject({ agentId: text, site: name }),
   'agent.revoked': z.strictObject({ agentId: text, site: name, reason: text }),
@@ -45,7 +67,11 @@ export const ENTRY_BODIES = {
     signature: base64,
   }),
   /** Of the fields that may change after apply: the new values. */
-  'job.configured': z.strictObject({ jobId: text, activeDeadlineSeconds: uint.optional(), ttlSecondsAfterFinished: uint.optional() }),
+  'job.configured': z.strictObject({
+    jobId: text,
+    activeDeadlineSeconds: uint.optional(),
+    ttlSecondsAfterFinished: uint.optional(),
+  }),
   'job.suspended': z.strictObject({ jobId: text, reason: text }),
   'job.resumed': z.strictObject({ jobId: text }),
   'job.started': z.strictObject({ jobId: text, layoutDigest: digest, modelDigest: digest, parameters: uint }),
@@ -69,9 +95,29 @@ export const ENTRY_BODIES = {
   }),
   'site.declined': z.strictObject({ ...round, site: name, code: text, detail: text }),
   'stage.message': z.strictObject({ ...round, stage: name, site: name, digest }),
-  'stage.closed': z.strictObject({ ...round, stage: name, participants: z.array(name), transcriptDigest: digest }),
-  'update.accepted': z.strictObject({ ...round, site: name, agentId: text, uploadId: text, headerDigest: digest, sealDigest: digest, bytes: uint64 }),
-  'update.refused': z.strictObject({ ...round, site: name, agentId: text, uploadId: text, code: text, detail: text }),
+  'stage.closed': z.strictObject({
+    ...round,
+    stage: name,
+    participants: z.array(name),
+    transcriptDigest: digest,
+  }),
+  'update.accepted': z.strictObject({
+    ...round,
+    site: name,
+    agentId: text,
+    uploadId: text,
+    headerDigest: digest,
+    sealDigest: digest,
+    bytes: uint64,
+  }),
+  'update.refused': z.strictObject({
+    ...round,
+    site: name,
+    agentId: text,
+    uploadId: text,
+    code: text,
+    detail: text,
+  }),
   'round.committed': z.strictObject({
     ...round,
     modelDigest: digest,
@@ -83,7 +129,14 @@ export const ENTRY_BODIES = {
     metrics: z.record(z.string().max(63), real),
   }),
   'round.failed': z.strictObject({ ...round, code: text, detail: text }),
-  'model.registered': z.strictObject({ model: name, version: uint, jobId: text, manifestDigest: digest, weightsDigest: digest, signature: base64 }),
+  'model.registered': z.strictObject({
+    model: name,
+    version: uint,
+    jobId: text,
+    manifestDigest: digest,
+    weightsDigest: digest,
+    signature: base64,
+  }),
 } as const;
 
 export type EntryType = keyof typeof ENTRY_BODIES;

@@ -55,7 +55,9 @@ const manifestSchema = z.strictObject({
 });
 
 /** What a registered model version is: everything needed to check, export and serve it, and where it came from. */
-export type ModelManifest = Omit<z.infer<typeof manifestSchema>, 'layout'> & { readonly layout: ReturnType<typeof parseLayout> };
+export type ModelManifest = Omit<z.infer<typeof manifestSchema>, 'layout'> & {
+  readonly layout: ReturnType<typeof parseLayout>;
+};
 
 /** The canonical bytes of a manifest: what is stored as a blob, digested and signed. */
 export function encodeManifest(manifest: Omit<ModelManifest, 'formatVersion'>): Uint8Array {
@@ -67,12 +69,18 @@ export function parseManifest(bytes: Uint8Array): ModelManifest {
   const value = parseCanonical(bytes, MAX_BYTES);
   const version = z.looseObject({ formatVersion: z.int() }).safeParse(value);
   if (version.success && version.data.formatVersion > FORMAT_VERSION) {
-    throw new TributaryError('FORMAT_UNSUPPORTED', `manifest of version ${String(version.data.formatVersion)}; this build reads ${String(FORMAT_VERSION)}`);
+    throw new TributaryError(
+      'FORMAT_UNSUPPORTED',
+      `manifest of version ${String(version.data.formatVersion)}; this build reads ${String(FORMAT_VERSION)}`,
+    );
   }
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new TributaryError('INVALID_ARGUMENT', `manifest.${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? 'malformed'}`);
+    throw new TributaryError(
+      'INVALID_ARGUMENT',
+      `manifest.${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? 'malformed'}`,
+    );
   }
   return { ...parsed.data, layout: parseLayout(parsed.data.layout as JsonValue) };
 }

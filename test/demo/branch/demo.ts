@@ -49,7 +49,11 @@ async function readJobs(): Promise<FederatedJob[]> {
   const job = parseFederatedJob(parse(text));
   return SPLIT_SEEDS.map((splitSeed) => {
     const name = `${job.metadata.name}-${String(splitSeed)}`;
-    const spec = { ...job.spec, model: { ...job.spec.model, name }, dataset: { ...job.spec.dataset, splitSeed } };
+    const spec = {
+      ...job.spec,
+      model: { ...job.spec.model, name },
+      dataset: { ...job.spec.dataset, splitSeed },
+    };
     return { ...job, metadata: { ...job.metadata, name }, spec };
   });
 }
@@ -59,7 +63,12 @@ async function joinBranches(federation: LocalFederation, { say }: DemoOptions): 
   const branches = splitByRegion(csv);
   const sites: SiteData[] = [];
   for (const site of REGIONS) {
-    await federation.addSite({ name: site, csv: branches[site], dataset: DATASET, labels: { kind: 'branch' } });
+    await federation.addSite({
+      name: site,
+      csv: branches[site],
+      dataset: DATASET,
+      labels: { kind: 'branch' },
+    });
     const rows = branches[site].trimEnd().split('\n').length - 1;
     say(`${site}: joined with ${String(rows)} loans`);
     sites.push({ site, csv: branches[site], path: join(federation.siteFolder(site), `${DATASET}.csv`) });
@@ -67,7 +76,12 @@ async function joinBranches(federation: LocalFederation, { say }: DemoOptions): 
   return sites;
 }
 
-async function trainAllReferences(trainer: WorkerTrainer, jobs: readonly FederatedJob[], sites: readonly SiteData[], folder: string): Promise<References[]> {
+async function trainAllReferences(
+  trainer: WorkerTrainer,
+  jobs: readonly FederatedJob[],
+  sites: readonly SiteData[],
+  folder: string,
+): Promise<References[]> {
   const references: References[] = [];
   for (const { spec } of jobs) references.push(await trainReferences(trainer, spec, sites, folder));
   return references;
@@ -94,7 +108,10 @@ async function evaluate(finished: Finished): Promise<DemoResult> {
     federated: mean(results.map((site) => site.federated.auc)),
     pooled: mean(results.map((site) => site.pooled.auc)),
   };
-  const traffic = await readTraffic(federation, jobs.map((job) => job.metadata.name));
+  const traffic = await readTraffic(
+    federation,
+    jobs.map((job) => job.metadata.name),
+  );
   const failures = failuresOf({ auc, updates: traffic.updates });
   const addresses = await federation.addresses();
   return {
@@ -114,13 +131,21 @@ async function evaluate(finished: Finished): Promise<DemoResult> {
   };
 }
 
-async function evaluateSite({ trainer, jobs, references }: Finished, site: SiteData, models: readonly Float32Array[]): Promise<SiteResult> {
-  const scored = { local: [], federated: [], pooled: [] } as Record<'local' | 'federated' | 'pooled', Awaited<ReturnType<typeof scoreSite>>[]>;
+async function evaluateSite(
+  { trainer, jobs, references }: Finished,
+  site: SiteData,
+  models: readonly Float32Array[],
+): Promise<SiteResult> {
+  const scored = { local: [], federated: [], pooled: [] } as Record<
+    'local' | 'federated' | 'pooled',
+    Awaited<ReturnType<typeof scoreSite>>[]
+  >;
   for (const [index, { spec }] of jobs.entries()) {
     const reference = references[index];
     const alone = reference?.alone.get(site.site);
     const federated = models[index];
-    if (reference === undefined || alone === undefined || federated === undefined) throw new Error(`no model of ${site.site}`);
+    if (reference === undefined || alone === undefined || federated === undefined)
+      throw new Error(`no model of ${site.site}`);
     scored.local.push(await scoreSite(trainer, spec, site, alone));
     scored.federated.push(await scoreSite(trainer, spec, site, federated));
     scored.pooled.push(await scoreSite(trainer, spec, site, reference.pooled));

@@ -23,14 +23,24 @@ const waiting = (name: string, parts: Parameters<typeof trialJob>[1] = {}): Retu
 
 /** What callers of every service are refused with. */
 export const REQUEST_PROVOCATIONS: Provocations = {
-  INVALID_ARGUMENT: { how: 'an upload id of the wrong form', provoke: ({ outsider }) => codeOf(statusOf(outsider, 'upl-1')) },
+  INVALID_ARGUMENT: {
+    how: 'an upload id of the wrong form',
+    provoke: ({ outsider }) => codeOf(statusOf(outsider, 'upl-1')),
+  },
   DOCUMENT_INVALID: {
     how: 'a job with an unknown field',
-    provoke: (world) => codeOf(apply(world, { ...parsed('invalid'), spec: { ...parsed('invalid').spec, epochs: 3 } })),
+    provoke: (world) =>
+      codeOf(apply(world, { ...parsed('invalid'), spec: { ...parsed('invalid').spec, epochs: 3 } })),
   },
   DOCUMENT_UNSUPPORTED: {
     how: 'a job that asks for secure aggregation',
-    provoke: (world) => codeOf(apply(world, { ...parsed('secure'), spec: { ...parsed('secure').spec, privacy: { secureAggregation: true } } })),
+    provoke: (world) =>
+      codeOf(
+        apply(world, {
+          ...parsed('secure'),
+          spec: { ...parsed('secure').spec, privacy: { secureAggregation: true } },
+        }),
+      ),
   },
   IMMUTABLE_FIELD: {
     how: 'the same job with another number of rounds',
@@ -41,37 +51,57 @@ export const REQUEST_PROVOCATIONS: Provocations = {
   },
   NOT_FOUND: {
     how: 'a job that does not exist',
-    provoke: ({ operator }) => codeOf(call(operator.admin, Admin.service, 'GetObject', { kind: 'FederatedJob', name: 'nothing' })),
+    provoke: ({ operator }) =>
+      codeOf(call(operator.admin, Admin.service, 'GetObject', { kind: 'FederatedJob', name: 'nothing' })),
   },
   ALREADY_EXISTS: {
     how: 'a context of a name that is taken',
     provoke: async ({ operator }) => {
       const csr = Buffer.from((await tlsKeyMaker.create()).csr);
-      return codeOf(call(operator.admin, Admin.service, 'CreateContext', { name: 'admin', role: 'viewer', csr }));
+      return codeOf(
+        call(operator.admin, Admin.service, 'CreateContext', { name: 'admin', role: 'viewer', csr }),
+      );
     },
   },
   CONFLICT: {
     how: 'the deletion of a site',
-    provoke: ({ operator }) => codeOf(call(operator.admin, Admin.service, 'DeleteObject', { kind: 'Site', name: 'outsider' })),
+    provoke: ({ operator }) =>
+      codeOf(call(operator.admin, Admin.service, 'DeleteObject', { kind: 'Site', name: 'outsider' })),
   },
   UNAUTHENTICATED: {
     how: "an operator's certificate on the fleet port",
     provoke: async ({ federation }) => {
-      const client = new Fleet((await federation.addresses()).fleet, await operatorTls(federation), localOptions());
-      return codeOf(call(client, Fleet.service, 'GetUploadStatus', { uploadId: '' })).finally(() => client.close());
+      const client = new Fleet(
+        (await federation.addresses()).fleet,
+        await operatorTls(federation),
+        localOptions(),
+      );
+      return codeOf(call(client, Fleet.service, 'GetUploadStatus', { uploadId: '' })).finally(() =>
+        client.close(),
+      );
     },
   },
   PERMISSION_DENIED: {
     how: 'a viewer submits a job',
     provoke: async (world) => {
-      const client = new Admin((await world.federation.addresses()).admin, await viewerTls(world), localOptions());
+      const client = new Admin(
+        (await world.federation.addresses()).admin,
+        await viewerTls(world),
+        localOptions(),
+      );
       const request = world.operator.applyRequest(parsed('denied'));
       return codeOf(call(client, Admin.service, 'Apply', request)).finally(() => client.close());
     },
   },
   TOKEN_INVALID: {
     how: 'a join token that was never issued',
-    provoke: async (world) => codeOf(enrolWith(world, { ...(await world.operator.invite('token-invalid')), tokenId: formatId('tok', new Uint8Array(16)) })),
+    provoke: async (world) =>
+      codeOf(
+        enrolWith(world, {
+          ...(await world.operator.invite('token-invalid')),
+          tokenId: formatId('tok', new Uint8Array(16)),
+        }),
+      ),
   },
   TOKEN_EXPIRED: {
     how: 'a join token of one second, two seconds later',
@@ -94,13 +124,19 @@ export const REQUEST_PROVOCATIONS: Provocations = {
     provoke: async (world) => {
       const client = await enrolmentClient(world.federation);
       const request = enrolRequest(await world.operator.invite('future'), await drawPeerKeys());
-      return codeOf(call(client, Enrolment.service, 'Enroll', { ...request, versions: ['9.0'] })).finally(() => client.close());
+      return codeOf(call(client, Enrolment.service, 'Enroll', { ...request, versions: ['9.0'] })).finally(
+        () => client.close(),
+      );
     },
   },
   AGENT_NOT_APPROVED: {
     how: 'a site that has joined asks for an upload before it was approved',
     provoke: async ({ federation, operator }) => {
-      const peer = await FleetPeer.enrol(federation, await operator.invite('pending', { approve: false }), await drawPeerKeys());
+      const peer = await FleetPeer.enrol(
+        federation,
+        await operator.invite('pending', { approve: false }),
+        await drawPeerKeys(),
+      );
       return codeOf(statusOf(peer)).finally(() => peer.close());
     },
   },
@@ -110,7 +146,9 @@ export const REQUEST_PROVOCATIONS: Provocations = {
       const peer = await world.join('revoked');
       await call(world.operator.admin, Admin.service, 'RevokeSite', { site: 'revoked', reason: 'test' });
       const client = await enrolmentClient(world.federation);
-      return codeOf(call(client, Enrolment.service, 'GetChallenge', { agentId: peer.agentId })).finally(() => client.close());
+      return codeOf(call(client, Enrolment.service, 'GetChallenge', { agentId: peer.agentId })).finally(() =>
+        client.close(),
+      );
     },
   },
   AGENT_FENCED: {
@@ -144,7 +182,11 @@ export const REQUEST_PROVOCATIONS: Provocations = {
     how: 'a queued job is cancelled',
     provoke: async (world) => {
       await world.operator.apply(waiting('cancelled', { suspend: true }));
-      await call(world.operator.admin, Admin.service, 'ControlJob', { name: 'cancelled', action: 'CANCEL', reason: 'test' });
+      await call(world.operator.admin, Admin.service, 'ControlJob', {
+        name: 'cancelled',
+        action: 'CANCEL',
+        reason: 'test',
+      });
       return failureOf(await world.operator.event('cancelled', 'job.failed'));
     },
   },
@@ -162,14 +204,21 @@ export const failureOf = (body: JsonObject): ErrorCode => body['code'] as ErrorC
 
 const parsed = (name: string): ReturnType<typeof parseFederatedJob> => parseFederatedJob(trialJob(name));
 
-async function enrolWith(world: RefusalWorld, token: Awaited<ReturnType<RefusalWorld['operator']['invite']>>): Promise<void> {
+async function enrolWith(
+  world: RefusalWorld,
+  token: Awaited<ReturnType<RefusalWorld['operator']['invite']>>,
+): Promise<void> {
   (await FleetPeer.enrol(world.federation, token, await drawPeerKeys())).close();
 }
 
 /** A certificate of a new context that may only read. */
 async function viewerTls({ operator }: RefusalWorld): Promise<ChannelCredentials> {
   const { privateKey, csr } = await tlsKeyMaker.create();
-  const issued = await call(operator.admin, Admin.service, 'CreateContext', { name: 'reader', role: 'viewer', csr: Buffer.from(csr) });
+  const issued = await call(operator.admin, Admin.service, 'CreateContext', {
+    name: 'reader',
+    role: 'viewer',
+    csr: Buffer.from(csr),
+  });
   return certifiedTls(issued.caCertificate, issued.certificate, privateKey);
 }
 

@@ -39,8 +39,13 @@ function declined(how: string, { policy = {}, csv = CSV, job = {} }: Surrounding
     if (policy === 'none') await rm(policyPath);
     else await writeFile(policyPath, stringify({ ...document, spec: { ...document.spec, ...policy } }));
     await writeFile(join(folder, 'trial.csv'), csv);
-    const name = how.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').slice(0, 40);
-    await operator.apply(trialJob(name, { siteSelector: { matchLabels: { pool: 'branch' } }, minSites: 1, rounds: 2, ...job }));
+    const name = how
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, '-')
+      .slice(0, 40);
+    await operator.apply(
+      trialJob(name, { siteSelector: { matchLabels: { pool: 'branch' } }, minSites: 1, rounds: 2, ...job }),
+    );
     const code = failureOf(await operator.event(name, 'site.declined'));
     await call(operator.admin, Admin.service, 'ControlJob', { name, action: 'CANCEL', reason: 'seen' });
     await writeFile(policyPath, before);
@@ -51,7 +56,9 @@ function declined(how: string, { policy = {}, csv = CSV, job = {} }: Surrounding
 
 const lines = CSV.trimEnd().split('\n');
 const spoilt = [...lines.slice(0, 3), 'abc,1,red,yes', ...lines.slice(3)].join('\n');
-const huge = ['x1,c', ...Array.from({ length: 40 }, (_, row) => `${row % 2 === 0 ? '' : '-'}3e38,red`)].join('\n');
+const huge = ['x1,c', ...Array.from({ length: 40 }, (_, row) => `${row % 2 === 0 ? '' : '-'}3e38,red`)].join(
+  '\n',
+);
 
 /** Squared errors of its labels are beyond float32. */
 const DIVERGING: Partial<FederatedJobInput['spec']> = {
@@ -67,25 +74,38 @@ export const SITE_PROVOCATIONS: Provocations = {
   CA_MISMATCH: {
     how: 'an agent joins with a token that names another authority',
     provoke: async ({ federation, operator }) => {
-      const token = encodeJoinToken({ ...(await operator.invite('elsewhere')), caDigest: digestOf(Buffer.from('another')) });
+      const token = encodeJoinToken({
+        ...(await operator.invite('elsewhere')),
+        caDigest: digestOf(Buffer.from('another')),
+      });
       const config = join(federation.folder, 'elsewhere.yaml');
       await writeFile(config, stringify({ formatVersion: 1, dataDir: './elsewhere' }));
-      const { stderr } = await runCommand(BINARIES.agent, ['join', '--config', config], { TRIBUTARY_JOIN_TOKEN: token });
+      const { stderr } = await runCommand(BINARIES.agent, ['join', '--config', config], {
+        TRIBUTARY_JOIN_TOKEN: token,
+      });
       return (/^error: ([A-Z_]+):/.exec(stderr)?.[1] ?? 'INTERNAL') as ErrorCode;
     },
   },
   POLICY_MISSING: declined('Site without a policy file', { policy: 'none' }),
   POLICY_REFUSED: declined('Policy that allows one round only', { policy: { maximumRounds: 1 } }),
-  AUTHOR_UNKNOWN: declined('Policy that names another author', { policy: { authors: [{ name: 'other', key: Buffer.alloc(32, 3).toString('base64') }] } }),
-  DATASET_UNKNOWN: declined('Job over a dataset that the site does not declare', { job: { dataset: { name: 'unheard', label: 'y' } } }),
+  AUTHOR_UNKNOWN: declined('Policy that names another author', {
+    policy: { authors: [{ name: 'other', key: Buffer.alloc(32, 3).toString('base64') }] },
+  }),
+  DATASET_UNKNOWN: declined('Job over a dataset that the site does not declare', {
+    job: { dataset: { name: 'unheard', label: 'y' } },
+  }),
   DATASET_INVALID: declined('Numeric cell that holds text', { csv: spoilt }),
-  DATASET_TOO_SMALL: declined('Policy that demands more rows', { policy: { datasets: [{ name: 'trial', columns: ['*'], minimumRows: 1_000 }] } }),
+  DATASET_TOO_SMALL: declined('Policy that demands more rows', {
+    policy: { datasets: [{ name: 'trial', columns: ['*'], minimumRows: 1_000 }] },
+  }),
   TRAINING_DIVERGED: declined('Labels near the end of float32', { csv: huge, job: DIVERGING }),
   ROUND_UNDERSUBSCRIBED: {
     how: 'a job whose only site declines',
     provoke: async ({ federation, operator }) => {
       await writeFile(join(federation.siteFolder(SITE), 'trial.csv'), spoilt);
-      await operator.apply(trialJob('hopeless', { siteSelector: { matchLabels: { pool: 'branch' } }, minSites: 1 }));
+      await operator.apply(
+        trialJob('hopeless', { siteSelector: { matchLabels: { pool: 'branch' } }, minSites: 1 }),
+      );
       return failureOf(await operator.event('hopeless', 'round.failed'));
     },
   },
@@ -96,7 +116,23 @@ export const SITE_PROVOCATIONS: Provocations = {
   STORE_LOCKED: {
     how: 'a second coordinator on the same directory',
     provoke: async ({ federation }) => {
-      const { stderr } = await runCommand(BINARIES.coordinator, ['serve', '--data', federation.data, '--listen', '127.0.0.1', '--fleet-port', '0', '--enrol-port', '0', '--admin-port', '0', '--health-port', '0', '--metrics-port', '0']);
+      const { stderr } = await runCommand(BINARIES.coordinator, [
+        'serve',
+        '--data',
+        federation.data,
+        '--listen',
+        '127.0.0.1',
+        '--fleet-port',
+        '0',
+        '--enrol-port',
+        '0',
+        '--admin-port',
+        '0',
+        '--health-port',
+        '0',
+        '--metrics-port',
+        '0',
+      ]);
       return (/^tributary-coordinator: ([A-Z_]+):/m.exec(stderr)?.[1] ?? 'INTERNAL') as ErrorCode;
     },
   },

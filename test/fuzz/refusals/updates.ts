@@ -11,7 +11,9 @@ const stranger = signingKeyFromSeed(new Uint8Array(32).fill(99));
 /** The messages with the chunk's bytes changed. */
 function withChunk({ messages }: RecordedUpload, change: (data: Buffer) => Buffer): readonly UploadMessage[] {
   return messages.map((message) =>
-    message.chunk ? { chunk: { ...message.chunk, data: change(Buffer.from(message.chunk.data as Buffer)) } } : message,
+    message.chunk
+      ? { chunk: { ...message.chunk, data: change(Buffer.from(message.chunk.data as Buffer)) } }
+      : message,
   );
 }
 
@@ -30,17 +32,27 @@ function vectorOf(world: RefusalWorld, name: 'm1' | 'm2', value: number): Float3
 export const UPDATE_PROVOCATIONS: Provocations = {
   UPDATE_NOT_FINITE: {
     how: 'the first value of the vector is NaN',
-    provoke: (world) => codeOf(world.member('m1').peer.submit(world.record('m1', { vector: vectorOf(world, 'm1', Number.NaN) }).messages)),
+    provoke: (world) =>
+      codeOf(
+        world
+          .member('m1')
+          .peer.submit(world.record('m1', { vector: vectorOf(world, 'm1', Number.NaN) }).messages),
+      ),
   },
   UPDATE_OUT_OF_RANGE: {
     how: 'a value is above the clipping norm',
-    provoke: (world) => codeOf(world.member('m2').peer.submit(world.record('m2', { vector: vectorOf(world, 'm2', 1e9) }).messages)),
+    provoke: (world) =>
+      codeOf(
+        world.member('m2').peer.submit(world.record('m2', { vector: vectorOf(world, 'm2', 1e9) }).messages),
+      ),
   },
   UPDATE_WRONG_SHAPE: {
     how: 'the header announces one value more than the model has',
     provoke: (world) => {
       const { peer, round } = world.member('m3');
-      return codeOf(peer.submit(world.record('m3', { fields: { vectorLength: round.opened.vectorLength + 1 } }).messages));
+      return codeOf(
+        peer.submit(world.record('m3', { fields: { vectorLength: round.opened.vectorLength + 1 } }).messages),
+      );
     },
   },
   UPDATE_TOO_LARGE: {
@@ -52,7 +64,8 @@ export const UPDATE_PROVOCATIONS: Provocations = {
   },
   UPDATE_WRONG_ROUND: {
     how: 'the header names a round that is not open',
-    provoke: (world) => codeOf(world.member('m5').peer.submit(world.record('m5', { fields: { round: 2 } }).messages)),
+    provoke: (world) =>
+      codeOf(world.member('m5').peer.submit(world.record('m5', { fields: { round: 2 } }).messages)),
   },
   NOT_IN_COHORT: {
     how: 'an approved site that was not selected uploads',
@@ -66,13 +79,17 @@ export const UPDATE_PROVOCATIONS: Provocations = {
     provoke: (world) => {
       const [first, ...rest] = world.record('m5').messages;
       const text = Buffer.from(first?.header?.header as Buffer).toString();
-      const header = { ...first?.header, header: Buffer.from(text.replace('"formatVersion":1', '"formatVersion":2')) };
+      const header = {
+        ...first?.header,
+        header: Buffer.from(text.replace('"formatVersion":1', '"formatVersion":2')),
+      };
       return codeOf(world.member('m5').peer.submit([{ header }, ...rest]));
     },
   },
   SIGNATURE_INVALID: {
     how: 'the first message of a stream is signed by another key',
-    provoke: async ({ outsider }) => codeOf(rejectionOf(outsider.connect(outsider.hello({ signer: stranger })))),
+    provoke: async ({ outsider }) =>
+      codeOf(rejectionOf(outsider.connect(outsider.hello({ signer: stranger })))),
   },
   UPDATE_CORRUPT: {
     how: 'one bit of a chunk is flipped; the site may try again',
@@ -94,7 +111,9 @@ export const UPDATE_PROVOCATIONS: Provocations = {
       const { peer } = world.member('m6');
       const upload = world.record('m6');
       await codeOf(peer.submit(upload.messages.slice(0, 1)));
-      const code = await codeOf(peer.submit(world.record('m6', { fields: { uploadId: upload.uploadId } }).messages));
+      const code = await codeOf(
+        peer.submit(world.record('m6', { fields: { uploadId: upload.uploadId } }).messages),
+      );
       await peer.submit(upload.messages);
       await world.operator.event('updates', 'job.completed');
       return code;
@@ -110,10 +129,16 @@ async function rejectionOf(stream: PeerStream): Promise<void> {
 
 /** Two of three members report; the third has sent its header when the deadline of the round passes. */
 async function late(world: RefusalWorld): Promise<ErrorCode> {
-  const peers = [await world.join('late-1', { pool: 'late' }), await world.join('late-2', { pool: 'late' }), await world.join('late-3', { pool: 'late' })];
+  const peers = [
+    await world.join('late-1', { pool: 'late' }),
+    await world.join('late-2', { pool: 'late' }),
+    await world.join('late-3', { pool: 'late' }),
+  ];
   const streams = peers.map((peer) => peer.connect());
   for (const stream of streams) await stream.welcome();
-  await world.operator.apply(trialJob('late', { siteSelector: { matchLabels: { pool: 'late' } }, roundDeadlineSeconds: 4 }));
+  await world.operator.apply(
+    trialJob('late', { siteSelector: { matchLabels: { pool: 'late' } }, roundDeadlineSeconds: 4 }),
+  );
   const uploads = [];
   for (const [index, peer] of peers.entries()) {
     const stream = streams[index];

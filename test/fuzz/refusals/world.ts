@@ -5,7 +5,12 @@ import { TributaryError, type ErrorCode } from '@tributary/proto';
 import { FleetPeer, type PeerStream } from '../../support/fleet-peer.js';
 import type { LocalFederation } from '../../support/federation.js';
 import { Operator } from '../../support/operator.js';
-import { recordUpload, type PeerRound, type RecordedUpload, type UploadOptions } from '../../support/peer-round.js';
+import {
+  recordUpload,
+  type PeerRound,
+  type RecordedUpload,
+  type UploadOptions,
+} from '../../support/peer-round.js';
 import { trialJob, TRIAL_METRICS } from '../../support/trial-job.js';
 
 /** A peer in the cohort of an open round. */
@@ -35,7 +40,12 @@ export class RefusalWorld {
   readonly #members: ReadonlyMap<string, Member>;
   readonly #opened: FleetPeer[];
 
-  private constructor(federation: LocalFederation, operator: Operator, outsider: FleetPeer, members: ReadonlyMap<string, Member>) {
+  private constructor(
+    federation: LocalFederation,
+    operator: Operator,
+    outsider: FleetPeer,
+    members: ReadonlyMap<string, Member>,
+  ) {
     this.federation = federation;
     this.operator = operator;
     this.outsider = outsider;
@@ -55,7 +65,8 @@ export class RefusalWorld {
     }
     await operator.apply(trialJob('updates', { siteSelector: { matchLabels: { pool: 'updates' } } }));
     const members = new Map<string, Member>();
-    for (const [site, { peer, stream }] of streams) members.set(site, { peer, stream, round: await stream.round() });
+    for (const [site, { peer, stream }] of streams)
+      members.set(site, { peer, stream, round: await stream.round() });
     return new RefusalWorld(federation, operator, outsider, members);
   }
 

@@ -4,7 +4,8 @@ import type { AnyMethod } from './messages.js';
 import { judge } from './verdict.js';
 
 /** How one call ended. */
-export type Outcome = { readonly answered: true } | { readonly refusal: string } | { readonly finding: string };
+export type Outcome =
+  { readonly answered: true } | { readonly refusal: string } | { readonly finding: string };
 
 const ANSWERED: Outcome = { answered: true };
 /** A call that has no answer after this long is a finding. */
@@ -20,7 +21,8 @@ const deadline = (): { readonly deadline: Date } => ({ deadline: new Date(Date.n
 
 /** Sends the messages of one call as they are, whatever kind of method it is; never rejects. */
 export function send(client: Client, method: AnyMethod, messages: readonly Buffer[]): Promise<Outcome> {
-  if (method.requestStream) return method.responseStream ? sendBoth(client, method, messages) : sendMany(client, method, messages);
+  if (method.requestStream)
+    return method.responseStream ? sendBoth(client, method, messages) : sendMany(client, method, messages);
   const [message = Buffer.alloc(0)] = messages;
   return method.responseStream ? sendForStream(client, method, message) : sendOne(client, method, message);
 }
@@ -35,9 +37,16 @@ function sendOne(client: Client, method: AnyMethod, message: Buffer): Promise<Ou
 
 function sendMany(client: Client, method: AnyMethod, messages: readonly Buffer[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    const call = client.makeClientStreamRequest(method.path, identity, identity, new Metadata(), deadline(), (error) => {
-      resolve(error === null ? ANSWERED : judge(error));
-    });
+    const call = client.makeClientStreamRequest(
+      method.path,
+      identity,
+      identity,
+      new Metadata(),
+      deadline(),
+      (error) => {
+        resolve(error === null ? ANSWERED : judge(error));
+      },
+    );
     call.on('error', () => undefined);
     for (const message of messages) call.write(message);
     call.end();
@@ -46,7 +55,14 @@ function sendMany(client: Client, method: AnyMethod, messages: readonly Buffer[]
 
 function sendForStream(client: Client, method: AnyMethod, message: Buffer): Promise<Outcome> {
   return new Promise((resolve) => {
-    const call = client.makeServerStreamRequest(method.path, identity, identity, message, new Metadata(), deadline());
+    const call = client.makeServerStreamRequest(
+      method.path,
+      identity,
+      identity,
+      message,
+      new Metadata(),
+      deadline(),
+    );
     leaveWhenSilent(call, resolve);
   });
 }

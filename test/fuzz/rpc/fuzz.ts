@@ -46,7 +46,10 @@ export async function fuzzRpc(target: RpcTarget, perRpc: number, seed: number): 
       else if ('refusal' in outcome) {
         refused.set(outcome.refusal, (refused.get(outcome.refusal) ?? 0) + 1);
         await target.refused?.(outcome.refusal);
-      } else findings.push(`${outcome.finding} for ${drawn.messages.map((message) => message.toString('base64')).join(' ')}`);
+      } else
+        findings.push(
+          `${outcome.finding} for ${drawn.messages.map((message) => message.toString('base64')).join(' ')}`,
+        );
     }
   };
   target.before?.();
@@ -55,10 +58,19 @@ export async function fuzzRpc(target: RpcTarget, perRpc: number, seed: number): 
   } finally {
     target.after?.();
   }
-  return { title: target.title, messages, answered, refused, findings, seconds: (performance.now() - start) / 1_000 };
+  return {
+    title: target.title,
+    messages,
+    answered,
+    refused,
+    findings,
+    seconds: (performance.now() - start) / 1_000,
+  };
 }
 
 export function reportLine({ title, messages, answered, refused, findings, seconds }: RpcReport): string {
-  const codes = [...refused].sort(([, one], [, other]) => other - one).map(([code, count]) => `${code} ${String(count)}`);
+  const codes = [...refused]
+    .sort(([, one], [, other]) => other - one)
+    .map(([code, count]) => `${code} ${String(count)}`);
   return `${title.padEnd(28)} ${String(messages).padStart(8)} ${seconds.toFixed(1).padStart(7)} s  ${String(answered).padStart(7)} answered  ${String(findings.length)} findings  ${codes.join(', ')}`;
 }

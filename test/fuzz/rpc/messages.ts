@@ -2,7 +2,13 @@ import type { MethodDefinition } from '@grpc/proto-loader';
 import { packageDefinition } from '@tributary/proto/grpc';
 
 import type { SeededRandom } from '../../support/seeded-random.js';
-import { arbitraryMessage, mutateBytes, mutateMessage, type MessageType, type TypeTable } from '../mutations.js';
+import {
+  arbitraryMessage,
+  mutateBytes,
+  mutateMessage,
+  type MessageType,
+  type TypeTable,
+} from '../mutations.js';
 
 export type AnyMethod = MethodDefinition<object, object, object, object>;
 
@@ -18,7 +24,9 @@ const TYPES: TypeTable = new Map(
 export function damagedMessage(random: SeededRandom, method: AnyMethod, recorded: object): Buffer {
   if (random.chance(0.5)) return mutateBytes(random, encode(method, recorded));
   const type = method.requestType.type as unknown as MessageType;
-  const message = random.chance(0.4) ? arbitraryMessage(random, TYPES, type) : mutateMessage(random, recorded);
+  const message = random.chance(0.4)
+    ? arbitraryMessage(random, TYPES, type)
+    : mutateMessage(random, recorded);
   try {
     return encode(method, message as object);
   } catch {

@@ -1,6 +1,14 @@
 import type { Client } from '@grpc/grpc-js';
 import { formatId } from '@tributary/proto';
-import { Admin, Enrolment, Fleet, Ledger, type ApplyRequest, type EnrollRequest, type RenewRequest } from '@tributary/proto/grpc';
+import {
+  Admin,
+  Enrolment,
+  Fleet,
+  Ledger,
+  type ApplyRequest,
+  type EnrollRequest,
+  type RenewRequest,
+} from '@tributary/proto/grpc';
 
 import type { SeededRandom } from '../../support/seeded-random.js';
 import type { RpcTarget } from './fuzz.js';
@@ -19,15 +27,30 @@ export interface OperatorRecordings {
   readonly csr: Buffer;
 }
 
-const methodOf = (service: object, name: string): AnyMethod => (service as Record<string, AnyMethod>)[name] as AnyMethod;
+const methodOf = (service: object, name: string): AnyMethod =>
+  (service as Record<string, AnyMethod>)[name] as AnyMethod;
 
 /** A method of one message per call: each call sends one damaged copy of the recording. */
 function simple(client: Client, service: object, name: string, recorded: object, title = name): RpcTarget {
   const method = methodOf(service, name);
-  return { title, client, method, parallel: 8, draw: (random) => ({ messages: [damagedMessage(random, method, recorded)], damaged: 1 }) };
+  return {
+    title,
+    client,
+    method,
+    parallel: 8,
+    draw: (random) => ({ messages: [damagedMessage(random, method, recorded)], damaged: 1 }),
+  };
 }
 
-export function operatorTargets({ admin, ledger, enrolment, apply, enroll, renew, csr }: OperatorRecordings): readonly RpcTarget[] {
+export function operatorTargets({
+  admin,
+  ledger,
+  enrolment,
+  apply,
+  enroll,
+  renew,
+  csr,
+}: OperatorRecordings): readonly RpcTarget[] {
   const job = { kind: 'FederatedJob', name: JOB };
   return [
     simple(enrolment, Enrolment.service, 'Enroll', enroll),
@@ -45,7 +68,12 @@ export function operatorTargets({ admin, ledger, enrolment, apply, enroll, renew
     simple(admin, Admin.service, 'Apply', apply),
     simple(admin, Admin.service, 'ControlJob', { name: 'decoy', action: 'SUSPEND', reason: 'fuzz' }),
     simple(admin, Admin.service, 'DeleteObject', { kind: 'FederatedJob', name: 'decoy' }),
-    simple(admin, Admin.service, 'CreateInvitation', { site: 'decoy', labels: { region: 'west' }, ttlSeconds: 60, approve: false }),
+    simple(admin, Admin.service, 'CreateInvitation', {
+      site: 'decoy',
+      labels: { region: 'west' },
+      ttlSeconds: 60,
+      approve: false,
+    }),
     simple(admin, Admin.service, 'ApproveSite', { site: 'decoy' }),
     simple(admin, Admin.service, 'RevokeSite', { site: 'decoy', reason: 'fuzz' }),
     simple(admin, Admin.service, 'CreateContext', { name: 'decoy', role: 'viewer', csr }),
@@ -56,8 +84,20 @@ function ledgerTargets(client: Client, port: string): readonly RpcTarget[] {
   return [
     simple(client, Ledger.service, 'GetEntries', { start: '2', limit: 5 }, `GetEntries (${port})`),
     simple(client, Ledger.service, 'GetTreeHead', {}, `GetTreeHead (${port})`),
-    simple(client, Ledger.service, 'GetInclusionProof', { seq: '3', treeSize: '7' }, `GetInclusionProof (${port})`),
-    simple(client, Ledger.service, 'GetConsistencyProof', { first: '3', second: '7' }, `GetConsistencyProof (${port})`),
+    simple(
+      client,
+      Ledger.service,
+      'GetInclusionProof',
+      { seq: '3', treeSize: '7' },
+      `GetInclusionProof (${port})`,
+    ),
+    simple(
+      client,
+      Ledger.service,
+      'GetConsistencyProof',
+      { first: '3', second: '7' },
+      `GetConsistencyProof (${port})`,
+    ),
   ];
 }
 
@@ -66,7 +106,9 @@ export function fleetTargets(world: FuzzWorld): readonly RpcTarget[] {
   return [
     submitUpdate(world),
     connect(world),
-    simple(uploader.fleet, Fleet.service, 'GetUploadStatus', { uploadId: formatId('upl', new Uint8Array(16)) }),
+    simple(uploader.fleet, Fleet.service, 'GetUploadStatus', {
+      uploadId: formatId('upl', new Uint8Array(16)),
+    }),
     fetchBlob(world),
     ...ledgerTargets(talker.ledger, 'fleet'),
   ];
@@ -77,7 +119,10 @@ function fetchBlob(world: FuzzWorld): RpcTarget {
   const method = methodOf(Fleet.service, 'FetchBlob');
   const draw: RpcTarget['draw'] = (random) => {
     const { jobId, round, baseDigest } = world.round.opened;
-    return { messages: [damagedMessage(random, method, { jobId, round, digest: baseDigest, offset: '0' })], damaged: 1 };
+    return {
+      messages: [damagedMessage(random, method, { jobId, round, digest: baseDigest, offset: '0' })],
+      damaged: 1,
+    };
   };
   return { title: 'FetchBlob', client: world.uploader.fleet, method, parallel: 4, draw };
 }
@@ -92,7 +137,10 @@ function submitUpdate(world: FuzzWorld): RpcTarget {
     const recorded = world.upload(random.uint32());
     const messages = recorded.map((message) => encode(method, message));
     const at = random.below(messages.length);
-    return { messages: disturbed(random, messages, at, damagedMessage(random, method, recorded[at] ?? {})), damaged: 1 };
+    return {
+      messages: disturbed(random, messages, at, damagedMessage(random, method, recorded[at] ?? {})),
+      damaged: 1,
+    };
   };
   let waits = MOST_WAITS;
   const refused = async (code: string): Promise<void> => {
@@ -104,7 +152,12 @@ function submitUpdate(world: FuzzWorld): RpcTarget {
   return { title: 'SubmitUpdate', client: world.uploader.fleet, method, parallel: 2, draw, refused, ...side };
 }
 
-function disturbed(random: SeededRandom, messages: readonly Buffer[], at: number, damaged: Buffer): readonly Buffer[] {
+function disturbed(
+  random: SeededRandom,
+  messages: readonly Buffer[],
+  at: number,
+  damaged: Buffer,
+): readonly Buffer[] {
   const one = messages[at] ?? Buffer.alloc(0);
   switch (random.below(8)) {
     case 0:

@@ -21,7 +21,9 @@ export function judge(error: ServiceError): Verdict {
   if (told === 'INTERNAL') return { finding: `INTERNAL: ${error.details}` };
   if (told !== undefined) return { refusal: told };
   const known = OF_THE_LIBRARY.some(([code, details]) => error.code === code && details.test(error.details));
-  return known ? { refusal: `grpc-js ${status[error.code]}` } : { finding: `${status[error.code]} without a code: ${error.details}` };
+  return known
+    ? { refusal: `grpc-js ${status[error.code]}` }
+    : { finding: `${status[error.code]} without a code: ${error.details}` };
 }
 
 function codeOf(error: ServiceError): string | undefined {

@@ -34,7 +34,14 @@ export class FuzzWorld {
   #round: PeerRound;
   #uploading = false;
 
-  private constructor(federation: LocalFederation, operator: Operator, peers: readonly [FleetPeer, FleetPeer], stream: PeerStream, health: Client, round: PeerRound) {
+  private constructor(
+    federation: LocalFederation,
+    operator: Operator,
+    peers: readonly [FleetPeer, FleetPeer],
+    stream: PeerStream,
+    health: Client,
+    round: PeerRound,
+  ) {
     this.federation = federation;
     this.operator = operator;
     [this.uploader, this.talker] = peers;
@@ -60,7 +67,11 @@ export class FuzzWorld {
     const stream = uploader.connect();
     await stream.welcome();
     await operator.apply(trialJob(JOB, { rounds, siteSelector: { matchLabels: labels } }));
-    const health = new Client((await federation.addresses()).health, credentials.createInsecure(), channelOptions());
+    const health = new Client(
+      (await federation.addresses()).health,
+      credentials.createInsecure(),
+      channelOptions(),
+    );
     return new FuzzWorld(federation, operator, [uploader, talker], stream, health, await stream.round());
   }
 
@@ -72,7 +83,9 @@ export class FuzzWorld {
   /** Waits until the uploader is asked to train again; not for long, as the job may have ended. */
   async nextRound(): Promise<void> {
     const { orderId } = this.#round;
-    await eventually('an order', () => (this.#round.orderId === orderId ? undefined : true), 1_000).catch(() => undefined);
+    await eventually('an order', () => (this.#round.orderId === orderId ? undefined : true), 1_000).catch(
+      () => undefined,
+    );
   }
 
   /** While on, the uploader answers orders with (damaged) updates; otherwise it declines, so that rounds go on. */
@@ -91,7 +104,11 @@ export class FuzzWorld {
         admin: this.operator.admin,
         ledger: await ledgerClient(this.federation),
         enrolment,
-        apply: this.operator.applyRequest(parseFederatedJob(trialJob('decoy', { suspend: true, siteSelector: { matchLabels: { pool: 'nobody' } } }))),
+        apply: this.operator.applyRequest(
+          parseFederatedJob(
+            trialJob('decoy', { suspend: true, siteSelector: { matchLabels: { pool: 'nobody' } } }),
+          ),
+        ),
         enroll: enrolRequest(await this.operator.invite('decoy'), keys),
         renew: await renewal(renewer, enrolment),
         csr: Buffer.from(keys.csr),
@@ -106,8 +123,13 @@ export class FuzzWorld {
 
   /** Rounds of the background job that are committed, and whether it has ended well. Throws where it failed. */
   async progress(): Promise<{ readonly round: number; readonly complete: boolean }> {
-    const { document } = await call(this.operator.admin, Admin.service, 'GetObject', { kind: 'FederatedJob', name: JOB });
-    const { status } = JSON.parse(document.toString('utf8')) as { status: { phase: string; currentRound: number } };
+    const { document } = await call(this.operator.admin, Admin.service, 'GetObject', {
+      kind: 'FederatedJob',
+      name: JOB,
+    });
+    const { status } = JSON.parse(document.toString('utf8')) as {
+      status: { phase: string; currentRound: number };
+    };
     if (status.phase === 'Failed') throw new Error('the background job failed');
     return { round: status.currentRound, complete: status.phase === 'Complete' };
   }
@@ -116,18 +138,28 @@ export class FuzzWorld {
   async awaitProgress(): Promise<void> {
     const before = await this.progress();
     if (before.complete) return;
-    await eventually('the next round', async () => {
-      const now = await this.progress();
-      return now.complete || now.round > before.round ? now : undefined;
-    }, 30_000);
+    await eventually(
+      'the next round',
+      async () => {
+        const now = await this.progress();
+        return now.complete || now.round > before.round ? now : undefined;
+      },
+      30_000,
+    );
   }
 
   healthy(): Promise<boolean> {
     const identity = (bytes: Buffer): Buffer => bytes;
     return new Promise((resolve) => {
-      this.#health.makeUnaryRequest('/grpc.health.v1.Health/Check', identity, identity, Buffer.alloc(0), (error, answer) => {
-        resolve(error === null && answer !== undefined && SERVING.equals(answer));
-      });
+      this.#health.makeUnaryRequest(
+        '/grpc.health.v1.Health/Check',
+        identity,
+        identity,
+        Buffer.alloc(0),
+        (error, answer) => {
+          resolve(error === null && answer !== undefined && SERVING.equals(answer));
+        },
+      );
     });
   }
 
@@ -140,7 +172,10 @@ export class FuzzWorld {
   /** Lines that the coordinator logged as errors. */
   async errorLines(): Promise<readonly string[]> {
     const lines = (await this.federation.coordinator.log()).split('\n').filter((line) => line !== '');
-    return lines.filter((line) => !line.startsWith('{') || ['error', 'fatal'].includes((JSON.parse(line) as { level: string }).level));
+    return lines.filter(
+      (line) =>
+        !line.startsWith('{') || ['error', 'fatal'].includes((JSON.parse(line) as { level: string }).level),
+    );
   }
 
   async close(): Promise<void> {
@@ -152,13 +187,23 @@ export class FuzzWorld {
   }
 
   #decline(): void {
-    this.#stream.send({ ack: { orderId: this.#round.orderId, accepted: false, code: 'POLICY_REFUSED', detail: 'not now' } });
+    this.#stream.send({
+      ack: { orderId: this.#round.orderId, accepted: false, code: 'POLICY_REFUSED', detail: 'not now' },
+    });
   }
 }
 
-async function renewal({ agentId, logId, identity, keys }: FleetPeer, client: Awaited<ReturnType<typeof enrolmentClient>>): Promise<RenewRequest> {
+async function renewal(
+  { agentId, logId, identity, keys }: FleetPeer,
+  client: Awaited<ReturnType<typeof enrolmentClient>>,
+): Promise<RenewRequest> {
   const { nonce } = await call(client, Enrolment.service, 'GetChallenge', { agentId });
   const csr = Buffer.from(keys.csr);
-  const statement = transcript('renew', { agentId, nonce: encodeBase64(nonce), csrDigest: digestOf(csr), logId });
+  const statement = transcript('renew', {
+    agentId,
+    nonce: encodeBase64(nonce),
+    csrDigest: digestOf(csr),
+    logId,
+  });
   return { agentId, nonce, csr, identitySignature: Buffer.from(identity.sign(statement)) };
 }

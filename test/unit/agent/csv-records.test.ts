@@ -42,14 +42,12 @@ describe('CSV records', () => {
 
   it('give back any table of texts that was quoted by RFC 4180 (property)', async () => {
     const cell = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', 'é', '漢') });
-    const table = fc
-      .nat({ max: 3 })
-      .chain((more) =>
-        fc.array(fc.array(cell, { minLength: 2 + more, maxLength: 2 + more }), {
-          minLength: 1,
-          maxLength: 6,
-        }),
-      );
+    const table = fc.nat({ max: 3 }).chain((more) =>
+      fc.array(fc.array(cell, { minLength: 2 + more, maxLength: 2 + more }), {
+        minLength: 1,
+        maxLength: 6,
+      }),
+    );
     await fc.assert(
       fc.asyncProperty(table, async (rows) => {
         const text = rows

@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
 
-import { canonicalize, parseDocument, signDocument, signingKeyFromSeed, TributaryError, type JsonValue } from '@tributary/proto';
+import {
+  canonicalize,
+  parseDocument,
+  signDocument,
+  signingKeyFromSeed,
+  TributaryError,
+  type JsonValue,
+} from '@tributary/proto';
 import { parseAllDocuments } from 'yaml';
 
 import type { Author, ContextFile } from '../context-file.js';
@@ -24,9 +31,13 @@ export async function apply(session: Session, options: ApplyOptions): Promise<vo
   for (const { value, source } of documents) {
     const document = withSource(source, () => parseDocument(value));
     if (document.kind !== 'FederatedJob') {
-      throw new TributaryError('DOCUMENT_UNSUPPORTED', `${source}: a ${document.kind} is not applied to the coordinator`, {
-        hint: 'A SitePolicy stays at its site: name the file in agent.yaml.',
-      });
+      throw new TributaryError(
+        'DOCUMENT_UNSUPPORTED',
+        `${source}: a ${document.kind} is not applied to the coordinator`,
+        {
+          hint: 'A SitePolicy stays at its site: name the file in agent.yaml.',
+        },
+      );
     }
     const response = await admin.unary('Apply', {
       document: Buffer.from(canonicalize(document as unknown as JsonValue)),
@@ -35,7 +46,9 @@ export async function apply(session: Session, options: ApplyOptions): Promise<vo
       dryRun: options.dryRun,
     });
     const outcome = OUTCOMES[response.outcome];
-    session.terminal.out(`federatedjob/${document.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`);
+    session.terminal.out(
+      `federatedjob/${document.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`,
+    );
   }
 }
 
@@ -52,7 +65,9 @@ async function readDocuments(path: string): Promise<SourceDocument[]> {
   } catch (cause) {
     throw new TributaryError('USAGE', `${path}: cannot be read`, { cause });
   }
-  const parsed = parseAllDocuments(text, { logLevel: 'error' }).filter((document) => document.contents !== null);
+  const parsed = parseAllDocuments(text, { logLevel: 'error' }).filter(
+    (document) => document.contents !== null,
+  );
   return parsed.map((document, index) => {
     const source = parsed.length === 1 ? path : `${path}, document ${String(index + 1)}`;
     const [problem] = document.errors;
@@ -72,16 +87,23 @@ function withSource<T>(source: string, parse: () => T): T {
     return parse();
   } catch (error) {
     const cause = TributaryError.from(error);
-    throw new TributaryError(cause.code, `${source}: ${cause.message}`, { cause, ...(cause.hint === undefined ? {} : { hint: cause.hint }) });
+    throw new TributaryError(cause.code, `${source}: ${cause.message}`, {
+      cause,
+      ...(cause.hint === undefined ? {} : { hint: cause.hint }),
+    });
   }
 }
 
 function requireAuthor(file: ContextFile, name: string | undefined): Author {
   const found = name === undefined ? file.authors[0] : file.authors.find((author) => author.name === name);
   if (found === undefined) {
-    throw new TributaryError('CONFIG_INVALID', name === undefined ? 'no author key: documents are signed' : `no author named ${name}`, {
-      hint: 'Make one with `tributary author create NAME` and have the sites name its public key in their policies.',
-    });
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      name === undefined ? 'no author key: documents are signed' : `no author named ${name}`,
+      {
+        hint: 'Make one with `tributary author create NAME` and have the sites name its public key in their policies.',
+      },
+    );
   }
   if (name === undefined && file.authors.length > 1) {
     throw new TributaryError('USAGE', 'several authors are known: choose one with --author', {

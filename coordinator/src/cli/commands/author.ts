@@ -6,7 +6,8 @@ import { withAuthor } from '../context-file.js';
 import { tableLines } from '../output/table.js';
 import type { Session } from '../session.js';
 
-const publicKeyOf = (seed: string): string => Buffer.from(signingKeyFromSeed(Buffer.from(seed, 'base64')).publicKey).toString('base64');
+const publicKeyOf = (seed: string): string =>
+  Buffer.from(signingKeyFromSeed(Buffer.from(seed, 'base64')).publicKey).toString('base64');
 
 /** Makes an author key and shows what site policies must name. The private half stays in the context file. */
 export async function createAuthor(session: Session, name: string): Promise<void> {
@@ -14,7 +15,9 @@ export async function createAuthor(session: Session, name: string): Promise<void
   const seed = randomBytes(32).toString('base64');
   await session.saveContextFile(withAuthor(await session.contextFile(), { name, seed }));
   session.terminal.out(publicKeyOf(seed));
-  session.terminal.note(`Sites accept jobs of ${name} when their policy lists {name: ${name}, key: ${publicKeyOf(seed)}} under spec.authors.`);
+  session.terminal.note(
+    `Sites accept jobs of ${name} when their policy lists {name: ${name}, key: ${publicKeyOf(seed)}} under spec.authors.`,
+  );
 }
 
 export async function listAuthors(session: Session): Promise<void> {

@@ -14,7 +14,10 @@ const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 export async function listContexts(session: Session): Promise<void> {
   const file = await session.contextFile();
   const columns = [
-    { title: 'CURRENT', cell: (context: { name: string }) => (context.name === file.currentContext ? '*' : '') },
+    {
+      title: 'CURRENT',
+      cell: (context: { name: string }) => (context.name === file.currentContext ? '*' : ''),
+    },
     { title: 'NAME', cell: (context: { name: string }) => context.name },
     { title: 'SERVER', cell: (context: { server: string }) => context.server },
   ];
@@ -29,17 +32,26 @@ export async function useContext(session: Session, name: string): Promise<void> 
 
 /** Makes a key here, has the coordinator certify it for `role`, and adds the context to the file. */
 export async function createContext(session: Session, name: string, role: string): Promise<void> {
-  if (role !== 'admin' && role !== 'viewer') throw new TributaryError('USAGE', `--role: ${role} is neither admin nor viewer`);
+  if (role !== 'admin' && role !== 'viewer')
+    throw new TributaryError('USAGE', `--role: ${role} is neither admin nor viewer`);
   const file = await session.contextFile();
-  if (file.contexts.some((context) => context.name === name)) throw new TributaryError('ALREADY_EXISTS', `a context named ${name} exists`);
+  if (file.contexts.some((context) => context.name === name))
+    throw new TributaryError('ALREADY_EXISTS', `a context named ${name} exists`);
   const { server } = findContext(file, undefined);
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
-  const request = await Pkcs10CertificateRequestGenerator.create({ name: `CN=${name}`, keys, signingAlgorithm: P256 });
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${name}`,
+    keys,
+    signingAlgorithm: P256,
+  });
   const admin = await session.admin();
   const issued = await admin.unary('CreateContext', { name, role, csr: Buffer.from(request.rawData) });
   const key = PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
   const ca = new X509Certificate(issued.caCertificate).toString('pem');
   const certificate = new X509Certificate(issued.certificate).toString('pem');
-  await session.saveContextFile({ ...withContext(file, { name, server, ca, certificate, key }), currentContext: file.currentContext });
+  await session.saveContextFile({
+    ...withContext(file, { name, server, ca, certificate, key }),
+    currentContext: file.currentContext,
+  });
   session.terminal.out(`context ${name} created with role ${role}`);
 }

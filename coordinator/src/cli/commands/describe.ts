@@ -9,14 +9,32 @@ import { requireReference } from '../reference.js';
 import type { Session } from '../session.js';
 
 /** Keys and signatures are for machines; `get -o json` has them. */
-const LEFT_OUT = new Set(['document', 'authorKey', 'signature', 'identityKey', 'roundKey', 'key', 'jobId', 'layoutDigest', 'keyDigest']);
+const LEFT_OUT = new Set([
+  'document',
+  'authorKey',
+  'signature',
+  'identityKey',
+  'roundKey',
+  'key',
+  'jobId',
+  'layoutDigest',
+  'keyDigest',
+]);
 
 /** The object with every ledger entry that concerns it: what happened, when, by whom, and why something failed. */
-export async function describe(session: Session, first: string, second: string | undefined, output: OutputFormat): Promise<void> {
+export async function describe(
+  session: Session,
+  first: string,
+  second: string | undefined,
+  output: OutputFormat,
+): Promise<void> {
   const admin = await session.admin();
   const description = await admin.unary('DescribeObject', requireReference(first, second));
   const object = readObject(description.object);
-  const events = description.events.map((event) => ({ ...event, body: parseCanonical(event.body, LIMITS.ledgerEntryBytes) }));
+  const events = description.events.map((event) => ({
+    ...event,
+    body: parseCanonical(event.body, LIMITS.ledgerEntryBytes),
+  }));
   if (output !== 'table') {
     session.terminal.out(formatValue({ ...object.document, events }, output));
     return;
@@ -44,5 +62,7 @@ function detail(body: JsonValue): string {
 }
 
 function scalar(value: JsonValue): string {
-  return typeof value === 'string' ? value.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]*$/, '$1') : JSON.stringify(value);
+  return typeof value === 'string'
+    ? value.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]*$/, '$1')
+    : JSON.stringify(value);
 }

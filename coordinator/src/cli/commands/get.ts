@@ -14,12 +14,23 @@ export interface GetOptions {
 }
 
 /** Lists a kind or shows one object; with `watch` goes on with every change until interrupted. */
-export async function get(session: Session, kindWord: string, name: string | undefined, options: GetOptions): Promise<void> {
+export async function get(
+  session: Session,
+  kindWord: string,
+  name: string | undefined,
+  options: GetOptions,
+): Promise<void> {
   const target = targetOf(kindWord, name);
   if (options.watch) return watch(session, target, options.output);
   const admin = await session.admin();
   if (target.name !== '') {
-    return show(session, target.kind, [readObject(await admin.unary('GetObject', target))], options.output, true);
+    return show(
+      session,
+      target.kind,
+      [readObject(await admin.unary('GetObject', target))],
+      options.output,
+      true,
+    );
   }
   const { objects } = await admin.unary('ListObjects', { kind: target.kind });
   if (objects.length === 0 && options.output === 'table') session.terminal.note(`No ${target.kind} found.`);
@@ -37,7 +48,13 @@ function targetOf(kindWord: string, name: string | undefined): Target {
   return requireReference(kindWord, name);
 }
 
-function show(session: Session, kind: Kind, objects: readonly ShownObject[], output: OutputFormat, single: boolean): void {
+function show(
+  session: Session,
+  kind: Kind,
+  objects: readonly ShownObject[],
+  output: OutputFormat,
+  single: boolean,
+): void {
   if (output === 'table') {
     for (const line of tableLines(columnsOf(kind, session.now()), objects)) session.terminal.out(line);
     return;

@@ -9,8 +9,17 @@ const ACTIONS = {
 export type JobAction = keyof typeof ACTIONS;
 
 /** Suspends after the open round, resumes, or cancels a job at once. */
-export async function controlJob(session: Session, action: JobAction, name: string, reason: string): Promise<void> {
+export async function controlJob(
+  session: Session,
+  action: JobAction,
+  name: string,
+  reason: string,
+): Promise<void> {
   const admin = await session.admin();
-  await admin.unary('ControlJob', { name: name.replace(/^fj\//, ''), action: ACTIONS[action].action, reason });
+  await admin.unary('ControlJob', {
+    name: name.replace(/^fj\//, ''),
+    action: ACTIONS[action].action,
+    reason,
+  });
   session.terminal.out(`federatedjob/${name.replace(/^fj\//, '')} ${ACTIONS[action].done}`);
 }

@@ -6,8 +6,13 @@ export interface LogsOptions {
 }
 
 /** Log lines of the coordinator as pino wrote them: one JSON object a line. */
-export async function logs(session: Session, subject: string | undefined, options: LogsOptions): Promise<void> {
+export async function logs(
+  session: Session,
+  subject: string | undefined,
+  options: LogsOptions,
+): Promise<void> {
   const admin = await session.admin();
   const request = { subject: subject ?? '', follow: options.follow, tail: options.tail };
-  for await (const { line } of admin.stream('StreamLogs', request, session.signal)) session.terminal.out(line.trimEnd());
+  for await (const { line } of admin.stream('StreamLogs', request, session.signal))
+    session.terminal.out(line.trimEnd());
 }

@@ -27,13 +27,23 @@ export interface ExportOptions {
 }
 
 /** Files of an exported model, beside each other in one folder. */
-const FILES = { topology: 'model.json', weights: 'weights.bin', features: 'features.json', manifest: 'manifest.json', signature: 'signature.json' };
+const FILES = {
+  topology: 'model.json',
+  weights: 'weights.bin',
+  features: 'features.json',
+  manifest: 'manifest.json',
+  signature: 'signature.json',
+};
 
 /**
  * Writes a registered model version as a TensorFlow.js layers model with its features, its signed manifest and the
  * signature. Every byte is checked against the manifest's digests before the files get their names.
  */
-export async function exportModel(session: Session, reference: string, options: ExportOptions): Promise<void> {
+export async function exportModel(
+  session: Session,
+  reference: string,
+  options: ExportOptions,
+): Promise<void> {
   const admin = await session.admin();
   const { name, version, signature } = await findVersion(admin, requireVersion(reference));
   const { modelKey } = await admin.unary('GetVersion', {});
@@ -44,10 +54,17 @@ export async function exportModel(session: Session, reference: string, options: 
   await requireEmpty(options.to);
   await fetchWeights(session, admin, manifest, options.to);
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-  await writeFile(join(options.to, FILES.topology), json(kerasModel(manifest.topology.layers, manifest.topology.inputWidth, FILES.weights)));
+  await writeFile(
+    join(options.to, FILES.topology),
+    json(kerasModel(manifest.topology.layers, manifest.topology.inputWidth, FILES.weights)),
+  );
   await writeFile(join(options.to, FILES.features), json(featuresFile(manifest.features)));
   await writeFile(join(options.to, FILES.manifest), manifestBytes);
-  const detached = { modelKey: encodeBase64(modelKey), manifestDigest: digestOf(manifestBytes), signature: encodeBase64(signature) };
+  const detached = {
+    modelKey: encodeBase64(modelKey),
+    manifestDigest: digestOf(manifestBytes),
+    signature: encodeBase64(signature),
+  };
   await writeFile(join(options.to, FILES.signature), json({ formatVersion: 1, ...detached }));
   session.terminal.out(`${manifest.name}@${String(manifest.version)} exported to ${options.to}`);
 }
@@ -59,15 +76,22 @@ interface FoundVersion {
 }
 
 /** The version asked for, or the newest, with the signature that the ledger records of it. */
-async function findVersion(admin: AdminConnection, wanted: { readonly name: string; readonly version: number }): Promise<FoundVersion> {
+async function findVersion(
+  admin: AdminConnection,
+  wanted: { readonly name: string; readonly version: number },
+): Promise<FoundVersion> {
   const { events } = await admin.unary('DescribeObject', { kind: 'Model', name: wanted.name });
   const found = events
     .filter((event) => event.type === 'model.registered')
-    .map((event) => ENTRY_BODIES['model.registered'].parse(parseCanonical(event.body, LIMITS.ledgerEntryBytes)))
+    .map((event) =>
+      ENTRY_BODIES['model.registered'].parse(parseCanonical(event.body, LIMITS.ledgerEntryBytes)),
+    )
     .filter((body) => wanted.version === 0 || body.version === wanted.version)
     .at(-1);
   if (found === undefined) {
-    throw new TributaryError('NOT_FOUND', `${wanted.name} has no version ${String(wanted.version)}`, { hint: `tributary models get ${wanted.name}` });
+    throw new TributaryError('NOT_FOUND', `${wanted.name} has no version ${String(wanted.version)}`, {
+      hint: `tributary models get ${wanted.name}`,
+    });
   }
   return { name: found.model, version: found.version, signature: decodeBase64(found.signature, 'signature') };
 }
@@ -75,7 +99,8 @@ async function findVersion(admin: AdminConnection, wanted: { readonly name: stri
 /** "loans" is the newest version (0), "loans@3" the third. */
 function requireVersion(reference: string): { readonly name: string; readonly version: number } {
   const match = /^([a-z0-9.-]+)(?:@([1-9][0-9]{0,8}))?$/.exec(reference);
-  if (match?.[1] === undefined) throw new TributaryError('USAGE', `${reference}: name a model as NAME or NAME@VERSION`);
+  if (match?.[1] === undefined)
+    throw new TributaryError('USAGE', `${reference}: name a model as NAME or NAME@VERSION`);
   return { name: match[1], version: Number(match[2] ?? 0) };
 }
 
@@ -84,15 +109,22 @@ async function fetchManifest(admin: AdminConnection, model: string, version: num
   let size = 0;
   for await (const chunk of admin.stream('FetchModelBlob', { model, version, digest: '', offset: '0' })) {
     size += chunk.data.length;
-    if (size > LIMITS.documentBytes * 4) throw new TributaryError('LIMIT_EXCEEDED', 'the manifest is larger than a manifest can be');
+    if (size > LIMITS.documentBytes * 4)
+      throw new TributaryError('LIMIT_EXCEEDED', 'the manifest is larger than a manifest can be');
     chunks.push(chunk.data);
   }
   const bytes = Buffer.concat(chunks);
-  if (!isJsonObject(parseCanonical(bytes, bytes.length))) throw new TributaryError('UPDATE_CORRUPT', 'the manifest is not an object');
+  if (!isJsonObject(parseCanonical(bytes, bytes.length)))
+    throw new TributaryError('UPDATE_CORRUPT', 'the manifest is not an object');
   return bytes;
 }
 
-async function fetchWeights(session: Session, admin: AdminConnection, manifest: ModelManifest, folder: string): Promise<void> {
+async function fetchWeights(
+  session: Session,
+  admin: AdminConnection,
+  manifest: ModelManifest,
+  folder: string,
+): Promise<void> {
   const total = manifest.layout.length * Float32Array.BYTES_PER_ELEMENT;
   const progress = startProgress(session.terminal, manifest.name, total, 'bytes');
   const temporary = join(folder, `.${FILES.weights}.part`);
@@ -100,7 +132,12 @@ async function fetchWeights(session: Session, admin: AdminConnection, manifest: 
   try {
     const digest = startDigest();
     let received = 0;
-    const request = { model: manifest.name, version: manifest.version, digest: manifest.weightsDigest, offset: '0' };
+    const request = {
+      model: manifest.name,
+      version: manifest.version,
+      digest: manifest.weightsDigest,
+      offset: '0',
+    };
     for await (const chunk of admin.stream('FetchModelBlob', request, session.signal)) {
       received += chunk.data.length;
       if (received > total) break;
@@ -109,7 +146,9 @@ async function fetchWeights(session: Session, admin: AdminConnection, manifest: 
       progress.update(received);
     }
     if (received !== total || digest.digest() !== manifest.weightsDigest) {
-      throw new TributaryError('STORE_CORRUPT', 'the weights do not match the digest of their manifest', { hint: 'Export again; if it fails again, restore the coordinator from a backup.' });
+      throw new TributaryError('STORE_CORRUPT', 'the weights do not match the digest of their manifest', {
+        hint: 'Export again; if it fails again, restore the coordinator from a backup.',
+      });
     }
     await file.sync();
   } finally {
@@ -121,5 +160,8 @@ async function fetchWeights(session: Session, admin: AdminConnection, manifest: 
 
 async function requireEmpty(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  if ((await readdir(folder)).length > 0) throw new TributaryError('ALREADY_EXISTS', `${folder} is not empty`, { hint: 'Choose another folder with --to.' });
+  if ((await readdir(folder)).length > 0)
+    throw new TributaryError('ALREADY_EXISTS', `${folder} is not empty`, {
+      hint: 'Choose another folder with --to.',
+    });
 }

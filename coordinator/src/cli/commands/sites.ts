@@ -29,7 +29,11 @@ export async function approve(session: Session, site: string): Promise<void> {
   session.terminal.out(`site/${site} approved`);
 }
 
-export async function revoke(session: Session, site: string, options: { readonly reason: string }): Promise<void> {
+export async function revoke(
+  session: Session,
+  site: string,
+  options: { readonly reason: string },
+): Promise<void> {
   await (await session.admin()).unary('RevokeSite', { site, reason: options.reason });
   session.terminal.out(`site/${site} revoked`);
 }

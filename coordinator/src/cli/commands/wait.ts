@@ -17,7 +17,12 @@ export interface WaitOptions {
  * Waits until an object has a condition. Ends with the error of the job where it failed while something else was
  * awaited, and with DEADLINE_EXCEEDED after the timeout.
  */
-export async function wait(session: Session, first: string, second: string | undefined, options: WaitOptions): Promise<void> {
+export async function wait(
+  session: Session,
+  first: string,
+  second: string | undefined,
+  options: WaitOptions,
+): Promise<void> {
   const reference = requireReference(first, second);
   const goal = requireGoal(options.for);
   const seconds = requireDuration(options.timeout, '--timeout');
@@ -29,7 +34,12 @@ export async function wait(session: Session, first: string, second: string | und
       if (event.type === 'DELETED' && goal.type === 'delete') return session.terminal.out(`${first} deleted`);
       if (event.object === null) continue;
       const object = readObject(event.object);
-      progress ??= startProgress(session.terminal, reference.name, Number(text(object.document, ['spec', 'rounds'], '0')), 'rounds');
+      progress ??= startProgress(
+        session.terminal,
+        reference.name,
+        Number(text(object.document, ['spec', 'rounds'], '0')),
+        'rounds',
+      );
       progress.update(Number(text(object.document, ['status', 'currentRound'], '0')));
       if (goal.type !== 'delete' && reached(object, goal)) {
         progress.stop();
@@ -41,9 +51,13 @@ export async function wait(session: Session, first: string, second: string | und
     progress?.stop();
   }
   if (timeout.aborted) {
-    throw new TributaryError('DEADLINE_EXCEEDED', `${reference.name}: ${options.for} not reached within ${options.timeout}`, {
-      hint: `tributary describe ${reference.kind}/${reference.name} shows why`,
-    });
+    throw new TributaryError(
+      'DEADLINE_EXCEEDED',
+      `${reference.name}: ${options.for} not reached within ${options.timeout}`,
+      {
+        hint: `tributary describe ${reference.kind}/${reference.name} shows why`,
+      },
+    );
   }
 }
 
@@ -56,7 +70,10 @@ function requireGoal(value: string): Goal {
   if (value === 'delete') return { type: 'delete', status: '' };
   const [keyword, type, status = 'True', ...rest] = value.split('=');
   if (keyword !== 'condition' || type === undefined || type === '' || rest.length > 0) {
-    throw new TributaryError('USAGE', `--for: ${value} is neither condition=TYPE, condition=TYPE=STATUS nor delete`);
+    throw new TributaryError(
+      'USAGE',
+      `--for: ${value} is neither condition=TYPE, condition=TYPE=STATUS nor delete`,
+    );
   }
   return { type, status };
 }
@@ -68,7 +85,10 @@ const reached = (object: ShownObject, goal: Goal): boolean =>
 function requireHope(object: ShownObject): void {
   if (conditionStatus(object.document, 'Failed') === 'True') {
     const reason = text(object.document, ['status', 'lastFailureInfo', 'detail'], 'the job failed');
-    throw new TributaryError('CONFLICT', `${object.name}: ${reason}`, { hint: `tributary describe fj/${object.name}` });
+    throw new TributaryError('CONFLICT', `${object.name}: ${reason}`, {
+      hint: `tributary describe fj/${object.name}`,
+    });
   }
-  if (conditionStatus(object.document, 'Complete') === 'True') throw new TributaryError('CONFLICT', `${object.name} is complete already`);
+  if (conditionStatus(object.document, 'Complete') === 'True')
+    throw new TributaryError('CONFLICT', `${object.name} is complete already`);
 }

@@ -8,9 +8,17 @@ const GAP = 3;
 
 /** Lines of a table as kubectl prints them: upper-case titles, columns as wide as their widest cell. */
 export function tableLines<T>(columns: readonly Column<T>[], rows: readonly T[]): string[] {
-  const cells = [columns.map((column) => column.title), ...rows.map((row) => columns.map((column) => printable(column.cell(row))))];
+  const cells = [
+    columns.map((column) => column.title),
+    ...rows.map((row) => columns.map((column) => printable(column.cell(row)))),
+  ];
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
-  return cells.map((line) => line.map((cell, index) => cell.padEnd((widths[index] ?? 0) + GAP)).join('').trimEnd());
+  return cells.map((line) =>
+    line
+      .map((cell, index) => cell.padEnd((widths[index] ?? 0) + GAP))
+      .join('')
+      .trimEnd(),
+  );
 }
 
 /** Text from the other side, without control characters: a name or a message must not steer the terminal. */
