@@ -9,6 +9,8 @@ const MIB = 1024 * KIB;
 export const LIMITS = Object.freeze({
   /** Bytes of a gRPC message on any port: one 1 MiB chunk with its tag and framing. */
   grpcMessageBytes: 1 * MIB + 64 * KIB,
+  /** Bytes of a message from somebody without a certificate: a certificate request and its signatures, or a probe. */
+  anonymousMessageBytes: 32 * KIB,
   /** Bytes of plaintext in one chunk of an envelope or a download; the last may be shorter. */
   chunkBytes: 1 * MIB,
   /** Smallest chunk that an upload header may announce: below it, per-chunk costs dominate. */
@@ -51,8 +53,12 @@ export const LIMITS = Object.freeze({
   agents: 10_000,
   /** Uploads received at the same time: each may fill one receive window and one spool file. */
   concurrentUploads: 64,
-  /** Calls open at the same time on one connection: an agent needs three, a console a few dozen. */
+  /** Calls open at the same time on one connection of an operator: a console has a few dozen. */
   streamsPerConnection: 100,
+  /** Of an agent, which needs three; each may hold a message that is not whole yet. */
+  streamsPerAgentConnection: 16,
+  /** Of somebody without a certificate: one call after the other is usual. */
+  streamsPerAnonymousConnection: 8,
   /** Upload streams of one agent at the same time. */
   uploadsPerAgent: 2,
   /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */
@@ -95,6 +101,8 @@ export const LIMITS = Object.freeze({
   unaryDeadlineMs: 30_000,
   /** A stream that delivers no chunk for this long is ended; it can be resumed. */
   uploadIdleMs: 60_000,
+  /** A connection that has not finished its TLS handshake by then makes place for others. */
+  handshakeMs: 10_000,
   heartbeatIntervalMs: 5_000,
   /** No sign of life for this long: the agent counts as gone. */
   heartbeatTimeoutMs: 15_000,

@@ -100,6 +100,7 @@ async function openAll(
       at: at(config.fleetPort),
       security: mutual,
       maxConnections: LIMITS.agents,
+      streams: LIMITS.streamsPerAgentConnection,
       register: services.fleet,
     }),
   );
@@ -110,6 +111,8 @@ async function openAll(
       security: { type: 'ServerTls', identity },
       maxConnections: MOST_ENROLLING,
       connectionAgeMs: ENROLLING_MS,
+      messageBytes: LIMITS.anonymousMessageBytes,
+      streams: LIMITS.streamsPerAnonymousConnection,
       register: services.enrol,
     }),
   );

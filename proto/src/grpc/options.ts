@@ -58,7 +58,7 @@ interface Http2Listener {
 
 /** Fields of grpc-js 1.14's Server that have no public door; the version is pinned and a test watches the effect. */
 interface ServerInternals {
-  readonly commonServerOptions: { settings?: { initialWindowSize?: number } };
+  readonly commonServerOptions: { settings?: { initialWindowSize?: number }; handshakeTimeout?: number };
   readonly http2Servers: ReadonlyMap<Http2Listener, unknown>;
 }
 
@@ -69,6 +69,14 @@ interface ServerInternals {
 export function widenStreams(server: Server, bytes: number = LIMITS.receiveWindowBytes): void {
   const { commonServerOptions } = internals(server);
   commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: bytes };
+}
+
+/**
+ * Ends connections that do not finish their TLS handshake in time: Node grants 120 s, in which idle sockets of strangers
+ * would keep agents out. Call it before the first bind.
+ */
+export function limitHandshakes(server: Server, ms: number = LIMITS.handshakeMs): void {
+  internals(server).commonServerOptions.handshakeTimeout = ms;
 }
 
 /** Widens the receive window of each new connection on the ports bound so far. */

@@ -1,3 +1,4 @@
+import { LIMITS } from '@tributary/proto';
 import { HealthImplementation } from 'grpc-health-check';
 
 import { startListener, type Listener } from './listener.js';
@@ -29,6 +30,8 @@ export async function startHealth(host: string, port: number): Promise<HealthLis
     at: { host, port },
     security: { type: 'Plaintext' },
     maxConnections: MOST_CONNECTIONS,
+    messageBytes: LIMITS.anonymousMessageBytes,
+    streams: LIMITS.streamsPerAnonymousConnection,
     register: (server) => {
       health.addToServer(server);
     },

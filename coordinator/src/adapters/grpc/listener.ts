@@ -11,7 +11,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { LIMITS, TributaryError } from '@tributary/proto';
-import { serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
+import { limitHandshakes, serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
 
 import { peerKey, peerOfCertificate } from './peer.js';
 import type { Sessions } from './sessions.js';
@@ -38,6 +38,9 @@ export interface ListenerOptions {
   readonly maxConnections: number;
   /** Milliseconds after which a connection is asked to end, so that idle ones do not keep others out; none unless given. */
   readonly connectionAgeMs?: number;
+  /** Bytes of a received message, and calls at the same time of one connection: together they bound its memory. */
+  readonly messageBytes?: number;
+  readonly streams?: number;
   /** Adds the services. */
   readonly register: (server: Pick<Server, 'addService'>) => void;
 }
@@ -57,8 +60,9 @@ export interface Listener {
 
 /** Rejects with CONFIG_INVALID where the address cannot be bound. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const server = new Server(serverOptions(ageOptions(options.connectionAgeMs)));
+  const server = new Server(serverOptions(bounds(options)));
   widenStreams(server);
+  limitHandshakes(server);
   options.register(server);
   const port = await bind(server, options);
   widenSessions(server);
@@ -66,9 +70,15 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   return { port, close: (drainMs) => shutDown(server, drainMs) };
 }
 
-function ageOptions(ageMs: number | undefined): ServerOptions {
-  if (ageMs === undefined) return {};
-  return { 'grpc.max_connection_age_ms': ageMs, 'grpc.max_connection_age_grace_ms': LIMITS.unaryDeadlineMs };
+function bounds({ connectionAgeMs, messageBytes, streams }: ListenerOptions): ServerOptions {
+  return {
+    ...(connectionAgeMs !== undefined && {
+      'grpc.max_connection_age_ms': connectionAgeMs,
+      'grpc.max_connection_age_grace_ms': LIMITS.unaryDeadlineMs,
+    }),
+    ...(messageBytes !== undefined && { 'grpc.max_receive_message_length': messageBytes }),
+    ...(streams !== undefined && { 'grpc.max_concurrent_streams': streams }),
+  };
 }
 
 async function bind(server: Server, options: ListenerOptions): Promise<number> {

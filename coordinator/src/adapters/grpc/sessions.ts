@@ -1,7 +1,9 @@
 import type { Http2Session } from 'node:http2';
 
-/** Connections of one identity at the same time: agents hold one or two, a person a few terminals. */
-const SESSIONS_PER_IDENTITY = 16;
+/** Connections of one agent at the same time: it holds one, and for a moment the one before. */
+const SESSIONS_PER_AGENT = 4;
+/** Of one person: a few terminals. */
+const SESSIONS_PER_CONTEXT = 16;
 /** Milliseconds in which calls of a revoked identity still get their typed refusal, before the connection ends. */
 const REVOCATION_GRACE_MS = 250;
 
@@ -15,7 +17,8 @@ export class Sessions {
     this.#byIdentity.set(identity, sessions);
     sessions.add(session);
     const [oldest] = sessions;
-    if (sessions.size > SESSIONS_PER_IDENTITY) oldest?.destroy();
+    const most = identity.startsWith('agent/') ? SESSIONS_PER_AGENT : SESSIONS_PER_CONTEXT;
+    if (sessions.size > most) oldest?.destroy();
     session.once('close', () => {
       sessions.delete(session);
       if (sessions.size === 0 && this.#byIdentity.get(identity) === sessions)
