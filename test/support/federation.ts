@@ -158,13 +158,8 @@ export class LocalFederation {
     await writeFile(join(folder, 'token'), await this.cliText('invite', site.name, ...labels), {
       mode: 0o600,
     });
-    const joined = await runCommand(BINARIES.agent, [
-      'join',
-      '--config',
-      join(folder, 'agent.yaml'),
-      '--token-file',
-      join(folder, 'token'),
-    ]);
+    const files = ['--config', join(folder, 'agent.yaml'), '--token-file', join(folder, 'token')];
+    const joined = await runCommand(BINARIES.agent, ['join', ...files], site.env);
     requireSuccess(`join ${site.name}`, joined);
   }
 
