@@ -2,6 +2,8 @@ import { ERROR_TABLE, type ErrorCode } from '@tributary/proto';
 
 /** Envelopes written for one update before it is given up: a machine that corrupts three is broken. */
 const MAX_ENVELOPES = 3;
+/** Tries of an upload that fails for a reason that nobody foresaw: most such are over in a moment. */
+const MAX_UNFORESEEN = 5;
 
 /** STORE_CORRUPT: a power cut has damaged the file of the envelope, which can be made again. */
 const OF_THE_ENVELOPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -16,6 +18,7 @@ const OF_THE_ENVELOPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  */
 export function afterUploadFailure(code: ErrorCode, tries: number): 'Retry' | 'Renew' | 'GiveUp' {
   if (OF_THE_ENVELOPE.has(code)) return tries < MAX_ENVELOPES ? 'Renew' : 'GiveUp';
+  if (code === 'INTERNAL') return tries < MAX_UNFORESEEN ? 'Retry' : 'GiveUp';
   // CONFLICT: a newer stream of the same upload took over, or the round is suspended.
   return ERROR_TABLE[code].retryable || code === 'CONFLICT' ? 'Retry' : 'GiveUp';
 }

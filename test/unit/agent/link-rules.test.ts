@@ -90,6 +90,11 @@ describe('rules of the connection', () => {
     );
     assert.equal(afterUploadFailure('STORE_CORRUPT', 1), 'Renew');
     assert.equal(afterUploadFailure('UPDATE_LATE', 1), 'GiveUp');
+    // What nobody foresaw is most often over in a moment; it must not cost a round at once, nor be tried for ever.
+    assert.deepEqual(
+      [1, 4, 5].map((tries) => afterUploadFailure('INTERNAL', tries)),
+      ['Retry', 'Retry', 'GiveUp'],
+    );
   });
 
   it('reads addresses', () => {

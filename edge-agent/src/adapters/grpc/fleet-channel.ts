@@ -30,6 +30,7 @@ export class FleetChannel implements FleetClient {
   readonly #fleet: FleetStub;
   readonly #ledger: LedgerStub;
   readonly #egress: EgressMeter;
+  #closed = false;
 
   constructor(fleet: FleetStub, ledger: LedgerStub, egress: EgressMeter) {
     this.#fleet = fleet;
@@ -38,6 +39,7 @@ export class FleetChannel implements FleetClient {
   }
 
   connect(): FleetStream {
+    this.#requireOpen();
     const call = this.#fleet.connect();
     return openStream(call, (message) => {
       const wire = toAgentWire(message);
@@ -49,6 +51,7 @@ export class FleetChannel implements FleetClient {
   async *fetchBlob(request: BlobRequest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const { jobId, round, digest, offset } = request;
     const wire = { jobId, round, digest, offset: String(offset) };
+    this.#requireOpen();
     this.#countControl(Fleet.service.FetchBlob.requestSerialize(wire));
     let expected = offset;
     const idle = new IdleGuard(signal);
@@ -74,6 +77,7 @@ export class FleetChannel implements FleetClient {
   }
 
   async uploadStatus(uploadId: string, signal: AbortSignal): Promise<UploadStatus> {
+    this.#requireOpen();
     this.#countControl(Fleet.service.GetUploadStatus.requestSerialize({ uploadId }));
     return uploadStatusOf(
       await callUnary(this.#fleet, Fleet.service.GetUploadStatus, { uploadId }, { signal }),
@@ -84,6 +88,7 @@ export class FleetChannel implements FleetClient {
     parts: AsyncIterable<UploadPart>,
     signal: AbortSignal,
   ): Promise<{ readonly seq: number }> {
+    this.#requireOpen();
     const idle = new IdleGuard(signal);
     try {
       const answer = await this.#send(parts, idle);
@@ -96,15 +101,26 @@ export class FleetChannel implements FleetClient {
   }
 
   async consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]> {
+    this.#requireOpen();
     const request = { first: String(first), second: String(second) };
     this.#countControl(Ledger.service.GetConsistencyProof.requestSerialize(request));
     const { path } = await callUnary(this.#ledger, Ledger.service.GetConsistencyProof, request);
     return path.map(copy);
   }
 
+  /** Calls that run go on to their end; no other begins. */
   close(): void {
+    this.#closed = true;
     this.#fleet.close();
     this.#ledger.close();
+  }
+
+  /**
+   * An upload asks for its status first; when the link has been made anew in between, its next call comes too late for
+   * this channel. grpc-js would throw a plain error, which reads as a fault that no other try mends.
+   */
+  #requireOpen(): void {
+    if (this.#closed) throw new TributaryError('UNAVAILABLE', 'the connection was replaced by a newer one');
   }
 
   #countControl(message: Uint8Array): void {

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+
+import { credentials } from '@grpc/grpc-js';
+import { Fleet, Ledger } from '@tributary/proto/grpc';
+import { FleetChannel } from '@tributary/edge-agent/internal/adapters/grpc/fleet-channel.js';
+import type { UploadPart } from '@tributary/edge-agent/internal/ports.js';
+
+/** Nobody listens there, and nobody needs to: a closed channel does not get that far. */
+const NOWHERE = '127.0.0.1:9';
+
+async function* parts(): AsyncGenerator<UploadPart> {
+  await Promise.resolve();
+  yield { type: 'Seal', chunkCount: 0, tagsDigest: new Uint8Array(32), signature: new Uint8Array(64) };
+}
+
+describe('a channel that was replaced', () => {
+  it('refuses further calls with an error after which they are tried again', async () => {
+    const [fleet, ledger] = [Fleet, Ledger].map(
+      (Client) => new Client(NOWHERE, credentials.createInsecure()),
+    );
+    const channel = new FleetChannel(fleet as never, ledger as never, { count: () => undefined });
+    channel.close();
+    const signal = new AbortController().signal;
+    const late = { code: 'UNAVAILABLE', retryable: true };
+    await assert.rejects(channel.submitUpdate(parts(), signal), late);
+    await assert.rejects(channel.uploadStatus(`upl-${'0'.repeat(32)}`, signal), late);
+    await assert.rejects(channel.consistencyProof(1, 2), late);
+    const request = { jobId: 'job', round: 1, digest: `sha256:${'0'.repeat(64)}`, offset: 0 } as const;
+    await assert.rejects(channel.fetchBlob(request, signal).next(), late);
+    assert.throws(() => channel.connect(), late);
+  });
+});
