@@ -122,4 +122,25 @@ describe('tributary-agent', function () {
       assert.equal(finished.code, ERROR_TABLE[code].exit, `${args.join(' ')}: ${finished.stderr}`);
     }
   });
+
+  it('says in its log, as it starts, what is wrong with the policy of the site', async () => {
+    assert.equal((await join_()).code, 0);
+    const policy = join(folder.path, 'policy.yaml');
+    const settings = { formatVersion: 1, dataDir: './data', policy: './policy.yaml', datasets: [] };
+    await writeFile(config, stringify(settings));
+    const says = async (name: string, text: string, expected: RegExp): Promise<void> => {
+      await writeFile(policy, text);
+      const running = run(name);
+      const line = await eventually(name, async () => expected.exec(await running.log())?.[0]);
+      assert.match(line, /every job is refused/);
+      await running.stop();
+    };
+    const head = 'apiVersion: tributary.dev/v1alpha1\nkind: SitePolicy\nmetadata: { name: north }\n';
+    await says(
+      'range.log',
+      `${head}spec: { authors: [], datasets: [], retriesPerBase: 99 }\n`,
+      /.*retriesPerBase.*at most.*refused.*/,
+    );
+    await says('broken.log', `${head}spec: { authors: [\n`, /.*not YAML.*line.*refused.*/);
+  });
 });

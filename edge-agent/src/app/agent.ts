@@ -129,6 +129,7 @@ export class Agent {
     runner.recover(held);
     const agent = new Agent(parts, link, runner, keeper, decisions);
     log.info({ agentId, site, sessionEpoch: Number(sessionEpoch), held: held.length }, 'agent ready');
+    await review.announcePolicy();
     return agent;
   }
 

@@ -6,6 +6,7 @@ import { evaluatePolicy, type PolicyVerdict } from '../domain/policy.js';
 import { clip } from '../domain/redaction.js';
 import type { Clock, FleetClient, RawOrder } from '../ports.js';
 import type { DecisionLog } from './decision-log.js';
+import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
 import type { Witness } from './witness.js';
 
@@ -23,6 +24,7 @@ export interface OrderReviewParts {
   readonly decisions: DecisionLog;
   readonly datasets: readonly string[];
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 /** What the site makes of an order. */
@@ -41,6 +43,12 @@ export class OrderReview {
 
   constructor(parts: OrderReviewParts) {
     this.#parts = parts;
+  }
+
+  /** Says at the start, not at the first job, that the site has no policy or one that cannot be used. */
+  async announcePolicy(): Promise<void> {
+    const { policy } = await this.#policy();
+    if (policy === undefined) this.#parts.log.warn({}, 'the site has no policy: every job is refused');
   }
 
   /** Rejects with PROOF_INVALID, SIGNATURE_INVALID, DOCUMENT_*, NOT_IN_COHORT; with UNAVAILABLE where it cannot tell yet. */
@@ -80,7 +88,10 @@ export class OrderReview {
       const policy = await this.#parts.policy.read();
       return { policy: policy?.spec, digest: policy?.digest ?? '' };
     } catch (error) {
-      return { policy: TributaryError.from(error), digest: '' };
+      const policy = TributaryError.from(error);
+      const { code, message: detail, hint } = policy;
+      this.#parts.log.error({ code, detail, hint }, 'the policy cannot be used: every job is refused');
+      return { policy, digest: '' };
     }
   }
 

@@ -38,6 +38,8 @@ function parseYaml(text: string): unknown {
   try {
     return parse(text, { maxAliasCount: 0 }) as unknown;
   } catch (cause) {
-    throw new TributaryError('DOCUMENT_INVALID', 'the policy is not YAML', { cause });
+    // The first line of a YAML error says what and where; the rest quotes the file.
+    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
+    throw new TributaryError('DOCUMENT_INVALID', `the policy is not YAML: ${reason}`, { cause });
   }
 }
