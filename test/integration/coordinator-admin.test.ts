@@ -86,9 +86,21 @@ describe('the admin port', () => {
       () => as('ApproveSite', { site: 'forbidden' }),
       () => as('RevokeSite', { site: 'forbidden' }),
       () => as('CreateContext', { name: 'forbidden', role: 'admin' }),
+      () => as('RevokeContext', { name: 'watcher' }),
       () => callAll(viewer, Admin.service, 'StreamBackup', {}),
     ];
     for (const attempt of denied) await assert.rejects(attempt(), { code: 'PERMISSION_DENIED' });
+  });
+
+  it('cuts a revoked context off on its open connection, and keeps the last one that may change anything', async () => {
+    const lost = await context('lost-laptop', 'admin');
+    await call(lost, Admin.service, 'GetVersion', {});
+    await world.admin('RevokeContext', { name: 'lost-laptop' });
+    await assert.rejects(call(lost, Admin.service, 'GetVersion', {}));
+    await assert.rejects(call(lost, Admin.service, 'CreateInvitation', { site: 'stolen' }));
+    await world.admin('RevokeContext', { name: 'lost-laptop' });
+    await assert.rejects(world.admin('RevokeContext', { name: 'nobody' }), { code: 'NOT_FOUND' });
+    await assert.rejects(world.admin('RevokeContext', { name: 'admin' }), { code: 'CONFLICT' });
   });
 
   it('gives the same context the same answer, and its name to nobody else', async () => {

@@ -1,7 +1,7 @@
 import { age } from './output/age.js';
 import type { Column } from './output/table.js';
 import { conditionStatus, list, text, type ShownObject } from './objects.js';
-import type { Kind } from './reference.js';
+import type { ObjectKind } from '../domain/objects.js';
 
 /** Conditions of a job, the newest state first: the first that is True names the STATE. */
 const JOB_STATES = ['Failed', 'Complete', 'Suspended', 'Running', 'Accepted'];
@@ -27,7 +27,7 @@ const since =
 const name: Column<ShownObject> = { title: 'NAME', cell: (object) => object.name };
 
 /** Columns of a kind as `get` prints them; `nowMs` gives the ages. */
-export function columnsOf(kind: Kind, nowMs: number): readonly Column<ShownObject>[] {
+export function columnsOf(kind: ObjectKind, nowMs: number): readonly Column<ShownObject>[] {
   const created = { title: 'AGE', cell: since(nowMs, 'metadata', 'creationTimestamp') };
   switch (kind) {
     case 'FederatedJob':

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
-import { TributaryError } from '@tributary/proto';
+import { requireFormat, TributaryError } from '@tributary/proto';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 
@@ -103,13 +103,8 @@ export function parseContextFile(text: string, path: string): ContextFile {
       hint: 'restore the file, or remove it and add the contexts again',
     });
   }
-  const version = z.looseObject({ formatVersion: z.int() }).safeParse(value);
-  if (version.success && version.data.formatVersion > FORMAT_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `${path}: formatVersion ${String(version.data.formatVersion)}; this build reads ${String(FORMAT_VERSION)}`,
-    );
-  }
+  const { data: version } = z.looseObject({ formatVersion: z.int() }).safeParse(value);
+  requireFormat(version?.formatVersion, path, FORMAT_VERSION);
   const parsed = contextFile.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];

@@ -1,4 +1,4 @@
-import { parseCanonical, TributaryError, LIMITS, type JsonObject, type JsonValue } from '@tributary/proto';
+import { isJsonObject, LIMITS, parseCanonical, TributaryError, type JsonObject, type JsonValue } from '@tributary/proto';
 import type { ObjectMessage__Output } from '@tributary/proto/grpc';
 
 /** An object as the coordinator shows it: the applied document with its status. */
@@ -13,18 +13,15 @@ export interface ShownObject {
 export function readObject(message: ObjectMessage__Output | null): ShownObject {
   if (message === null) throw new TributaryError('INVALID_ARGUMENT', 'the server answered without an object');
   const document = parseCanonical(message.document, LIMITS.grpcMessageBytes);
-  if (!isObject(document))
+  if (!isJsonObject(document))
     throw new TributaryError('INVALID_ARGUMENT', 'the server answered with something that is not an object');
   return { kind: message.kind, name: message.name, seq: message.seq, document };
 }
 
-const isObject = (value: JsonValue | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** The value at a path of a document, e.g. field(document, 'status', 'sites', 'selected'). */
 export function field(value: JsonValue | undefined, ...path: readonly string[]): JsonValue | undefined {
   let current = value;
-  for (const name of path) current = isObject(current) ? current[name] : undefined;
+  for (const name of path) current = isJsonObject(current) ? current[name] : undefined;
   return current;
 }
 

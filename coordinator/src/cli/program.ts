@@ -4,7 +4,7 @@ import { SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 
 import { apply } from './commands/apply.js';
 import { createAuthor, listAuthors } from './commands/author.js';
-import { createContext, listContexts, useContext } from './commands/contexts.js';
+import { createContext, listContexts, revokeContext, useContext } from './commands/contexts.js';
 import { deleteObject } from './commands/delete.js';
 import { describe } from './commands/describe.js';
 import { get } from './commands/get.js';
@@ -26,7 +26,7 @@ export interface GlobalOptions {
 type WithSession = (options: GlobalOptions, run: (session: Session) => Promise<void>) => Promise<void>;
 
 const OUTPUT = ['-o, --output <format>', 'table, json or yaml', requireFormat, 'table'] as const;
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 /** The `tributary` command: its words and options. `withSession` opens and closes what a command needs. */
 export function buildProgram(withSession: WithSession): Command {
@@ -62,7 +62,6 @@ function addObjectCommands(program: Command, run: Run): void {
       '-f, --filename <file>',
       'YAML or JSON file, - for standard input; may be repeated',
       collect,
-      [],
     )
     .option('--author <name>', 'author who signs')
     .option('--dry-run', 'check only, change nothing', false)
@@ -189,6 +188,10 @@ function addLocalCommands(program: Command, run: Run): void {
     .action((name: string, options: { role: string }) =>
       run((session) => createContext(session, name, options.role)),
     );
+  context
+    .command('revoke <name>')
+    .description('cut a context off, on open connections too')
+    .action((name: string) => run((session) => revokeContext(session, name)));
   program
     .command('version')
     .description(`versions of this command (${SOFTWARE_VERSION}) and of the coordinator`)

@@ -1,20 +1,12 @@
 import { TributaryError } from '@tributary/proto';
 
-/** Kinds of objects and the names under which the commands accept them. */
-const KINDS = {
-  FederatedJob: ['fj', 'job', 'jobs', 'federatedjob', 'federatedjobs'],
-  Site: ['site', 'sites'],
-  Model: ['model', 'models'],
-} as const;
+import { kindNamed, type ObjectKind } from '../domain/objects.js';
 
-export type Kind = keyof typeof KINDS;
 
 /** The kind behind a word of the command line; USAGE lists what exists. */
-export function requireKind(word: string): Kind {
-  const lower = word.toLowerCase();
-  for (const [kind, words] of Object.entries(KINDS) as [Kind, readonly string[]][]) {
-    if (words.includes(lower)) return kind;
-  }
+export function requireKind(word: string): ObjectKind {
+  const kind = kindNamed(word);
+  if (kind !== undefined) return kind;
   throw new TributaryError('USAGE', `${word}: no such kind`, {
     hint: 'Kinds are fj (FederatedJob), site and model.',
   });
@@ -24,7 +16,7 @@ export function requireKind(word: string): Kind {
 export function requireReference(
   first: string,
   second: string | undefined,
-): { readonly kind: Kind; readonly name: string } {
+): { readonly kind: ObjectKind; readonly name: string } {
   const [kind, name, ...rest] = second === undefined ? first.split('/') : [first, second];
   if (kind === undefined || name === undefined || name === '' || rest.length > 0) {
     throw new TributaryError('USAGE', `${first}: name an object as KIND/NAME`, {

@@ -15,6 +15,3 @@ export interface Session {
   /** Connects on first use; closed by the program when the command ends. */
   admin(): Promise<AdminConnection>;
 }
-
-/** Registers a command on the program; one per file of commands/. */
-export type Run = (session: Session) => Promise<void>;

@@ -43,6 +43,7 @@ export const METHOD_PRINCIPALS = {
   ApproveSite: ADMIN,
   RevokeSite: ADMIN,
   CreateContext: ADMIN,
+  RevokeContext: ADMIN,
   StreamBackup: ADMIN,
 } as const satisfies Record<string, readonly Principal[]>;
 

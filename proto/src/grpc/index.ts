@@ -108,6 +108,11 @@ export type { Progress, Progress__Output } from '../gen/tributary/v1/Progress.js
 export type { ProvenEntry, ProvenEntry__Output } from '../gen/tributary/v1/ProvenEntry.js';
 export type { RenewRequest, RenewRequest__Output } from '../gen/tributary/v1/RenewRequest.js';
 export type { RenewResponse, RenewResponse__Output } from '../gen/tributary/v1/RenewResponse.js';
+export type { RevokeContextRequest, RevokeContextRequest__Output } from '../gen/tributary/v1/RevokeContextRequest.js';
+export type {
+  RevokeContextResponse,
+  RevokeContextResponse__Output,
+} from '../gen/tributary/v1/RevokeContextResponse.js';
 export type { RevokeSiteRequest, RevokeSiteRequest__Output } from '../gen/tributary/v1/RevokeSiteRequest.js';
 export type { SignedTreeHead, SignedTreeHead__Output } from '../gen/tributary/v1/SignedTreeHead.js';
 export type {

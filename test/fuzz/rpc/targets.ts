@@ -77,6 +77,7 @@ export function operatorTargets({
     simple(admin, Admin.service, 'ApproveSite', { site: 'decoy' }),
     simple(admin, Admin.service, 'RevokeSite', { site: 'decoy', reason: 'fuzz' }),
     simple(admin, Admin.service, 'CreateContext', { name: 'decoy', role: 'viewer', csr }),
+    simple(admin, Admin.service, 'RevokeContext', { name: 'decoy' }),
   ];
 }
 

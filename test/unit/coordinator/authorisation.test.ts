@@ -74,6 +74,7 @@ describe('the authorisation table', () => {
       'ApproveSite',
       'RevokeSite',
       'CreateContext',
+      'RevokeContext',
       'StreamBackup',
     ];
     assert.deepEqual(

@@ -4,7 +4,7 @@ import type { AdminHandlers, ObjectMessage, VersionInfo } from '@tributary/proto
 import type { ObjectKind } from '../../domain/objects.js';
 
 import { streamBackup } from './admin/backup.js';
-import { createContext } from './admin/contexts.js';
+import { createContext, revokeContext } from './admin/contexts.js';
 import { describe } from './admin/describe.js';
 import { apply, control } from './admin/jobs.js';
 import { streamLogs } from './admin/logs.js';
@@ -87,6 +87,9 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
     ),
     CreateContext: calls.unary('CreateContext', (request, context) =>
       createContext(parts, request, callers.operator(context)),
+    ),
+    RevokeContext: calls.unary('RevokeContext', (request, context) =>
+      revokeContext(parts, request, callers.operator(context)),
     ),
     StreamBackup: calls.serverStream(
       'StreamBackup',

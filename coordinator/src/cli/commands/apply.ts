@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises';
 
 import {
   canonicalize,
+  decodeBase64,
   parseDocument,
   signDocument,
   signingKeyFromSeed,
   TributaryError,
   type JsonValue,
 } from '@tributary/proto';
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, type Document } from 'yaml';
 
 import type { Author, ContextFile } from '../context-file.js';
 import type { Session } from '../session.js';
@@ -26,7 +27,7 @@ export async function apply(session: Session, options: ApplyOptions): Promise<vo
   const documents = (await Promise.all(options.filename.map(readDocuments))).flat();
   if (documents.length === 0) throw new TributaryError('DOCUMENT_INVALID', 'the files hold no document');
   const author = requireAuthor(await session.contextFile(), options.author);
-  const key = signingKeyFromSeed(Buffer.from(author.seed, 'base64'));
+  const key = signingKeyFromSeed(decodeBase64(author.seed, 'seed'));
   const admin = await session.admin();
   for (const { value, source } of documents) {
     const document = withSource(source, () => parseDocument(value));
@@ -72,8 +73,19 @@ async function readDocuments(path: string): Promise<SourceDocument[]> {
     const source = parsed.length === 1 ? path : `${path}, document ${String(index + 1)}`;
     const [problem] = document.errors;
     if (problem !== undefined) throw new TributaryError('DOCUMENT_INVALID', `${source}: ${problem.message}`);
-    return { source, value: document.toJS({ maxAliasCount: 0 }) as unknown };
+    return { source, value: plainValue(document, source) };
   });
+}
+
+function plainValue(document: Document.Parsed, source: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 });
+  } catch (cause) {
+    throw new TributaryError('DOCUMENT_INVALID', `${source}: anchors and aliases are not read`, {
+      cause,
+      hint: 'Write the value out at each place.',
+    });
+  }
 }
 
 async function readStandardInput(): Promise<string> {

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto';
 
-import { requireName, signingKeyFromSeed } from '@tributary/proto';
+import { decodeBase64, encodeBase64, requireName, signingKeyFromSeed } from '@tributary/proto';
 
 import { withAuthor } from '../context-file.js';
 import { tableLines } from '../output/table.js';
 import type { Session } from '../session.js';
 
 const publicKeyOf = (seed: string): string =>
-  Buffer.from(signingKeyFromSeed(Buffer.from(seed, 'base64')).publicKey).toString('base64');
+  encodeBase64(signingKeyFromSeed(decodeBase64(seed, 'seed')).publicKey);
 
 /** Makes an author key and shows what site policies must name. The private half stays in the context file. */
 export async function createAuthor(session: Session, name: string): Promise<void> {
   requireName(name, 'author');
-  const seed = randomBytes(32).toString('base64');
+  const seed = encodeBase64(randomBytes(32));
   await session.saveContextFile(withAuthor(await session.contextFile(), { name, seed }));
   session.terminal.out(publicKeyOf(seed));
   session.terminal.note(

@@ -30,6 +30,12 @@ export async function useContext(session: Session, name: string): Promise<void> 
   session.terminal.out(`context ${name} is current`);
 }
 
+/** Cuts a context off; the entry in the file stays, since others may hold it too. */
+export async function revokeContext(session: Session, name: string): Promise<void> {
+  await (await session.admin()).unary('RevokeContext', { name });
+  session.terminal.out(`context ${name} revoked`);
+}
+
 /** Makes a key here, has the coordinator certify it for `role`, and adds the context to the file. */
 export async function createContext(session: Session, name: string, role: string): Promise<void> {
   if (role !== 'admin' && role !== 'viewer')

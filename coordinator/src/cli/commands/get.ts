@@ -1,10 +1,11 @@
 import type { WatchEvent__Output } from '@tributary/proto/grpc';
 
+import type { ObjectKind } from '../../domain/objects.js';
 import { columnsOf } from '../columns.js';
 import { readObject, type ShownObject } from '../objects.js';
 import { formatValue, type OutputFormat } from '../output/formats.js';
 import { tableLines } from '../output/table.js';
-import { requireKind, requireReference, type Kind } from '../reference.js';
+import { requireKind, requireReference } from '../reference.js';
 import type { Session } from '../session.js';
 import { watchObjects } from '../watch.js';
 
@@ -38,7 +39,7 @@ export async function get(
 }
 
 interface Target {
-  readonly kind: Kind;
+  readonly kind: ObjectKind;
   /** Empty: all of the kind. */
   readonly name: string;
 }
@@ -50,7 +51,7 @@ function targetOf(kindWord: string, name: string | undefined): Target {
 
 function show(
   session: Session,
-  kind: Kind,
+  kind: ObjectKind,
   objects: readonly ShownObject[],
   output: OutputFormat,
   single: boolean,

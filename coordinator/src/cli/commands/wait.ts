@@ -41,7 +41,8 @@ export async function wait(
         'rounds',
       );
       progress.update(Number(text(object.document, ['status', 'currentRound'], '0')));
-      if (goal.type !== 'delete' && reached(object, goal)) {
+      if (goal.type === 'delete') continue;
+      if (reached(object, goal)) {
         progress.stop();
         return session.terminal.out(`${reference.kind.toLowerCase()}/${reference.name} condition met`);
       }

@@ -1,5 +1,10 @@
-import { digestOf } from '@tributary/proto';
-import type { CreateContextRequest__Output, CreateContextResponse } from '@tributary/proto/grpc';
+import { digestOf, requireName } from '@tributary/proto';
+import type {
+  CreateContextRequest__Output,
+  CreateContextResponse,
+  RevokeContextRequest__Output,
+  RevokeContextResponse,
+} from '@tributary/proto/grpc';
 
 import { requestedKey } from '../../pki/certificate-request.js';
 import type { OperatorCaller } from '../caller.js';
@@ -25,4 +30,15 @@ export async function createContext(
   });
   const { certificate } = await authority.issueContext(name, csr);
   return { certificate, caCertificate: authority.certificate };
+}
+
+/** Takes a certificate's power away: every later message of it is refused, on open connections too. */
+export async function revokeContext(
+  { federation, clock }: AdminParts,
+  request: RevokeContextRequest__Output,
+  caller: OperatorCaller,
+): Promise<RevokeContextResponse> {
+  const name = requireName(request.name, 'name');
+  await federation.execute({ kind: 'revoke-context', now: clock.now(), actor: caller.actor, context: name });
+  return {};
 }
