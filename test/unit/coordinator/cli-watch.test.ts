@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+
+import { canonicalize, TributaryError, type JsonObject } from '@tributary/proto';
+
+import { CliSession } from '../../support/cli-session.js';
+import { refusal } from '../../support/refusal.js';
+
+interface Shape {
+  readonly round?: number;
+  readonly conditions?: Readonly<Record<string, string>>;
+}
+
+function job(seq: number, { round = 0, conditions = {} }: Shape = {}, type = 'MODIFIED'): unknown {
+  const status = {
+    currentRound: round,
+    conditions: Object.entries(conditions).map(([name, status]) => ({ type: name, status })),
+    sites: { selected: 4, reporting: round },
+  };
+  const document: JsonObject = { kind: 'FederatedJob', metadata: { name: 'loans', creationTimestamp: '2025-12-31T23:00:00.000Z' }, spec: { rounds: 10 }, status };
+  return { type, seq: String(seq), object: { kind: 'FederatedJob', name: 'loans', seq: String(seq), document: Buffer.from(canonicalize(document)) }, event: null };
+}
+
+const bookmark = (seq: number): unknown => ({ type: 'BOOKMARK', seq: String(seq), object: null, event: null });
+
+/** A coordinator whose streams of changes end one after the other, each with an error where it has one. */
+function streams(...parts: readonly (readonly [events: readonly unknown[], end?: Error])[]): CliSession {
+  let next = 0;
+  return new CliSession({
+    WatchObjects: async function* () {
+      const [events, end] = parts[next++] ?? [[], new TributaryError('NOT_FOUND', 'the script is over')];
+      await Promise.resolve();
+      yield* events;
+      if (end !== undefined) throw end;
+    },
+  });
+}
+
+const requests = (cli: CliSession): readonly unknown[] => cli.calls.map(({ request }) => request);
+const lost = new TributaryError('UNAVAILABLE', 'the connection was lost');
+
+describe('tributary get --watch', () => {
+  it('goes on after the last entry seen when the coordinator comes back', async () => {
+    const cli = streams([[job(5), bookmark(7)], lost], [[job(9, { round: 2 })], new TributaryError('PERMISSION_DENIED', 'revoked')]);
+    await assert.rejects(cli.run('get', 'fj', '--watch'), refusal('PERMISSION_DENIED'));
+    const base = { kind: 'FederatedJob', name: '' };
+    assert.deepEqual(requests(cli), [base, { ...base, afterSeq: '7' }]);
+    const { results, notes } = cli.terminal;
+    assert.match(results[0] ?? '', /^NAME +STATE +ROUND +SITES/);
+    assert.equal(results.length, 3, 'titles once, then a line for each change');
+    assert.match(results[1] ?? '', /^loans +Pending +0\/10 +0\/4 .* 1h$/);
+    assert.match(results[2] ?? '', /^loans +Pending +2\/10 +2\/4/);
+    assert.deepEqual(notes, ['the connection was lost; trying again']);
+  });
+
+  it('prints one JSON value a line', async () => {
+    const cli = streams([[job(5), job(6, {}, 'DELETED')], new TributaryError('NOT_FOUND', 'gone')]);
+    await assert.rejects(cli.run('get', 'fj', 'loans', '-w', '-o', 'json'), refusal('NOT_FOUND'));
+    const values = cli.terminal.results.map((line) => JSON.parse(line) as { type: string; seq: string });
+    assert.deepEqual(values.map(({ type, seq }) => [type, seq]), [['MODIFIED', '5'], ['DELETED', '6']]);
+  });
+
+  it('ends without an error when it is interrupted', async () => {
+    const cli: CliSession = new CliSession({
+      WatchObjects: async function* () {
+        await Promise.resolve();
+        yield job(5);
+        cli.interrupt.abort();
+        throw lost;
+      },
+    });
+    await cli.run('get', 'fj', '--watch');
+    assert.equal(cli.calls.length, 1);
+  });
+});
+
+describe('tributary wait', () => {
+  const complete = job(8, { round: 10, conditions: { Complete: 'True' } });
+
+  it('ends when the condition holds, and shows the rounds on the way', async () => {
+    const cli = streams([[job(5), job(6, { round: 5 }), complete]]);
+    await cli.run('wait', 'fj/loans', '--for', 'condition=complete');
+    assert.deepEqual(cli.terminal.results, ['federatedjob/loans condition met']);
+    assert.deepEqual(cli.terminal.notes, ['loans: 0/10 rounds', 'loans: 5/10 rounds', 'loans: 10/10 rounds']);
+  });
+
+  it('knows other states of a condition', async () => {
+    const cli = streams([[job(5, { conditions: { Running: 'True' } }), job(6, { conditions: { Running: 'False' } })]]);
+    await cli.run('wait', 'fj/loans', '--for', 'condition=Running=False');
+    assert.deepEqual(cli.terminal.results, ['federatedjob/loans condition met']);
+  });
+
+  it('gives up on a job that has failed or has ended', async () => {
+    const failed = streams([[job(5, { conditions: { Failed: 'True' } })]]);
+    await assert.rejects(failed.run('wait', 'fj/loans', '--for', 'condition=Complete'), refusal('CONFLICT'));
+    const ended = streams([[complete]]);
+    await assert.rejects(ended.run('wait', 'fj/loans', '--for', 'condition=Suspended'), refusal('CONFLICT', /complete already/));
+  });
+
+  it('for deletion outlasts the end of the job', async () => {
+    const cli = streams([[complete, job(9, {}, 'DELETED')]]);
+    await cli.run('wait', 'fj/loans', '--for', 'delete');
+    assert.deepEqual(cli.terminal.results, ['fj/loans deleted']);
+  });
+
+  it('ends with DEADLINE_EXCEEDED after its timeout', async () => {
+    const cli = new CliSession({
+      WatchObjects: async function* () {
+        yield job(5);
+        await new Promise((resolve) => setTimeout(resolve, 1_100));
+        throw lost;
+      },
+    });
+    await assert.rejects(cli.run('wait', 'fj/loans', '--for', 'condition=Complete', '--timeout', '1s'), refusal('DEADLINE_EXCEEDED', /not reached within 1s/));
+  });
+});
