@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
+import { z } from 'zod';
 
 import type { LineLog, OutboxFiles, StateStore } from '../../ports.js';
 import { LevelStateStore } from '../store/level-state-store.js';
@@ -11,6 +12,9 @@ import { OutboxDirectory } from './outbox-directory.js';
 import { loadSealingKey } from './sealing-key.js';
 
 const FORMAT_VERSION = 1;
+
+/** Content of agent.json; fields of later versions are theirs. */
+const identitySchema = z.looseObject({ formatVersion: z.int().min(1), kind: z.literal('agent') });
 
 /** Everything that an agent keeps. One process owns it. */
 export interface DataDirectory {
@@ -57,9 +61,16 @@ async function checkFormat(path: string): Promise<boolean> {
     if (known.code === 'NOT_FOUND') return false;
     throw known;
   }
-  const version = /"formatVersion":\s*([0-9]{1,9})/.exec(text)?.[1];
-  if (version === undefined || !text.includes('"agent"'))
-    throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
-  requireFormat(Number(version), path, FORMAT_VERSION);
+  const parsed = identitySchema.safeParse(parseJson(text));
+  if (!parsed.success) throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
+  requireFormat(parsed.data.formatVersion, path, FORMAT_VERSION);
   return true;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

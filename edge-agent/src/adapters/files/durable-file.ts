@@ -11,10 +11,12 @@ const SUFFIX = '.part';
 /** True for files that a crash left half-written. */
 export const isPartial = (name: string): boolean => name.endsWith(SUFFIX);
 
-/** Creates a directory that only this user enters. */
+/** Creates a directory that only this user enters, and what is missing above it; durable when it resolves. */
 export async function ensureDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    const first = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    for (let at = path; at.length >= first.length; at = dirname(at)) await syncDirectory(dirname(at));
   } catch (error) {
     throw fileError(error, path);
   }

@@ -67,11 +67,15 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   async has(name: string): Promise<boolean> {
+    const path = this.#path(name);
     try {
-      await stat(this.#path(name));
+      await stat(path);
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      // Only a file that is not there is missing: after any other fault its update must not be given up.
+      const known = fileError(error, path);
+      if (known.code === 'NOT_FOUND') return false;
+      throw known;
     }
   }
 

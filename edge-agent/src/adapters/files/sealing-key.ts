@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 
-import { TributaryError } from '@tributary/proto';
+import { decodeBase64, TributaryError } from '@tributary/proto';
 
 import { fileError, writeDurable } from './durable-file.js';
 
@@ -19,16 +19,16 @@ export async function loadSealingKey(path: string, create: boolean): Promise<Uin
     return new Uint8Array(key);
   }
   await requirePrivate(path);
-  const key =
-    content.length === KEY_BYTES ? content : Buffer.from(content.toString('latin1').trim(), 'base64');
-  if (key.length !== KEY_BYTES) {
+  if (content.length === KEY_BYTES) return new Uint8Array(content);
+  try {
+    return decodeBase64(content.toString('latin1').trim(), 'sealKeyFile', KEY_BYTES);
+  } catch {
     throw new TributaryError(
       'CONFIG_INVALID',
       `sealKeyFile ${path}: the file holds 32 bytes, raw or in base64`,
       { fields: { field: 'sealKeyFile' } },
     );
   }
-  return new Uint8Array(key);
 }
 
 async function readKey(path: string, create: boolean): Promise<Buffer | undefined> {

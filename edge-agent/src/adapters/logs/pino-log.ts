@@ -2,7 +2,7 @@ import { pino, type DestinationStream } from 'pino';
 
 import type { Log } from '../../app/log.js';
 
-/** Fields that never reach a line, whoever passes them. */
+/** Fields that never reach a line, at its top or one level down, whoever passes them. */
 const SECRET_FIELDS = [
   'token',
   'seed',
@@ -27,7 +27,7 @@ export function createLog(
       base: { service: 'agent' },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRET_FIELDS, censor: '[redacted]' },
+      redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     },
     destination,
   );
