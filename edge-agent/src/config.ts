@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -24,7 +24,7 @@ const agentFile = z.strictObject({
         format: z.literal('Csv', 'write Csv; this version reads no other format'),
       }),
     )
-    .max(256)
+    .max(LIMITS.datasets)
     .default([]),
   sealKeyFile: path.optional(),
   proxy: z

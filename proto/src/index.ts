@@ -34,7 +34,6 @@ export {
   encodeBase64,
   encodeBase64Url,
   encodeHex,
-  requireLength,
 } from './byte-text.js';
 
 export {
@@ -44,18 +43,18 @@ export {
   verifySignature,
   type SigningKey,
 } from './signing/ed25519.js';
-export {
-  digestFromHash,
-  digestOf,
-  hashFromDigest,
-  sha256,
-  startDigest,
-  type DigestStream,
-} from './signing/hash.js';
+export { digestFromHash, digestOf, sha256, startDigest, type DigestStream } from './signing/hash.js';
 export { transcript, type TranscriptContext, type TranscriptFields } from './signing/transcript.js';
 
 export { ENTRY_BODIES, ENTRY_TYPES, type EntryBody, type EntryType } from './ledger/entry-types.js';
-export { decodeEntry, encodeEntry, ENTRY_VERSION, type LedgerEntry, type NewEntry } from './ledger/entry.js';
+export {
+  decodeEntry,
+  encodeEntry,
+  ENTRY_VERSION,
+  type EntryOf,
+  type LedgerEntry,
+  type NewEntry,
+} from './ledger/entry.js';
 export {
   consistencyProof,
   emptyRoot,
@@ -85,13 +84,7 @@ export {
 } from './model/manifest.js';
 
 export { bytesToFloat32, FLOAT32_BYTES, float32ToBytes } from './parameters/float32-bytes.js';
-export {
-  ENCODINGS,
-  requireEncoding,
-  SERVED_ENCODINGS,
-  type Encoding,
-  type ServedEncoding,
-} from './parameters/encodings.js';
+export { requireEncoding, type Encoding, type ServedEncoding } from './parameters/encodings.js';
 export {
   buildLayout,
   layoutDigest,
@@ -120,19 +113,12 @@ export {
 export { applyMean, decodeSums, decodeTail, type TailMeans } from './parameters/update-sums.js';
 
 export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
-export {
-  CHECKPOINT_VERSION,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  type Checkpoint,
-} from './accumulator/checkpoint.js';
-export { vectorFigures } from './accumulator/kernels.js';
+export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
-export { API_VERSION } from './documents/metadata.js';
 export type { DatasetSpec, LearningTask } from './documents/learning-task.js';
 export type { CategoricalFeatureSpec, FeatureSpec, NumericFeatureSpec } from './documents/feature-spec.js';
-export { ACTIVATIONS, type Activation, type LayerSpec, type ModelSpec } from './documents/model-spec.js';
+export type { Activation, LayerSpec, ModelSpec } from './documents/model-spec.js';
 export type { OptimizerSpec, TrainingSpec } from './documents/training-spec.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
 export type { SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
@@ -181,23 +167,16 @@ export {
 export type { Cell, CellFault, CellIssue, Row } from './features/cell.js';
 export { compileFeatures, type FeaturePlan } from './features/plan.js';
 export { compileLabel, type LabelPlan } from './features/label.js';
-export {
-  featuresFile,
-  FEATURES_VERSION,
-  parseFeaturesFile,
-  type FeaturesFile,
-} from './features/features-file.js';
+export { featuresFile, parseFeaturesFile, type FeaturesFile } from './features/features-file.js';
 
 export { initialWeights } from './model/initial.js';
 export { kerasModel } from './model/keras.js';
 export { publicRandom, type PublicRandom } from './model/public-random.js';
-export { layerName, layoutOf, outputOf, parameterCount } from './model/topology.js';
+export { layoutOf, outputOf, parameterCount } from './model/topology.js';
 
 export {
-  chunkCountOf,
   decodeEnvelopeHeader,
   encodeEnvelopeHeader,
-  ENVELOPE_VERSION,
   plaintextBytesOf,
   SUITE,
   type EnvelopeHeader,
@@ -212,13 +191,6 @@ export {
   type EnvelopeSecrets,
 } from './envelope/writer.js';
 
-export {
-  openBytes,
-  openStream,
-  sealBytes,
-  SEALED_VERSION,
-  sealStream,
-  type SealOptions,
-} from './sealing/sealing.js';
+export { openBytes, openStream, sealBytes, sealStream, type SealOptions } from './sealing/sealing.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';

@@ -41,6 +41,8 @@ export const LIMITS = Object.freeze({
   detailLength: 512,
   /** Bytes of one record of a CSV dataset, fields and delimiters: an unclosed quote ends here, not in memory. */
   csvRecordBytes: 1 * MIB,
+  /** Datasets that a site declares: each is named in its hello. */
+  datasets: 256,
   /** Columns of a CSV dataset. */
   csvColumns: 10_000,
   /** Bytes of a dataset encoded as float32, held by the training worker: half of what one worker's machine should have. */

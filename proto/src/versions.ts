@@ -40,11 +40,15 @@ export function negotiate(theirs: readonly string[], ours: readonly string[] = W
   );
 }
 
-/** Checks `formatVersion` of something persisted: throws FORMAT_UNSUPPORTED, naming `what`, for a newer one. */
-export function requireFormat(formatVersion: number, what: string, known: number = FORMAT_VERSION): void {
-  if (formatVersion <= known) return;
+/**
+ * Refuses what a newer build wrote: throws FORMAT_UNSUPPORTED, naming `what`, where the version is a number above `known`.
+ * Anything else passes, for the schema of the content to judge.
+ */
+export function requireFormat(version: unknown, what: string, known: number = FORMAT_VERSION): void {
+  if (typeof version !== 'number' || version <= known) return;
   throw new TributaryError(
     'FORMAT_UNSUPPORTED',
-    `${what} has format ${String(formatVersion)}; this build reads up to ${String(known)}`,
+    `${what} has format version ${String(version)}; this build reads up to ${String(known)}`,
+    { hint: 'use the version that wrote it, or a newer one' },
   );
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   createBackup,
-  ledgerOfStore,
+  type BackupLedger,
   type BackupSource,
 } from '@tributary/coordinator/internal/adapters/backup/backup.js';
 import { restoreBackup } from '@tributary/coordinator/internal/adapters/backup/restore.js';
@@ -22,7 +22,14 @@ import {
 } from '@tributary/coordinator/internal/adapters/system/vault-signer.js';
 import { systemClock } from '@tributary/coordinator/internal/adapters/system/system-clock.js';
 import { systemRandom } from '@tributary/coordinator/internal/adapters/system/system-random.js';
-import { encodeBase64, encodeEntry, logIdOf, type Digest, type LedgerEntry } from '@tributary/proto';
+import {
+  encodeBase64,
+  encodeEntry,
+  logIdOf,
+  signTreeHead,
+  type Digest,
+  type LedgerEntry,
+} from '@tributary/proto';
 import fc from 'fast-check';
 
 import { collect, patternBytes } from '../support/bytes.js';
@@ -331,12 +338,25 @@ async function sourceOf(root: string, stores: Stores): Promise<BackupSource> {
   const clock = systemClock();
   return {
     federationId: FEDERATION,
-    ledger: ledgerOfStore(stores.ledger, await openVaultSigner(stores.vault, 'tree-head'), clock),
+    ledger: await ledgerOf(stores),
     blobs: stores.blobs,
     keys: stores.vault,
     identity: await readFile(paths.identity),
     authority: await readFile(paths.authority),
     clock,
+  };
+}
+
+/** What a federation shows of its ledger, without folding it. */
+async function ledgerOf({ ledger, vault }: Stores): Promise<BackupLedger> {
+  const key = await openVaultSigner(vault, 'tree-head');
+  const logId = logIdOf(key.publicKey);
+  return {
+    treeHead: async () => {
+      const treeSize = ledger.size();
+      return signTreeHead(key, { logId, treeSize, rootHash: await ledger.rootHash(treeSize), time: TIME });
+    },
+    entries: (start, end) => ledger.read(start, end),
   };
 }
 

@@ -1,5 +1,6 @@
-import { isErrorCode, LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
+import { LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
 
+import { requireCode, shortDetail } from '../domain/rounds/round-decisions.js';
 import type { Clock } from '../ports.js';
 import type {
   AgentConnection,
@@ -215,7 +216,5 @@ function reasonOf(reason: {
   readonly code: string;
   readonly detail: string;
 }): Pick<Decline, 'code' | 'detail'> {
-  const { code, detail } = reason;
-  if (!isErrorCode(code)) throw new TributaryError('INVALID_ARGUMENT', 'code: not a code of the error table');
-  return { code, detail: detail.slice(0, LIMITS.detailLength) };
+  return { code: requireCode(reason.code), detail: shortDetail(reason.detail) };
 }

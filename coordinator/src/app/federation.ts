@@ -1,5 +1,6 @@
 import {
   decodeEntry,
+  encodeBase64,
   encodeEntry,
   ENTRY_VERSION,
   LIMITS,
@@ -111,7 +112,7 @@ class LedgerFederation implements Federation {
     this.#snapshotSize = this.#state.seq;
     await this.#catchUp();
     const logKey = this.#state.federation?.logKey;
-    if (logKey !== undefined && logKey !== Buffer.from(this.#signer.publicKey).toString('base64')) {
+    if (logKey !== undefined && logKey !== encodeBase64(this.#signer.publicKey)) {
       throw new TributaryError('CONFLICT', 'the ledger was begun with another tree-head key');
     }
   }

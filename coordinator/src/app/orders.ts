@@ -64,6 +64,6 @@ export class Orders {
 }
 
 /** Deterministic, so that an agent recognises a repeat: 128 bits of SHA-256 over who, which entry and what for. */
-export function orderIdOf(agentId: string, seq: number, purpose: OrderPurpose): string {
+function orderIdOf(agentId: string, seq: number, purpose: OrderPurpose): string {
   return `ord-${encodeHex(sha256(canonicalize({ agentId, purpose, seq }))).slice(0, 32)}`;
 }

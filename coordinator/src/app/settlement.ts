@@ -110,7 +110,7 @@ export class Settlement {
 }
 
 /** Blobs that the ledger state names: of unfinished jobs, and of registered models. */
-export function liveBlobs(state: FederationState): ReadonlySet<Digest> {
+function liveBlobs(state: FederationState): ReadonlySet<Digest> {
   const live = new Set<Digest>();
   for (const job of state.jobs.values()) for (const digest of blobsOf(job)) live.add(digest);
   for (const { versions } of state.models.values()) {

@@ -4,13 +4,13 @@ import {
   WIRE_VERSIONS,
   type Digest,
   type EnvelopeHeader,
-  type ErrorCode,
 } from '@tributary/proto';
 
 import type { AgentState, FederationState, JobState } from '../domain/federation-state.js';
 import { gathersUpdates } from '../domain/rounds/aggregation-mode.js';
-import { openStage } from '../domain/rounds/round-progress.js';
-import type { MemberState, RoundState } from '../domain/rounds/round-state.js';
+import { requireOpen } from '../domain/rounds/round-decisions.js';
+import { knownCode } from '../domain/rounds/round-evolution.js';
+import type { MemberState, RoundState, StageState } from '../domain/rounds/round-state.js';
 import { findRound } from './round-ref.js';
 
 /** The agent that may send updates now. Throws UNAUTHENTICATED, AGENT_REVOKED, AGENT_NOT_APPROVED. */
@@ -50,8 +50,8 @@ export function admitUpload(
   const member = requireMember(round, header);
   const seq = acceptedBefore(round, header, headerDigest);
   if (seq !== undefined) return { kind: 'accepted', seq };
-  requireLive(member, header.uploadId);
-  requireOpenStage(round, header.stage, member.site);
+  requireNotRefused(member, header.uploadId);
+  requireOpen(round, requireUpdateStage(round, header.stage), member);
   if (header.baseDigest !== round.baseDigest) throw wrongRound('the update is for another base model');
   if (header.layoutDigest !== round.layoutDigest || header.vectorLength !== round.vectorLength) {
     const expected = `${String(round.vectorLength)} elements in layout ${round.layoutDigest}`;
@@ -76,43 +76,20 @@ function acceptedBefore(round: RoundState, header: EnvelopeHeader, headerDigest:
   return accepted.seq;
 }
 
-function requireLive(member: MemberState, uploadId: string): void {
-  switch (member.fate) {
-    case 'Live':
-      return;
-    case 'Declined':
-      throw new TributaryError('NOT_IN_COHORT', 'the site has declined this round');
-    case 'Revoked':
-      throw new TributaryError('AGENT_REVOKED', 'the agent was revoked');
-    case 'Refused': {
-      if (member.uploadId === uploadId) throw refusalOf(member);
-      throw new TributaryError(
-        'UPDATE_DUPLICATE',
-        'an update of the site was refused in this round already; wait for the next one',
-      );
-    }
-  }
+/** A repeat of a refused upload is told again why, before anything else. */
+function requireNotRefused(member: MemberState, uploadId: string): void {
+  if (member.fate === 'Refused' && member.uploadId === uploadId) throw refusalOf(member);
 }
 
-function requireOpenStage(round: RoundState, name: string, site: string): void {
-  if (round.phase === 'Committed' || round.phase === 'Failed') throw wrongRound('the round has ended');
-  const wanted = round.stages.find((stage) => stage.name === name);
-  if (wanted === undefined || !gathersUpdates(name))
-    throw wrongRound('the round takes no updates in that stage');
-  if (wanted.participants !== undefined) throw late();
-  if (openStage(round) !== wanted) throw wrongRound(`stage ${name} is not open yet`);
-  const before = round.stages[round.stage - 1]?.participants;
-  if (before !== undefined && !before.includes(site)) {
-    throw new TributaryError('NOT_IN_COHORT', 'the site was not in the stage before');
-  }
+function requireUpdateStage(round: RoundState, name: string): StageState {
+  const stage = round.stages.find((one) => one.name === name);
+  if (stage !== undefined && gathersUpdates(name)) return stage;
+  throw wrongRound('the round takes no updates in that stage');
 }
 
 /** The refusal of a member as the error that its agent was told first. */
-export function refusalOf(member: MemberState): TributaryError {
-  return new TributaryError(
-    (member.code ?? 'INTERNAL') as ErrorCode,
-    member.detail ?? 'the update was refused',
-  );
+function refusalOf(member: MemberState): TributaryError {
+  return new TributaryError(knownCode(member.code ?? 'INTERNAL'), member.detail ?? 'the update was refused');
 }
 
 export const idReused = (): TributaryError =>

@@ -1,4 +1,11 @@
-import { isJsonObject, LIMITS, parseCanonical, TributaryError, type JsonObject, type JsonValue } from '@tributary/proto';
+import {
+  isJsonObject,
+  LIMITS,
+  parseCanonical,
+  TributaryError,
+  type JsonObject,
+  type JsonValue,
+} from '@tributary/proto';
 import type { ObjectMessage__Output } from '@tributary/proto/grpc';
 
 /** An object as the coordinator shows it: the applied document with its status. */

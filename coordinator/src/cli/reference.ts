@@ -2,7 +2,6 @@ import { TributaryError } from '@tributary/proto';
 
 import { kindNamed, type ObjectKind } from '../domain/objects.js';
 
-
 /** The kind behind a word of the command line; USAGE lists what exists. */
 export function requireKind(word: string): ObjectKind {
   const kind = kindNamed(word);

@@ -260,5 +260,3 @@ export type Command =
   | RoundCommand
   | RegisterModel
   | RaiseAlarm;
-
-export type CommandKind = Command['kind'];

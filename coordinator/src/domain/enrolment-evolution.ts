@@ -1,14 +1,12 @@
-import type { Digest, LedgerEntry } from '@tributary/proto';
+import type { Digest, EntryOf } from '@tributary/proto';
 
 import type { AgentState, FederationState, SiteState } from './federation-state.js';
 import { judge } from './job-evolution.js';
 import { isUnfinished } from './rounds/round-progress.js';
 import { revokeMember } from './rounds/round-evolution.js';
 
-type Of<T extends LedgerEntry['type']> = Extract<LedgerEntry, { type: T }>;
-
 /** Entries about tokens, agents and sites. */
-export type EnrolmentEntry = Of<
+export type EnrolmentEntry = EntryOf<
   'token.created' | 'agent.enrolled' | 'agent.renewed' | 'agent.approved' | 'agent.revoked'
 >;
 
@@ -39,7 +37,7 @@ export function evolveEnrolment(state: FederationState, entry: EnrolmentEntry): 
 }
 
 /** An invitation replaces the one before it unless that one was used: a lost token no longer works. */
-function createToken(state: FederationState, entry: Of<'token.created'>): FederationState {
+function createToken(state: FederationState, entry: EntryOf<'token.created'>): FederationState {
   const { tokenId, site, labels, key, expiresAt, approve } = entry.body;
   const tokens = new Map(state.tokens);
   const before = state.sites.get(site);
@@ -57,7 +55,7 @@ function createToken(state: FederationState, entry: Of<'token.created'>): Federa
   return withSite({ ...state, tokens }, site, entry, { tokenId, labels });
 }
 
-function enrol(state: FederationState, entry: Of<'agent.enrolled'>): FederationState {
+function enrol(state: FederationState, entry: EntryOf<'agent.enrolled'>): FederationState {
   const { agentId, site, tokenId, identityKey, keyDigest } = entry.body;
   const at = Date.parse(entry.time);
   const { seq } = entry;
@@ -78,7 +76,7 @@ function enrol(state: FederationState, entry: Of<'agent.enrolled'>): FederationS
   return withSite(next, site, entry, { agentId });
 }
 
-function revoke(state: FederationState, entry: Of<'agent.revoked'>): FederationState {
+function revoke(state: FederationState, entry: EntryOf<'agent.revoked'>): FederationState {
   const { agentId, site, reason } = entry.body;
   const at = Date.parse(entry.time);
   const next = withAgent(state, agentId, (agent) => ({ ...agent, revokedAt: at, revocationReason: reason }));

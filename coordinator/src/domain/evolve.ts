@@ -1,10 +1,8 @@
-import { LIMITS, type LedgerEntry } from '@tributary/proto';
+import { LIMITS, type EntryOf, type LedgerEntry } from '@tributary/proto';
 
 import { evolveEnrolment } from './enrolment-evolution.js';
 import type { FederationState } from './federation-state.js';
 import { evolveJobs } from './job-evolution.js';
-
-type Of<T extends LedgerEntry['type']> = Extract<LedgerEntry, { type: T }>;
 
 /** The state after an entry. */
 export function evolve(state: FederationState, entry: LedgerEntry): FederationState {
@@ -35,7 +33,7 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
 
 function evolveContext(
   state: FederationState,
-  entry: Of<'context.created' | 'context.revoked'>,
+  entry: EntryOf<'context.created' | 'context.revoked'>,
 ): FederationState {
   const contexts = new Map(state.contexts);
   const { seq } = entry;
@@ -48,7 +46,7 @@ function evolveContext(
   return { ...state, contexts };
 }
 
-function raiseAlarm(state: FederationState, entry: Of<'alarm.raised'>): FederationState {
+function raiseAlarm(state: FederationState, entry: EntryOf<'alarm.raised'>): FederationState {
   const { subject, seq } = entry;
   const alarm = { ...entry.body, subject, at: Date.parse(entry.time), seq };
   const alarms = [...state.alarms, alarm].slice(-LIMITS.alarmsKept);
@@ -57,7 +55,7 @@ function raiseAlarm(state: FederationState, entry: Of<'alarm.raised'>): Federati
   return { ...state, alarms, tokens: new Map(state.tokens).set(token.tokenId, { ...token, alarmed: true }) };
 }
 
-function registerModel(state: FederationState, entry: Of<'model.registered'>): FederationState {
+function registerModel(state: FederationState, entry: EntryOf<'model.registered'>): FederationState {
   const { model: name, version, jobId, manifestDigest, weightsDigest, signature } = entry.body;
   const jobName = state.jobs.get(jobId)?.name ?? '';
   const registered = { version, jobId, jobName, manifestDigest, weightsDigest, signature };

@@ -1,4 +1,4 @@
-import { parseFederatedJob, type LedgerEntry } from '@tributary/proto';
+import { parseFederatedJob, type EntryOf } from '@tributary/proto';
 
 import type { FederationState, JobState, RoundSummary } from './federation-state.js';
 import { jobConditions, type JobFacts } from './job-conditions.js';
@@ -6,12 +6,10 @@ import { evolveRound, knownCode, openRound, type RoundEntry } from './rounds/rou
 import { countSites } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
 
-type Of<T extends LedgerEntry['type']> = Extract<LedgerEntry, { type: T }>;
-
 /** Entries that concern one job. */
 export type JobEntry =
   | RoundEntry
-  | Of<
+  | EntryOf<
       | 'job.submitted'
       | 'job.configured'
       | 'job.suspended'
@@ -44,7 +42,7 @@ export function judge(facts: JobFacts, before: JobState | undefined, at: number)
   return { ...facts, conditions: jobConditions(facts, before?.conditions ?? [], at) };
 }
 
-function submitted(entry: Of<'job.submitted'>): JobFacts {
+function submitted(entry: EntryOf<'job.submitted'>): JobFacts {
   const { jobId, name, authorKey } = entry.body;
   const document = parseFederatedJob(JSON.parse(entry.body.document));
   const { suspend, activeDeadlineSeconds, ttlSecondsAfterFinished } = document.spec;
@@ -68,7 +66,7 @@ function submitted(entry: Of<'job.submitted'>): JobFacts {
   };
 }
 
-type LaterEntry = Exclude<JobEntry, Of<'job.submitted' | 'job.deleted'>>;
+type LaterEntry = Exclude<JobEntry, EntryOf<'job.submitted' | 'job.deleted'>>;
 
 function evolveJob(job: JobState, entry: LaterEntry): JobFacts {
   switch (entry.type) {
@@ -101,13 +99,13 @@ function withSuspension(job: JobState, suspend: boolean): JobFacts {
   return { ...rest, ...changes, phase: suspend ? 'Suspended' : 'Queued' };
 }
 
-function started(job: JobState, entry: Of<'job.started'>): JobFacts {
+function started(job: JobState, entry: EntryOf<'job.started'>): JobFacts {
   const { layoutDigest, modelDigest, parameters } = entry.body;
   const base = job.base ?? { layoutDigest, parameters, initialDigest: modelDigest, modelDigest };
   return { ...job, phase: 'Running', base, startedSeq: entry.seq, activeSince: Date.parse(entry.time) };
 }
 
-function failed(job: JobState, entry: Of<'job.failed'>): JobFacts {
+function failed(job: JobState, entry: EntryOf<'job.failed'>): JobFacts {
   const { code, detail } = entry.body;
   const at = Date.parse(entry.time);
   const lastFailure = { code: knownCode(code), detail, round: job.committedRounds + 1, at };
@@ -126,7 +124,7 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
   return { ...job, round };
 }
 
-function committed(job: JobState, round: RoundState, entry: Of<'round.committed'>): JobFacts {
+function committed(job: JobState, round: RoundState, entry: EntryOf<'round.committed'>): JobFacts {
   const { modelDigest, reporting, metrics } = entry.body;
   return {
     ...job,
@@ -139,7 +137,7 @@ function committed(job: JobState, round: RoundState, entry: Of<'round.committed'
   };
 }
 
-function retried(job: JobState, round: RoundState, entry: Of<'round.failed'>): JobFacts {
+function retried(job: JobState, round: RoundState, entry: EntryOf<'round.failed'>): JobFacts {
   const { detail } = entry.body;
   const code = knownCode(entry.body.code);
   const at = Date.parse(entry.time);

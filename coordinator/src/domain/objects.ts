@@ -7,6 +7,18 @@ import { siteObject, type SitePresence } from './site-object.js';
 
 export type ObjectKind = ServedObject['kind'];
 
+/** What kinds may be called in lower case: name, plural and short names. */
+const KINDS: ReadonlyMap<string, ObjectKind> = new Map([
+  ...['federatedjob', 'federatedjobs', 'fj', 'job', 'jobs'].map((word) => [word, 'FederatedJob'] as const),
+  ...['site', 'sites'].map((word) => [word, 'Site'] as const),
+  ...['model', 'models'].map((word) => [word, 'Model'] as const),
+]);
+
+/** The kind that a word of an operator names, in any case; undefined where there is none. */
+export function kindNamed(word: string): ObjectKind | undefined {
+  return KINDS.get(word.toLowerCase());
+}
+
 /** An object as it is served, with the sequence of its last change. */
 export interface ObjectView {
   readonly object: ServedObject;

@@ -1,6 +1,7 @@
 import { encodeHex, LIMITS, sha256, type FederatedJobSpec } from '@tributary/proto';
 
-import type { AgentState, FederationState, SiteState } from './federation-state.js';
+import { activeAgent } from './enrolment.js';
+import type { AgentState, FederationState } from './federation-state.js';
 
 export interface Member {
   readonly site: string;
@@ -14,9 +15,9 @@ export type SelectionSpec = Pick<
 >;
 
 /** The agent that may train for a site now, or undefined: joined, approved, not revoked. */
-export function readyAgent(state: FederationState, site: SiteState): AgentState | undefined {
-  const agent = site.agentId === undefined ? undefined : state.agents.get(site.agentId);
-  return agent?.approvedAt !== undefined && agent.revokedAt === undefined ? agent : undefined;
+function readyAgent(state: FederationState, site: string): AgentState | undefined {
+  const agent = activeAgent(state, site);
+  return agent?.approvedAt === undefined ? undefined : agent;
 }
 
 /** Members that could be in a cohort now: ready, connected, with all labels of the selector. Sorted by site. */
@@ -30,9 +31,9 @@ export function eligibleMembers(
     .filter(
       ({ site, labels }) => connectedSites.has(site) && wanted.every(([key, value]) => labels[key] === value),
     )
-    .flatMap((site) => {
+    .flatMap(({ site }) => {
       const agent = readyAgent(state, site);
-      return agent === undefined ? [] : [{ site: site.site, agentId: agent.agentId }];
+      return agent === undefined ? [] : [{ site, agentId: agent.agentId }];
     })
     .sort(bySite);
 }

@@ -2,7 +2,7 @@ import {
   canonicalize,
   isJsonObject,
   parseCanonical,
-  TributaryError,
+  requireFormat,
   type JsonObject,
   type JsonValue,
 } from '@tributary/proto';
@@ -28,12 +28,7 @@ export function decodeSnapshot(bytes: Uint8Array): FederationState | undefined {
   const snapshot = readObject(bytes);
   const formatVersion = snapshot?.['formatVersion'];
   if (typeof formatVersion !== 'number') return undefined;
-  if (formatVersion > SNAPSHOT_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `snapshot of format ${String(formatVersion)}; this version reads ${String(SNAPSHOT_VERSION)}`,
-    );
-  }
+  requireFormat(formatVersion, 'the snapshot', SNAPSHOT_VERSION);
   if (formatVersion < SNAPSHOT_VERSION) return undefined;
   const state = fromJson(snapshot?.['state'] ?? null);
   return isState(state) ? state : undefined;

@@ -1,4 +1,4 @@
-import { startDigest, TributaryError, WeightsDecoder } from '@tributary/proto';
+import { startDigest, TributaryError, WeightsDecoder, weightsBytes } from '@tributary/proto';
 
 import { backoffMs } from '../domain/backoff.js';
 import type { OpenedRound } from '../domain/order.js';
@@ -24,7 +24,7 @@ export async function downloadBase(
   const { jobId, round, baseDigest } = opened;
   const decoder = new WeightsDecoder(layout);
   const digest = startDigest();
-  const total = layout.length * Float32Array.BYTES_PER_ELEMENT;
+  const total = weightsBytes(layout);
   for (let failures = 0; decoder.received < total;) {
     const before = decoder.received;
     try {

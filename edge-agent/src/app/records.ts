@@ -4,6 +4,7 @@ import {
   isJsonObject,
   LIMITS,
   parseCanonical,
+  requireFormat,
   TributaryError,
   type JsonObject,
 } from '@tributary/proto';
@@ -31,12 +32,7 @@ export function decodeRecord<T>(key: string, bytes: Uint8Array, schema: RecordSc
   const value = parseCanonical(bytes, LIMITS.ledgerEntryBytes);
   if (!isJsonObject(value)) throw corrupt(key);
   const { formatVersion, ...fields } = value;
-  if (typeof formatVersion === 'number' && formatVersion > FORMAT_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `record ${key} of version ${String(formatVersion)}; this build reads ${String(FORMAT_VERSION)}`,
-    );
-  }
+  requireFormat(formatVersion, `record ${key}`, FORMAT_VERSION);
   const parsed = schema.safeParse(fields);
   if (formatVersion !== FORMAT_VERSION || !parsed.success) throw corrupt(key);
   return parsed.data;

@@ -2,6 +2,7 @@ import {
   canonicalize,
   digestOf,
   parseCanonical,
+  requireFormat,
   LIMITS,
   TributaryError,
   isJsonObject,
@@ -31,7 +32,7 @@ export interface Decision extends RoundRef {
 }
 
 /** Digest that the first line names as the one before it. */
-export const DECISION_ROOT: Digest = digestOf(new Uint8Array(0));
+const DECISION_ROOT: Digest = digestOf(new Uint8Array(0));
 
 /** The canonical bytes of a line (without the line end) after a line of digest `prev`. */
 export function encodeDecision(decision: Decision, seq: number, prev: Digest): Uint8Array {
@@ -51,12 +52,7 @@ export function followDecision(head: DecisionHead, line: Uint8Array): DecisionHe
   const value = parseCanonical(line, LIMITS.ledgerEntryBytes);
   if (!isJsonObject(value)) throw broken(head, 'not an object');
   const { v, seq, prev } = value;
-  if (typeof v === 'number' && v > DECISION_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `decision log of version ${String(v)}; this build reads ${String(DECISION_VERSION)}`,
-    );
-  }
+  requireFormat(v, 'the decision log', DECISION_VERSION);
   if (v !== DECISION_VERSION || seq !== head.count || prev !== head.digest)
     throw broken(head, 'does not continue the line before it');
   return { count: head.count + 1, digest: digestOf(line) };

@@ -1,6 +1,5 @@
 /** Kinds of bytes that leave the site: updates, and everything that is said around them. */
-export const EGRESS_KINDS = ['update', 'control'] as const;
-export type EgressKind = (typeof EGRESS_KINDS)[number];
+export type EgressKind = 'update' | 'control';
 
 /** Bytes by kind since the agent joined; payloads of messages, without the framing of gRPC, HTTP/2 and TLS. */
 export type Egress = Readonly<Record<EgressKind, bigint>>;

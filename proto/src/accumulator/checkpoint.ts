@@ -1,11 +1,12 @@
 import { z } from 'zod';
 
-import { canonicalize, parseCanonical, type JsonValue } from '../canonical-json.js';
+import { canonicalize, isJsonObject, parseCanonical, type JsonValue } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
 import { startDigest, type DigestStream } from '../signing/hash.js';
 import { Accumulator } from './accumulator.js';
 import { ByteReader } from '../byte-reader.js';
+import { requireFormat } from '../versions.js';
 import type { Kernel } from './kernel.js';
 
 /*
@@ -105,13 +106,11 @@ async function readHeader(reader: ByteReader, digest: DigestStream): Promise<z.i
   } catch (cause) {
     throw corrupt('its header is not canonical JSON', cause);
   }
-  const { data: version } = z.object({ formatVersion: z.int() }).safeParse(value);
-  if (version !== undefined && version.formatVersion > CHECKPOINT_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `accumulator checkpoint of version ${String(version.formatVersion)}`,
-    );
-  }
+  requireFormat(
+    isJsonObject(value) ? value['formatVersion'] : undefined,
+    'the accumulator checkpoint',
+    CHECKPOINT_VERSION,
+  );
   const parsed = headerSchema.safeParse(value);
   if (!parsed.success) throw corrupt(`its header: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
   return parsed.data;

@@ -111,7 +111,7 @@ export function decodeEnvelopeHeader(bytes: Uint8Array): EnvelopeHeader {
 
 /** Differences of version, which deserve their own answer, before the strict schema. */
 function requireKnown({ formatVersion, suite, encoding, vectorLength }: JsonObject): void {
-  if (typeof formatVersion === 'number') requireFormat(formatVersion, 'the envelope', ENVELOPE_VERSION);
+  requireFormat(formatVersion, 'the envelope', ENVELOPE_VERSION);
   if (typeof suite === 'string' && suite !== SUITE) {
     throw new TributaryError('VERSION_UNSUPPORTED', `the envelope's suite is not ${SUITE}`, {
       fields: { field: 'suite' },

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-import { TributaryError } from '../errors/tributary-error.js';
 import { featureSchema, type FeatureSpec } from '../documents/feature-spec.js';
 import { problemError } from '../documents/problem.js';
 import { schemaNodeOf } from '../documents/schema-node.js';
 import { schemaProblems } from '../documents/schema-problem.js';
+import { requireFormat } from '../versions.js';
 
 /** Version of `features.json`. */
 export const FEATURES_VERSION = 1;
@@ -27,12 +27,7 @@ export function featuresFile(features: readonly FeatureSpec[]): FeaturesFile {
 /** Reads the value of a `features.json`. Throws FORMAT_UNSUPPORTED for a newer version, DOCUMENT_INVALID otherwise. */
 export function parseFeaturesFile(value: unknown): FeaturesFile {
   const version = (value as { readonly formatVersion?: unknown } | null | undefined)?.formatVersion;
-  if (typeof version === 'number' && version > FEATURES_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `features.json of version ${String(version)}; this build reads ${String(FEATURES_VERSION)}`,
-    );
-  }
+  requireFormat(version, 'features.json', FEATURES_VERSION);
   const parsed = fileSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw problemError(

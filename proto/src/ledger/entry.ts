@@ -9,6 +9,7 @@ import {
 } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
+import { requireFormat } from '../versions.js';
 import { ENTRY_BODIES, ENTRY_TYPES, type EntryBody, type EntryType } from './entry-types.js';
 
 /** Version of the entry format; a reader refuses newer ones (FORMAT_UNSUPPORTED) and upcasts older ones. */
@@ -28,6 +29,9 @@ export type NewEntry = {
 
 /** One entry of the ledger. `seq` counts from 0; `time` is RFC 3339 in UTC with milliseconds. */
 export type LedgerEntry = NewEntry & { readonly v: number; readonly seq: number; readonly time: string };
+
+/** Entries of some types only. */
+export type EntryOf<T extends EntryType> = Extract<LedgerEntry, { readonly type: T }>;
 
 /** The canonical bytes of an entry: what is stored, hashed, proved and sent. `seq` is written as a string. */
 export function encodeEntry(entry: LedgerEntry): Uint8Array {
@@ -61,12 +65,7 @@ const outline = z.strictObject({
 /** Reads the canonical bytes of an entry; throws FORMAT_UNSUPPORTED for a newer version, STORE_CORRUPT otherwise. */
 export function decodeEntry(bytes: Uint8Array): LedgerEntry {
   const value = readObject(bytes);
-  if (typeof value['v'] === 'number' && value['v'] > ENTRY_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `ledger entry of version ${String(value['v'])}; this build reads ${String(ENTRY_VERSION)}`,
-    );
-  }
+  requireFormat(value['v'], 'the ledger entry', ENTRY_VERSION);
   const entry = outline.safeParse(value);
   if (!entry.success) throw corrupt(entry.error.issues[0]?.path.map(String).join('.') ?? '');
   const body = ENTRY_BODIES[entry.data.type].safeParse(entry.data.body);

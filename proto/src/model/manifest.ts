@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { canonicalize, parseCanonical, type JsonValue } from '../canonical-json.js';
+import { canonicalize, isJsonObject, parseCanonical, type JsonValue } from '../canonical-json.js';
 import { featureSchema } from '../documents/feature-spec.js';
 import { nameSchema } from '../documents/metadata.js';
 import { layerSchema } from '../documents/model-spec.js';
@@ -8,10 +8,10 @@ import { TributaryError } from '../errors/tributary-error.js';
 import { isDigest, type Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { parseLayout } from '../parameters/layout.js';
-import type { SigningKey } from '../signing/ed25519.js';
-import { requireSignature } from '../signing/ed25519.js';
+import { requireSignature, type SigningKey } from '../signing/ed25519.js';
 import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
+import { requireFormat } from '../versions.js';
 
 /** Version of the manifest format; a newer one is refused (FORMAT_UNSUPPORTED). */
 const FORMAT_VERSION = 1;
@@ -67,13 +67,7 @@ export function encodeManifest(manifest: Omit<ModelManifest, 'formatVersion'>): 
 /** Reads a manifest from outside. Throws FORMAT_UNSUPPORTED for a newer one, INVALID_ARGUMENT naming the field. */
 export function parseManifest(bytes: Uint8Array): ModelManifest {
   const value = parseCanonical(bytes, MAX_BYTES);
-  const version = z.looseObject({ formatVersion: z.int() }).safeParse(value);
-  if (version.success && version.data.formatVersion > FORMAT_VERSION) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `manifest of version ${String(version.data.formatVersion)}; this build reads ${String(FORMAT_VERSION)}`,
-    );
-  }
+  requireFormat(isJsonObject(value) ? value['formatVersion'] : undefined, 'the manifest', FORMAT_VERSION);
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

@@ -4,6 +4,7 @@ import { requireLength } from '../byte-text.js';
 import { ByteReader } from '../byte-reader.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
+import { requireFormat } from '../versions.js';
 import { STREAM, StreamCipher } from './stream-cipher.js';
 
 /*
@@ -142,8 +143,7 @@ function createHeader(salt: Uint8Array): Uint8Array {
 function readHeader(header: Uint8Array): number {
   if (header.length < HEADER_BYTES || MAGIC.some((byte, index) => header[index] !== byte)) broken();
   const version = header[MAGIC.length] ?? 0;
-  if (version > SEALED_VERSION)
-    throw new TributaryError('FORMAT_UNSUPPORTED', `sealed content of version ${String(version)}`);
+  requireFormat(version, 'sealed content', SEALED_VERSION);
   const chunkBytes = new DataView(header.buffer, header.byteOffset).getUint32(MAGIC.length + 1);
   if (version !== SEALED_VERSION || chunkBytes < 1 || chunkBytes > LIMITS.chunkBytes) broken();
   return chunkBytes;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { decodeHex, encodeHex } from '../byte-text.js';
+import { encodeHex } from '../byte-text.js';
 import { requireDigest, type Digest } from '../ids.js';
 
 /** SHA-256 (FIPS 180-4) over the concatenation of `parts`: 32 bytes. */
@@ -18,11 +18,6 @@ export function digestOf(...parts: readonly Uint8Array[]): Digest {
 /** The text form of a 32-byte SHA-256. */
 export function digestFromHash(hash: Uint8Array): Digest {
   return requireDigest(`sha256:${encodeHex(hash)}`, 'hash');
-}
-
-/** The 32 bytes that a digest names. */
-export function hashFromDigest(digest: Digest): Uint8Array {
-  return decodeHex(requireDigest(digest, 'digest').slice('sha256:'.length), 'digest', 32);
 }
 
 /** A digest of content that arrives in pieces. */

@@ -1,14 +1,8 @@
 import { createHash } from 'node:crypto';
 
-import {
-  signTreeHead,
-  logIdOf,
-  SOFTWARE_VERSION,
-  TributaryError,
-  type SignedTreeHead,
-} from '@tributary/proto';
+import { SOFTWARE_VERSION, TributaryError, type SignedTreeHead } from '@tributary/proto';
 
-import type { BlobStore, Clock, LedgerStore, Signer } from '../../ports.js';
+import type { BlobStore, Clock } from '../../ports.js';
 import {
   AUTHORITY,
   blobMember,
@@ -23,7 +17,7 @@ import {
 } from './backup-format.js';
 import { tarEnd, tarHeader, tarPadding } from './tar.js';
 
-/** The ledger as a backup sees it: a running federation, or the store of a stopped one. */
+/** The ledger as a backup sees it. */
 export interface BackupLedger {
   treeHead(): Promise<SignedTreeHead>;
   entries(start: number, end: number): AsyncIterable<{ readonly bytes: Uint8Array }>;
@@ -44,20 +38,6 @@ export interface BackupSource {
   readonly identity: Uint8Array;
   readonly authority: Uint8Array;
   readonly clock: Clock;
-}
-
-/** The ledger of a stopped coordinator, for an offline backup. */
-export function ledgerOfStore(store: LedgerStore, treeHeadKey: Signer, clock: Clock): BackupLedger {
-  return {
-    treeHead: async () =>
-      signTreeHead(treeHeadKey, {
-        logId: logIdOf(treeHeadKey.publicKey),
-        treeSize: store.size(),
-        rootHash: await store.rootHash(store.size()),
-        time: new Date(clock.now()).toISOString(),
-      }),
-    entries: (start, end) => store.read(start, end),
-  };
 }
 
 /**

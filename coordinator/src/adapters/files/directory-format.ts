@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { TributaryError } from '@tributary/proto';
+import { requireFormat, TributaryError } from '@tributary/proto';
 
 import { isMissing } from './disk-error.js';
 import { makeDirectory, writeDurably } from './durable-file.js';
@@ -27,21 +27,13 @@ export async function openDirectoryFormat(
     await writeDurably(path, [Buffer.from(`${JSON.stringify({ formatVersion, kind })}\n`)]);
     return;
   }
-  requireFormat(readFormat(text, path), path, kind, formatVersion);
+  requireKind(readFormat(text, path), path, kind, formatVersion);
 }
 
-/** Refuses what a newer build wrote. */
+/** Requires a format version that this build reads: FORMAT_UNSUPPORTED for a newer one, STORE_CORRUPT for none. */
 export function requireFormatVersion(found: unknown, newest: number, what: string): void {
-  if (typeof found === 'number' && Number.isInteger(found) && found >= 1 && found <= newest) return;
-  if (typeof found === 'number' && found > newest) {
-    throw new TributaryError(
-      'FORMAT_UNSUPPORTED',
-      `${what} has format version ${String(found)}; this build reads up to ${String(newest)}`,
-      {
-        hint: 'start the version that wrote it, or restore a backup',
-      },
-    );
-  }
+  requireFormat(found, what, newest);
+  if (typeof found === 'number' && Number.isInteger(found) && found >= 1) return;
   throw new TributaryError('STORE_CORRUPT', `${what} names no format version`);
 }
 
@@ -55,7 +47,7 @@ function readFormat(text: string, path: string): object {
   throw new TributaryError('STORE_CORRUPT', `${path} is not a JSON object`);
 }
 
-function requireFormat(found: object, path: string, kind: string, formatVersion: number): void {
+function requireKind(found: object, path: string, kind: string, formatVersion: number): void {
   requireFormatVersion('formatVersion' in found ? found.formatVersion : undefined, formatVersion, path);
   if ('kind' in found && found.kind === kind) return;
   throw new TributaryError('STORE_CORRUPT', `${path} is not that of ${kind}`);

@@ -1,8 +1,8 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { PeerCertificate } from 'node:tls';
 
 import type { ServerUnaryCall } from '@grpc/grpc-js';
-import { LIMITS, requireDigest, type Digest } from '@tributary/proto';
+import { digestOf, LIMITS, type Digest } from '@tributary/proto';
 
 /** Who a client certificate says that a connection belongs to. TLS has verified its chain; nothing else is. */
 export interface CertifiedPeer {
@@ -53,6 +53,6 @@ function parse(der: Uint8Array): CertifiedPeer | undefined {
   if (federationId === undefined || name === undefined || (kind !== 'agent' && kind !== 'context'))
     return undefined;
   const spki = certificate.publicKey.export({ format: 'der', type: 'spki' });
-  const keyDigest = requireDigest(`sha256:${createHash('sha256').update(spki).digest('hex')}`, 'keyDigest');
+  const keyDigest = digestOf(spki);
   return { kind, federationId, name, keyDigest, expiresAtMs: Date.parse(certificate.validTo) };
 }

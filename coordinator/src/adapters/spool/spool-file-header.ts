@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import {
   canonicalize,
   decodeBase64,
@@ -7,6 +5,7 @@ import {
   isJsonObject,
   LIMITS,
   parseCanonical,
+  sha256,
   TributaryError,
 } from '@tributary/proto';
 
@@ -54,7 +53,7 @@ export function encodeSpoolHeader(header: SpoolHeader, chunkBytes: number): Buff
   MAGIC.copy(bytes);
   bytes.writeUInt32LE(FORMAT_VERSION, 8);
   bytes.writeUInt32LE(json.length, 12);
-  bytes.set(createHash('sha256').update(json).digest(), 16);
+  bytes.set(sha256(json), 16);
   bytes.set(json, JSON_AT);
   return bytes;
 }
@@ -72,8 +71,7 @@ export function decodeSpoolHeader(bytes: Buffer, uploadId: string): SpoolFileHea
   const size = Math.ceil((JSON_AT + length) / BLOCK_BYTES) * BLOCK_BYTES;
   if (bytes.length < size) return undefined;
   const json = bytes.subarray(JSON_AT, JSON_AT + length);
-  if (!createHash('sha256').update(json).digest().equals(bytes.subarray(16, JSON_AT)))
-    throw corrupt(uploadId);
+  if (!bytes.subarray(16, JSON_AT).equals(sha256(json))) throw corrupt(uploadId);
   return { ...decodeFields(json, uploadId), bytes: size };
 }
 

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
+
+import { sha256 } from '@tributary/proto';
 
 import { requireFormatVersion } from '../files/directory-format.js';
 import { FILE_MODE } from '../files/durable-file.js';
@@ -51,7 +52,7 @@ export class HighWaterMark {
     body.writeUInt32LE(FORMAT_VERSION, 8);
     body.writeBigUInt64LE(BigInt(mark.size), 12);
     body.set(mark.rootHash, 20);
-    const slot = Buffer.concat([body, checksum(body)]);
+    const slot = Buffer.concat([body, sha256(body)]);
     await this.#file.write(slot, 0, slot.length, this.#next * SLOT_BYTES);
     this.#next = 1 - this.#next;
   }
@@ -71,9 +72,7 @@ async function readSlot(file: FileHandle, slot: number, path: string): Promise<M
   const { bytesRead } = await file.read(bytes, 0, bytes.length, slot * SLOT_BYTES);
   const body = bytes.subarray(0, BODY_BYTES);
   if (bytesRead < bytes.length || !body.subarray(0, 8).equals(MAGIC)) return undefined;
-  if (!checksum(body).equals(bytes.subarray(BODY_BYTES))) return undefined;
+  if (!bytes.subarray(BODY_BYTES).equals(sha256(body))) return undefined;
   requireFormatVersion(body.readUInt32LE(8), FORMAT_VERSION, path);
   return { size: Number(body.readBigUInt64LE(12)), rootHash: new Uint8Array(body.subarray(20, 52)) };
 }
-
-const checksum = (body: Buffer): Buffer => createHash('sha256').update(body).digest();

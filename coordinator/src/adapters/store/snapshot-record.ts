@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '@tributary/proto';
 
 const FORMAT_VERSION = 1;
 const HASH_BYTES = 32;
@@ -8,7 +8,7 @@ const HASH_BYTES = 32;
  * One that does not fit is as good as none, because the fold can be made again.
  */
 export function encodeSnapshot(rootHash: Uint8Array, snapshot: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.of(FORMAT_VERSION), rootHash, checksum(rootHash, snapshot), snapshot]);
+  return Buffer.concat([Buffer.of(FORMAT_VERSION), rootHash, sha256(rootHash, snapshot), snapshot]);
 }
 
 /** The content; undefined where the record is damaged, of another tree or of a newer format. */
@@ -17,9 +17,5 @@ export function decodeSnapshot(record: Uint8Array, rootHash: Uint8Array): Uint8A
   const sum = record.subarray(1 + HASH_BYTES, 1 + 2 * HASH_BYTES);
   const snapshot = record.subarray(1 + 2 * HASH_BYTES);
   if (record[0] !== FORMAT_VERSION || Buffer.compare(root, rootHash) !== 0) return undefined;
-  return Buffer.compare(sum, checksum(rootHash, snapshot)) === 0 ? new Uint8Array(snapshot) : undefined;
-}
-
-function checksum(rootHash: Uint8Array, snapshot: Uint8Array): Buffer {
-  return createHash('sha256').update(rootHash).update(snapshot).digest();
+  return Buffer.compare(sum, sha256(rootHash, snapshot)) === 0 ? new Uint8Array(snapshot) : undefined;
 }

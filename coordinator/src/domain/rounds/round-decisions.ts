@@ -191,7 +191,7 @@ function requireStage(round: RoundState, name: string): StageState {
 }
 
 /** Whether `member` may still report in `stage`; throws what its agent is told otherwise. */
-function requireOpen(round: RoundState, stage: StageState, member: MemberState): void {
+export function requireOpen(round: RoundState, stage: StageState, member: MemberState): void {
   if (member.fate === 'Revoked') throw new TributaryError('AGENT_REVOKED', 'the agent was revoked');
   if (member.fate === 'Refused') {
     throw new TributaryError(

@@ -1,11 +1,9 @@
-import { isErrorCode, type Digest, type ErrorCode, type LedgerEntry } from '@tributary/proto';
+import { isErrorCode, type Digest, type EntryOf, type ErrorCode } from '@tributary/proto';
 
 import type { MemberState, RoundState, StageState } from './round-state.js';
 
-type Of<T extends LedgerEntry['type']> = Extract<LedgerEntry, { type: T }>;
-
 /** Entries that concern one attempt of a round. */
-export type RoundEntry = Of<
+export type RoundEntry = EntryOf<
   | 'round.opened'
   | 'site.declined'
   | 'stage.message'
@@ -17,7 +15,7 @@ export type RoundEntry = Of<
 >;
 
 /** The attempt that `round.opened` begins. `target` is the cohort size of the job, 0 for every member. */
-export function openRound(entry: Of<'round.opened'>, target: number): RoundState {
+export function openRound(entry: EntryOf<'round.opened'>, target: number): RoundState {
   const { cohort, stages, jobId, round, attempt, mode, baseDigest, layoutDigest, vectorLength, roundKey } =
     entry.body;
   const openedAt = Date.parse(entry.time);
@@ -43,7 +41,10 @@ export function openRound(entry: Of<'round.opened'>, target: number): RoundState
 }
 
 /** The attempt after an entry about it. An entry about another attempt changes nothing. */
-export function evolveRound(round: RoundState, entry: Exclude<RoundEntry, Of<'round.opened'>>): RoundState {
+export function evolveRound(
+  round: RoundState,
+  entry: Exclude<RoundEntry, EntryOf<'round.opened'>>,
+): RoundState {
   const { jobId, round: number, attempt } = entry.body;
   if (jobId !== round.jobId || number !== round.round || attempt !== round.attempt) return round;
   switch (entry.type) {
@@ -84,7 +85,7 @@ export function knownCode(code: string): ErrorCode {
   return isErrorCode(code) ? code : 'INTERNAL';
 }
 
-function acceptUpdate(round: RoundState, entry: Of<'update.accepted'>): RoundState {
+function acceptUpdate(round: RoundState, entry: EntryOf<'update.accepted'>): RoundState {
   const { site, agentId, uploadId, headerDigest, sealDigest, bytes } = entry.body;
   const update = { site, agentId, uploadId, headerDigest, sealDigest, bytes: Number(bytes), seq: entry.seq };
   const stage = round.stages[round.stage];
@@ -92,7 +93,7 @@ function acceptUpdate(round: RoundState, entry: Of<'update.accepted'>): RoundSta
   return { ...reported, updates: new Map(round.updates).set(site, update) };
 }
 
-function closeStage(round: RoundState, entry: Of<'stage.closed'>): RoundState {
+function closeStage(round: RoundState, entry: EntryOf<'stage.closed'>): RoundState {
   const { stage, participants, transcriptDigest } = entry.body;
   const stages = round.stages.map((one) =>
     one.name === stage ? { ...one, participants, transcriptDigest } : one,

@@ -110,7 +110,7 @@ function orderOf({ orderId, treeHead, entries, remainingMs }: Order__Output): Ra
   };
 }
 
-export function treeHeadOf(wire: SignedTreeHead__Output | null, field: string): SignedTreeHead {
+function treeHeadOf(wire: SignedTreeHead__Output | null, field: string): SignedTreeHead {
   const { logId, treeSize, rootHash, time, signature } = required(wire, field);
   return {
     logId,

@@ -8,15 +8,14 @@ import type { Predictions } from './predictions.js';
 import { mae, rmse } from './regression-error.js';
 
 /** How each metric of the contract is computed; its range and meaning stand beside its name in the contract. */
-export const METRIC_FUNCTIONS: Readonly<Record<MetricName, (predictions: Predictions) => number>> =
-  Object.freeze({
-    auc,
-    accuracy,
-    logLoss,
-    brier,
-    rmse,
-    mae,
-  });
+const METRIC_FUNCTIONS: Readonly<Record<MetricName, (predictions: Predictions) => number>> = Object.freeze({
+  auc,
+  accuracy,
+  logLoss,
+  brier,
+  rmse,
+  mae,
+});
 
 /** The named metrics of the predictions; NaN where one is undefined (no rows, or the AUC of a single class). */
 export function measure(

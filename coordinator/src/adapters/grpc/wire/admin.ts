@@ -10,28 +10,12 @@ import type {
 } from '@tributary/proto/grpc';
 
 import type { Role } from '../../../domain/federation-state.js';
-import type { ObjectKind, ObjectName } from '../../../domain/objects.js';
+import { kindNamed, type ObjectKind, type ObjectName } from '../../../domain/objects.js';
 import { invalid, requireBytes, requireSafeInteger, requireText } from './fields.js';
 
-/** Labels of an invitation. */
-const MOST_LABELS = 64;
-
-/** What objects may be called by: kinds, their plurals and short names. */
-const KINDS = {
-  federatedjob: 'FederatedJob',
-  federatedjobs: 'FederatedJob',
-  fj: 'FederatedJob',
-  job: 'FederatedJob',
-  jobs: 'FederatedJob',
-  site: 'Site',
-  sites: 'Site',
-  model: 'Model',
-  models: 'Model',
-} as const satisfies Record<string, ObjectKind>;
-
 export function fromKind(text: string): ObjectKind {
-  const name = text.toLowerCase();
-  if (Object.hasOwn(KINDS, name)) return KINDS[name as keyof typeof KINDS];
+  const kind = kindNamed(text);
+  if (kind !== undefined) return kind;
   throw invalid('kind', 'FederatedJob (fj), Site or Model');
 }
 
@@ -86,7 +70,7 @@ export interface InvitationRequest {
 
 export function fromInvitation(request: CreateInvitationRequest__Output): InvitationRequest {
   const labels = Object.entries(request.labels);
-  if (labels.length > MOST_LABELS) throw invalid('labels', `at most ${String(MOST_LABELS)}`);
+  if (labels.length > LIMITS.labels) throw invalid('labels', `at most ${String(LIMITS.labels)}`);
   const checked = labels.map(
     ([key, value]) => [requireText(key, 'labels'), requireText(value, `labels.${key}`)] as const,
   );

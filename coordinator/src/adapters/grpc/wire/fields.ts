@@ -50,9 +50,3 @@ export function requireErrorCode(text: string, field: string): ErrorCode {
   if (isErrorCode(text)) return text;
   throw invalid(field, 'a code of the error table');
 }
-
-/** A submessage that must be there. */
-export function requireMessage<Message>(message: Message | null | undefined, field: string): Message {
-  if (message === null || message === undefined) throw invalid(field, 'to be set');
-  return message;
-}

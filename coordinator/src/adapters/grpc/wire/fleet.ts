@@ -34,8 +34,6 @@ import { fromTreeHeadMessage, toTreeHeadMessage } from './tree-head.js';
 /** Wire versions that one side may offer, and characters of one. */
 const MOST_VERSIONS = 16;
 const VERSION_LENGTH = 16;
-/** Datasets that an agent may name for `describe`. */
-const MOST_DATASETS = 64;
 
 /** First message of a `Connect` stream, checked in form; its signature is not yet verified. */
 export interface HelloOffer {
@@ -75,7 +73,7 @@ export function fromHello(message: Hello__Output): HelloOffer {
         : requireBytes(spendLogHead, 'hello.spendLogHead', { exactly: 32 }),
     treeHead: fromTreeHeadMessage(message.treeHead, 'hello.treeHead'),
     backend: requireText(message.backend, 'hello.backend'),
-    datasets: requireList(message.datasets, 'hello.datasets', MOST_DATASETS).map((name) =>
+    datasets: requireList(message.datasets, 'hello.datasets', LIMITS.datasets).map((name) =>
       requireText(name, 'hello.datasets'),
     ),
     signature: requireBytes(message.signature, 'hello.signature', { exactly: 64 }),
