@@ -48,6 +48,8 @@ export function callUnary<Request extends object, Response extends object>(
     );
     const abort = (): void => call.cancel();
     options.signal?.addEventListener('abort', abort, { once: true });
+    // A signal that was aborted before tells nobody again.
+    if (options.signal?.aborted === true) abort();
   });
 }
 
@@ -76,6 +78,7 @@ export async function* callServerStream<Request extends object, Response extends
   );
   const abort = (): void => call.cancel();
   options.signal?.addEventListener('abort', abort, { once: true });
+  if (options.signal?.aborted === true) abort();
   try {
     for await (const message of call as AsyncIterable<Response>) yield message;
   } catch (error) {
