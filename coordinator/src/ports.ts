@@ -103,6 +103,8 @@ export interface KeyVault {
   put(name: string, secret: Uint8Array): Promise<void>;
   get(name: string): Promise<Uint8Array | undefined>;
   delete(name: string): Promise<void>;
+  /** Names, sorted. */
+  list(): Promise<readonly string[]>;
 }
 
 /** Checkpoints of the accumulator of an open round; replaced atomically. */
@@ -110,6 +112,8 @@ export interface CheckpointStore {
   put(name: string, chunks: Iterable<Uint8Array>): Promise<void>;
   get(name: string): AsyncIterable<Uint8Array> | undefined;
   delete(name: string): Promise<void>;
+  /** Names, sorted. */
+  list(): Promise<readonly string[]>;
 }
 
 /** Appends decisions to the ledger and tells who follows it. Implemented by the application layer over LedgerStore. */

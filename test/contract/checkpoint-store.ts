@@ -29,8 +29,12 @@ export function checkpointStoreSuite({ name, factory }: SuiteOptions<CheckpointS
         await store.put('job-1', [patternBytes(100, 1)]);
         await store.put('job-1', [patternBytes(50, 2)]);
         assert.deepEqual(await collect(store.get('job-1') ?? missing()), patternBytes(50, 2));
+        await store.put('another', [patternBytes(1)]);
+        assert.deepEqual(await store.list(), ['another', 'job-1']);
+        await store.delete('another');
         await store.delete('job-1');
         await store.delete('job-1');
+        assert.deepEqual(await store.list(), []);
         assert.equal(store.get('job-1'), undefined);
       }));
 

@@ -22,10 +22,14 @@ export function keyVaultSuite({ name, factory }: SuiteOptions<KeyVault>): void {
         const vault = await harness.open();
         await vault.put('tree-head', patternBytes(32, 1));
         await vault.put('tree-head', patternBytes(32, 2));
+        await vault.put('ca', patternBytes(32, 3));
+        assert.deepEqual(await vault.list(), ['ca', 'tree-head']);
+        await vault.delete('ca');
         assert.deepEqual(new Uint8Array((await vault.get('tree-head')) ?? []), patternBytes(32, 2));
         await vault.delete('tree-head');
         await vault.delete('tree-head');
         assert.equal(await vault.get('tree-head'), undefined);
+        assert.deepEqual(await vault.list(), []);
       }));
 
     it('ends with the last of several writes that are under way', () =>

@@ -36,6 +36,16 @@ export class RoundKeys {
     return secret;
   }
 
+  /**
+   * At start: discards the keys of all rounds but `open` (names of rounds). A process that ends between the end of a
+   * round and its discarding, while the next one opens, leaves a key that nothing else would find.
+   */
+  async retain(open: ReadonlySet<string>): Promise<void> {
+    for (const name of await this.#vault.list()) {
+      if (name.startsWith(PREFIX) && !open.has(name.slice(PREFIX.length))) await this.#vault.delete(name);
+    }
+  }
+
   async discard(ref: RoundRef): Promise<void> {
     this.#secrets.get(roundName(ref))?.fill(0);
     this.#secrets.delete(roundName(ref));
@@ -43,4 +53,5 @@ export class RoundKeys {
   }
 }
 
-const vaultName = (ref: RoundRef): string => `round.${roundName(ref)}`;
+const PREFIX = 'round.';
+const vaultName = (ref: RoundRef): string => `${PREFIX}${roundName(ref)}`;

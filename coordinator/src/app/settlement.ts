@@ -2,18 +2,19 @@ import { decodeEnvelopeHeader, type Digest, type LedgerEntry } from '@tributary/
 
 import type { FederationState, JobState } from '../domain/federation-state.js';
 import { isUnfinished } from '../domain/rounds/round-progress.js';
-import type { BlobStore, SpoolStore } from '../ports.js';
+import type { BlobStore, CheckpointStore, SpoolStore } from '../ports.js';
 import type { Aggregation } from './aggregation.js';
 import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
 import type { RoundKeys } from './round-keys.js';
-import { findRound, refOf, type RoundRef } from './round-ref.js';
+import { findRound, refOf, roundName, unfinishedRounds, type RoundRef } from './round-ref.js';
 
 export interface SettlementParts {
   readonly federation: Federation;
   readonly aggregation: Aggregation;
   readonly blobs: BlobStore;
   readonly spools: SpoolStore;
+  readonly checkpoints: CheckpointStore;
   readonly keys: RoundKeys;
   readonly log: AppLog;
 }
@@ -50,11 +51,11 @@ export class Settlement {
 
   /** At start, before anything else runs: deletes what a crash left behind. */
   async sweep(): Promise<void> {
-    const { federation, spools, blobs, log } = this.#parts;
+    const { federation, spools, blobs, checkpoints, keys, log } = this.#parts;
     const { state } = federation;
-    for (const { round } of state.jobs.values()) {
-      if (round !== undefined && !isUnfinished(round)) await this.#settle(refOf(round), []);
-    }
+    const open = new Set(unfinishedRounds(state).map(({ round }) => roundName(round)));
+    await keys.retain(open);
+    for (const name of await checkpoints.list()) if (!open.has(name)) await checkpoints.delete(name);
     let removed = 0;
     for (const uploadId of await spools.list()) {
       if (await this.#isWanted(uploadId)) continue;

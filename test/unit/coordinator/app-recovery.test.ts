@@ -68,6 +68,9 @@ describe('recovery of rounds', () => {
         `nothing lost or counted twice at change ${String(failAt)}`,
       );
       assert.deepEqual(await world.spools.list(), [], `spools left at change ${String(failAt)}`);
+      // Whoever recorded the envelopes must not find a key for them later.
+      assert.deepEqual(await world.vault.list(), [], `round keys left at change ${String(failAt)}`);
+      assert.deepEqual(await world.checkpoints.list(), [], `checkpoints left at change ${String(failAt)}`);
       const held: string[] = [];
       for await (const digest of world.blobs.list()) held.push(digest);
       assert.equal(held.length, 2, `blobs left at change ${String(failAt)}`);

@@ -37,6 +37,10 @@ export class SealedCheckpointStore implements CheckpointStore {
     return this.#files.remove(name);
   }
 
+  list(): Promise<readonly string[]> {
+    return this.#files.list();
+  }
+
   async *#read(name: string): AsyncIterable<Uint8Array> {
     const file = createReadStream(this.#files.path(name), { highWaterMark: LIMITS.chunkBytes });
     try {

@@ -21,6 +21,10 @@ export class MemoryCheckpointStore implements CheckpointStore {
     this.#checkpoints.delete(name);
     return Promise.resolve();
   }
+
+  list(): Promise<readonly string[]> {
+    return Promise.resolve([...this.#checkpoints.keys()].sort());
+  }
 }
 
 async function* replay(chunks: readonly Uint8Array[]): AsyncIterable<Uint8Array> {

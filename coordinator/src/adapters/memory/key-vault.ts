@@ -17,4 +17,8 @@ export class MemoryKeyVault implements KeyVault {
     this.#secrets.delete(name);
     return Promise.resolve();
   }
+
+  list(): Promise<readonly string[]> {
+    return Promise.resolve([...this.#secrets.keys()].sort());
+  }
 }
