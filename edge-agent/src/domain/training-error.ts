@@ -1,6 +1,6 @@
 import { ERROR_TABLE, TributaryError, type FederatedJobSpec } from '@tributary/proto';
 
-import { redact, type RedactedError } from './redaction.js';
+import { clip, redact, type RedactedError } from './redaction.js';
 
 /** Errors that training raises while it handles records: nothing of their text leaves. */
 const ABOUT_RECORDS = new Set([
@@ -15,31 +15,43 @@ const ABOUT_RECORDS = new Set([
 /** Fields that may be told where their value is a number: places, never values. */
 const PLACES = ['line', 'row', 'epoch', 'index'] as const;
 
-/** Words for what is wrong with a cell (CellFault of the contract). */
-const FAULTS = new Set(['Missing', 'NotANumber', 'NotFinite', 'OutsideDomain', 'UnknownClass']);
+/** What may be wrong with a cell (CellFault of the contract), a line or a file, in words that hold no part of it. */
+const FAULTS: ReadonlyMap<unknown, string> = new Map([
+  ['Missing', 'the label is missing'],
+  ['NotANumber', 'not a number'],
+  ['NotFinite', 'not a finite number'],
+  ['OutsideDomain', 'outside the domain of the transform'],
+  ['UnknownClass', 'not one of the classes of the task'],
+  ['NoColumn', 'the first line does not name this column; names are separated by commas'],
+  ['ColumnTwice', 'the first line names this column more than once'],
+  ['CellCount', 'another number of cells than in the first line'],
+  ['Quote', 'a quote is not closed, or stands where none may stand'],
+  ['NoFile', 'the file that agent.yaml names does not exist'],
+  ['Unreadable', 'the file that agent.yaml names cannot be read'],
+  ['Empty', 'the file is empty; its first line names the columns'],
+]);
 
 /**
- * What may be said outside of an error of training. The sentence is that of the error table; places are numbers, and
- * names are told only where the job document itself contains them. So no cell can leave, whatever an error quotes.
+ * What may be said outside of an error of training. The words are those of FAULTS, else of the error table; places are
+ * numbers, and names are told only where the job document itself contains them. So no cell can leave, whatever an error
+ * quotes.
  */
 export function redactTraining(error: unknown, job: FederatedJobSpec): RedactedError {
   const known = error instanceof TributaryError ? error : new TributaryError('TRAINING_FAILED', '');
   if (!ABOUT_RECORDS.has(known.code)) return redact(known);
   const code = known.code === 'INTERNAL' ? 'TRAINING_FAILED' : known.code;
-  const names = new Set([
-    ...FAULTS,
-    job.dataset.name,
-    job.dataset.label,
-    ...job.features.map(({ name }) => name),
-  ]);
+  const names = new Set([job.dataset.name, job.dataset.label, ...job.features.map(({ name }) => name)]);
   const told = [
     ...PLACES.flatMap((place) => numberOf(known.fields[place]).map((value) => `${place} ${String(value)}`)),
     ...Object.entries(known.fields).flatMap(([field, value]) =>
       isWord(field) && typeof value === 'string' && names.has(value) ? [`${field} ${value}`] : [],
     ),
   ];
+  const fault = FAULTS.get(known.fields['fault']);
+  if (fault !== undefined)
+    return { code, detail: clip(`${told.length === 0 ? '' : `${told.join(', ')}: `}${fault}`) };
   const where = told.length === 0 ? '' : ` (${told.join(', ')})`;
-  return { code, detail: `${ERROR_TABLE[code].documentation}${where}` };
+  return { code, detail: clip(`${ERROR_TABLE[code].documentation}${where}`) };
 }
 
 const numberOf = (value: string | number | boolean | undefined): readonly number[] =>

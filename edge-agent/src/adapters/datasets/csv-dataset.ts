@@ -68,7 +68,9 @@ export async function loadCsvDataset(
     rows += 1;
   }
   if (reader === undefined)
-    throw new TributaryError('DATASET_INVALID', 'the file is empty; its first line names the columns');
+    throw new TributaryError('DATASET_INVALID', 'the file is empty; its first line names the columns', {
+      fields: { fault: 'Empty' },
+    });
   requireRows(rows, dataset.minimumRows, encoded);
   return encoded;
 }
@@ -104,12 +106,12 @@ class RowReader {
 function placeOf({ cells, line }: CsvRecord, column: string): number {
   const place = cells.indexOf(column);
   if (place >= 0 && place === cells.lastIndexOf(column)) return place;
-  const problem =
+  const [fault, problem] =
     place < 0
-      ? 'is not in the first line, which must name the columns'
-      : 'is named more than once in the first line';
+      ? ['NoColumn', 'is not in the first line, which must name the columns']
+      : ['ColumnTwice', 'is named more than once in the first line'];
   throw new TributaryError('DATASET_INVALID', `column ${JSON.stringify(column)} ${problem}`, {
-    fields: { column, line },
+    fields: { line, column, fault },
   });
 }
 

@@ -64,14 +64,20 @@ const tooManyColumns = (line: number): TributaryError =>
     `line ${String(line)}: a dataset has at most ${String(LIMITS.csvColumns)} columns`,
   );
 
-const CSV_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: ['DATASET_INVALID', 'another number of cells than the header'],
-  CSV_QUOTE_NOT_CLOSED: ['DATASET_INVALID', 'a quote is opened and never closed'],
+/** Code, words for the site, and the fault as the domain tells it outside. */
+const CSV_FAULTS: Readonly<Record<string, readonly [ErrorCode, string, fault?: string]>> = {
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: [
+    'DATASET_INVALID',
+    'another number of cells than the header',
+    'CellCount',
+  ],
+  CSV_QUOTE_NOT_CLOSED: ['DATASET_INVALID', 'a quote is opened and never closed', 'Quote'],
   CSV_INVALID_CLOSING_QUOTE: [
     'DATASET_INVALID',
     'a closing quote is followed by something other than a comma or line end',
+    'Quote',
   ],
-  INVALID_OPENING_QUOTE: ['DATASET_INVALID', 'a quote stands inside a cell that is not quoted'],
+  INVALID_OPENING_QUOTE: ['DATASET_INVALID', 'a quote stands inside a cell that is not quoted', 'Quote'],
   CSV_MAX_RECORD_SIZE: [
     'LIMIT_EXCEEDED',
     `a record is longer than ${String(LIMITS.csvRecordBytes)} bytes; is a quote never closed?`,
@@ -82,14 +88,19 @@ const CSV_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 function withoutContent(error: unknown, lines: LineCount): unknown {
   if (error instanceof TributaryError) return error;
   if (error instanceof CsvError) {
-    const [code, words] = CSV_FAULTS[error.code] ?? ['DATASET_INVALID', 'not CSV'];
+    const [code, words, fault] = CSV_FAULTS[error.code] ?? ['DATASET_INVALID', 'not CSV'];
     const line = lines.corrected(Number(error['lines']));
-    return new TributaryError(code, `line ${String(line)}: ${words}`, { fields: { line } });
+    return new TributaryError(code, `line ${String(line)}: ${words}`, {
+      fields: { line, ...(fault === undefined ? {} : { fault }) },
+    });
   }
   const cause = error instanceof Error && 'code' in error ? String(error.code) : 'unknown fault';
   if (cause === 'ENOENT')
     return new TributaryError('DATASET_UNKNOWN', 'the file of the dataset does not exist', {
+      fields: { fault: 'NoFile' },
       hint: 'check datasets[].path in the configuration of the agent',
     });
-  return new TributaryError('DATASET_INVALID', `the file of the dataset cannot be read (${cause})`);
+  return new TributaryError('DATASET_INVALID', `the file of the dataset cannot be read (${cause})`, {
+    fields: { fault: 'Unreadable' },
+  });
 }
