@@ -11,7 +11,13 @@ import { Operator } from '../support/operator.js';
 import { RecordingProxy } from '../support/recording-proxy.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 import { TRIAL_METRICS } from '../support/trial-job.js';
-import { decryptTraffic, openUpdates, RoundKeyCopies, storedEvidence, type OpenedUpdate } from './leak/evidence.js';
+import {
+  decryptTraffic,
+  openUpdates,
+  RoundKeyCopies,
+  storedEvidence,
+  type OpenedUpdate,
+} from './leak/evidence.js';
 import { search, searchVector, type Evidence } from './leak/planted.js';
 import { NEEDLES, PLANTED_NUMBERS, plantedCsv, plantedJob } from './leak/site.js';
 
@@ -66,14 +72,20 @@ describe('values planted at a site', function () {
     const { evidence, requests } = await decryptTraffic(proxy.tunnels, keyLog);
     const updates = openUpdates(requests, await keys.secrets(federation));
     const all = [...evidence, ...updates, ...(await storedEvidence(federation))];
-    const found = updates.flatMap(({ place, vector }) => searchVector(place, vector, weightOf(vector), PLANTED_NUMBERS));
+    const found = updates.flatMap(({ place, vector }) =>
+      searchVector(place, vector, weightOf(vector), PLANTED_NUMBERS),
+    );
     return { evidence: all, updates, found: [...search(all, NEEDLES), ...found] };
   }
 
   it('never leave it: not in a failure over an unreadable cell, not in updates, on disk or in logs', async () => {
     await operator.apply(plantedJob('unreadable', 'north'));
     await operator.event('unreadable', 'site.declined', ({ code }) => code === 'DATASET_INVALID');
-    await call(operator.admin, Admin.service, 'ControlJob', { name: 'unreadable', action: 'CANCEL', reason: 'seen' });
+    await call(operator.admin, Admin.service, 'ControlJob', {
+      name: 'unreadable',
+      action: 'CANCEL',
+      reason: 'seen',
+    });
     await writeFile(join(federation.siteFolder('north'), 'trial.csv'), plantedCsv(1, false));
     await operator.apply(plantedJob('readable', 'north'));
     await operator.event('readable', 'job.completed');
@@ -96,8 +108,18 @@ describe('values planted at a site', function () {
     await operator.apply(plantedJob('detail', 'leaker', { rounds: 1, model: { name: 'detail', layers } }));
     await operator.event('detail', 'site.declined');
     const { found } = await look();
-    for (const place of [/^update .*float32 LE/, /^update .*\[0\]/, /^log of leaker: zanzibarite/, /^connection .*Fleet\/Connect: 91827/, /^ledger entry .*91827/, /^disk ledger/]) {
-      assert.ok(found.some((line) => place.test(line)), `${String(place)} among\n${found.join('\n')}`);
+    for (const place of [
+      /^update .*float32 LE/,
+      /^update .*\[0\]/,
+      /^log of leaker: zanzibarite/,
+      /^connection .*Fleet\/Connect: 91827/,
+      /^ledger entry .*91827/,
+      /^disk ledger/,
+    ]) {
+      assert.ok(
+        found.some((line) => place.test(line)),
+        `${String(place)} among\n${found.join('\n')}`,
+      );
     }
   });
 });
@@ -109,5 +131,8 @@ function weightOf(vector: Float32Array): number {
 
 function assertRead(evidence: readonly Evidence[], place: string, text: string): void {
   const known = evidence.filter((one) => one.place.includes(place));
-  assert.ok(known.some(({ bytes }) => bytes.includes(text)), `${place} shows ${text}, in ${String(known.length)} places`);
+  assert.ok(
+    known.some(({ bytes }) => bytes.includes(text)),
+    `${place} shows ${text}, in ${String(known.length)} places`,
+  );
 }

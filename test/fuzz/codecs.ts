@@ -25,7 +25,6 @@ import {
   verifySignature,
   WeightsDecoder,
   type EnvelopeHeader,
-  type JsonValue,
 } from '@tributary/proto';
 import { parseContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
 
@@ -137,7 +136,7 @@ export const CODECS: readonly FuzzedCodec[] = [
   { name: 'document', seeds: [canonicalize(job), canonicalize(policy)], decode: parseDocumentBytes },
   {
     name: 'layout',
-    seeds: [canonicalize(layout as unknown as JsonValue)],
+    seeds: [canonicalize(layout)],
     decode: (bytes) => parseLayout(parseCanonical(bytes, LIMITS.documentBytes)),
   },
   { name: 'manifest', seeds: [canonicalize({ formatVersion: 1, name: 'loans' })], decode: parseManifest },

@@ -53,20 +53,26 @@ export class CliSession {
         return Promise.resolve();
       },
       // Commands use these two methods alone.
-      admin: () => Promise.resolve({ unary: this.#unary, stream: this.#stream } as unknown as AdminConnection),
+      admin: () =>
+        Promise.resolve({ unary: this.#unary, stream: this.#stream } as unknown as AdminConnection),
     };
   }
 
   /** Runs words of a command line; rejects as the command does, with USAGE where the words are wrong. */
   async run(...words: readonly string[]): Promise<void> {
     const program = buildProgram((_options, command) => command(this.session));
-    for (const command of [program, ...program.commands, ...program.commands.flatMap((child) => child.commands)]) {
+    for (const command of [
+      program,
+      ...program.commands,
+      ...program.commands.flatMap((child) => child.commands),
+    ]) {
       command.configureOutput({ writeErr: () => undefined, writeOut: (text) => this.terminal.out(text) });
     }
     try {
       await program.parseAsync([...words], { from: 'user' });
     } catch (error) {
-      const usage: TributaryError | undefined = error instanceof CommanderError ? usageError(error) : undefined;
+      const usage: TributaryError | undefined =
+        error instanceof CommanderError ? usageError(error) : undefined;
       if (usage !== undefined) throw usage;
       if (!(error instanceof CommanderError)) throw error;
     }
@@ -80,7 +86,11 @@ export class CliSession {
     return answer(request);
   };
 
-  readonly #stream = async function* (this: CliSession, method: string, request: Readonly<Record<string, unknown>>): AsyncGenerator<unknown> {
+  readonly #stream = async function* (
+    this: CliSession,
+    method: string,
+    request: Readonly<Record<string, unknown>>,
+  ): AsyncGenerator<unknown> {
     yield* (await this.#unary(method, request)) as AsyncIterable<unknown> | Iterable<unknown>;
   }.bind(this);
 }

@@ -33,7 +33,7 @@ export async function recordedRequests(sent: Buffer): Promise<readonly RecordedR
 /** Messages of a gRPC request: a flag and a length before each. */
 export function grpcMessages(data: Buffer): Buffer[] {
   const messages: Buffer[] = [];
-  for (let at = 0; at + 5 <= data.length; ) {
+  for (let at = 0; at + 5 <= data.length;) {
     const end = at + 5 + data.readUInt32BE(at + 1);
     if (end > data.length) break;
     messages.push(data.subarray(at + 5, end));
@@ -44,12 +44,18 @@ export function grpcMessages(data: Buffer): Buffer[] {
 
 function framesOf(bytes: Buffer): Frame[] {
   const frames: Frame[] = [];
-  for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length; ) {
+  for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length;) {
     const end = at + FRAME_HEADER_BYTES + bytes.readUIntBE(at, 3);
     if (end > bytes.length) break;
     const [type = 0, flags = 0] = bytes.subarray(at + 3, at + 5);
     const stream = bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
-    frames.push({ type, flags, stream, payload: bytes.subarray(at + FRAME_HEADER_BYTES, end), bytes: bytes.subarray(at, end) });
+    frames.push({
+      type,
+      flags,
+      stream,
+      payload: bytes.subarray(at + FRAME_HEADER_BYTES, end),
+      bytes: bytes.subarray(at, end),
+    });
     at = end;
   }
   return frames;
@@ -57,7 +63,11 @@ function framesOf(bytes: Buffer): Frame[] {
 
 function dataOf(frames: readonly Frame[], stream: number): Buffer {
   const own = frames.filter((frame) => frame.type === FRAME.data && frame.stream === stream);
-  return Buffer.concat(own.map(({ flags, payload }) => ((flags & FLAG.padded) === 0 ? payload : payload.subarray(1, payload.length - (payload[0] ?? 0)))));
+  return Buffer.concat(
+    own.map(({ flags, payload }) =>
+      (flags & FLAG.padded) === 0 ? payload : payload.subarray(1, payload.length - (payload[0] ?? 0)),
+    ),
+  );
 }
 
 /** Header fields are compressed against those before them (RFC 7541): Node's own HTTP/2 server reads them. */
@@ -70,11 +80,17 @@ async function headersOf(frames: readonly Frame[]): Promise<ReadonlyMap<number, 
     stream.on('error', () => undefined);
     found.set(stream.id ?? 0, headers);
   });
-  const opening = frames.filter(({ type, flags }) => type === FRAME.headers || type === FRAME.continuation || (type === FRAME.settings && (flags & FLAG.ack) === 0));
+  const opening = frames.filter(
+    ({ type, flags }) =>
+      type === FRAME.headers ||
+      type === FRAME.continuation ||
+      (type === FRAME.settings && (flags & FLAG.ack) === 0),
+  );
   wire.push(Buffer.concat([PREFACE, ...opening.map(({ bytes }) => bytes)]));
   const expected = opening.filter(({ type }) => type === FRAME.headers).length;
   for (let turn = 0; found.size < expected && turn < 100; turn++) await sleep(5);
   session.destroy();
-  if (found.size !== expected) throw new Error(`${String(found.size)} of ${String(expected)} header blocks could be read`);
+  if (found.size !== expected)
+    throw new Error(`${String(found.size)} of ${String(expected)} header blocks could be read`);
   return found;
 }

@@ -17,7 +17,9 @@ export class RecordingProxy {
   readonly #sockets = new Set<Socket>();
 
   private constructor() {
-    this.#server.on('connect', (request, client: Socket, head: Buffer) => this.#open(request.url ?? '', client, head));
+    this.#server.on('connect', (request, client: Socket, head: Buffer) =>
+      this.#open(request.url ?? '', client, head),
+    );
   }
 
   static async start(): Promise<RecordingProxy> {

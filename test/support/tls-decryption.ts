@@ -30,7 +30,8 @@ export class KeyLog {
   constructor(text: string) {
     for (const line of text.split('\n')) {
       const [label, random, secret] = line.split(' ');
-      if (secret !== undefined) this.#secrets.set(`${label ?? ''} ${random ?? ''}`, Buffer.from(secret, 'hex'));
+      if (secret !== undefined)
+        this.#secrets.set(`${label ?? ''} ${random ?? ''}`, Buffer.from(secret, 'hex'));
     }
   }
 
@@ -89,7 +90,10 @@ class TrafficKeys {
 
   /** Keys after a KeyUpdate (RFC 8446, 7.2). */
   next(): TrafficKeys {
-    return new TrafficKeys(this.#suite, expandLabel(this.#suite, this.#secret, 'traffic upd', this.#secret.length));
+    return new TrafficKeys(
+      this.#suite,
+      expandLabel(this.#suite, this.#secret, 'traffic upd', this.#secret.length),
+    );
   }
 
   /** The inner type is the last byte that is not padding (RFC 8446, 5.4). */
@@ -98,10 +102,15 @@ class TrafficKeys {
     const low = nonce.readBigUInt64BE(IV_BYTES - 8) ^ this.#sequence;
     nonce.writeBigUInt64BE(low, IV_BYTES - 8);
     this.#sequence += 1n;
-    const decipher = createDecipheriv(this.#suite.cipher as 'aes-128-gcm', this.#key, nonce, { authTagLength: TAG_BYTES });
+    const decipher = createDecipheriv(this.#suite.cipher as 'aes-128-gcm', this.#key, nonce, {
+      authTagLength: TAG_BYTES,
+    });
     decipher.setAAD(header);
     decipher.setAuthTag(body.subarray(body.length - TAG_BYTES));
-    const inner = Buffer.concat([decipher.update(body.subarray(0, body.length - TAG_BYTES)), decipher.final()]);
+    const inner = Buffer.concat([
+      decipher.update(body.subarray(0, body.length - TAG_BYTES)),
+      decipher.final(),
+    ]);
     let end = inner.length - 1;
     while (inner[end] === 0) end -= 1;
     return { type: inner[end] ?? 0, content: inner.subarray(0, end) };
@@ -111,7 +120,11 @@ class TrafficKeys {
 /** HKDF-Expand-Label with an empty context; no output here is longer than one hash. */
 function expandLabel({ hash }: Suite, secret: Buffer, label: string, length: number): Buffer {
   const name = Buffer.from(`tls13 ${label}`);
-  const info = Buffer.concat([Buffer.from([length >> 8, length & 0xff, name.length]), name, Buffer.from([0, 1])]);
+  const info = Buffer.concat([
+    Buffer.from([length >> 8, length & 0xff, name.length]),
+    name,
+    Buffer.from([0, 1]),
+  ]);
   return createHmac(hash, secret).update(info).digest().subarray(0, length);
 }
 
@@ -124,7 +137,7 @@ interface TlsRecord {
 /** Whole records; a connection that was cut may end within one. */
 function records(bytes: Buffer): TlsRecord[] {
   const found: TlsRecord[] = [];
-  for (let at = 0; at + RECORD_HEADER_BYTES <= bytes.length; ) {
+  for (let at = 0; at + RECORD_HEADER_BYTES <= bytes.length;) {
     const header = bytes.subarray(at, at + RECORD_HEADER_BYTES);
     const end = at + RECORD_HEADER_BYTES + header.readUInt16BE(3);
     if (end > bytes.length) break;
@@ -145,6 +158,7 @@ function suiteOf(received: Buffer): Suite {
 
 function messageTypes(content: Buffer): number[] {
   const types: number[] = [];
-  for (let at = 0; at + 4 <= content.length; at += 4 + content.readUIntBE(at + 1, 3)) types.push(content[at] ?? 0);
+  for (let at = 0; at + 4 <= content.length; at += 4 + content.readUIntBE(at + 1, 3))
+    types.push(content[at] ?? 0);
   return types;
 }

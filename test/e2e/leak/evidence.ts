@@ -22,7 +22,9 @@ export class RoundKeyCopies {
   private constructor(keys: string, copies: string) {
     this.#keys = keys;
     this.#copies = copies;
-    this.#timer = setInterval(() => void this.#copy(), 5);
+    this.#timer = setInterval(() => {
+      this.#copy().catch(() => undefined);
+    }, 5);
   }
 
   static async start({ data, folder }: LocalFederation): Promise<RoundKeyCopies> {
@@ -43,7 +45,9 @@ export class RoundKeyCopies {
   }
 
   async #copy(): Promise<void> {
-    const names = (await readdir(this.#keys)).filter((name) => name.startsWith('round.') && name.endsWith('.sealed'));
+    const names = (await readdir(this.#keys)).filter(
+      (name) => name.startsWith('round.') && name.endsWith('.sealed'),
+    );
     for (const name of names) {
       const [from, to] = [join(this.#keys, name), join(this.#copies, name)];
       await copyFile(from, to).catch(() => undefined);
@@ -72,7 +76,10 @@ export async function decryptTraffic(tunnels: readonly RecordedTunnel[], keyLog:
       { place: `${place}, as sent`, bytes: raw },
       { place: `${place}, handshake`, bytes: handshake },
       { place: `${place}, plaintext`, bytes: applicationData },
-      ...own.map(({ headers, data }) => ({ place: `${place}, ${String(headers[':path'])}`, bytes: Buffer.concat([Buffer.from(JSON.stringify(headers)), data]) })),
+      ...own.map(({ headers, data }) => ({
+        place: `${place}, ${String(headers[':path'])}`,
+        bytes: Buffer.concat([Buffer.from(JSON.stringify(headers)), data]),
+      })),
     );
   }
   return { evidence, requests };
@@ -85,7 +92,10 @@ export interface OpenedUpdate {
 }
 
 /** Updates among the requests, opened with the keys of their rounds; throws where none fits. */
-export function openUpdates(requests: readonly RecordedRequest[], secrets: readonly Uint8Array[]): readonly OpenedUpdate[] {
+export function openUpdates(
+  requests: readonly RecordedRequest[],
+  secrets: readonly Uint8Array[],
+): readonly OpenedUpdate[] {
   const method = Fleet.service.SubmitUpdate;
   return requests
     .filter(({ headers }) => headers[':path'] === method.path)
@@ -116,7 +126,10 @@ export async function storedEvidence(federation: LocalFederation): Promise<reado
   for (const file of await readdir(federation.data, { recursive: true, withFileTypes: true })) {
     if (!file.isFile()) continue;
     const path = join(file.parentPath, file.name);
-    evidence.push({ place: `disk ${path.slice(federation.data.length + 1)}`, bytes: await readFile(path).catch(() => Buffer.alloc(0)) });
+    evidence.push({
+      place: `disk ${path.slice(federation.data.length + 1)}`,
+      bytes: await readFile(path).catch(() => Buffer.alloc(0)),
+    });
   }
   const ledger = await ledgerClient(federation);
   const entries = await callAll(ledger, Ledger.service, 'GetEntries', { start: '0', limit: 0 });

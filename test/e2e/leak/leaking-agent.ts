@@ -11,7 +11,9 @@ const trainer: Trainer = {
   backend: 'leak',
   train({ spec, layout }) {
     if (spec.model.name === 'detail') {
-      return Promise.reject(new TributaryError('LIMIT_EXCEEDED', `a cell is too long: ${PLANTED_TEXTS.broken}`));
+      return Promise.reject(
+        new TributaryError('LIMIT_EXCEEDED', `a cell is too long: ${PLANTED_TEXTS.broken}`),
+      );
     }
     console.log(`training on ${PLANTED_TEXTS.category}`);
     const delta = new Float32Array(layout.length);

@@ -25,17 +25,34 @@ export function textNeedles(text: string): Needle[] {
   return encodings.flatMap(([encoding, bytes]) => [
     { value: text, form: encoding, bytes },
     { value: text, form: `${encoding} in hexadecimal`, bytes: Buffer.from(bytes.toString('hex')) },
-    ...base64Forms(bytes).map(([form, needle]) => ({ value: text, form: `${encoding} in ${form}`, bytes: needle })),
+    ...base64Forms(bytes).map(([form, needle]) => ({
+      value: text,
+      form: `${encoding} in ${form}`,
+      bytes: needle,
+    })),
   ]);
 }
 
 /** Forms of a number: raw and derived, as decimal text and as float32 and float64 in both byte orders. */
 export function numberNeedles({ value, derived }: PlantedNumber): Needle[] {
   return Object.entries({ raw: value, ...derived }).flatMap(([name, form]) => [
-    ...textNeedles(decimal(form)).map((needle) => ({ ...needle, form: `${name} as decimal in ${needle.form}` })),
-    ...floatNeedles(form).map(([kind, bytes]) => ({ value: String(value), form: `${name} as ${kind}`, bytes })),
+    ...textNeedles(decimal(form)).map((needle) => ({
+      ...needle,
+      form: `${name} as decimal in ${needle.form}`,
+    })),
+    ...floatNeedles(form).map(([kind, bytes]) => ({
+      value: String(value),
+      form: `${name} as ${kind}`,
+      bytes,
+    })),
     ...floatNeedles(form).flatMap(([kind, bytes]) =>
-      bytes.length < 8 ? [] : base64Forms(bytes).map(([base64, needle]) => ({ value: String(value), form: `${name} as ${kind} in ${base64}`, bytes: needle })),
+      bytes.length < 8
+        ? []
+        : base64Forms(bytes).map(([base64, needle]) => ({
+            value: String(value),
+            form: `${name} as ${kind} in ${base64}`,
+            bytes: needle,
+          })),
     ),
   ]);
 }
@@ -80,17 +97,27 @@ export interface Evidence {
 /** Where which needle was found. */
 export function search(evidence: readonly Evidence[], needles: readonly Needle[]): string[] {
   return evidence.flatMap(({ place, bytes }) =>
-    needles.filter((needle) => bytes.includes(needle.bytes)).map(({ value, form }) => `${place}: ${value} (${form})`),
+    needles
+      .filter((needle) => bytes.includes(needle.bytes))
+      .map(({ value, form }) => `${place}: ${value} (${form})`),
   );
 }
 
 /** Elements of an opened update that are a planted number, as they are or freed from the site's weight. */
-export function searchVector(place: string, vector: Float32Array, weight: number, numbers: readonly PlantedNumber[]): string[] {
-  const close = (element: number, wanted: number): boolean => Math.abs(element - wanted) <= 1e-6 * Math.abs(wanted);
+export function searchVector(
+  place: string,
+  vector: Float32Array,
+  weight: number,
+  numbers: readonly PlantedNumber[],
+): string[] {
+  const close = (element: number, wanted: number): boolean =>
+    Math.abs(element - wanted) <= 1e-6 * Math.abs(wanted);
   return numbers.flatMap(({ value, derived }) =>
     Object.entries({ raw: value, ...derived }).flatMap(([name, form]) =>
       [...vector].flatMap((element, index) =>
-        close(element, form) || close(element / weight, form) ? [`${place}[${String(index)}]: ${String(value)} (${name})`] : [],
+        close(element, form) || close(element / weight, form)
+          ? [`${place}[${String(index)}]: ${String(value)} (${name})`]
+          : [],
       ),
     ),
   );

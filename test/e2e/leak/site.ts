@@ -14,12 +14,19 @@ const height = 407.377_5;
 
 /** Numbers of cells that are used. */
 export const PLANTED_NUMBERS: readonly PlantedNumber[] = [
-  { value: income, derived: { 'log1p': Math.log1p(income), scaled: (Math.log1p(income) - LOG_CENTER) / LOG_SCALE } },
+  {
+    value: income,
+    derived: { log1p: Math.log1p(income), scaled: (Math.log1p(income) - LOG_CENTER) / LOG_SCALE },
+  },
   { value: height, derived: { centred: height - CENTER, scaled: (height - CENTER) / SCALE } },
 ];
 
 /** A cell that is no number, a category that the job does not name, and a cell of a column that the job does not use. */
-export const PLANTED_TEXTS = { broken: '91827.364,55kr', category: 'zanzibarite', unused: 'Übelkeit seit 1987-03-12' } as const;
+export const PLANTED_TEXTS = {
+  broken: '91827.364,55kr',
+  category: 'zanzibarite',
+  unused: 'Übelkeit seit 1987-03-12',
+} as const;
 
 export const NEEDLES: readonly Needle[] = [
   ...PLANTED_NUMBERS.flatMap(numberNeedles),
@@ -50,7 +57,11 @@ export function plantedCsv(seed: number, broken: boolean): string {
   return ['x1,x2,c,note,y', ...rows.slice(0, 40), ...planted, ...rows.slice(40), ...planted, ''].join('\n');
 }
 
-export function plantedJob(name: string, pool: string, parts: Partial<FederatedJobInput['spec']> = {}): FederatedJobInput {
+export function plantedJob(
+  name: string,
+  pool: string,
+  parts: Partial<FederatedJobInput['spec']> = {},
+): FederatedJobInput {
   return trialJob(name, {
     features: [
       { name: 'x1', type: 'Numeric', transform: 'Log1p', center: LOG_CENTER, scale: LOG_SCALE, clip: 100 },

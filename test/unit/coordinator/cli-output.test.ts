@@ -19,11 +19,13 @@ describe('output of the tributary command', () => {
     ];
 
     it('align columns by their widest cell and end no line with spaces', () => {
-      assert.deepEqual(tableLines(columns, [['a', 'Running'], ['a-long-name', '']]), [
-        'NAME          STATE',
-        'a             Running',
-        'a-long-name',
-      ]);
+      assert.deepEqual(
+        tableLines(columns, [
+          ['a', 'Running'],
+          ['a-long-name', ''],
+        ]),
+        ['NAME          STATE', 'a             Running', 'a-long-name'],
+      );
     });
 
     it('of nothing are their titles', () => {
@@ -66,19 +68,28 @@ describe('output of the tributary command', () => {
       ['24h', 86_400],
       ['7d', 604_800],
     ] as const) {
-      it(`${text} are ${String(seconds)} seconds`, () => assert.equal(requireDuration(text, '--ttl'), seconds));
+      it(`${text} are ${String(seconds)} seconds`, () =>
+        assert.equal(requireDuration(text, '--ttl'), seconds));
     }
 
     for (const text of ['', '0s', '-1s', '1', '1.5h', '1w', '10 m', '99999999s', '1h30m']) {
       it(`"${text}" is refused by the option's name`, () => {
-        assert.throws(() => requireDuration(text, '--ttl'), refusal('USAGE', /^--ttl: .*is not a duration such as 90s/));
+        assert.throws(
+          () => requireDuration(text, '--ttl'),
+          refusal('USAGE', /^--ttl: .*is not a duration such as 90s/),
+        );
       });
     }
   });
 
   describe('references', () => {
     it('are KIND/NAME or two words, with short and plural kinds in any case', () => {
-      for (const [first, second] of [['fj/loans'], ['fj', 'loans'], ['FederatedJob', 'loans'], ['jobs/loans']] as const) {
+      for (const [first, second] of [
+        ['fj/loans'],
+        ['fj', 'loans'],
+        ['FederatedJob', 'loans'],
+        ['jobs/loans'],
+      ] as const) {
         assert.deepEqual(requireReference(first, second), { kind: 'FederatedJob', name: 'loans' });
       }
       assert.equal(requireKind('sites'), 'Site');
@@ -96,7 +107,10 @@ describe('output of the tributary command', () => {
   describe('formats', () => {
     it('are JSON, YAML and tables', () => {
       assert.equal(requireFormat('yaml'), 'yaml');
-      assert.throws(() => requireFormat('xml'), refusal('USAGE', /--output: xml is not one of table, json, yaml/));
+      assert.throws(
+        () => requireFormat('xml'),
+        refusal('USAGE', /--output: xml is not one of table, json, yaml/),
+      );
       assert.equal(formatValue({ a: [1] }, 'yaml'), 'a:\n  - 1');
       assert.deepEqual(JSON.parse(formatValue({ a: [1] }, 'json')), { a: [1] });
     });
@@ -109,7 +123,10 @@ describe('output of the tributary command', () => {
       for (let round = 0; round <= 40; round += 1) progress.update(round);
       progress.stop();
       assert.equal(terminal.notes.length, 11);
-      assert.deepEqual([terminal.notes[0], terminal.notes.at(-1)], ['loans: 0/40 rounds', 'loans: 40/40 rounds']);
+      assert.deepEqual(
+        [terminal.notes[0], terminal.notes.at(-1)],
+        ['loans: 0/40 rounds', 'loans: 40/40 rounds'],
+      );
       assert.deepEqual(terminal.results, []);
     });
 

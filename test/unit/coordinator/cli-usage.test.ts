@@ -23,7 +23,10 @@ describe('words of the tributary command', () => {
     [['apply'], /required option/],
     [['apply', '-f', '/nowhere/job.yaml'], /job\.yaml: cannot be read/],
     [['wait', 'fj/loans', '--for', 'Complete'], /--for: Complete is neither/],
-    [['wait', 'fj/loans', '--for', 'condition=Complete', '--timeout', 'soon'], /--timeout: soon is not a duration/],
+    [
+      ['wait', 'fj/loans', '--for', 'condition=Complete', '--timeout', 'soon'],
+      /--timeout: soon is not a duration/,
+    ],
     [['invite', 'north', '--ttl', '1w'], /--ttl: 1w is not a duration/],
     [['invite', 'north', '--label', 'west'], /--label: west is not KEY=VALUE/],
     [['logs', '--tail', 'many'], /not a whole number/],
@@ -40,7 +43,10 @@ describe('words of the tributary command', () => {
     const cli = new CliSession();
     await cli.run('--help');
     await cli.run('version', '--client');
-    assert.match(cli.terminal.results.join('\n'), /Operates a Tributary federation[^]*client: [0-9]+\.[0-9]+\.[0-9]+/);
+    assert.match(
+      cli.terminal.results.join('\n'),
+      /Operates a Tributary federation[^]*client: [0-9]+\.[0-9]+\.[0-9]+/,
+    );
     assert.deepEqual(cli.calls, []);
   });
 
@@ -56,7 +62,10 @@ describe('words of the tributary command', () => {
     await cli.run('delete', 'fj', 'loans');
     await cli.run('revoke', 'north', '--reason', 'stolen');
     assert.deepEqual(cli.calls, [
-      { method: 'CreateInvitation', request: { site: 'north', labels: { region: 'west' }, ttlSeconds: 7_200, approve: true } },
+      {
+        method: 'CreateInvitation',
+        request: { site: 'north', labels: { region: 'west' }, ttlSeconds: 7_200, approve: true },
+      },
       { method: 'ControlJob', request: { name: 'loans', action: 'CANCEL', reason: 'wrong features' } },
       { method: 'DeleteObject', request: { kind: 'FederatedJob', name: 'loans' } },
       { method: 'RevokeSite', request: { site: 'north', reason: 'stolen' } },
@@ -75,23 +84,42 @@ describe('tributary apply', () => {
   async function applied(text: string, authors = [AUTHOR]): Promise<CliSession> {
     const path = join(directory.path, 'job.yaml');
     await writeFile(path, text);
-    const cli = new CliSession({ Apply: ({ dryRun }) => ({ outcome: dryRun === true ? 'UNCHANGED' : 'CREATED' }) });
+    const cli = new CliSession({
+      Apply: ({ dryRun }) => ({ outcome: dryRun === true ? 'UNCHANGED' : 'CREATED' }),
+    });
     cli.contexts = { ...cli.contexts, authors };
     await cli.run('apply', '-f', path);
     return cli;
   }
 
   it('signs and submits every document of a file', async () => {
-    const cli = await applied([trialJob('one'), trialJob('two')].map((document) => stringify(document)).join('---\n'));
+    const cli = await applied(
+      [trialJob('one'), trialJob('two')].map((document) => stringify(document)).join('---\n'),
+    );
     assert.deepEqual(cli.terminal.results, ['federatedjob/one created', 'federatedjob/two created']);
-    assert.deepEqual(cli.calls.map(({ request }) => (request['signature'] as Buffer).length), [64, 64]);
+    assert.deepEqual(
+      cli.calls.map(({ request }) => (request['signature'] as Buffer).length),
+      [64, 64],
+    );
   });
 
   for (const [what, text, message] of [
     ['an unknown field', stringify(altered(trialJob('one'), 'spec.round', 3)), /job\.yaml: spec\.round/],
-    ['a value of the wrong kind', stringify(altered(trialJob('one'), 'spec.rounds', 'many')), /job\.yaml: spec\.rounds/],
-    ['a missing field', stringify(altered(trialJob('one'), 'spec.privacy', undefined)), /job\.yaml: spec\.privacy/],
-    ['a fault in the second of two', `${stringify(trialJob('one'))}---\n${stringify(altered(trialJob('two'), 'spec.rounds', 0))}`, /job\.yaml, document 2: spec\.rounds/],
+    [
+      'a value of the wrong kind',
+      stringify(altered(trialJob('one'), 'spec.rounds', 'many')),
+      /job\.yaml: spec\.rounds/,
+    ],
+    [
+      'a missing field',
+      stringify(altered(trialJob('one'), 'spec.privacy', undefined)),
+      /job\.yaml: spec\.privacy/,
+    ],
+    [
+      'a fault in the second of two',
+      `${stringify(trialJob('one'))}---\n${stringify(altered(trialJob('two'), 'spec.rounds', 0))}`,
+      /job\.yaml, document 2: spec\.rounds/,
+    ],
     ['no document at all', '# nothing\n', /the files hold no document/],
     ['text that is not YAML', 'a: [1, 2\nb: }', /job\.yaml: /],
     ['an alias', 'a: &x 1\nb: *x\n', /job\.yaml: /],
@@ -110,6 +138,9 @@ describe('tributary apply', () => {
   it('asks for an author, and which one where there are several', async () => {
     await assert.rejects(applied(stringify(trialJob('one')), []), refusal('CONFIG_INVALID', /no author key/));
     const two = [AUTHOR, { ...AUTHOR, name: 'other' }];
-    await assert.rejects(applied(stringify(trialJob('one')), two), refusal('USAGE', /choose one with --author/));
+    await assert.rejects(
+      applied(stringify(trialJob('one')), two),
+      refusal('USAGE', /choose one with --author/),
+    );
   });
 });

@@ -16,11 +16,31 @@ function job(seq: number, { round = 0, conditions = {} }: Shape = {}, type = 'MO
     conditions: Object.entries(conditions).map(([name, status]) => ({ type: name, status })),
     sites: { selected: 4, reporting: round },
   };
-  const document: JsonObject = { kind: 'FederatedJob', metadata: { name: 'loans', creationTimestamp: '2025-12-31T23:00:00.000Z' }, spec: { rounds: 10 }, status };
-  return { type, seq: String(seq), object: { kind: 'FederatedJob', name: 'loans', seq: String(seq), document: Buffer.from(canonicalize(document)) }, event: null };
+  const document: JsonObject = {
+    kind: 'FederatedJob',
+    metadata: { name: 'loans', creationTimestamp: '2025-12-31T23:00:00.000Z' },
+    spec: { rounds: 10 },
+    status,
+  };
+  return {
+    type,
+    seq: String(seq),
+    object: {
+      kind: 'FederatedJob',
+      name: 'loans',
+      seq: String(seq),
+      document: Buffer.from(canonicalize(document)),
+    },
+    event: null,
+  };
 }
 
-const bookmark = (seq: number): unknown => ({ type: 'BOOKMARK', seq: String(seq), object: null, event: null });
+const bookmark = (seq: number): unknown => ({
+  type: 'BOOKMARK',
+  seq: String(seq),
+  object: null,
+  event: null,
+});
 
 /** A coordinator whose streams of changes end one after the other, each with an error where it has one. */
 function streams(...parts: readonly (readonly [events: readonly unknown[], end?: Error])[]): CliSession {
@@ -40,7 +60,10 @@ const lost = new TributaryError('UNAVAILABLE', 'the connection was lost');
 
 describe('tributary get --watch', () => {
   it('goes on after the last entry seen when the coordinator comes back', async () => {
-    const cli = streams([[job(5), bookmark(7)], lost], [[job(9, { round: 2 })], new TributaryError('PERMISSION_DENIED', 'revoked')]);
+    const cli = streams(
+      [[job(5), bookmark(7)], lost],
+      [[job(9, { round: 2 })], new TributaryError('PERMISSION_DENIED', 'revoked')],
+    );
     await assert.rejects(cli.run('get', 'fj', '--watch'), refusal('PERMISSION_DENIED'));
     const base = { kind: 'FederatedJob', name: '' };
     assert.deepEqual(requests(cli), [base, { ...base, afterSeq: '7' }]);
@@ -56,7 +79,13 @@ describe('tributary get --watch', () => {
     const cli = streams([[job(5), job(6, {}, 'DELETED')], new TributaryError('NOT_FOUND', 'gone')]);
     await assert.rejects(cli.run('get', 'fj', 'loans', '-w', '-o', 'json'), refusal('NOT_FOUND'));
     const values = cli.terminal.results.map((line) => JSON.parse(line) as { type: string; seq: string });
-    assert.deepEqual(values.map(({ type, seq }) => [type, seq]), [['MODIFIED', '5'], ['DELETED', '6']]);
+    assert.deepEqual(
+      values.map(({ type, seq }) => [type, seq]),
+      [
+        ['MODIFIED', '5'],
+        ['DELETED', '6'],
+      ],
+    );
   });
 
   it('ends without an error when it is interrupted', async () => {
@@ -84,7 +113,9 @@ describe('tributary wait', () => {
   });
 
   it('knows other states of a condition', async () => {
-    const cli = streams([[job(5, { conditions: { Running: 'True' } }), job(6, { conditions: { Running: 'False' } })]]);
+    const cli = streams([
+      [job(5, { conditions: { Running: 'True' } }), job(6, { conditions: { Running: 'False' } })],
+    ]);
     await cli.run('wait', 'fj/loans', '--for', 'condition=Running=False');
     assert.deepEqual(cli.terminal.results, ['federatedjob/loans condition met']);
   });
@@ -93,7 +124,10 @@ describe('tributary wait', () => {
     const failed = streams([[job(5, { conditions: { Failed: 'True' } })]]);
     await assert.rejects(failed.run('wait', 'fj/loans', '--for', 'condition=Complete'), refusal('CONFLICT'));
     const ended = streams([[complete]]);
-    await assert.rejects(ended.run('wait', 'fj/loans', '--for', 'condition=Suspended'), refusal('CONFLICT', /complete already/));
+    await assert.rejects(
+      ended.run('wait', 'fj/loans', '--for', 'condition=Suspended'),
+      refusal('CONFLICT', /complete already/),
+    );
   });
 
   it('for deletion outlasts the end of the job', async () => {
@@ -110,6 +144,9 @@ describe('tributary wait', () => {
         throw lost;
       },
     });
-    await assert.rejects(cli.run('wait', 'fj/loans', '--for', 'condition=Complete', '--timeout', '1s'), refusal('DEADLINE_EXCEEDED', /not reached within 1s/));
+    await assert.rejects(
+      cli.run('wait', 'fj/loans', '--for', 'condition=Complete', '--timeout', '1s'),
+      refusal('DEADLINE_EXCEEDED', /not reached within 1s/),
+    );
   });
 });
