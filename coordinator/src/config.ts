@@ -11,6 +11,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Options of a command line, as text; absent ones are undefined. */
 export type Flags = Readonly<Record<string, string | undefined>>;
 
+/** Port of the admin listener; `init` writes it into the first context. */
+export const DEFAULT_ADMIN_PORT = 7445;
+
 const port = z.coerce.number().int().min(0).max(65_535);
 
 /**
@@ -23,7 +26,7 @@ const SETTINGS = {
   /** Ports; 0 takes a free one. */
   fleetPort: { variable: 'TRIBUTARY_FLEET_PORT', schema: port, fallback: 7443 },
   enrolPort: { variable: 'TRIBUTARY_ENROL_PORT', schema: port, fallback: 7444 },
-  adminPort: { variable: 'TRIBUTARY_ADMIN_PORT', schema: port, fallback: 7445 },
+  adminPort: { variable: 'TRIBUTARY_ADMIN_PORT', schema: port, fallback: DEFAULT_ADMIN_PORT },
   healthPort: { variable: 'TRIBUTARY_HEALTH_PORT', schema: port, fallback: 7446 },
   metricsPort: { variable: 'TRIBUTARY_METRICS_PORT', schema: port, fallback: 7447 },
   /** Name or address at which agents reach this coordinator; '' takes the first name given to `init`. */

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 
 import { credentials } from '@grpc/grpc-js';
-import { canonicalize, signDocument, signingKeyFromSeed, type JsonObject } from '@tributary/proto';
+import { canonicalize, signDocument, signingKeyFromSeed } from '@tributary/proto';
 import {
   Admin,
   callServerStream,
@@ -26,7 +26,7 @@ function application(
   change: object = {},
 ): { document: Buffer; authorKey: Buffer; signature: Buffer } {
   const job = { ...jobDocument(), metadata: { name } };
-  const changed = { ...job, spec: { ...job.spec, ...change } } as unknown as JsonObject;
+  const changed = { ...job, spec: { ...job.spec, ...change } };
   return {
     document: Buffer.from(canonicalize(changed)),
     authorKey: Buffer.from(AUTHOR.publicKey),

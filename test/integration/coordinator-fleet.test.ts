@@ -15,7 +15,6 @@ import {
   signDocument,
   signingKeyFromSeed,
   verifyConsistency,
-  type JsonObject,
 } from '@tributary/proto';
 import { Admin, Enrolment, Fleet, Ledger, type BlobChunk__Output } from '@tributary/proto/grpc';
 
@@ -44,8 +43,8 @@ async function applyJob(world: CoordinatorWorld, name: string, minSites: number)
       evaluation: { metrics: [...METRICS] },
     },
   };
-  const signature = Buffer.from(signDocument(job as unknown as JsonObject, AUTHOR));
-  const bytes = Buffer.from(canonicalize(job as unknown as JsonObject));
+  const signature = Buffer.from(signDocument(job, AUTHOR));
+  const bytes = Buffer.from(canonicalize(job));
   await world.admin('Apply', { document: bytes, authorKey: Buffer.from(AUTHOR.publicKey), signature });
 }
 

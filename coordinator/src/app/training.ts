@@ -17,7 +17,7 @@ import { RoundSteps } from './round-steps.js';
 import { unfinishedRounds } from './round-ref.js';
 import { Settlement } from './settlement.js';
 import { UploadSessions } from './upload-sessions.js';
-import { UploadReception } from './uploads.js';
+import { UploadReception } from './upload-reception.js';
 
 export interface TrainingParts {
   readonly federation: Federation;

@@ -42,8 +42,3 @@ export async function readAddresses(run: string): Promise<Addresses | undefined>
     throw new TributaryError('STORE_CORRUPT', `${path} is not a list of addresses`, { cause: error });
   }
 }
-
-/** host:port with an IPv6 address in brackets. */
-export function formatAddress(host: string, port: number): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
-}

@@ -11,6 +11,7 @@ import {
 
 import { createDataDirectory, type DataPaths, type DirectoryIdentity } from '../adapters/data-directory.js';
 import { writeDurably } from '../adapters/files/durable-file.js';
+import { formatAddress } from '../adapters/grpc/address.js';
 import { CertificateAuthority, createAuthority } from '../adapters/pki/certificate-authority.js';
 import { openStores, type Stores } from '../adapters/stores.js';
 import { systemClock } from '../adapters/system/system-clock.js';
@@ -18,13 +19,10 @@ import { systemRandom } from '../adapters/system/system-random.js';
 import { createVaultSigner } from '../adapters/system/vault-signer.js';
 import { createSealingKey, readSealingKey } from '../adapters/vault/sealing-key.js';
 import { openFederation } from '../app/federation.js';
+import { DEFAULT_ADMIN_PORT } from '../config.js';
 import { contextFilePath, readContextFile, type Author } from '../cli/context-file.js';
-import { formatAddress } from './addresses.js';
 import { VAULT_NAMES } from './core.js';
 import { FIRST_OPERATOR, makeFirstContext, rememberContext, saveFirstContext } from './first-context.js';
-
-/** Port of the admin listener unless `serve` is told otherwise. */
-const ADMIN_PORT = 7445;
 
 export interface InitOptions {
   readonly data: string;
@@ -118,7 +116,7 @@ async function found(
     keyDigest,
   });
   await federation.close();
-  const server = formatAddress(hosts[0] ?? 'localhost', ADMIN_PORT);
+  const server = formatAddress(hosts[0] ?? 'localhost', DEFAULT_ADMIN_PORT);
   const { context, author } = await saveFirstContext(contextFile, name, server, authority, first, random);
   await rememberContext(paths.run, contextFile, context);
   const createdAt = new Date(asked.now).toISOString();

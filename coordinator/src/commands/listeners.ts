@@ -7,6 +7,7 @@ import { LIMITS } from '@tributary/proto';
 import { Admin, Enrolment, Fleet, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
 
 import { createBackup } from '../adapters/backup/backup.js';
+import { formatAddress } from '../adapters/grpc/address.js';
 import { ObjectViews } from '../adapters/grpc/admin/object-views.js';
 import { adminService } from '../adapters/grpc/admin-service.js';
 import { Callers } from '../adapters/grpc/caller.js';
@@ -24,7 +25,7 @@ import { serveMetrics } from '../adapters/http/metrics-server.js';
 import type { LogBuffer } from '../adapters/logs/log-buffer.js';
 import type { Training } from '../app/training.js';
 import type { ServeConfig } from '../config.js';
-import { formatAddress, type Addresses } from './addresses.js';
+import type { Addresses } from './addresses.js';
 import type { Core } from './core.js';
 
 /** Connections at the same time: joining is rare and short, operators are few. */

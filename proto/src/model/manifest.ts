@@ -61,7 +61,7 @@ export type ModelManifest = Omit<z.infer<typeof manifestSchema>, 'layout'> & {
 
 /** The canonical bytes of a manifest: what is stored as a blob, digested and signed. */
 export function encodeManifest(manifest: Omit<ModelManifest, 'formatVersion'>): Uint8Array {
-  return canonicalize({ ...manifest, formatVersion: FORMAT_VERSION } as unknown as JsonValue);
+  return canonicalize({ ...manifest, formatVersion: FORMAT_VERSION });
 }
 
 /** Reads a manifest from outside. Throws FORMAT_UNSUPPORTED for a newer one, INVALID_ARGUMENT naming the field. */

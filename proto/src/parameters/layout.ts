@@ -7,7 +7,7 @@ import { LIMITS } from '../limits.js';
 import { digestOf } from '../signing/hash.js';
 
 /** One tensor inside the flat vector of a model. */
-export interface LayoutTensor {
+export type LayoutTensor = {
   /** Unique in the layout, such as "dense_0/kernel". */
   readonly name: string;
   /** Row-major; [] is a scalar. */
@@ -15,14 +15,14 @@ export interface LayoutTensor {
   readonly dtype: 'float32';
   /** Index of the tensor's first element in the vector. */
   readonly offset: number;
-}
+};
 
 /** How the tensors of a model lie in one flat float32 vector: in order, without gaps. */
-export interface Layout {
+export type Layout = {
   readonly tensors: readonly LayoutTensor[];
   /** Elements of the vector: the parameters of the model. */
   readonly length: number;
-}
+};
 
 const TENSOR_NAME = /^[A-Za-z0-9_][A-Za-z0-9_./-]{0,126}$/;
 const MOST_DIMENSIONS = 8;

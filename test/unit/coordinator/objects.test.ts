@@ -6,7 +6,6 @@ import {
   LIMITS,
   SITE_CONDITION_REASONS,
   type JobStatus,
-  type JsonObject,
   type SiteStatus,
 } from '@tributary/proto';
 import {
@@ -39,7 +38,7 @@ function jobStatus(world: FederationWorld, name = 'loans'): JobStatus {
   const view = findObject(world.state, { kind: 'FederatedJob', name }, around(world));
   assert.ok(view?.object.kind === 'FederatedJob');
   const status = jobStatusSchema.parse(view.object.status);
-  canonicalize(view.object as unknown as JsonObject);
+  canonicalize(view.object);
   for (const { type, reason } of status.conditions) {
     assert.ok((JOB_CONDITION_REASONS[type] as readonly string[]).includes(reason), `${type}: ${reason}`);
   }

@@ -9,7 +9,7 @@ import type {
 
 import type { BlobAccess } from '../../app/blob-access.js';
 import type { ReceivingUpload, UploadReceipt } from '../../app/upload.js';
-import type { UploadReception } from '../../app/uploads.js';
+import type { UploadReception } from '../../app/upload-reception.js';
 import type { Callers } from './caller.js';
 import { withIdleDeadline, type CallContext, type Calls, type Sink } from './calls.js';
 import { Concurrency } from './concurrency.js';

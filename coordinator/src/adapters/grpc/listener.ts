@@ -13,6 +13,7 @@ import {
 import { LIMITS, TributaryError } from '@tributary/proto';
 import { limitHandshakes, serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
 
+import { formatAddress } from './address.js';
 import { peerKey, peerOfCertificate } from './peer.js';
 import type { Sessions } from './sessions.js';
 
@@ -86,9 +87,7 @@ async function bind(server: Server, options: ListenerOptions): Promise<number> {
   const local = 'socketPath' in at;
   // A socket file that a killed daemon left would make the address look taken; the data directory's lock is held.
   if (local) await rm(at.socketPath, { force: true });
-  const address = local
-    ? `unix:${at.socketPath}`
-    : `${at.host.includes(':') ? `[${at.host}]` : at.host}:${String(at.port)}`;
+  const address = local ? `unix:${at.socketPath}` : formatAddress(at.host, at.port);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials(options.security), (error, bound) => {
       if (error === null) resolve(bound);

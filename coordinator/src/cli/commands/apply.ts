@@ -7,7 +7,6 @@ import {
   signDocument,
   signingKeyFromSeed,
   TributaryError,
-  type JsonValue,
 } from '@tributary/proto';
 import { parseAllDocuments, type Document } from 'yaml';
 
@@ -41,7 +40,7 @@ export async function apply(session: Session, options: ApplyOptions): Promise<vo
       );
     }
     const response = await admin.unary('Apply', {
-      document: Buffer.from(canonicalize(document as unknown as JsonValue)),
+      document: Buffer.from(canonicalize(document)),
       authorKey: Buffer.from(key.publicKey),
       signature: Buffer.from(signDocument(document, key)),
       dryRun: options.dryRun,

@@ -1,4 +1,4 @@
-import { canonicalize, TributaryError, type JsonObject, type LedgerEntry } from '@tributary/proto';
+import { canonicalize, TributaryError, type LedgerEntry } from '@tributary/proto';
 import type { Event, ObjectMessage } from '@tributary/proto/grpc';
 
 import type { ConnectedAgents } from '../../../app/connections.js';
@@ -64,8 +64,7 @@ export function toObjectMessage({ object, seq }: ObjectView): ObjectMessage {
   return {
     kind: object.kind,
     name: object.metadata.name,
-    // A served object is JSON by construction; its generated types do not say so.
-    document: canonicalize(object as unknown as JsonObject),
+    document: canonicalize(object),
     seq: String(seq),
   };
 }
