@@ -72,9 +72,11 @@ describe('data directory of an agent', () => {
     await (await openDataDirectory(data, file)).close();
     await chmod(file, 0o644);
     await assert.rejects(openDataDirectory(data, file), refusal('CONFIG_INVALID', /chmod 600/));
-    await writeFile(file, 'short');
     await chmod(file, 0o600);
-    await assert.rejects(openDataDirectory(data, file), refusal('CONFIG_INVALID', /32 bytes/));
+    for (const content of ['short', `${Buffer.from(KEY).toString('base64')} and more`]) {
+      await writeFile(file, content);
+      await assert.rejects(openDataDirectory(data, file), refusal('CONFIG_INVALID', /32 bytes/));
+    }
   });
 
   it('belongs to one process at a time', async () => {
@@ -97,6 +99,23 @@ describe('data directory of an agent', () => {
     await writeFile(join(data, 'outbox', 'abc.part'), 'half');
     await (await openDataDirectory(data, key)).close();
     assert.deepEqual(await readdir(join(data, 'outbox')), []);
+  });
+
+  it('does not call a file missing that it cannot look at', async () => {
+    const outbox = join(folder.path, 'outbox');
+    const files = await OutboxDirectory.open(outbox, KEY);
+    assert.equal(await files.has('upl-1.delta'), false);
+    await rm(outbox, { recursive: true });
+    await writeFile(outbox, 'a file where the directory was');
+    await assert.rejects(files.has('upl-1.delta'), refusal('CONFIG_INVALID'));
+  });
+
+  it('refuses an agent.json that is no JSON, or is cut', async () => {
+    await (await openDataDirectory(data, key)).close();
+    for (const text of ['', '{"formatVersion":1', '{"kind":"agent"}']) {
+      await writeFile(join(data, 'agent.json'), text);
+      await assert.rejects(openDataDirectory(data, key), refusal('STORE_CORRUPT'));
+    }
   });
 
   it('cuts a torn last line of the decision log and goes on behind the last whole one', async () => {
