@@ -47,8 +47,17 @@ export function list(value: JsonValue | undefined, ...path: readonly string[]): 
 
 /** Status of a condition ("True", "False", "Unknown"), or undefined where the object does not have it. */
 export function conditionStatus(document: JsonObject, type: string): string | undefined {
+  return conditionText(document, type, 'status');
+}
+
+/** Any text of a condition: its status, reason or message; undefined where the object does not have the condition. */
+export function conditionText(
+  document: JsonObject,
+  type: string,
+  name: 'status' | 'reason' | 'message',
+): string | undefined {
   const found = list(document, 'status', 'conditions').find(
     (condition) => text(condition, ['type']).toLowerCase() === type.toLowerCase(),
   );
-  return found === undefined ? undefined : text(found, ['status']);
+  return found === undefined ? undefined : text(found, [name]);
 }

@@ -1,28 +1,38 @@
 import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/proto';
 
 import type { FederationState, JobState } from './federation-state.js';
+import type { SitePresence } from './site-object.js';
 import { countSites } from './rounds/round-progress.js';
+import { shortageOf } from './selection.js';
 
-/** A job as `get` shows it: the document as applied and configured, with its status. */
-export function jobObject(state: FederationState, job: JobState): FederatedJobObject {
+/** A job as `get` shows it: the document as applied and configured, with its status. `presence` is by site. */
+export function jobObject(
+  state: FederationState,
+  job: JobState,
+  presence: ReadonlyMap<string, SitePresence>,
+): FederatedJobObject {
   const { apiVersion, kind, metadata, spec } = job.document;
   return {
     apiVersion,
     kind,
     metadata: { ...metadata, creationTimestamp: timeOf(job.submittedAt), generation: job.generation },
     spec: { ...spec, ...job.settings },
-    status: jobStatus(state, job),
+    status: jobStatus(state, job, presence),
   };
 }
 
-function jobStatus(state: FederationState, job: JobState): JobStatus {
+function jobStatus(
+  state: FederationState,
+  job: JobState,
+  presence: ReadonlyMap<string, SitePresence>,
+): JobStatus {
   const { rounds } = job.document.spec;
   const { activeSince, finishedAt } = job;
   return {
     observedGeneration: job.generation,
     jobId: job.jobId,
     phase: job.phase,
-    conditions: conditions(job),
+    conditions: conditions(job, () => shortageOf(state, job.document.spec, presence)),
     currentRound: job.committedRounds,
     rounds,
     sites: job.round === undefined ? NO_SITES : countSites(job.round),
@@ -39,15 +49,21 @@ function jobStatus(state: FederationState, job: JobState): JobStatus {
 
 const NO_SITES = { selected: 0, reporting: 0, dropped: 0, rejected: 0 } as const;
 
-/** The state judges conditions after every entry, so they always describe the newest generation. */
-function conditions({ conditions: judged, generation }: JobState): JobCondition[] {
+/**
+ * The state judges conditions after every entry, so they always describe the newest generation. Which sites are missing
+ * depends on connections too, which are not in the ledger.
+ */
+function conditions(
+  { conditions: judged, generation }: JobState,
+  shortage: () => string | undefined,
+): JobCondition[] {
   return judged.map(({ type, status, reason, message, changedAt }) => ({
     type,
     status,
     observedGeneration: generation,
     lastTransitionTime: timeOf(changedAt),
     reason,
-    message: message.slice(0, 512),
+    message: ((reason === 'WaitingForSites' ? shortage() : undefined) ?? message).slice(0, 512),
   }));
 }
 

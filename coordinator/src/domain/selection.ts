@@ -1,7 +1,7 @@
 import { encodeHex, LIMITS, sha256, type FederatedJobSpec } from '@tributary/proto';
 
 import { activeAgent } from './enrolment.js';
-import type { AgentState, FederationState } from './federation-state.js';
+import type { AgentState, FederationState, SiteState } from './federation-state.js';
 
 export interface Member {
   readonly site: string;
@@ -36,6 +36,38 @@ export function eligibleMembers(
       return agent === undefined ? [] : [{ site, agentId: agent.agentId }];
     })
     .sort(bySite);
+}
+
+/** Sites of which a shortage says why each cannot take part. */
+const TOLD_SITES = 4;
+
+/** Why no round can open for want of sites, in words; undefined where enough are ready and connected. */
+export function shortageOf(
+  state: FederationState,
+  spec: SelectionSpec,
+  presence: ReadonlyMap<string, unknown>,
+): string | undefined {
+  const connected = new Set(presence.keys());
+  const ready = eligibleMembers(state, spec, connected);
+  if (cohortCount(spec, ready.length) >= spec.minSites) return undefined;
+  const counted = new Set(ready.map(({ site }) => site));
+  const absent = [...state.sites.values()].filter(({ site }) => !counted.has(site)).sort(bySite);
+  const told = absent
+    .slice(0, TOLD_SITES)
+    .map((site) => `; ${site.site} ${whyNot(state, spec, site)}`)
+    .join('');
+  const others = Math.max(0, absent.length - TOLD_SITES);
+  const more = others === 0 ? '' : `; and ${String(others)} more`;
+  return `Waits for sites: a round needs ${String(spec.minSites)}, ready ${ready.length === 1 ? 'is' : 'are'} ${String(ready.length)}${told}${more}.`;
+}
+
+function whyNot(state: FederationState, { siteSelector }: SelectionSpec, site: SiteState): string {
+  const lacking = Object.entries(siteSelector.matchLabels).find(([key, value]) => site.labels[key] !== value);
+  if (lacking !== undefined) return `lacks the label ${lacking.join('=')}`;
+  const agent = site.agentId === undefined ? undefined : state.agents.get(site.agentId);
+  if (agent === undefined) return 'has not joined';
+  if (agent.revokedAt !== undefined) return 'is revoked';
+  return agent.approvedAt === undefined ? 'is not approved' : 'is not connected';
 }
 
 /** Sites to invite: cohortSize and the fraction beyond it, rounded up; every one where cohortSize is 0. */
@@ -73,6 +105,6 @@ function rankOf(seed: Uint8Array, site: string): string {
   return encodeHex(sha256(seed, new TextEncoder().encode(site)));
 }
 
-function bySite(left: Member, right: Member): number {
+function bySite(left: Pick<Member, 'site'>, right: Pick<Member, 'site'>): number {
   return left.site < right.site ? -1 : 1;
 }

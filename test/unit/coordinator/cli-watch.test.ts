@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { mock } from 'node:test';
 
-import { canonicalize, TributaryError, type JsonObject } from '@tributary/proto';
+import { canonicalize, LIMITS, TributaryError, type JsonObject } from '@tributary/proto';
 
 import { CliSession } from '../../support/cli-session.js';
 import { refusal } from '../../support/refusal.js';
@@ -8,12 +9,20 @@ import { refusal } from '../../support/refusal.js';
 interface Shape {
   readonly round?: number;
   readonly conditions?: Readonly<Record<string, string>>;
+  /** Of every condition. */
+  readonly message?: string;
+  readonly lastFailureInfo?: JsonObject;
 }
 
-function job(seq: number, { round = 0, conditions = {} }: Shape = {}, type = 'MODIFIED'): unknown {
+function job(
+  seq: number,
+  { round = 0, conditions = {}, message = '', lastFailureInfo = {} }: Shape = {},
+  type = 'MODIFIED',
+): unknown {
   const status = {
     currentRound: round,
-    conditions: Object.entries(conditions).map(([name, status]) => ({ type: name, status })),
+    conditions: Object.entries(conditions).map(([name, status]) => ({ type: name, status, message })),
+    lastFailureInfo,
     sites: { selected: 4, reporting: round },
   };
   const document: JsonObject = {
@@ -128,6 +137,51 @@ describe('tributary wait', () => {
       ended.run('wait', 'fj/loans', '--for', 'condition=Suspended'),
       refusal('CONFLICT', /complete already/),
     );
+  });
+
+  it('ends with the code of the failure', async () => {
+    const lastFailureInfo = { code: 'JOB_RETRIES_EXHAUSTED', detail: 'round 1 failed 4 times' };
+    const cli = streams([[job(5, { conditions: { Failed: 'True' }, lastFailureInfo })]]);
+    await assert.rejects(
+      cli.run('wait', 'fj/loans', '--for', 'condition=Complete'),
+      refusal('JOB_RETRIES_EXHAUSTED', /loans: round 1 failed 4 times/),
+    );
+  });
+
+  it('refuses a condition that the object can never have', async () => {
+    const cli = streams([[job(5, { conditions: { Complete: 'False' } })]]);
+    await assert.rejects(
+      cli.run('wait', 'fj/loans', '--for', 'condition=Completed'),
+      refusal('USAGE', /no condition Completed/),
+    );
+  });
+
+  it('says what is waited for where nothing moves', async () => {
+    mock.timers.enable({ apis: ['setInterval'] });
+    try {
+      const waiting = (
+        job(5, { conditions: { Running: 'True' }, message: 'Waits for sites.' }) as { object: unknown }
+      ).object;
+      const cli: CliSession = new CliSession({
+        GetObject: () => waiting,
+        WatchObjects: async function* () {
+          yield job(5);
+          for (let tick = 0; tick < 3; tick += 1) {
+            mock.timers.tick(LIMITS.heartbeatIntervalMs);
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          yield complete;
+        },
+      });
+      await cli.run('wait', 'fj/loans', '--for', 'condition=Complete');
+      assert.deepEqual(cli.terminal.notes, [
+        'loans: 0/10 rounds',
+        'loans: 0/10 rounds: Waits for sites.',
+        'loans: 10/10 rounds',
+      ]);
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   it('for deletion outlasts the end of the job', async () => {

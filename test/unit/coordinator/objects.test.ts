@@ -116,6 +116,21 @@ describe('a FederatedJob as it is served', () => {
     assert.deepEqual(status.sites, { selected: 4, reporting: 3, dropped: 1, rejected: 0 });
   });
 
+  it('says for which sites it waits', () => {
+    const world = FederationWorld.withSites('a', 'b', 'c');
+    world.submit('loans', { minSites: 3, siteSelector: { matchLabels: {} } });
+    const message = () => jobStatus(world).conditions.find(({ type }) => type === 'Running')?.message;
+    world.connected.delete('b');
+    world.perform(world.until('start-job'));
+    assert.equal(message(), 'Waits for sites: a round needs 3, ready are 2; b is not connected.');
+    world.connected.delete('c');
+    world.run({ kind: 'revoke-site', site: 'c', reason: '' });
+    assert.equal(
+      message(),
+      'Waits for sites: a round needs 3, ready is 1; b is not connected; c is revoked.',
+    );
+  });
+
   it('completes with a reference to its model', () => {
     const world = FederationWorld.withSites('a', 'b');
     world.submit('loans', { rounds: 1 });

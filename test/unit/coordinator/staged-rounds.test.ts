@@ -128,7 +128,10 @@ describe('a round of three stages', () => {
       detail: '',
     });
     const step = world.next();
-    assert.equal(step.kind === 'fail-round' && step.detail, 'stage collect: 2 of 3 sites can still report');
+    assert.equal(
+      step.kind === 'fail-round' && step.detail,
+      'stage collect: 2 of 3 sites can still report; b: TRAINING_FAILED',
+    );
   });
 
   it('does not wait for a site that declined after it had reported in an earlier stage', () => {

@@ -1,7 +1,7 @@
-import { TributaryError } from '@tributary/proto';
+import { isErrorCode, LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
 
 import { requireDuration } from '../duration.js';
-import { conditionStatus, readObject, text, type ShownObject } from '../objects.js';
+import { conditionStatus, conditionText, list, readObject, text, type ShownObject } from '../objects.js';
 import { startProgress, type Progress } from '../output/progress.js';
 import { requireReference } from '../reference.js';
 import type { Session } from '../session.js';
@@ -29,11 +29,18 @@ export async function wait(
   const timeout = AbortSignal.timeout(seconds * 1000);
   const limited: Session = { ...session, signal: AbortSignal.any([session.signal, timeout]) };
   let progress: Progress | undefined;
+  let quiet = false;
+  const explaining = setInterval(() => {
+    // The watch tells of a coordinator that is away.
+    if (quiet && progress !== undefined) explain(session, reference, progress).catch(() => undefined);
+    quiet = true;
+  }, LIMITS.heartbeatIntervalMs);
   try {
     for await (const event of watchObjects(limited, reference.kind, reference.name)) {
       if (event.type === 'DELETED' && goal.type === 'delete') return session.terminal.out(`${first} deleted`);
       if (event.object === null) continue;
       const object = readObject(event.object);
+      quiet = false;
       progress ??= startProgress(
         session.terminal,
         reference.name,
@@ -47,8 +54,10 @@ export async function wait(
         return session.terminal.out(`${reference.kind.toLowerCase()}/${reference.name} condition met`);
       }
       requireHope(object);
+      requireCondition(object, goal);
     }
   } finally {
+    clearInterval(explaining);
     progress?.stop();
   }
   if (timeout.aborted) {
@@ -60,6 +69,19 @@ export async function wait(
       },
     );
   }
+}
+
+/** Where nothing moves for a while, says what it is that the job waits for. */
+async function explain(
+  session: Session,
+  reference: ReturnType<typeof requireReference>,
+  progress: Progress,
+): Promise<void> {
+  const { document } = readObject(await (await session.admin()).unary('GetObject', reference));
+  progress.update(
+    Number(text(document, ['status', 'currentRound'], '0')),
+    conditionText(document, 'Running', 'message') ?? conditionText(document, 'Ready', 'message') ?? '',
+  );
 }
 
 interface Goal {
@@ -79,6 +101,15 @@ function requireGoal(value: string): Goal {
   return { type, status };
 }
 
+/** A condition that the object does not have would be awaited for ever. */
+function requireCondition({ document, kind }: ShownObject, { type }: Goal): void {
+  const known = list(document, 'status', 'conditions').map((condition) => text(condition, ['type']));
+  if (type === 'delete' || known.length === 0 || conditionStatus(document, type) !== undefined) return;
+  throw new TributaryError('USAGE', `--for: a ${kind} has no condition ${type}`, {
+    hint: `Conditions: ${known.join(', ')}`,
+  });
+}
+
 const reached = (object: ShownObject, goal: Goal): boolean =>
   conditionStatus(object.document, goal.type)?.toLowerCase() === goal.status.toLowerCase();
 
@@ -86,10 +117,15 @@ const reached = (object: ShownObject, goal: Goal): boolean =>
 function requireHope(object: ShownObject): void {
   if (conditionStatus(object.document, 'Failed') === 'True') {
     const reason = text(object.document, ['status', 'lastFailureInfo', 'detail'], 'the job failed');
-    throw new TributaryError('CONFLICT', `${object.name}: ${reason}`, {
-      hint: `tributary describe fj/${object.name}`,
+    throw new TributaryError(failureCode(object), `${object.name}: ${reason}`, {
+      hint: `tributary describe fj/${object.name} shows what each site said`,
     });
   }
   if (conditionStatus(object.document, 'Complete') === 'True')
     throw new TributaryError('CONFLICT', `${object.name} is complete already`);
+}
+
+function failureCode({ document }: ShownObject): ErrorCode {
+  const code = text(document, ['status', 'lastFailureInfo', 'code'], 'CONFLICT');
+  return isErrorCode(code) ? code : 'CONFLICT';
 }

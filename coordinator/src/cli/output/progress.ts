@@ -2,7 +2,7 @@ import cliProgress from 'cli-progress';
 
 import type { Terminal } from './terminal.js';
 
-/** Progress of something with a known end: a bar on a terminal, a line at each tenth elsewhere. */
+/** Progress of something with a known end: a bar on a terminal, a line at each tenth and each new detail elsewhere. */
 export interface Progress {
   update(done: number, detail?: string): void;
   stop(): void;
@@ -26,12 +26,16 @@ function bar(title: string, total: number, unit: string): Progress {
 
 function lines(terminal: Terminal, title: string, total: number, unit: string): Progress {
   let shown = -1;
+  let told = '';
   return {
     update(done, detail = '') {
       const tenth = total === 0 ? 10 : Math.floor((10 * done) / total);
-      if (tenth === shown) return;
+      if (tenth === shown && (detail === '' || detail === told)) return;
       shown = tenth;
-      terminal.note(`${title}: ${String(done)}/${String(total)} ${unit}${detail === '' ? '' : ` ${detail}`}`);
+      told = detail;
+      terminal.note(
+        `${title}: ${String(done)}/${String(total)} ${unit}${detail === '' ? '' : `: ${detail}`}`,
+      );
     },
     stop: () => undefined,
   };

@@ -47,7 +47,7 @@ export function stageOutcome(round: RoundState, stage: StageState, now: number):
   if (reported + pending < minimum) {
     return undersubscribed(
       stage,
-      `${String(reported + pending)} of ${String(minimum)} sites can still report`,
+      `${String(reported + pending)} of ${String(minimum)} sites can still report${lossesOf(round)}`,
     );
   }
   if (pending === 0 || reachedTarget(round, stage)) return { kind: 'close' };
@@ -56,13 +56,27 @@ export function stageOutcome(round: RoundState, stage: StageState, now: number):
   if (reported >= minimum) return { kind: 'close' };
   return undersubscribed(
     stage,
-    `${String(reported)} of ${String(minimum)} sites reported before the deadline`,
+    `${String(reported)} of ${String(minimum)} sites reported before the deadline${lossesOf(round)}`,
   );
 }
 
 function reachedTarget(round: RoundState, stage: StageState): boolean {
   if (round.target === 0 || !gathersUpdates(stage.name)) return false;
   return stage.reports.size >= Math.max(round.target, stage.minimum);
+}
+
+/** Sites whose reasons a failure tells; the entries of the round hold all of them. */
+const TOLD_LOSSES = 3;
+
+/** "; south: POLICY_REFUSED: spec.rounds ..." for members that are out, in the order of their names. */
+function lossesOf(round: RoundState): string {
+  const lost = [...round.cohort.values()].filter(({ fate }) => fate !== 'Live');
+  const told = lost.slice(0, TOLD_LOSSES).map(({ site, fate, code, detail }) => {
+    const why = [code ?? fate, detail ?? ''].filter((words) => words !== '').join(': ');
+    return `; ${site}: ${why.slice(0, 150).toWellFormed()}`;
+  });
+  const others = lost.length - told.length;
+  return `${told.join('')}${others === 0 ? '' : `; ${String(others)} more`}`;
 }
 
 function undersubscribed(stage: StageState, detail: string): StageOutcome {
