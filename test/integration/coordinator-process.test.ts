@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
-import { cp, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { credentials } from '@grpc/grpc-js';
-import { ERROR_TABLE, LIMITS } from '@tributary/proto';
+import { ERROR_TABLE, LIMITS, type ErrorCode } from '@tributary/proto';
 import { Admin, channelOptions } from '@tributary/proto/grpc';
 
 import { call } from '../support/channels.js';
@@ -207,6 +207,45 @@ describe('the process of the coordinator', function () {
     await writeFile(path, (await readFile(path, 'utf8')).replace('"formatVersion": 1', '"formatVersion": 2'));
     const { code } = await command('serve', '--data', data);
     assert.equal(code, ERROR_TABLE.FORMAT_UNSUPPORTED.exit);
+  });
+
+  it('says what is missing or in the way, and shows no stack', async () => {
+    const broken = join(directory.path, 'broken');
+    const refused = async (damage: () => Promise<unknown>, code: ErrorCode, says: RegExp): Promise<void> => {
+      await rm(broken, { recursive: true, force: true });
+      await cp(data, broken, { recursive: true });
+      await damage();
+      const { code: exit, stderr } = await command('serve', '--data', broken);
+      assert.match(stderr, says);
+      assert.equal(exit, ERROR_TABLE[code].exit, stderr);
+      assert.doesNotMatch(stderr, /^ +at /m);
+    };
+    await refused(() => rm(join(broken, 'ca.pem')), 'STORE_CORRUPT', /ca\.pem.*\n.*restore a backup/);
+    await refused(() => writeFile(join(broken, 'ca.pem'), 'half a cert'), 'STORE_CORRUPT', /ca\.pem/);
+    await refused(() => rm(join(broken, 'keys/tree-head.sealed')), 'STORE_CORRUPT', /tree-head/);
+    await refused(() => rm(join(broken, 'ledger'), { recursive: true }), 'STORE_CORRUPT', /ledger/);
+    const asFile = async (name: string): Promise<void> => {
+      await rm(join(broken, name), { recursive: true, force: true });
+      await writeFile(join(broken, name), '');
+    };
+    for (const name of ['run', 'blobs', 'spool', 'keys'])
+      await refused(() => asFile(name), 'CONFIG_INVALID', new RegExp(`${name}.*not a directory`));
+  });
+
+  it('writes a backup into files only, and says where it cannot', async () => {
+    const to = async (path: string, says: RegExp): Promise<void> => {
+      const { code, stderr } = await command('backup', '--data', data, '--to', path);
+      assert.match(stderr, says);
+      assert.equal(code, ERROR_TABLE.CONFIG_INVALID.exit, stderr);
+    };
+    // A socket or a device must not be replaced by a file, though the user may be allowed to.
+    const { daemon, addresses } = await serve();
+    await to(addresses.socket, /not a file/);
+    assert.ok((await stat(addresses.socket)).isSocket());
+    await to(directory.path, /not a file/);
+    await to(join(directory.path, 'nowhere/backup.tar'), /backup\.tar.*directory does not/);
+    await daemon.stop();
+    await to(join(directory.path, 'nowhere/backup.tar'), /backup\.tar.*directory does not/);
   });
 
   it('backs up while it serves and when it does not, and restores to a federation that goes on', async () => {

@@ -1,6 +1,7 @@
 import { FileBlobStore } from './blobs/file-blob-store.js';
 import { SealedCheckpointStore } from './checkpoints/sealed-checkpoint-store.js';
 import type { DataPaths } from './data-directory.js';
+import { diskError } from './files/disk-error.js';
 import { makeDirectory } from './files/durable-file.js';
 import { FileSpoolStore } from './spool/file-spool-store.js';
 import { LevelLedgerStore, type LedgerStoreOptions } from './store/level-ledger-store.js';
@@ -37,7 +38,9 @@ export async function openStores(
       FileSpoolStore.open(paths.spool),
       FileKeyVault.open(paths.keys, sealingKey),
       SealedCheckpointStore.open(paths.checkpoints, sealingKey),
-      makeDirectory(paths.run),
+      makeDirectory(paths.run).catch((error: unknown) => {
+        throw diskError(error, paths.run);
+      }),
     ]);
     return { ledger, blobs, spools, vault, checkpoints, close: () => ledger.close() };
   } catch (error) {

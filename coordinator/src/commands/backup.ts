@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+
 import { TributaryError } from '@tributary/proto';
 
 import { dataPaths } from '../adapters/data-directory.js';
@@ -17,6 +19,7 @@ export interface BackupOptions {
 /** Writes a backup: by the daemon where one runs, otherwise from the directory. */
 export async function backup(options: BackupOptions): Promise<void> {
   const { data, to, print } = options;
+  await requireFile(to);
   const paths = dataPaths(data);
   const socket = (await readAddresses(paths.run))?.socket;
   const byDaemon = socket !== undefined && (await throughSocket(socket, to));
@@ -24,6 +27,13 @@ export async function backup(options: BackupOptions): Promise<void> {
   print(`Backup of ${data} written to ${to}${byDaemon ? ' by the running daemon' : ''}.`);
   print('The sealing key is not part of it; without that key a backup is of no use:');
   print(`  keep a copy of ${options.sealKeyFile ?? paths.sealKey} in another place`);
+}
+
+/** A backup takes the place of what is there: that must not be a directory, or a device such as a tape or /dev/null. */
+async function requireFile(to: string): Promise<void> {
+  const found = await stat(to).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  throw new TributaryError('CONFIG_INVALID', `--to: ${to} is not a file`, { fields: { field: '--to' } });
 }
 
 /** False where no daemon listens: addresses outlive the process that wrote them. */

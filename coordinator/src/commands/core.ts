@@ -69,8 +69,19 @@ async function openAuthority(
   const privateKey = await vault.get(VAULT_NAMES.authority);
   if (privateKey === undefined)
     throw new TributaryError('STORE_CORRUPT', `the vault holds no key of the certificate authority`);
-  const certificate = new Uint8Array(new X509Certificate(await readFile(paths.authority)).raw);
+  const certificate = await readCertificate(paths.authority);
   return CertificateAuthority.open({ certificate, privateKey }, federationId, surroundings);
+}
+
+async function readCertificate(path: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(new X509Certificate(await readFile(path)).raw);
+  } catch (cause) {
+    throw new TributaryError('STORE_CORRUPT', `${path}: the certificate of the authority cannot be read`, {
+      cause,
+      hint: 'restore a backup',
+    });
+  }
 }
 
 function requireSame(federation: Federation, federationId: string, data: string): void {

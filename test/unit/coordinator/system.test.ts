@@ -62,7 +62,7 @@ describe('vault signer', () => {
     const vault = new MemoryKeyVault();
     await createVaultSigner(vault, 'model', systemRandom());
     await assert.rejects(createVaultSigner(vault, 'model', systemRandom()), { code: 'ALREADY_EXISTS' });
-    await assert.rejects(openVaultSigner(vault, 'tree-head'), { code: 'NOT_FOUND' });
+    await assert.rejects(openVaultSigner(vault, 'tree-head'), { code: 'STORE_CORRUPT' });
   });
 });
 

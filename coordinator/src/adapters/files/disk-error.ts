@@ -10,13 +10,25 @@ export function isMissing(error: unknown): boolean {
   return causeCode(error) === 'ENOENT';
 }
 
+/** What a path is not, where it is not what it has to be. */
+const WRONG_PATHS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist, or its directory does not',
+  ENOTDIR: 'a part of the path is a file, not a directory',
+  EISDIR: 'is a directory, not a file',
+  EEXIST: 'is a file, not a directory',
+};
+
 /**
- * What went wrong on the disk, as an error of the table: STORE_FULL where space, quota or inodes ran out, STORE_LOCKED and
- * CONFIG_INVALID where the directory belongs to somebody else, otherwise INTERNAL. Errors of the table pass unchanged.
+ * What went wrong on the disk, as an error of the table: STORE_FULL where space, quota or inodes ran out, CONFIG_INVALID
+ * where a path leads nowhere or belongs to somebody else, STORE_CORRUPT where the disk fails, otherwise INTERNAL. Errors
+ * of the table pass unchanged.
  */
 export function diskError(error: unknown, what: string): TributaryError {
   if (error instanceof TributaryError) return error;
-  switch (causeCode(error)) {
+  const code = causeCode(error) ?? '';
+  const wrong = WRONG_PATHS[code];
+  if (wrong !== undefined) return new TributaryError('CONFIG_INVALID', `${what}: ${wrong}`, { cause: error });
+  switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
       return new TributaryError('STORE_FULL', `${what}: the disk is full`, {

@@ -10,10 +10,14 @@ export async function createVaultSigner(vault: KeyVault, name: string, random: R
   return takeSeed(seed);
 }
 
-/** The Ed25519 key whose seed the vault holds under `name`; throws NOT_FOUND where there is none. */
+/** The Ed25519 key whose seed the vault holds under `name`; throws STORE_CORRUPT where there is none. */
 export async function openVaultSigner(vault: KeyVault, name: string): Promise<Signer> {
   const seed = await vault.get(name);
-  if (seed === undefined) throw new TributaryError('NOT_FOUND', `the key vault holds no ${name}`);
+  if (seed === undefined) {
+    throw new TributaryError('STORE_CORRUPT', `the key vault holds no key ${name}`, {
+      hint: 'restore a backup',
+    });
+  }
   return takeSeed(seed);
 }
 
