@@ -108,7 +108,10 @@ export type { Progress, Progress__Output } from '../gen/tributary/v1/Progress.js
 export type { ProvenEntry, ProvenEntry__Output } from '../gen/tributary/v1/ProvenEntry.js';
 export type { RenewRequest, RenewRequest__Output } from '../gen/tributary/v1/RenewRequest.js';
 export type { RenewResponse, RenewResponse__Output } from '../gen/tributary/v1/RenewResponse.js';
-export type { RevokeContextRequest, RevokeContextRequest__Output } from '../gen/tributary/v1/RevokeContextRequest.js';
+export type {
+  RevokeContextRequest,
+  RevokeContextRequest__Output,
+} from '../gen/tributary/v1/RevokeContextRequest.js';
 export type {
   RevokeContextResponse,
   RevokeContextResponse__Output,
