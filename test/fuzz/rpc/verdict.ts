@@ -11,6 +11,8 @@ const OF_THE_LIBRARY: readonly (readonly [code: status, details: RegExp])[] = [
   [status.UNIMPLEMENTED, /does not implement the method/],
   // Our own cancellation of a stream that would go on for ever.
   [status.CANCELLED, /Cancelled on client/],
+  // nghttp2 ends a connection on which streams are reset faster than 33 a second, after 1,000 (CVE-2023-44487).
+  [status.INTERNAL, /RST_STREAM.*Session closed with error code 2/],
 ];
 
 export type Verdict = { readonly refusal: string } | { readonly finding: string };
