@@ -103,8 +103,8 @@ describe('tributary-agent', function () {
     run('second.log');
     await eventually('a stream again', () => (coordinator.streams.size > 0 ? true : undefined));
     assert.deepEqual(
-      coordinator.messages('hello').map(({ sessionEpoch }) => sessionEpoch),
-      ['1', '2'],
+      coordinator.messages('hello').map(({ sessionEpoch }) => BigInt(sessionEpoch) >> 32n),
+      [1n, 2n],
     );
   });
 

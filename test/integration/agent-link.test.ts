@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { readEnrolment } from '@tributary/edge-agent/internal/app/enrolment-record.js';
 import { toServiceError } from '@tributary/proto/grpc';
@@ -47,7 +49,23 @@ describe('connection of an agent', () => {
     await connected();
     await eventually('heartbeats', () => (coordinator.messages('heartbeat').length >= 2 ? true : undefined));
     const [hello] = coordinator.messages('hello');
-    assert.deepEqual([hello?.versions, hello?.sessionEpoch, hello?.datasets], [['1.0'], '1', ['loans']]);
+    assert.deepEqual([hello?.versions, hello?.datasets], [['1.0'], ['loans']]);
+    assert.equal(BigInt(hello?.sessionEpoch ?? 0) >> 32n, 1n, 'the first start');
+  });
+
+  it('takes an epoch that a copy of its state, started alike, does not take', async () => {
+    await site.join(coordinator.token());
+    const copy = await temporaryDirectory();
+    await cp(site.dataDir, join(copy.path, 'data'), { recursive: true });
+    await start();
+    await connected();
+    const twin = await new ScriptedSite(copy.path, coordinator).run();
+    await eventually('both', () => (coordinator.messages('hello').length >= 2 ? true : undefined));
+    const epochs = coordinator.messages('hello').map(({ sessionEpoch }) => BigInt(sessionEpoch));
+    assert.deepEqual([...new Set(epochs.map((epoch) => epoch >> 32n))], [1n]);
+    assert.equal(new Set(epochs).size, 2);
+    await twin.stop();
+    await copy.remove();
   });
 
   it('waits for approval without giving up', async () => {

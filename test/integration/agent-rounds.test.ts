@@ -155,8 +155,8 @@ describe('rounds of an agent', () => {
     const [upload] = await complete();
     assert.deepEqual([site.trainer.trainings, coordinator.uploads.size], [1, 1]);
     assert.ok((upload?.begins.at(-1) ?? 0) > 0);
-    const epochs = coordinator.messages('hello').map(({ sessionEpoch }) => Number(sessionEpoch));
-    assert.equal(epochs[hello], (epochs[0] ?? 0) + 1);
+    const epochs = coordinator.messages('hello').map(({ sessionEpoch }) => BigInt(sessionEpoch) >> 32n);
+    assert.equal(epochs[hello], (epochs[0] ?? 0n) + 1n);
   });
 
   it('survives a coordinator that goes away and comes back', async () => {

@@ -210,7 +210,8 @@ describe('the fleet port', () => {
   });
 
   it('fences an older process of the same agent', async () => {
-    const peer = await world.peer('twin');
+    // Not closed with the daemon: it comes back after the restart.
+    const peer = await FleetPeer.enrol(world, await world.invite('twin', true), await drawPeerKeys());
     const newer = peer.connect(peer.hello({ sessionEpoch: '10' }));
     await newer.welcome();
     await assert.rejects(peer.connect(peer.hello({ sessionEpoch: '9' })).welcome(), { code: 'AGENT_FENCED' });
@@ -220,6 +221,16 @@ describe('the fleet port', () => {
     assert.equal(newer.received.at(-1)?.goodbye?.code, 'AGENT_FENCED');
     assert.equal(newest.ended, undefined);
     newest.close();
+    // What the ledger says of it outlives the coordinator's memory.
+    await world.halt();
+    await world.serve();
+    await assert.rejects(peer.connect(peer.hello({ sessionEpoch: '10' })).welcome(), {
+      code: 'AGENT_FENCED',
+    });
+    const again = peer.connect(peer.hello({ sessionEpoch: '11' }));
+    await again.welcome();
+    again.close();
+    peer.close();
   });
 
   it('proves that its tree head contains the one that the agent knew', async () => {

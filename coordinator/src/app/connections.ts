@@ -32,8 +32,8 @@ export type DeclineListener = (agentId: string, decline: Decline) => Promise<voi
 const ORDERS_REMEMBERED = 16;
 
 /**
- * The agents whose streams are open: the newest stream of the newest process of each. The newest session epoch is kept
- * in memory only; after a restart of the coordinator the first process of an agent to connect counts until a newer comes.
+ * The agents whose streams are open: the newest stream of the newest process of each. The ledger fences processes older
+ * than the newest that ever connected; the epochs here settle which of two that connect at the same moment stays.
  */
 export class ConnectedAgents {
   readonly #clock: Clock;

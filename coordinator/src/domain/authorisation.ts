@@ -76,6 +76,7 @@ export const ENTRY_AUDIENCE: Readonly<Record<EntryType, Audience>> = {
   'alarm.raised': 'operators',
   'agent.enrolled': 'own-site',
   'agent.renewed': 'own-site',
+  'agent.started': 'own-site',
   'agent.approved': 'own-site',
   'agent.revoked': 'own-site',
   'job.submitted': 'own-jobs',

@@ -63,6 +63,13 @@ export interface RenewAgent extends Asked {
   readonly keyDigest: Digest;
 }
 
+/** A process of the agent connects. */
+export interface StartAgent extends Asked {
+  readonly kind: 'start-agent';
+  readonly agentId: string;
+  readonly sessionEpoch: bigint;
+}
+
 export interface ApproveSite extends Asked {
   readonly kind: 'approve-site';
   readonly site: string;
@@ -249,7 +256,7 @@ export type JobCommand =
   | CompleteJob
   | FailJob;
 
-export type EnrolmentCommand = CreateToken | EnrolAgent | RenewAgent | ApproveSite | RevokeSite;
+export type EnrolmentCommand = CreateToken | EnrolAgent | RenewAgent | StartAgent | ApproveSite | RevokeSite;
 
 export type Command =
   | CreateFederation

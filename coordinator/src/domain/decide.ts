@@ -27,6 +27,13 @@ export function decide(state: FederationState, command: Command): readonly NewEn
   if (command.kind === 'create-federation') return createFederation(state, command);
   if (state.federation === undefined)
     throw new TributaryError('CONFLICT', 'the federation is not initialised yet');
+  return decideFounded(state, command);
+}
+
+function decideFounded(
+  state: FederationState,
+  command: Exclude<Command, CreateFederation>,
+): readonly NewEntry[] {
   switch (command.kind) {
     case 'create-context':
     case 'revoke-context':
@@ -34,6 +41,7 @@ export function decide(state: FederationState, command: Command): readonly NewEn
     case 'create-token':
     case 'enrol-agent':
     case 'renew-agent':
+    case 'start-agent':
     case 'approve-site':
     case 'revoke-site':
       return decideEnrolment(state, command);

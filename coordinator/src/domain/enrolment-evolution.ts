@@ -7,7 +7,7 @@ import { revokeMember } from './rounds/round-evolution.js';
 
 /** Entries about tokens, agents and sites. */
 export type EnrolmentEntry = EntryOf<
-  'token.created' | 'agent.enrolled' | 'agent.renewed' | 'agent.approved' | 'agent.revoked'
+  'token.created' | 'agent.enrolled' | 'agent.renewed' | 'agent.started' | 'agent.approved' | 'agent.revoked'
 >;
 
 export function evolveEnrolment(state: FederationState, entry: EnrolmentEntry): FederationState {
@@ -24,6 +24,10 @@ export function evolveEnrolment(state: FederationState, entry: EnrolmentEntry): 
         keyDigests: newestKeys(keyDigest, agent.keyDigests),
         certifiedAt: at,
       }));
+    }
+    case 'agent.started': {
+      const { agentId, sessionEpoch } = entry.body;
+      return withAgent(state, agentId, (agent) => ({ ...agent, sessionEpoch }));
     }
     case 'agent.approved': {
       const at = Date.parse(entry.time);

@@ -7,6 +7,7 @@ import type {
   EnrolmentCommand,
   RenewAgent,
   RevokeSite,
+  StartAgent,
 } from './command.js';
 import type { AgentState, FederationState, SiteState, TokenState } from './federation-state.js';
 import { shortDetail } from './rounds/round-decisions.js';
@@ -20,6 +21,8 @@ export function decideEnrolment(state: FederationState, command: EnrolmentComman
       return enrol(state, command);
     case 'renew-agent':
       return renew(state, command);
+    case 'start-agent':
+      return start(state, command);
     case 'approve-site':
       return approve(state, command);
     case 'revoke-site':
@@ -158,11 +161,33 @@ function requireFreshIdentity(state: FederationState, { agentId, identityKey, ke
 }
 
 function renew(state: FederationState, { agentId, keyDigest, actor }: RenewAgent): readonly NewEntry[] {
+  const { site } = requireKnown(state, agentId);
+  return [{ type: 'agent.renewed', actor, subject: `agent/${agentId}`, body: { agentId, site, keyDigest } }];
+}
+
+/**
+ * Of two processes with the state of one agent (a restored backup, a second pod) only the newer may act. The epoch is in
+ * the ledger, so that the older one stays out when the coordinator has restarted.
+ */
+function start(state: FederationState, command: StartAgent): readonly NewEntry[] {
+  const { agentId, sessionEpoch, actor } = command;
+  const agent = requireKnown(state, agentId);
+  const newest = agent.sessionEpoch === undefined ? undefined : BigInt(agent.sessionEpoch);
+  if (newest === sessionEpoch) return [];
+  if (newest !== undefined && sessionEpoch < newest) {
+    throw new TributaryError('AGENT_FENCED', 'a newer process of this agent has connected', {
+      hint: 'stop the other process, or join again where this state was restored from a backup',
+    });
+  }
+  const body = { agentId, site: agent.site, sessionEpoch: String(sessionEpoch) };
+  return [{ type: 'agent.started', actor, subject: `agent/${agentId}`, body }];
+}
+
+function requireKnown(state: FederationState, agentId: string): AgentState {
   const agent = state.agents.get(agentId);
   if (agent === undefined) throw new TributaryError('UNAUTHENTICATED', 'the agent is not known here');
   requireNotRevoked(agent);
-  const { site } = agent;
-  return [{ type: 'agent.renewed', actor, subject: `agent/${agentId}`, body: { agentId, site, keyDigest } }];
+  return agent;
 }
 
 function approve(state: FederationState, { site: name, actor }: ApproveSite): readonly NewEntry[] {

@@ -19,6 +19,7 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
     case 'token.created':
     case 'agent.enrolled':
     case 'agent.renewed':
+    case 'agent.started':
     case 'agent.approved':
     case 'agent.revoked':
       return evolveEnrolment(state, entry);

@@ -50,6 +50,8 @@ export interface AgentState {
   readonly identityKey: string;
   /** SPKI digests of the certified TLS keys: the newest, then the one before it, which may still be in use. */
   readonly keyDigests: readonly Digest[];
+  /** Decimal; the newest process of the agent that has connected. */
+  readonly sessionEpoch?: string;
   readonly approvedAt?: number;
   readonly approvedBy?: string;
   readonly revokedAt?: number;

@@ -84,7 +84,7 @@ export class Agent {
     const outbox = new Outbox(store, files, random, agentId);
     const held = await outbox.recover();
     const decisions = await DecisionLog.open(parts.decisionLines);
-    const sessionEpoch = await nextEpoch(store);
+    const sessionEpoch = await nextEpoch(store, random);
     const names = parts.datasets.map(({ name }) => name);
 
     const link: AgentLink = new AgentLink(
@@ -128,7 +128,7 @@ export class Agent {
     });
     runner.recover(held);
     const agent = new Agent(parts, link, runner, keeper, decisions);
-    log.info({ agentId, site, sessionEpoch: Number(sessionEpoch), held: held.length }, 'agent ready');
+    log.info({ agentId, site, sessionEpoch: String(sessionEpoch), held: held.length }, 'agent ready');
     await review.announcePolicy();
     return agent;
   }
@@ -195,10 +195,15 @@ export class Agent {
 
 const epochSchema = z.strictObject({ epoch: z.string().regex(/^[0-9]{1,20}$/) });
 
-/** One more than ever before, durable before use: of two processes with this state, the newer one is known. */
-async function nextEpoch(store: StateStore): Promise<bigint> {
+/**
+ * Above every one before, durable before use: of two processes with this state, the newer one is known. The high half
+ * counts starts; the low half is random, so that two copies of one state that start alike still differ, and one of them
+ * is fenced instead of both taking the stream from each other for ever.
+ */
+async function nextEpoch(store: StateStore, random: Random): Promise<bigint> {
   const last = await readRecord(store, EPOCH, epochSchema);
-  const epoch = BigInt(last?.epoch ?? '0') + 1n;
+  const starts = (BigInt(last?.epoch ?? '0') >> 32n) + 1n;
+  const epoch = (starts << 32n) | BigInt(Buffer.from(random.bytes(4)).readUInt32BE());
   await store.put({ [EPOCH]: encodeRecord({ epoch: String(epoch) }) });
   return epoch;
 }

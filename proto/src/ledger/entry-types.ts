@@ -55,6 +55,12 @@ export const ENTRY_BODIES = {
     keyDigest: digest,
   }),
   'agent.renewed': z.strictObject({ agentId: text, site: name, keyDigest: digest }),
+  /** A process of the agent connected with a session epoch above all before it; older processes are fenced from here on. */
+  'agent.started': z.strictObject({
+    agentId: text,
+    site: name,
+    sessionEpoch: z.string().regex(/^(0|[1-9][0-9]{0,19})$/),
+  }),
   'agent.approved': z.strictObject({ agentId: text, site: name }),
   'agent.revoked': z.strictObject({ agentId: text, site: name, reason: text }),
 

@@ -126,6 +126,24 @@ describe('enrolment', () => {
       ]);
     });
 
+    it('lets the newest process act and no older one, and records each once', () => {
+      const world = FederationWorld.create();
+      const agentId = idOf('agt', 'west');
+      const start = (sessionEpoch: bigint) => ({ kind: 'start-agent' as const, agentId, sessionEpoch });
+      assert.throws(() => world.run(start(1n)), refusal('UNAUTHENTICATED'));
+      world.invite('west');
+      world.run(enrolment('west'));
+      const highest = 2n ** 64n - 1n;
+      assert.deepEqual(types(world.run(start(7n))), ['agent.started']);
+      assert.deepEqual(world.run(start(7n)), [], 'a stream of the same process');
+      assert.throws(() => world.run(start(6n)), refusal('AGENT_FENCED'));
+      assert.deepEqual(types(world.run(start(highest))), ['agent.started']);
+      assert.equal(activeAgent(world.state, 'west')?.sessionEpoch, String(highest));
+      assert.throws(() => world.run(start(7n)), refusal('AGENT_FENCED'));
+      world.run({ kind: 'revoke-site', site: 'west', reason: 'gone' });
+      assert.throws(() => world.run(start(highest)), refusal('AGENT_REVOKED'));
+    });
+
     it('refuses another key and raises one alarm, however often it comes', () => {
       const world = FederationWorld.create();
       world.invite('west');

@@ -19,6 +19,7 @@ import type { Order } from '../../app/order.js';
 import type { Clock } from '../../ports.js';
 import type { AgentCaller, Callers } from './caller.js';
 import { messagesOf, withDeadline, type CallContext } from './calls.js';
+import { RateLimit } from './rate-limit.js';
 import { invalid } from './wire/fields.js';
 import {
   fromAgentMessage,
@@ -32,6 +33,10 @@ import { toTreeHeadMessage } from './wire/tree-head.js';
 /** Messages that may wait for an agent that does not read; orders are few, so more means that it is stuck. */
 const MOST_WAITING = 64;
 
+/** Processes of one agent that may take a new session epoch in an hour: each is a ledger entry. */
+const STARTS_PER_HOUR = 600;
+const HOUR_MS = 3_600_000;
+
 type Stream = ServerDuplexStream<AgentMessage__Output, CoordinatorMessage>;
 
 export interface ConnectParts {
@@ -44,9 +49,11 @@ export interface ConnectParts {
 /** Serves the streams of agents. */
 export class AgentStreams {
   readonly #parts: ConnectParts;
+  readonly #starts: RateLimit;
 
   constructor(parts: ConnectParts) {
     this.#parts = parts;
+    this.#starts = new RateLimit('starts of one agent', STARTS_PER_HOUR, HOUR_MS, parts.clock);
   }
 
   /** Serves one `Connect` stream until the agent leaves, is revoked, or is told goodbye (silent ones are, too). */
@@ -57,6 +64,7 @@ export class AgentStreams {
     if (!first.value?.hello) throw invalid('message', 'a hello as the first message');
     const hello = fromHello(first.value.hello);
     const welcome = await this.#welcome(caller, hello);
+    await this.#start(caller, hello.sessionEpoch);
     const link = new StreamLink(stream);
     const connection = this.#attach(caller, hello, link);
     try {
@@ -65,6 +73,16 @@ export class AgentStreams {
     } finally {
       connection.detach();
     }
+  }
+
+  /** Records a process that is newer than all before it. Rejects with AGENT_FENCED for an older one. */
+  async #start({ agentId }: AgentCaller, sessionEpoch: bigint): Promise<void> {
+    const { federation, clock } = this.#parts;
+    const known = federation.state.agents.get(agentId)?.sessionEpoch;
+    if (known === String(sessionEpoch)) return;
+    this.#starts.take(agentId);
+    const actor = `agent/${agentId}`;
+    await federation.execute({ kind: 'start-agent', now: clock.now(), actor, agentId, sessionEpoch });
   }
 
   #attach(caller: AgentCaller, hello: HelloOffer, link: AgentLink): AgentConnection {
