@@ -30,10 +30,11 @@ export interface OutboxFiles {
   /** What was sealed. Rejects with NOT_FOUND, SEAL_BROKEN; never yields unverified bytes. */
   readSealed(name: string): AsyncIterable<Uint8Array>;
   /**
-   * As it is, for what is ciphertext already: envelopes. Either whole or absent after the death of the process; a power
-   * cut may leave it damaged, because it can be made again from what is sealed.
+   * As it is, for what is ciphertext already: envelopes. Yields each chunk once it is in the file; whoever stops early
+   * waits until the rest is there too. Where the chunks fail nothing is left. Not synced: what the death of the process
+   * cut short, or a power cut damaged, can be made again from what is sealed.
    */
-  write(name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
+  writeThrough(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined>;
   /** Bytes from `offset` on, in pieces of `pieceBytes`; the last may be shorter. Rejects with NOT_FOUND. */
   read(name: string, offset: number, pieceBytes: number): AsyncIterable<Uint8Array>;
   has(name: string): Promise<boolean>;

@@ -114,6 +114,7 @@ export { applyMean, decodeSums, decodeTail, type TailMeans } from './parameters/
 
 export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
 export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
+export { vectorFigures } from './accumulator/kernels.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
 export type { DatasetSpec, LearningTask } from './documents/learning-task.js';

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { OutboxFiles } from '@tributary/edge-agent/internal/ports.js';
 
+import { writeOutboxFile } from '../support/outbox-file.js';
 import { refusal } from '../support/refusal.js';
 import { using, type SuiteOptions } from './harness.js';
 
@@ -29,7 +30,7 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
     it('reads a plain file from any offset in pieces of the size asked for', () =>
       using(factory, async (harness) => {
         const files = await harness.open();
-        await files.write('a.envelope', [pattern(10), pattern(7)]);
+        await writeOutboxFile(files, 'a.envelope', [pattern(10), pattern(7)]);
         const whole = Buffer.concat([pattern(10), pattern(7)]);
         const lengths: number[] = [];
         for await (const piece of files.read('a.envelope', 3, 5)) lengths.push(piece.length);
@@ -41,7 +42,7 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
     it('gives pieces that stay as they are while others are read', () =>
       using(factory, async (harness) => {
         const files = await harness.open();
-        await files.write('a', [pattern(100)]);
+        await writeOutboxFile(files, 'a', [pattern(100)]);
         const pieces: Uint8Array[] = [];
         for await (const piece of files.read('a', 0, 10)) pieces.push(piece);
         assert.ok(Buffer.concat(pieces).equals(pattern(100)));
@@ -54,23 +55,37 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
         const reuse = function* (): Generator<Uint8Array> {
           for (let value = 0; value < 5; value += 1) yield buffer.fill(value);
         };
-        await files.write('plain', reuse());
+        await writeOutboxFile(files, 'plain', reuse());
         await files.writeSealed('sealed', reuse());
         assert.deepEqual([...(await collect(files.read('plain', 0, 100)))], [0, 1, 2, 3, 4]);
         assert.deepEqual([...(await collect(files.readSealed('sealed')))], [0, 1, 2, 3, 4]);
       }));
 
-    it('keeps the file before where a new one cannot be produced', () =>
+    it('leaves nothing of what cannot be produced', () =>
       using(factory, async (harness) => {
         const files = await harness.open();
-        await files.write('a', [pattern(3)]);
         const broken = function* (): Generator<Uint8Array> {
           yield pattern(2);
           throw new Error('the producer fails');
         };
-        await assert.rejects(files.write('a', broken()));
-        assert.ok((await collect(files.read('a', 0, 100))).equals(pattern(3)));
-        assert.deepEqual(await files.list(), ['a']);
+        await assert.rejects(writeOutboxFile(files, 'plain', broken()));
+        await assert.rejects(files.writeSealed('sealed', broken()));
+        assert.deepEqual(await files.list(), []);
+      }));
+
+    it('gives chunks on when they can be read, and writes the rest for who stops early', () =>
+      using(factory, async (harness) => {
+        const files = await harness.open();
+        const chunks = [pattern(3), pattern(4), pattern(5)];
+        const produce = async function* (): AsyncGenerator<Uint8Array> {
+          for (const chunk of chunks) yield await Promise.resolve(chunk);
+        };
+        for await (const chunk of files.writeThrough('a', produce())) {
+          assert.deepEqual(new Uint8Array(chunk), chunks[0]);
+          assert.ok((await collect(files.read('a', 0, 100))).equals(pattern(3)));
+          break;
+        }
+        assert.ok((await collect(files.read('a', 0, 100))).equals(Buffer.concat(chunks)));
       }));
 
     it('says NOT_FOUND for what it does not hold, lists and removes', () =>
@@ -78,7 +93,7 @@ export function outboxFilesSuite({ name, factory }: SuiteOptions<OutboxFiles>): 
         const files = await harness.open();
         await assert.rejects(collect(files.read('a', 0, 1)), refusal('NOT_FOUND'));
         await assert.rejects(collect(files.readSealed('a')), refusal('NOT_FOUND'));
-        await files.write('a', [pattern(1)]);
+        await writeOutboxFile(files, 'a', [pattern(1)]);
         assert.deepEqual(
           [await files.has('a'), await files.has('b'), await files.list()],
           [true, false, ['a']],

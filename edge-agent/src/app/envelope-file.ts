@@ -20,7 +20,8 @@ import { numbersOf, type OutboxItem } from './outbox.js';
 
 /*
  * File: "TRIBENVL" | uint8 formatVersion | uint32 BE header length | header | 64-byte signature | chunks, each ciphertext
- * and tag | uint32 BE chunk count | 32-byte digest of tags | 64-byte signature. Written once, sent byte for byte.
+ * and tag | uint32 BE chunk count | 32-byte digest of tags | 64-byte signature. Written once, sent byte for byte, the
+ * first time while it is written.
  */
 const MAGIC = Buffer.from('TRIBENVL');
 const FORMAT_VERSION = 1;
@@ -94,12 +95,38 @@ export async function openEnvelope(files: OutboxFiles, name: string): Promise<St
 }
 
 /** Bytes that an upload from chunk `from` on sends. */
-export function remainingBytes({ header, headerBytes }: StoredEnvelope, from: number): number {
+export function remainingBytes(
+  { header, headerBytes }: Pick<StoredEnvelope, 'header' | 'headerBytes'>,
+  from: number,
+): number {
   const chunks = header.chunkCount - from;
   const plaintext = chunks === 0 ? 0 : header.vectorLength * FLOAT32_BYTES - from * header.chunkBytes;
   return (
     headerBytes.length + plaintext + chunks * TAG_BYTES + 2 * SIGNATURE_BYTES + HASH_BYTES + LIMITS.nameLength
   );
+}
+
+/** The messages of an upload whose envelope is only now being written: each leaves once it is in the file. */
+export async function* firstUploadParts(
+  files: OutboxFiles,
+  name: string,
+  writer: EnvelopeWriter,
+  envelope: AsyncIterable<Uint8Array>,
+): AsyncGenerator<UploadPart, void, undefined> {
+  const { header, headerBytes, headerSignature } = writer;
+  let written = 0;
+  for await (const bytes of files.writeThrough(name, envelope)) {
+    if (written === 0)
+      yield { type: 'Header', uploadId: header.uploadId, header: headerBytes, signature: headerSignature };
+    else if (written <= header.chunkCount) yield { type: 'Chunk', index: written - 1, data: bytes };
+    else yield sealPart(bytes);
+    written += 1;
+  }
+}
+
+/** True where the file ends with a seal: false where the process died while it was writing. */
+export async function isWhole(files: OutboxFiles, name: string, envelope: StoredEnvelope): Promise<boolean> {
+  return (await storedSeal(files, name, envelope)).length === SEAL_BYTES;
 }
 
 /** The messages of an upload that goes on with chunk `from`. */
@@ -124,22 +151,25 @@ export async function* uploadParts(
     }
   }
   if (index < header.chunkCount) throw corrupt(name);
-  yield await storedSeal(files, name, envelope);
+  const seal = await storedSeal(files, name, envelope);
+  if (seal.length < SEAL_BYTES) throw corrupt(name);
+  yield sealPart(seal);
 }
 
 async function storedSeal(
   files: OutboxFiles,
   name: string,
   { header, bodyOffset }: StoredEnvelope,
-): Promise<UploadPart> {
+): Promise<Uint8Array> {
   const body = header.vectorLength * FLOAT32_BYTES + header.chunkCount * TAG_BYTES;
-  const seal = await piece(files, name, bodyOffset + body, SEAL_BYTES);
-  if (seal.length < SEAL_BYTES) throw corrupt(name);
-  const tagsDigest = seal.subarray(4, 4 + HASH_BYTES);
+  return piece(files, name, bodyOffset + body, SEAL_BYTES);
+}
+
+function sealPart(seal: Uint8Array): UploadPart {
   return {
     type: 'Seal',
-    chunkCount: seal.readUInt32BE(0),
-    tagsDigest,
+    chunkCount: new DataView(seal.buffer, seal.byteOffset).getUint32(0),
+    tagsDigest: seal.subarray(4, 4 + HASH_BYTES),
     signature: seal.subarray(4 + HASH_BYTES, SEAL_BYTES),
   };
 }

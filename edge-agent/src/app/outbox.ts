@@ -3,8 +3,8 @@ import {
   encodeWeights,
   formatId,
   isDigest,
-  squaredNorm,
   TributaryError,
+  vectorFigures,
   type Digest,
   type UpdateNumbers,
 } from '@tributary/proto';
@@ -92,7 +92,7 @@ export class Outbox {
         'TRAINING_FAILED',
         'the trainer returned a vector of another length than the model',
       );
-    const norm = Math.sqrt(squaredNorm(result.delta));
+    const norm = Math.sqrt(vectorFigures(result.delta).squares);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss))
       throw new TributaryError('TRAINING_DIVERGED', 'the trained weights or their loss are not finite');
     const uploadId = this.#newUploadId();

@@ -9,9 +9,17 @@ import {
 
 import { deltaFile, envelopeFile } from '../domain/outbox.js';
 import type { RoundKey } from '../domain/round-key.js';
-import type { FleetClient, OutboxFiles, Random } from '../ports.js';
+import type { FleetClient, OutboxFiles, Random, UploadPart } from '../ports.js';
 import type { EgressCounter } from './egress-counter.js';
-import { openEnvelope, remainingBytes, uploadParts, writeEnvelope } from './envelope-file.js';
+import {
+  firstUploadParts,
+  isWhole,
+  openEnvelope,
+  remainingBytes,
+  uploadParts,
+  writeEnvelope,
+  type StoredEnvelope,
+} from './envelope-file.js';
 import type { Outbox, OutboxItem } from './outbox.js';
 
 export interface SubmissionParts {
@@ -37,26 +45,63 @@ export class Submission {
    * rejects with UPDATE_*, NOT_IN_COHORT, UNAVAILABLE and so on.
    */
   async submit(client: FleetClient, key: RoundKey, signal: AbortSignal): Promise<number> {
-    const { outbox, files, egress } = this.#parts;
+    const { outbox, files } = this.#parts;
     const item = await outbox.item(key);
     const name = envelopeFile(item.uploadId);
-    const attempted = await files.has(name);
-    if (!attempted) await files.write(name, this.#envelope(item));
-    const envelope = await openEnvelope(files, name);
-    const position = attempted ? await resumeAt(client, item.uploadId, signal) : { chunk: 0 };
+    if (!(await files.has(name))) return this.#begin(client, item, signal);
+    const position = await resumeAt(client, item.uploadId, signal);
     if ('seq' in position) return position.seq;
-    const from = Math.min(position.chunk, envelope.header.chunkCount);
-    const bytes = remainingBytes(envelope, from);
+    const envelope = await this.#stored(name);
+    if (envelope !== undefined) {
+      const from = Math.min(position.chunk, envelope.header.chunkCount);
+      const parts = uploadParts(files, name, envelope, from);
+      return this.#send(client, item, parts, remainingBytes(envelope, from), signal);
+    }
+    await outbox.renew(key);
+    return this.#begin(client, await outbox.item(key), signal);
+  }
+
+  /** The first attempt: the envelope is written and sent at the same time. */
+  async #begin(client: FleetClient, item: OutboxItem, signal: AbortSignal): Promise<number> {
+    const { files } = this.#parts;
+    const writer = this.#writer(item);
+    const envelope = writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta)));
+    const parts = firstUploadParts(files, envelopeFile(item.uploadId), writer, envelope);
+    return this.#send(client, item, parts, remainingBytes(writer, 0), signal);
+  }
+
+  async #send(
+    client: FleetClient,
+    item: OutboxItem,
+    parts: AsyncGenerator<UploadPart, void, undefined>,
+    bytes: number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { outbox, egress } = this.#parts;
     await Promise.all([outbox.markSent(item), egress.reserve(bytes)]);
     try {
-      return (await client.submitUpdate(uploadParts(files, name, envelope, from), signal)).seq;
+      return (await client.submitUpdate(parts, signal)).seq;
     } finally {
       egress.release(bytes);
+      // Where the upload broke, the rest of its envelope is still on its way to the file.
+      await parts.return();
     }
   }
 
-  #envelope(item: OutboxItem): AsyncIterable<Uint8Array> {
-    const { files, random, identity, site, logId } = this.#parts;
+  /** The envelope in the file; undefined where the process that wrote it died before its end. */
+  async #stored(name: string): Promise<StoredEnvelope | undefined> {
+    const { files } = this.#parts;
+    try {
+      const envelope = await openEnvelope(files, name);
+      return (await isWhole(files, name, envelope)) ? envelope : undefined;
+    } catch (error) {
+      if (TributaryError.from(error).code === 'STORE_CORRUPT') return undefined;
+      throw error;
+    }
+  }
+
+  #writer(item: OutboxItem): EnvelopeWriter {
+    const { random, identity, site, logId } = this.#parts;
     const { jobId, round, attempt, stage, agentId, uploadId, baseDigest, layoutDigest, vectorLength } = item;
     const fields = {
       logId,
@@ -72,13 +117,7 @@ export class Submission {
       vectorLength,
     };
     const secrets = drawEnvelopeSecrets((length) => random.bytes(length));
-    const writer = new EnvelopeWriter(
-      { ...fields, wire: WIRE_VERSIONS[0] ?? '' },
-      item.roundKey,
-      secrets,
-      identity,
-    );
-    return writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta)));
+    return new EnvelopeWriter({ ...fields, wire: WIRE_VERSIONS[0] ?? '' }, item.roundKey, secrets, identity);
   }
 }
 

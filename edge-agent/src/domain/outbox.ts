@@ -5,7 +5,7 @@ const MAX_ENVELOPES = 3;
 /** Tries of an upload that fails for a reason that nobody foresaw: most such are over in a moment. */
 const MAX_UNFORESEEN = 5;
 
-/** STORE_CORRUPT: a power cut has damaged the file of the envelope, which can be made again. */
+/** STORE_CORRUPT: the file of the envelope is damaged, and can be made again. */
 const OF_THE_ENVELOPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'UPDATE_CORRUPT',
   'UPLOAD_ID_REUSED',

@@ -93,6 +93,7 @@ export function deltaFactor(norm: number, trainExamples: number, bounds: UpdateB
 
 /** Multiplies in place, each element rounded once to float32. */
 export function scaleDelta(values: Float32Array, factor: number): void {
+  if (factor === 1) return;
   for (let index = 0; index < values.length; index += 1) values[index] = (values[index] ?? 0) * factor;
 }
 

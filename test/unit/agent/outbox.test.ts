@@ -4,6 +4,7 @@ import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memo
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
 import {
+  firstUploadParts,
   openEnvelope,
   uploadParts,
   writeEnvelope,
@@ -23,6 +24,7 @@ import {
   type FederatedJobInput,
 } from '@tributary/proto';
 
+import { plainPart, writeOutboxFile } from '../../support/outbox-file.js';
 import { refusal } from '../../support/refusal.js';
 import { ScriptedLog, scriptedId, type ScriptedRound } from '../../support/scripted-log.js';
 
@@ -148,10 +150,12 @@ describe('outbox', () => {
     const name = envelopeFile(uploadId);
     const whole = await bytesOf(name);
     for (const length of [0, 5, 20, whole.length - 1]) {
-      await files.write(name, [whole.subarray(0, length)]);
+      await writeOutboxFile(files, name, [whole.subarray(0, length)]);
       await assert.rejects(partsFrom(name, 0), refusal('STORE_CORRUPT'));
     }
-    await files.write(name, [Buffer.concat([whole.subarray(0, 8), Buffer.of(2), whole.subarray(9)])]);
+    await writeOutboxFile(files, name, [
+      Buffer.concat([whole.subarray(0, 8), Buffer.of(2), whole.subarray(9)]),
+    ]);
     await assert.rejects(partsFrom(name, 0), refusal('FORMAT_UNSUPPORTED'));
   });
 
@@ -207,11 +211,14 @@ describe('outbox', () => {
       secrets,
       signer,
     );
-    await files.write(
-      envelopeFile(uploadId),
-      writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta))),
-    );
-    return partsFrom(envelopeFile(uploadId), 0);
+    const name = envelopeFile(uploadId);
+    const envelope = writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta)));
+    const sent: UploadPart[] = [];
+    for await (const part of firstUploadParts(files, name, writer, envelope)) sent.push(part);
+    const stored = await partsFrom(name, 0);
+    // What leaves while the envelope is written is what leaves when it is read.
+    assert.deepEqual(sent.map(plainPart), stored.map(plainPart));
+    return stored;
   }
 
   async function partsFrom(name: string, from: number): Promise<UploadPart[]> {

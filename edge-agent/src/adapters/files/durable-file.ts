@@ -23,34 +23,61 @@ export async function ensureDirectory(path: string): Promise<void> {
 }
 
 /** Writes `path` with mode 0600: whole and synced, or not at all. */
-export function writeDurable(path: string, chunks: Chunks): Promise<void> {
-  return replaceFile(path, chunks, true);
-}
-
-/** Writes `path` with mode 0600: whole, or not at all, as long as the machine keeps running. */
-export function writeWhole(path: string, chunks: Chunks): Promise<void> {
-  return replaceFile(path, chunks, false);
-}
-
-async function replaceFile(path: string, chunks: Chunks, durable: boolean): Promise<void> {
+export async function writeDurable(path: string, chunks: Chunks): Promise<void> {
   const part = join(dirname(path), `${randomBytes(6).toString('hex')}${SUFFIX}`);
   try {
-    await writeNew(part, chunks, durable);
+    await writeSynced(part, chunks);
     await rename(part, path);
-    if (durable) await syncDirectory(dirname(path));
+    await syncDirectory(dirname(path));
   } catch (error) {
     await rm(part, { force: true });
     throw fileError(error, path);
   }
 }
 
-async function writeNew(path: string, chunks: Chunks, durable: boolean): Promise<void> {
+async function writeSynced(path: string, chunks: Chunks): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
     for await (const chunk of chunks) await writeAll(file, chunk);
-    if (durable) await file.sync();
+    await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+/**
+ * Writes `path` with mode 0600 and yields each chunk once it is written. Whoever stops early waits until the rest is
+ * written too; where that fails nothing is left. Not synced.
+ */
+export async function* writeThrough(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const written = writeEach(path, chunks);
+  try {
+    for (let next = await written.next(); next.done !== true; next = await written.next()) yield next.value;
+  } finally {
+    while ((await written.next()).done !== true);
+  }
+}
+
+async function* writeEach(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    const file = await open(path, 'w', 0o600);
+    try {
+      for await (const chunk of chunks) {
+        await writeAll(file, chunk);
+        yield chunk;
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true });
+    throw fileError(error, path);
   }
 }
 

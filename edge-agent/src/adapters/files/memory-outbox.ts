@@ -7,18 +7,30 @@ import type { Chunks } from './durable-file.js';
 export class MemoryOutbox implements OutboxFiles {
   readonly #files = new Map<string, Uint8Array>();
 
-  writeSealed(name: string, chunks: Chunks): Promise<void> {
-    return this.write(name, chunks);
-  }
-
   readSealed(name: string): AsyncIterable<Uint8Array> {
     return this.read(name, 0, Number.MAX_SAFE_INTEGER);
   }
 
-  async write(name: string, chunks: Chunks): Promise<void> {
+  async writeSealed(name: string, chunks: Chunks): Promise<void> {
     const parts: Uint8Array[] = [];
     for await (const chunk of chunks) parts.push(chunk.slice());
     this.#files.set(name, new Uint8Array(Buffer.concat(parts)));
+  }
+
+  async *writeThrough(
+    name: string,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const source = chunks[Symbol.asyncIterator]();
+    this.#files.set(name, new Uint8Array(0));
+    try {
+      for (let next = await this.#append(name, source); next !== undefined;) {
+        yield next;
+        next = await this.#append(name, source);
+      }
+    } finally {
+      while ((await this.#append(name, source)) !== undefined);
+    }
   }
 
   async *read(name: string, offset: number, pieceBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -39,5 +51,18 @@ export class MemoryOutbox implements OutboxFiles {
 
   list(): Promise<readonly string[]> {
     return Promise.resolve([...this.#files.keys()]);
+  }
+
+  async #append(name: string, source: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+    try {
+      const next = await source.next();
+      if (next.done === true) return undefined;
+      const before = this.#files.get(name) ?? new Uint8Array(0);
+      this.#files.set(name, new Uint8Array(Buffer.concat([before, next.value])));
+      return next.value;
+    } catch (error) {
+      this.#files.delete(name);
+      throw error;
+    }
   }
 }

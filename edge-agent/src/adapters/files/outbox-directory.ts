@@ -9,7 +9,7 @@ import {
   fileError,
   isPartial,
   writeDurable,
-  writeWhole,
+  writeThrough,
   type Chunks,
 } from './durable-file.js';
 
@@ -42,8 +42,8 @@ export class OutboxDirectory implements OutboxFiles {
     return openStream({ key: this.#key, name: `outbox/${name}` }, this.read(name, 0, LIMITS.chunkBytes));
   }
 
-  write(name: string, chunks: Chunks): Promise<void> {
-    return writeWhole(this.#path(name), chunks);
+  writeThrough(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    return writeThrough(this.#path(name), chunks);
   }
 
   async *read(name: string, offset: number, pieceBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
