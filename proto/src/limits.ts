@@ -101,8 +101,8 @@ export const LIMITS = Object.freeze({
   /** Challenges outstanding at once. */
   challenges: 1_000,
   unaryDeadlineMs: 30_000,
-  /** A stream that delivers no chunk for this long is ended; it can be resumed. */
-  uploadIdleMs: 60_000,
+  /** A stream on which the other side neither delivers nor takes anything for this long is ended; it can be resumed. */
+  streamIdleMs: 60_000,
   /** A connection that has not finished its TLS handshake by then makes place for others. */
   handshakeMs: 10_000,
   heartbeatIntervalMs: 5_000,

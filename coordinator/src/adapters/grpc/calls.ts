@@ -10,7 +10,7 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
 } from '@grpc/grpc-js';
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 import { toServiceError } from '@tributary/proto/grpc';
 
 import type { Method } from '../../domain/authorisation.js';
@@ -35,7 +35,10 @@ export interface CallObserver {
 
 /** The sending side of a stream, with back-pressure. */
 export interface Sink<Message> {
-  /** Resolves when the next message may be written; rejects once the caller is gone. */
+  /**
+   * Resolves when the next message may be written; rejects once the caller is gone, and with DEADLINE_EXCEEDED where it
+   * reads nothing for too long: what the stream holds open (a file, a view of the ledger) is others' too.
+   */
   write(message: Message): Promise<void>;
 }
 
@@ -54,22 +57,25 @@ export class Calls {
   readonly #observer: CallObserver;
   readonly #peerOf: (call: AnyCall) => Peer;
   readonly #stopping: AbortController;
+  readonly #idleMs: number;
 
   constructor(
     log: Log,
     observer: CallObserver,
     peerOf: (call: AnyCall) => Peer = peerOfCall,
     stopping = new AbortController(),
+    idleMs: number = LIMITS.streamIdleMs,
   ) {
     this.#log = log;
     this.#observer = observer;
     this.#peerOf = peerOf;
     this.#stopping = stopping;
+    this.#idleMs = idleMs;
   }
 
   /** The same for the Unix socket, which only the daemon's own user can open: its callers need no certificate. */
   local(): Calls {
-    return new Calls(this.#log, this.#observer, () => ({ kind: 'local' }), this.#stopping);
+    return new Calls(this.#log, this.#observer, () => ({ kind: 'local' }), this.#stopping, this.#idleMs);
   }
 
   /** Ends the streams that would go on for ever. */
@@ -98,7 +104,7 @@ export class Calls {
     return (call) => {
       const work = (context: CallContext): ReturnType<typeof handle> => {
         places?.enter(peerKey(context.peer), call);
-        return handle(call.request, sinkOf(call, context.signal), context);
+        return handle(call.request, sinkOf(call, context.signal, this.#idleMs), context);
       };
       this.#start(method, call, work, (outcome) => {
         if (outcome.ok) call.end();
@@ -197,16 +203,16 @@ export function messagesOf<Request>(
 function sinkOf<Response>(
   call: ServerWritableStream<unknown, Response>,
   signal: AbortSignal,
+  idleMs: number,
 ): Sink<Response> {
   return {
     async write(message) {
       if (signal.aborted || call.destroyed) throw new CallerGone();
       if (call.write(message)) return;
-      try {
-        await once(call, 'drain', { signal });
-      } catch {
+      const drained = once(call, 'drain', { signal }).catch(() => {
         throw new CallerGone();
-      }
+      });
+      await withDeadline(drained, idleMs, 'reading');
     },
   };
 }
@@ -234,7 +240,7 @@ export async function withDeadline<Value>(promise: Promise<Value>, ms: number, w
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new TributaryError('DEADLINE_EXCEEDED', `${what}: nothing came for ${String(ms)} ms`));
+      reject(new TributaryError('DEADLINE_EXCEEDED', `${what}: nothing moved for ${String(ms)} ms`));
     }, ms);
   });
   try {

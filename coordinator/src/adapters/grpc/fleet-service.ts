@@ -86,7 +86,7 @@ async function receiveUpdate(
   const { agentId } = parts.callers.agent(context);
   let upload: ReceivingUpload | undefined;
   try {
-    for await (const message of withIdleDeadline(messages, LIMITS.uploadIdleMs, 'upload')) {
+    for await (const message of withIdleDeadline(messages, LIMITS.streamIdleMs, 'upload')) {
       // An agent that was revoked in the middle of an upload delivers nothing more.
       parts.callers.agent(context);
       const part = fromUploadMessage(message);

@@ -174,7 +174,7 @@ function payloadBytes(part: UploadPart): number {
   }
 }
 
-/** Ends a stream on which nothing has moved for LIMITS.uploadIdleMs: the deadline of calls of unknown length. */
+/** Ends a stream on which nothing has moved for LIMITS.streamIdleMs: the deadline of calls of unknown length. */
 class IdleGuard {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
@@ -189,7 +189,7 @@ class IdleGuard {
     this.#timer = setTimeout(() => {
       this.#idle = true;
       this.#controller.abort();
-    }, LIMITS.uploadIdleMs);
+    }, LIMITS.streamIdleMs);
     if (outer.aborted) this.#controller.abort();
     else outer.addEventListener('abort', this.#forward, { once: true });
   }

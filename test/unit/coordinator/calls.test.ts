@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { Calls } from '@tributary/coordinator/internal/adapters/grpc/calls.js';
+import { createLog } from '@tributary/coordinator/internal/adapters/logs/log.js';
+import { fromServiceError } from '@tributary/proto/grpc';
+
+/** What a handler uses of a streaming call whose reader takes `room` messages and then no more. */
+class StalledCall extends EventEmitter {
+  readonly request = {};
+  readonly destroyed = false;
+  written = 0;
+  ended = false;
+  readonly #room: number;
+
+  constructor(room: number) {
+    super();
+    this.#room = room;
+  }
+
+  write(): boolean {
+    this.written += 1;
+    return this.written < this.#room;
+  }
+
+  end(): void {
+    this.ended = true;
+    this.emit('ended');
+  }
+}
+
+describe('streams to readers', () => {
+  const outcomes: string[] = [];
+  const { log } = createLog({ level: 'silent' });
+  const observer = { call: (_method: string, code: string): number => outcomes.push(code) };
+  const calls = new Calls(log, observer, () => ({ kind: 'local' }), new AbortController(), 50);
+
+  beforeEach(() => outcomes.splice(0));
+
+  const start = (call: StalledCall, messages: number): void => {
+    const send = calls.serverStream('FetchBlob', async (_request, sink) => {
+      for (let index = 0; index < messages; index += 1) await sink.write({});
+    });
+    send(call as unknown as ServerWritableStream<unknown, unknown>);
+  };
+
+  it('end where the reader takes nothing for too long', async () => {
+    const call = new StalledCall(3);
+    const failed = once(call, 'error');
+    start(call, 10);
+    const [error] = (await failed) as [Error];
+    assert.equal(fromServiceError(error).code, 'DEADLINE_EXCEEDED');
+    assert.equal(call.written, 3);
+    assert.deepEqual(outcomes, ['DEADLINE_EXCEEDED']);
+  });
+
+  it('go on where it is slow, but reads', async () => {
+    const call = new StalledCall(1);
+    const reading = setInterval(() => call.emit('drain'), 10);
+    const ended = once(call, 'ended');
+    start(call, 12);
+    await ended;
+    clearInterval(reading);
+    assert.equal(call.written, 12);
+    assert.deepEqual(outcomes, ['OK']);
+  });
+
+  it('end without a word where the reader is gone', async () => {
+    const call = new StalledCall(1);
+    const failed = once(call, 'error');
+    start(call, 2);
+    call.emit('cancelled');
+    await failed;
+    assert.deepEqual(outcomes, ['CANCELLED']);
+    assert.equal(call.listenerCount('drain'), 0);
+  });
+});
