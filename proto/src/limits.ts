@@ -59,8 +59,8 @@ export const LIMITS = Object.freeze({
   streamsPerConnection: 100,
   /** Of an agent, which needs three; each may hold a message that is not whole yet. */
   streamsPerAgentConnection: 16,
-  /** Of somebody without a certificate: one call after the other is usual. */
-  streamsPerAnonymousConnection: 8,
+  /** Of somebody without a certificate: one call after the other is usual. 256 connections then hold 128 MiB at most. */
+  streamsPerAnonymousConnection: 16,
   /** Upload streams of one agent at the same time. */
   uploadsPerAgent: 2,
   /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */
