@@ -145,8 +145,9 @@ type AgentFile = z.infer<typeof agentFile>;
 function readAgentFile(configPath: string): AgentFile {
   let value: unknown;
   try {
-    value = parse(readFileSync(configPath, 'utf8'), { maxAliasCount: 0 });
+    value = parse(readConfigText(configPath), { maxAliasCount: 0 });
   } catch (cause) {
+    if (cause instanceof TributaryError) throw cause;
     const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
     throw new TributaryError('CONFIG_INVALID', `${configPath}: not readable as YAML: ${reason}`, { cause });
   }
@@ -159,6 +160,19 @@ function readAgentFile(configPath: string): AgentFile {
       fields: { file: configPath },
     },
   );
+}
+
+function readConfigText(configPath: string): string {
+  try {
+    return readFileSync(configPath, 'utf8');
+  } catch (cause) {
+    const fault = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown fault';
+    const words = fault === 'ENOENT' ? 'does not exist' : `cannot be read (${fault})`;
+    throw new TributaryError('CONFIG_INVALID', `${configPath}: ${words}`, {
+      cause,
+      hint: 'name your agent.yaml with --config or TRIBUTARY_AGENT_CONFIG',
+    });
+  }
 }
 
 /** One line for an issue: path, what is wrong, what to write instead. */

@@ -134,7 +134,10 @@ async function tokenText({ token, tokenFile }: JoinFlags, fromEnv: string | unde
   try {
     return await readFile(tokenFile, 'utf8');
   } catch (error) {
-    throw fileError(error, tokenFile);
+    throw new TributaryError('CONFIG_INVALID', `--token-file: ${fileError(error, tokenFile).message}`, {
+      cause: error,
+      hint: 'name the file that holds what `tributary invite` printed',
+    });
   }
 }
 

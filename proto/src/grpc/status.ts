@@ -36,9 +36,11 @@ export function toServiceError(error: unknown): ServiceError {
 export function fromServiceError(error: unknown): TributaryError {
   if (error instanceof TributaryError) return error;
   if (!isServiceError(error)) return TributaryError.from(error);
-  const message = cut(error.details === '' ? error.message : error.details, LIMITS.detailLength);
+  const text = error.details === '' ? error.message : error.details;
+  // grpc-js ends with this where it has no note to give.
+  const message = cut(text.replace(/\. Resolution note: $/, ''), LIMITS.detailLength);
   const told = readMetadata(error.metadata);
-  if (told === undefined) return new TributaryError(foreignCode(error), message, { cause: error });
+  if (told === undefined) return new TributaryError(foreignCode(error), message, foreignParts(error, text));
   const { code, hint, fields } = told;
   return new TributaryError(code, message, { cause: error, fields, ...(hint === undefined ? {} : { hint }) });
 }
@@ -112,6 +114,17 @@ const FOREIGN: Readonly<Record<number, ErrorCode>> = {
   [status.UNAVAILABLE]: 'UNAVAILABLE',
   [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
+
+/** A certificate of an authority that is not the federation's: the address is somebody else's. */
+const FOREIGN_AUTHORITY = /self-signed certificate|unable to (get local issuer|verify the first) certificate/;
+
+const foreignParts = (error: ServiceError, text: string): { cause: ServiceError; hint?: string } =>
+  FOREIGN_AUTHORITY.test(text)
+    ? {
+        cause: error,
+        hint: 'Another federation, or somebody in between, answers at that address: check host and port.',
+      }
+    : { cause: error };
 
 function foreignCode(error: ServiceError): ErrorCode {
   // grpc-js says RESOURCE_EXHAUSTED for a message over the limit, and INTERNAL where a dying peer resets the stream.

@@ -144,7 +144,7 @@ describe('agent.yaml', () => {
     assert.throws(() => loadConfig({}, {}), refusal('CONFIG_INVALID', /--config/));
     assert.throws(
       () => loadConfig({ config: join(folder.path, 'none.yaml') }, {}),
-      refusal('CONFIG_INVALID', /none\.yaml/),
+      refusal('CONFIG_INVALID', /none\.yaml: does not exist/),
     );
   });
 });

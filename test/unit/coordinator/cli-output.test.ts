@@ -133,7 +133,7 @@ describe('output of the tributary command', () => {
     it('of something empty is done at once', () => {
       const terminal = new RecordedTerminal();
       startProgress(terminal, 'loans', 0, 'bytes').update(0, 'nothing to do');
-      assert.deepEqual(terminal.notes, ['loans: 0/0 bytes nothing to do']);
+      assert.deepEqual(terminal.notes, ['loans: 0/0 bytes: nothing to do']);
     });
   });
 });

@@ -21,7 +21,7 @@ describe('words of the tributary command', () => {
     [['get', 'fj', '--wide'], /unknown option/],
     [['describe', 'loans'], /name an object as KIND\/NAME/],
     [['apply'], /required option/],
-    [['apply', '-f', '/nowhere/job.yaml'], /job\.yaml: cannot be read/],
+    [['apply', '-f', '/nowhere/job.yaml'], /job\.yaml: cannot be read \(ENOENT\)/],
     [['wait', 'fj/loans', '--for', 'Complete'], /--for: Complete is neither/],
     [
       ['wait', 'fj/loans', '--for', 'condition=Complete', '--timeout', 'soon'],

@@ -55,6 +55,7 @@ const bookmark = (seq: number): unknown => ({
 function streams(...parts: readonly (readonly [events: readonly unknown[], end?: Error])[]): CliSession {
   let next = 0;
   return new CliSession({
+    GetObject: () => job(1),
     WatchObjects: async function* () {
       const [events, end] = parts[next++] ?? [[], new TributaryError('NOT_FOUND', 'the script is over')];
       await Promise.resolve();
@@ -156,6 +157,22 @@ describe('tributary wait', () => {
     );
   });
 
+  it('refuses an object that does not exist, unless its end is awaited', async () => {
+    const absent = () =>
+      new CliSession({
+        GetObject: () => {
+          throw new TributaryError('NOT_FOUND', 'none');
+        },
+      });
+    await assert.rejects(
+      absent().run('wait', 'fj/loan', '--for', 'condition=Complete'),
+      refusal('NOT_FOUND', /named loan/),
+    );
+    const cli = absent();
+    await cli.run('wait', 'fj/loan', '--for', 'delete');
+    assert.deepEqual(cli.terminal.results, ['fj/loan deleted']);
+  });
+
   it('says what is waited for where nothing moves', async () => {
     mock.timers.enable({ apis: ['setInterval'] });
     try {
@@ -192,6 +209,7 @@ describe('tributary wait', () => {
 
   it('ends with DEADLINE_EXCEEDED after its timeout', async () => {
     const cli = new CliSession({
+      GetObject: () => job(1),
       WatchObjects: async function* () {
         yield job(5);
         await new Promise((resolve) => setTimeout(resolve, 1_100));

@@ -33,6 +33,16 @@ describe('errors over gRPC', () => {
     }
   });
 
+  it('say that somebody else answers where the authority is another', () => {
+    const details =
+      'No connection established. Last error: Error: self-signed certificate in certificate chain. Resolution note: ';
+    const error = fromServiceError(foreign(status.UNAVAILABLE, details));
+    assert.equal(error.code, 'UNAVAILABLE');
+    assert.match(error.message, /certificate chain$/);
+    assert.match(error.hint ?? '', /Another federation/);
+    assert.equal(fromServiceError(foreign(status.UNAVAILABLE)).hint, undefined);
+  });
+
   it('keep the text of what was not foreseen inside the server', () => {
     const secret = 'row 17: 4929-1111';
     for (const error of [

@@ -102,9 +102,13 @@ async function verifyEnrolment(parts: EnrolmentParts, offer: EnrolmentOffer): Pr
 function tokenOf(parts: EnrolmentParts, tokenId: string): TokenState {
   const token = parts.federation.state.tokens.get(tokenId);
   if (token !== undefined) return token;
-  throw new TributaryError('TOKEN_INVALID', 'this federation issued no such join token', {
-    hint: 'ask for a new one: tributary invite SITE',
-  });
+  throw new TributaryError(
+    'TOKEN_INVALID',
+    'this federation knows no such join token, or a newer one for the site replaced it',
+    {
+      hint: 'ask for a new one: tributary invite SITE',
+    },
+  );
 }
 
 /** What `Enroll` is answered from, the first time and every other. */

@@ -4,8 +4,10 @@ import type { Server as NetServer } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
+  setLogVerbosity,
   type ServerOptions,
   type ServiceDefinition,
   type UntypedServiceImplementation,
@@ -61,6 +63,8 @@ export interface Listener {
 
 /** Rejects with CONFIG_INVALID where the address cannot be bound. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
+  // grpc-js writes to standard error by itself; what it says there reaches us as errors.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server(serverOptions(bounds(options)));
   widenStreams(server);
   limitHandshakes(server);

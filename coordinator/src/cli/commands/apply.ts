@@ -63,7 +63,10 @@ async function readDocuments(path: string): Promise<SourceDocument[]> {
   try {
     text = path === '-' ? await readStandardInput() : await readFile(path, 'utf8');
   } catch (cause) {
-    throw new TributaryError('USAGE', `${path}: cannot be read`, { cause });
+    throw new TributaryError('USAGE', `${path}: cannot be read (${faultOf(cause)})`, {
+      cause,
+      hint: 'Name a YAML or JSON file that exists, or - for standard input.',
+    });
   }
   const parsed = parseAllDocuments(text, { logLevel: 'error' }).filter(
     (document) => document.contents !== null,
@@ -75,6 +78,9 @@ async function readDocuments(path: string): Promise<SourceDocument[]> {
     return { source, value: plainValue(document, source) };
   });
 }
+
+const faultOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : 'unknown fault';
 
 function plainValue(document: Document.Parsed, source: string): unknown {
   try {

@@ -1,14 +1,14 @@
 import { parseCanonical, LIMITS, type JsonValue } from '@tributary/proto';
 import type { Event__Output } from '@tributary/proto/grpc';
 
-import { readObject } from '../objects.js';
+import { readObject, text } from '../objects.js';
 import { age } from '../output/age.js';
 import { formatValue, type OutputFormat } from '../output/formats.js';
 import { tableLines, type Column } from '../output/table.js';
 import { requireReference } from '../reference.js';
 import type { Session } from '../session.js';
 
-/** Keys and signatures are for machines; `get -o json` has them. */
+/** Keys, digests and signatures are for machines; `describe -o json` has them. */
 const LEFT_OUT = new Set([
   'document',
   'authorKey',
@@ -19,6 +19,16 @@ const LEFT_OUT = new Set([
   'jobId',
   'layoutDigest',
   'keyDigest',
+  'agentId',
+  'baseDigest',
+  'headerDigest',
+  'sealDigest',
+  'transcriptDigest',
+  'uploadId',
+  'folded',
+  'selectionSeed',
+  'stages',
+  'vectorLength',
 ]);
 
 /** The object with every ledger entry that concerns it: what happened, when, by whom, and why something failed. */
@@ -57,7 +67,10 @@ function detail(body: JsonValue): string {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return '';
   return Object.entries(body)
     .filter(([key]) => !LEFT_OUT.has(key))
-    .map(([key, value]) => `${key}=${scalar(value as JsonValue)}`)
+    .map(
+      ([key, value]) =>
+        `${key}=${key === 'cohort' ? sitesOf(value as JsonValue) : scalar(value as JsonValue)}`,
+    )
     .join(' ');
 }
 
@@ -65,4 +78,10 @@ function scalar(value: JsonValue): string {
   return typeof value === 'string'
     ? value.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]*$/, '$1')
     : JSON.stringify(value);
+}
+
+function sitesOf(cohort: JsonValue): string {
+  return Array.isArray(cohort)
+    ? JSON.stringify(cohort.map((member: JsonValue) => text(member, ['site'])))
+    : '';
 }

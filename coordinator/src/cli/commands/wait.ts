@@ -27,6 +27,12 @@ export async function wait(
   const goal = requireGoal(options.for);
   const seconds = requireDuration(options.timeout, '--timeout');
   const timeout = AbortSignal.timeout(seconds * 1000);
+  if (!(await exists(session, reference))) {
+    if (goal.type === 'delete') return session.terminal.out(`${first} deleted`);
+    throw new TributaryError('NOT_FOUND', `no ${reference.kind} named ${reference.name}`, {
+      hint: `tributary get ${reference.kind.toLowerCase()}`,
+    });
+  }
   const limited: Session = { ...session, signal: AbortSignal.any([session.signal, timeout]) };
   let progress: Progress | undefined;
   let quiet = false;
@@ -69,6 +75,18 @@ export async function wait(
       },
     );
   }
+}
+
+/** A watch of a name that nothing bears would stay silent. */
+async function exists(session: Session, reference: ReturnType<typeof requireReference>): Promise<boolean> {
+  const admin = await session.admin();
+  return admin.unary('GetObject', reference).then(
+    () => true,
+    (error: unknown) => {
+      if (TributaryError.from(error).code === 'NOT_FOUND') return false;
+      throw error;
+    },
+  );
 }
 
 /** Where nothing moves for a while, says what it is that the job waits for. */
