@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { cp, readFile } from 'node:fs/promises';
+import { chmod, cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { restoreBackup } from '@tributary/coordinator/internal/adapters/backup/restore.js';
@@ -33,10 +33,11 @@ describe('data of earlier versions', function () {
   });
   afterEach(() => directory.remove());
 
-  /** A copy to work on: opening writes. */
+  /** A copy to work on: opening writes. Git keeps no modes, and a sealing key that others may read is refused. */
   const copy = async (version: string, part: string): Promise<string> => {
     const target = join(directory.path, part);
     await cp(join(COMPAT, version, part), target, { recursive: true });
+    await chmod(join(target, 'seal.key'), 0o600);
     return target;
   };
   const expectation = async (version: string): Promise<CompatExpectation> =>
