@@ -113,7 +113,7 @@ describe('tributary-agent', function () {
       [['run'], 'UNAUTHENTICATED'],
       [['join'], 'USAGE'],
       [['join', '--token', 'trib1.nonsense'], 'TOKEN_INVALID'],
-      [['join', '--token-file', '/no/such/file'], 'NOT_FOUND'],
+      [['join', '--token-file', '/no/such/file'], 'CONFIG_INVALID'],
       [['status', '-o', 'xml'], 'USAGE'],
       [['dance'], 'USAGE'],
     ];
