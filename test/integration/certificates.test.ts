@@ -286,6 +286,24 @@ describe('certificate requests', () => {
     });
   });
 
+  it('with the object identifier of the key or its curve altered get a typed refusal', async () => {
+    const ca = await newAuthority();
+    const { csr } = await requestCertificate();
+    // id-ecPublicKey and prime256v1 (RFC 5480), one behind the other: the library parses what they say of the key late.
+    const identifiers = Buffer.from('06072a8648ce3d020106082a8648ce3d030107', 'hex');
+    const start = Buffer.from(csr).indexOf(identifiers);
+    assert.ok(start > 0);
+    for (let index = start; index < start + identifiers.length; index += 1) {
+      for (const bit of [0x01, 0x40, 0x80, 0x86]) {
+        const altered = Buffer.from(csr);
+        altered[index] = (altered[index] ?? 0) ^ bit;
+        await assert.rejects(ca.issueAgent(AGENT, altered), {
+          code: /^(INVALID_ARGUMENT|SIGNATURE_INVALID)$/,
+        });
+      }
+    }
+  });
+
   it('for names that are none are refused', async () => {
     const { csr } = await requestCertificate();
     for (const name of ['', 'a/b', '../x', 'A', 'x'.repeat(64)]) {

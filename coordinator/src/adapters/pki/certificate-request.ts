@@ -14,8 +14,7 @@ export async function requestedKey(csr: Uint8Array): Promise<Uint8Array> {
   if (csr.length === 0 || csr.length > LIMITS.certificateRequestBytes) {
     throw malformed(`a certificate request has 1 to ${String(LIMITS.certificateRequestBytes)} bytes`);
   }
-  const request = parse(csr);
-  const spki = new Uint8Array(request.publicKey.rawData);
+  const { request, spki } = parse(csr);
   if (p256PublicKey(spki) === undefined)
     throw malformed('the key of a certificate request must be ECDSA P-256');
   if (!(await verifies(request))) {
@@ -30,9 +29,11 @@ export async function requestedKey(csr: Uint8Array): Promise<Uint8Array> {
   return spki;
 }
 
-function parse(csr: Uint8Array): Pkcs10CertificateRequest {
+/** Request and key together: the library looks at the parameters of the key only when that is asked for. */
+function parse(csr: Uint8Array): { readonly request: Pkcs10CertificateRequest; readonly spki: Uint8Array } {
   try {
-    return new Pkcs10CertificateRequest(csr.slice());
+    const request = new Pkcs10CertificateRequest(csr.slice());
+    return { request, spki: new Uint8Array(request.publicKey.rawData) };
   } catch (cause) {
     throw malformed('not a PKCS #10 certificate request in DER', cause);
   }
