@@ -3,7 +3,6 @@ import { setFlagsFromString } from 'node:v8';
 
 // As the shim of the agent does.
 setFlagsFromString('--no-incremental-marking');
-setFlagsFromString('--heap-growing-percent=300');
 
 const { runAgent } = await import('@tributary/edge-agent');
 const { randomUpdate } = await import('./noise.js');
