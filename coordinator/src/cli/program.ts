@@ -114,8 +114,8 @@ function addJobCommands(program: Command, run: Run): void {
       );
   }
   program
-    .command('logs [subject]')
-    .description("the coordinator's log lines, all or those of a job or site")
+    .command('logs [name]')
+    .description("the coordinator's log lines, all or those of a job or site (NAME or KIND/NAME)")
     .option('-f, --follow', 'go on with new lines', false)
     .option('--tail <lines>', 'last lines to begin with', requireCount, 200)
     .action((subject: string | undefined, options: Parameters<typeof logs>[2]) =>

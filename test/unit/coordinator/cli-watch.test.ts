@@ -112,6 +112,24 @@ describe('tributary get --watch', () => {
   });
 });
 
+describe('tributary logs', () => {
+  it('takes a job or site by name or as KIND/NAME, and prints the lines as they are', async () => {
+    const cli = new CliSession({ StreamLogs: () => [{ line: '{"msg":"serving"}\n' }] });
+    await cli.run('logs');
+    await cli.run('logs', 'loans');
+    await cli.run('logs', 'fj/loans', '--tail', '5');
+    assert.deepEqual(
+      cli.calls.map(({ request }) => [request['subject'], request['tail']]),
+      [
+        ['', 200],
+        ['loans', 200],
+        ['loans', 5],
+      ],
+    );
+    assert.deepEqual(cli.terminal.results, Array.from({ length: 3 }, () => '{"msg":"serving"}'));
+  });
+});
+
 describe('tributary wait', () => {
   const complete = job(8, { round: 10, conditions: { Complete: 'True' } });
 
