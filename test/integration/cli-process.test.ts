@@ -84,7 +84,11 @@ describe('tributary as a process', function () {
     [['--help'], 0, /^$/],
     [['frobnicate'], 10, /unknown command/],
     [['get', 'pods'], 10, /^error: USAGE: pods: no such kind\n {2}try: Kinds are/],
-    [['apply', '-f', '/nowhere.yaml'], 10, /^error: USAGE: \/nowhere\.yaml: cannot be read \(ENOENT\)\n {2}try: /],
+    [
+      ['apply', '-f', '/nowhere.yaml'],
+      10,
+      /^error: USAGE: \/nowhere\.yaml: cannot be read \(ENOENT\)\n {2}try: /,
+    ],
     [
       ['--context', 'other', 'get', 'fj'],
       18,

@@ -126,7 +126,10 @@ describe('tributary logs', () => {
         ['loans', 5],
       ],
     );
-    assert.deepEqual(cli.terminal.results, Array.from({ length: 3 }, () => '{"msg":"serving"}'));
+    assert.deepEqual(
+      cli.terminal.results,
+      Array.from({ length: 3 }, () => '{"msg":"serving"}'),
+    );
   });
 });
 
