@@ -106,11 +106,12 @@ export {
   updateTail,
   VALUE_BOUND,
   vectorLength,
+  type GroupNumbers,
   type UpdateBounds,
   type UpdateNumbers,
   type UpdateShape,
 } from './parameters/update-vector.js';
-export { applyMean, decodeSums, decodeTail, type TailMeans } from './parameters/update-sums.js';
+export { applyMean, decodeSums, decodeTail, type GroupMeans, type TailMeans } from './parameters/update-sums.js';
 
 export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
 export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
@@ -118,11 +119,34 @@ export { vectorFigures } from './accumulator/kernels.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
 export type { DatasetSpec, LearningTask } from './documents/learning-task.js';
-export type { CategoricalFeatureSpec, FeatureSpec, NumericFeatureSpec } from './documents/feature-spec.js';
-export type { Activation, LayerSpec, ModelSpec } from './documents/model-spec.js';
-export type { OptimizerSpec, TrainingSpec } from './documents/training-spec.js';
+export {
+  columnsOf,
+  featureColumns,
+  type CategoricalFeatureSpec,
+  type DateFeatureSpec,
+  type FeatureSpec,
+  type NumericFeatureSpec,
+  type RatioFeatureSpec,
+  type ScaledFeatureSpec,
+  type SequenceFeatureSpec,
+} from './documents/feature-spec.js';
+export type { ModelSpec } from './documents/model-spec.js';
+export type {
+  EarlyStoppingSpec,
+  OptimizerSpec,
+  ScheduleSpec,
+  TrainingSpec,
+} from './documents/training-spec.js';
+export { LOSS_NAMES, lossesOf, type LossName } from './metrics/loss-names.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
-export type { SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
+export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
+export type {
+  DatasetRule,
+  SitePolicy,
+  SitePolicyInput,
+  SitePolicySpec,
+  Vocabulary,
+} from './documents/site-policy.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
 export { parseDocument, parseDocumentBytes, parseFederatedJob, parseSitePolicy } from './documents/parse.js';
 export {
@@ -158,6 +182,14 @@ export type {
 export { documentJsonSchema, structuralSchema, type JsonSchema } from './documents/json-schema.js';
 
 export {
+  groupsOf,
+  INTERVAL_95,
+  subgroupsOf,
+  tailShapeOf,
+  type EvaluationGroup,
+  type TailShape,
+} from './metrics/evaluation-groups.js';
+export {
   METRIC_NAMES,
   METRICS,
   metricFits,
@@ -165,15 +197,30 @@ export {
   type MetricName,
 } from './metrics/metric-names.js';
 
-export type { Cell, CellFault, CellIssue, Row } from './features/cell.js';
+export type { Cell, CellFault, CellIssue, ListCell, Row } from './features/cell.js';
+export {
+  featureFitSchema,
+  fitVocabularies,
+  NO_FIT,
+  scaledBy,
+  vocabularyDigest,
+  type FeatureFit,
+  type Scaling,
+  type Vocabulary,
+} from './features/fit.js';
 export { compileFeatures, type FeaturePlan } from './features/plan.js';
 export { compileLabel, type LabelPlan } from './features/label.js';
 export { featuresFile, parseFeaturesFile, type FeaturesFile } from './features/features-file.js';
 
 export { initialWeights } from './model/initial.js';
-export { kerasModel } from './model/keras.js';
+export { kerasLayers, kerasModel } from './model/keras.js';
 export { publicRandom, type PublicRandom } from './model/public-random.js';
-export { layoutOf, outputOf, parameterCount } from './model/topology.js';
+export { elementsOf, type Shape } from './model/shape.js';
+export { layerShapes, layoutOf, modelTensors, outputOf, parameterCount } from './model/topology.js';
+export { LAYER_TYPES } from './model/layers/layer-kinds.js';
+export type { LayerKind, LayerTensor } from './model/layers/layer-kind.js';
+export type { Activation } from './model/layers/fields.js';
+export type { LayerSpec, LayerType } from './model/layers/layer-schema.js';
 
 export {
   decodeEnvelopeHeader,

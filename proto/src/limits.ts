@@ -25,12 +25,18 @@ export const LIMITS = Object.freeze({
   entriesPerCall: 10_000,
   /** Parameters of a model: 4 GiB of float32 is what one wasm heap can hold at most; half of it here. */
   modelParameters: 500_000_000,
+  /** Inputs of one encoded row: 16 MiB as float32. */
+  inputElements: 4_194_304,
+  /** Elements of one row behind any layer: 256 MiB as float32, times the rows of a batch. */
+  activationElements: 67_108_864,
   /** Tensors of a layout. */
   layoutTensors: 4_096,
   /** Updates folded into one int64 accumulator: 2^50 * 2^12 = 2^62 stays below the sign bit. */
   updatesPerRound: 4_096,
-  /** Tail elements of an update vector after the parameters: weight, loss, count and metrics. */
-  tailElements: 64,
+  /** Groups of test rows that a round reports: with every metric and its error they fill half a ledger entry. */
+  evaluationGroups: 256,
+  /** Tail elements of an update vector after the parameters: that many groups with all metrics and variances. */
+  tailElements: 8_192,
   /** Bytes of an envelope header. */
   envelopeHeaderBytes: 8 * KIB,
   /** Bytes of a PKCS #10 certificate request: an ECDSA P-256 one has about 300. */
@@ -43,10 +49,25 @@ export const LIMITS = Object.freeze({
   csvRecordBytes: 1 * MIB,
   /** Datasets that a site declares: each is named in its hello. */
   datasets: 256,
-  /** Columns of a CSV dataset. */
-  csvColumns: 10_000,
-  /** Bytes of a dataset encoded as float32, held by the training worker: half of what one worker's machine should have. */
-  datasetBytes: 4 * 1024 * MIB,
+  /** Columns of a source or view. */
+  datasetColumns: 10_000,
+  /** Sources of a dataset, and files that they name together. */
+  datasetSources: 64,
+  datasetFiles: 10_000,
+  /** Characters of the SQL of a view. */
+  viewLength: 64 * KIB,
+  /** Bytes that the reader of datasets (DuckDB) may hold; sorts beyond go to encrypted files. */
+  readerMemoryBytes: 256 * MIB,
+  /** Bytes that sorts of one dataset may take on disk. */
+  readerDiskBytes: 256 * 1024 * MIB,
+  /** Combinations of quasi-identifiers that are counted, in memory: beyond it the columns are as good as a name. */
+  quasiCombinations: 1_000_000,
+  /** Bytes of a dataset encoded as float32, on disk beyond datasetMemoryBytes. */
+  datasetBytes: 64 * 1024 * MIB,
+  /** Bytes of encoded rows that the training worker holds in memory: a quarter of a machine of 1 GiB. */
+  datasetMemoryBytes: 256 * MIB,
+  /** Bytes of the scores of a test split, held in memory to measure them. */
+  predictionBytes: 256 * MIB,
   /** Bytes of tensors during training: a wasm heap ends at 4 GiB and overflows silently. */
   tensorBytes: 3 * 1024 * MIB,
   /** A training worker that has not obeyed a cancellation after this long is ended. */

@@ -1,4 +1,4 @@
-import type { ErrorCode, FederatedJobSpec, SitePolicySpec } from '@tributary/proto';
+import { featureColumns, type ErrorCode, type FederatedJobSpec, type SitePolicySpec } from '@tributary/proto';
 
 /** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
 export interface PolicyFacts {
@@ -8,6 +8,8 @@ export interface PolicyFacts {
   readonly authorKey: string;
   /** Parameters of the model by the layout that the agent computed. */
   readonly parameters: number;
+  /** Name of this site. */
+  readonly site: string;
   /** Sites in the round. */
   readonly cohort: number;
   /** Datasets that agent.yaml declares. */
@@ -46,6 +48,7 @@ const RULES: readonly Rule[] = [
   secureAggregation,
   strategy,
   metrics,
+  metricsPerSite,
   retriesPerBase,
 ];
 
@@ -109,7 +112,7 @@ function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFac
 function columns(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
   const allowed = policy.datasets.find(({ name }) => name === job.dataset.name)?.columns ?? [];
   if (allowed.includes('*')) return undefined;
-  const wanted = [...job.features.map(({ name }) => name), job.dataset.label];
+  const wanted = [...featureColumns(job.features), job.dataset.label];
   const denied = wanted.find((column) => !allowed.includes(column));
   return denied === undefined
     ? undefined
@@ -118,10 +121,10 @@ function columns(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undef
 
 function minimumCohort(
   policy: SitePolicySpec,
-  _job: FederatedJobSpec,
+  job: FederatedJobSpec,
   { cohort }: PolicyFacts,
 ): Refusal | undefined {
-  return atLeast('spec.minimumCohort', policy.minimumCohort, cohort, 'sites in the round');
+  return atLeast('spec.minimumCohort', policy.minimumCohort, cohort - heldOut(job), 'sites that train in the round');
 }
 
 /** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
@@ -129,10 +132,13 @@ function minimumReports(policy: SitePolicySpec, job: FederatedJobSpec): Refusal 
   return atLeast(
     'spec.minimumCohort',
     policy.minimumCohort,
-    job.minSites,
+    job.minSites - heldOut(job),
     'reports with which a round commits (minSites)',
   );
 }
+
+/** A site that is held out adds nothing to the sum and so hides nobody. */
+const heldOut = (job: FederatedJobSpec): number => (job.evaluation.holdOutSite === undefined ? 0 : 1);
 
 function maximumParameters(
   policy: SitePolicySpec,
@@ -159,6 +165,16 @@ function strategy(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | unde
 function metrics(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
   const denied = job.evaluation.metrics.find((metric) => !policy.metrics.includes(metric));
   return denied === undefined ? undefined : refused('spec.metrics', `metric ${denied} is not listed`);
+}
+
+/** Both ways in which figures of this site alone would be recorded. */
+function metricsPerSite(
+  policy: SitePolicySpec,
+  { evaluation }: FederatedJobSpec,
+  { site }: PolicyFacts,
+): Refusal | undefined {
+  if (policy.metricsPerSite || (evaluation.perSite !== true && evaluation.holdOutSite !== site)) return undefined;
+  return refused('spec.metricsPerSite', 'the job would record the metrics of this site alone');
 }
 
 function retriesPerBase(

@@ -1,4 +1,4 @@
-import { ERROR_TABLE, TributaryError, type FederatedJobSpec } from '@tributary/proto';
+import { ERROR_TABLE, featureColumns, TributaryError, type FederatedJobSpec } from '@tributary/proto';
 
 import { clip, redact, type RedactedError } from './redaction.js';
 
@@ -22,6 +22,8 @@ const FAULTS: ReadonlyMap<unknown, string> = new Map([
   ['NotFinite', 'not a finite number'],
   ['OutsideDomain', 'outside the domain of the transform'],
   ['UnknownClass', 'not one of the classes of the task'],
+  ['NotADate', 'not a date, or one without the part that the job asks for'],
+  ['NotAList', 'not a list of numbers'],
   ['NoColumn', 'the first line does not name this column; names are separated by commas'],
   ['ColumnTwice', 'the first line names this column more than once'],
   ['CellCount', 'another number of cells than in the first line'],
@@ -40,7 +42,7 @@ export function redactTraining(error: unknown, job: FederatedJobSpec): RedactedE
   const known = error instanceof TributaryError ? error : new TributaryError('TRAINING_FAILED', '');
   if (!ABOUT_RECORDS.has(known.code)) return redact(known);
   const code = known.code === 'INTERNAL' ? 'TRAINING_FAILED' : known.code;
-  const names = new Set([job.dataset.name, job.dataset.label, ...job.features.map(({ name }) => name)]);
+  const names = new Set([job.dataset.name, job.dataset.label, ...featureColumns(job.features)]);
   const told = [
     ...PLACES.flatMap((place) => numberOf(known.fields[place]).map((value) => `${place} ${String(value)}`)),
     ...Object.entries(known.fields).flatMap(([field, value]) =>

@@ -1,64 +1,29 @@
 import { LIMITS } from '../limits.js';
+import { subgroupsOf } from '../metrics/evaluation-groups.js';
 import { metricFits } from '../metrics/metric-names.js';
 import { topologyProblems } from '../model/topology.js';
 import { compileFeatures } from '../features/plan.js';
 import type { FederatedJobSpec } from './federated-job.js';
-import { DEFAULT_MISSING, type FeatureSpec } from './feature-spec.js';
-import { quote, type Problem } from './problem.js';
+import { featureProblems, inputProblems } from './feature-coherence.js';
+import type { Problem } from './problem.js';
+import { trainingProblems } from './training-coherence.js';
 
 /** What is wrong between the fields of a job whose fields are each right by themselves. */
 export function coherenceProblems(spec: FederatedJobSpec): Problem[] {
+  const inputs = inputProblems(spec.features);
   return [
-    ...featureListProblems(spec),
-    ...spec.features.flatMap((feature, index) => featureProblems(feature, index)),
-    ...modelProblems(spec),
+    ...featureProblems(spec),
+    // Layers are judged over an input that has a shape.
+    ...(inputs.length > 0 ? inputs : modelProblems(spec)),
+    ...trainingProblems(spec),
     ...evaluationProblems(spec),
+    ...evaluationOptionProblems(spec),
     ...cohortProblems(spec),
   ];
 }
 
-function featureListProblems({ dataset, features }: FederatedJobSpec): Problem[] {
-  const seen = new Map<string, number>();
-  return features.flatMap(({ name }, index): Problem[] => {
-    const path = ['spec', 'features', index, 'name'];
-    const first = seen.get(name);
-    seen.set(name, first ?? index);
-    if (name === dataset.label) {
-      return [{ path, what: 'is the label column, which would leak the answer', fix: 'remove the feature' }];
-    }
-    if (first === undefined) return [];
-    return [
-      {
-        path,
-        what: `column ${quote(name)} is used by spec.features[${String(first)}] already`,
-        fix: 'remove one of them',
-      },
-    ];
-  });
-}
-
-function featureProblems(feature: FeatureSpec, index: number): Problem[] {
-  const path = ['spec', 'features', index];
-  if (feature.type === 'Numeric') {
-    if (feature.transform !== 'Log1p' || feature.impute === undefined || feature.impute > -1) return [];
-    return [{ path: [...path, 'impute'], what: 'Log1p is undefined there', fix: 'choose a value above -1' }];
-  }
-  const missing = new Set(feature.missing ?? DEFAULT_MISSING);
-  return feature.categories.flatMap((category, position): Problem[] => {
-    if (!missing.has(category)) return [];
-    const what = `${quote(category)} counts as missing and would never be met`;
-    return [
-      {
-        path: [...path, 'categories', position],
-        what,
-        fix: "remove it, or leave it out of the feature's missing list",
-      },
-    ];
-  });
-}
-
 function modelProblems({ features, model, task }: FederatedJobSpec): Problem[] {
-  return topologyProblems(model.layers, task, compileFeatures(features).width).map(({ path, ...rest }) => ({
+  return topologyProblems(model.layers, task, compileFeatures(features).shape).map(({ path, ...rest }) => ({
     path: ['spec', 'model', 'layers', ...path],
     ...rest,
   }));
@@ -82,6 +47,37 @@ function evaluationProblems({ dataset, evaluation, task }: FederatedJobSpec): Pr
       what: 'no row is kept for evaluation',
       fix: 'raise spec.dataset.testFraction or remove the metrics',
     });
+  }
+  return problems;
+}
+
+/** What the options of the evaluation need of the rest of the job. */
+function evaluationOptionProblems({ cohortSize, minSites, evaluation, dataset }: FederatedJobSpec): Problem[] {
+  const at = (field: string) => ['spec', 'evaluation', field];
+  const { holdOutSite, subgroups = [], intervals, perSite, metrics } = evaluation;
+  const problems: Problem[] = [];
+  const asked = holdOutSite !== undefined || subgroups.length > 0 || intervals === true || perSite === true;
+  if (asked && metrics.length === 0) {
+    problems.push({ path: at('metrics'), what: 'no metric is listed', fix: 'list one, or remove the options' });
+  }
+  if (holdOutSite !== undefined && (minSites < 2 || cohortSize > 0)) {
+    problems.push({
+      path: at('holdOutSite'),
+      what: 'every round needs this site and one that trains',
+      fix: 'set minSites to 2 or more and leave cohortSize out',
+    });
+  }
+  subgroups.forEach(({ column }, index) => {
+    if (column === dataset.label)
+      problems.push({
+        path: [...at('subgroups'), index, 'column'],
+        what: 'is the label column: metrics of one class alone say little',
+        fix: 'choose another column',
+      });
+  });
+  if (subgroupsOf(evaluation).length > LIMITS.evaluationGroups / 2) {
+    const most = `at most ${String(LIMITS.evaluationGroups / 2)} values are reported in all`;
+    problems.push({ path: at('subgroups'), what: most, fix: 'list fewer' });
   }
   return problems;
 }

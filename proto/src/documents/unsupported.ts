@@ -29,11 +29,6 @@ const STRATEGIES = [
   'FedProx', 'FedAvgM', 'FedAdagrad', 'FedAdam', 'FedYogi', 'Scaffold', 'FedBN', 'FedPer', 'CoordinateMedian',
   'TrimmedMean', 'Krum', 'MultiKrum', 'Bulyan', 'GeometricMedian', 'NormBounding',
 ]; // prettier-ignore
-const LAYERS = [
-  'Conv1d', 'Conv2d', 'Conv2dTranspose', 'Conv3d', 'DepthwiseConv2d', 'SeparableConv2d', 'MaxPooling1d', 'MaxPooling2d',
-  'AveragePooling2d', 'GlobalAveragePooling1d', 'GlobalAveragePooling2d', 'GlobalMaxPooling1d', 'BatchNormalization',
-  'LayerNormalization', 'Dropout', 'Embedding', 'Flatten', 'SimpleRnn', 'Lstm', 'Gru', 'Bidirectional',
-]; // prettier-ignore
 
 const PARTS: readonly UnservedPart[] = [
   part('FederatedJob', 'spec.task.type', 'use Binary, MultiClass or Regression', [
@@ -42,18 +37,11 @@ const PARTS: readonly UnservedPart[] = [
     'Glm',
     'BoostedTrees',
   ]),
-  part('FederatedJob', 'spec.features.*.type', 'use Numeric or Categorical', [
+  part('FederatedJob', 'spec.features.*.type', 'use Numeric, Categorical, Date, Ratio or Sequence', [
     'Hashed',
     'Text',
     'Series',
     'Image',
-  ]),
-  part('FederatedJob', 'spec.model.layers.*.type', 'use Dense', LAYERS),
-  part('FederatedJob', 'spec.training.optimizer.type', 'use Sgd, Momentum or Adam', [
-    'RmsProp',
-    'Adagrad',
-    'Adadelta',
-    'Adamax',
   ]),
   part('FederatedJob', 'spec.mode.type', 'use Sync', ['Buffered']),
   part('FederatedJob', 'spec.strategy.type', 'use FedAvg', STRATEGIES),

@@ -1,108 +1,80 @@
-import {
-  DEFAULT_MISSING,
-  type CategoricalFeatureSpec,
-  type FeatureSpec,
-  type NumericFeatureSpec,
-} from '../documents/feature-spec.js';
-import {
-  cellOf,
-  presentText,
-  readNumber,
-  type Cell,
-  type CellFault,
-  type CellIssue,
-  type Row,
-} from './cell.js';
+import { featureColumns, type FeatureSpec } from '../documents/feature-spec.js';
+import { TributaryError } from '../errors/tributary-error.js';
+import type { CellIssue, Row } from './cell.js';
+import { encoderOf, type Encoder } from './encoder.js';
+import { NO_FIT, type FeatureFit } from './fit.js';
 
 /**
  * How rows become inputs of a model. One plan serves training, evaluation, export and serving, so that they cannot
  * disagree. It is deterministic to the last bit: float64 arithmetic, rounded once to float32.
  */
 export interface FeaturePlan {
-  /** Inputs of the model. */
+  /** Inputs of the model: the product of `shape`. */
   readonly width: number;
-  /** What each input means, for people: `annual_inc`, `term=term_36`, and `term=?` for unknown or missing. */
+  /** Shape of the input of one row, row-major: [width], or [length, channels] where the features are sequences. */
+  readonly shape: readonly number[];
+  /** What each input means, for people: `annual_inc`, `term=term_36`, `term=?` for unknown or missing, `pulse[0]`. */
   readonly names: readonly string[];
-  /** Columns that are read, in order. A dataset without one of them should be refused: here it reads as missing. */
+  /** Columns that are read, each once, in order. A dataset without one of them should be refused: here it reads as missing. */
   readonly columns: readonly string[];
+  /** Features that wait for a fit: a plan with such features knows its shape, and encodes nothing. */
+  readonly unfitted: readonly string[];
+  /** For each input the number of indices, from 0, that it may hold, as Embedding takes them; undefined for magnitudes. */
+  readonly indices: readonly (number | undefined)[];
   /**
    * Writes `width` finite values to `out` from `offset` on and returns the cells that could not be read; those encode
-   * as if missing. Never throws for any row. `out` must have room (RangeError otherwise).
+   * as if missing. Never throws for any row. `out` must have room (RangeError otherwise), and the plan must be fitted
+   * (INVALID_ARGUMENT otherwise).
    */
   encode(row: Row, out: Float32Array, offset: number): readonly CellIssue[];
-}
-
-interface Encoder {
-  readonly column: string;
-  readonly names: readonly string[];
-  encode(cell: Cell, out: Float32Array, offset: number): CellFault | undefined;
 }
 
 const NO_ISSUES: readonly CellIssue[] = Object.freeze([]);
 
 /** Compiles the features of a job, in order. Takes what parseDocument has checked. */
-export function compileFeatures(features: readonly FeatureSpec[]): FeaturePlan {
-  const encoders = features.map((feature) =>
-    feature.type === 'Numeric' ? numericEncoder(feature) : categoricalEncoder(feature),
-  );
-  const names = encoders.flatMap((encoder) => encoder.names);
+export function compileFeatures(features: readonly FeatureSpec[], fit: FeatureFit = NO_FIT): FeaturePlan {
+  const encoders = features.map((feature) => encoderOf(feature, fit));
+  const unfitted = features.filter((_, index) => encoders[index]?.fitted === false).map(({ name }) => name);
+  const width = encoders.reduce((sum, encoder) => sum + encoder.width, 0);
+  const [first] = features;
+  const length = first?.type === 'Sequence' ? first.length : undefined;
+  const stride = length === undefined ? 1 : features.length;
   return {
-    width: names.length,
-    names,
-    columns: encoders.map(({ column }) => column),
+    width,
+    shape: length === undefined ? [width] : [length, features.length],
+    columns: featureColumns(features),
+    unfitted,
+    get names() {
+      return length === undefined
+        ? encoders.flatMap((encoder) => encoder.names())
+        : stepNames(encoders, length);
+    },
+    get indices() {
+      return encoders.flatMap((encoder) => Array<number | undefined>(encoder.width).fill(encoder.indices));
+    },
     encode(row, out, offset) {
-      if (offset < 0 || offset + names.length > out.length)
-        throw new RangeError('no room for an encoded row');
+      if (offset < 0 || offset + width > out.length) throw new RangeError('no room for an encoded row');
+      if (unfitted.length > 0) throw notFitted(unfitted);
       let issues: CellIssue[] | undefined;
       let at = offset;
       for (const encoder of encoders) {
-        const reason = encoder.encode(cellOf(row, encoder.column), out, at);
-        if (reason !== undefined) (issues ??= []).push({ column: encoder.column, reason });
-        at += encoder.names.length;
+        const issue = encoder.encode(row, out, at, stride);
+        if (issue !== undefined) (issues ??= []).push(issue);
+        at += length === undefined ? encoder.width : 1;
       }
       return issues ?? NO_ISSUES;
     },
   };
 }
 
-function numericEncoder(feature: NumericFeatureSpec): Encoder {
-  const { name, transform, center, scale, clip, impute } = feature;
-  const missing = new Set(feature.missing ?? DEFAULT_MISSING);
-  const standardize = (value: number): number => {
-    const transformed = transform === 'Log1p' ? Math.log1p(value) : value;
-    return Math.min(clip, Math.max(-clip, (transformed - center) / scale));
-  };
-  const whenMissing = impute === undefined ? 0 : standardize(impute);
-  return {
-    column: name,
-    names: [name],
-    encode(cell, out, offset) {
-      out[offset] = whenMissing;
-      const text = presentText(cell, missing);
-      if (text === undefined) return undefined;
-      const value = readNumber(text);
-      if (typeof value === 'string') return value;
-      if (transform === 'Log1p' && value <= -1) return 'OutsideDomain';
-      out[offset] = standardize(value);
-      return undefined;
-    },
-  };
+/** Sequences lie step by step: the first of every feature, then the second. */
+function stepNames(encoders: readonly Encoder[], length: number): readonly string[] {
+  const names = encoders.map((encoder) => encoder.names());
+  return Array.from({ length }, (_, step) => names.map((steps) => steps[step] ?? '')).flat();
 }
 
-function categoricalEncoder(feature: CategoricalFeatureSpec): Encoder {
-  const { name, categories } = feature;
-  const missing = new Set(feature.missing ?? DEFAULT_MISSING);
-  const positions = new Map(categories.map((category, position) => [category, position]));
-  const names = [...categories.map((category) => `${name}=${category}`), `${name}=?`];
-  return {
-    column: name,
-    names,
-    encode(cell, out, offset) {
-      out.fill(0, offset, offset + names.length);
-      const text = presentText(cell, missing);
-      const position = text === undefined ? undefined : positions.get(text);
-      out[offset + (position ?? categories.length)] = 1;
-      return undefined;
-    },
-  };
-}
+const notFitted = (features: readonly string[]): TributaryError =>
+  new TributaryError('INVALID_ARGUMENT', `features without a fit: ${features.slice(0, 8).join(', ')}`, {
+    hint: 'features scaled by each site are encoded with the fit of that site, vocabularies with its policy',
+    fields: { field: 'fit' },
+  });

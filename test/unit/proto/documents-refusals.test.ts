@@ -115,7 +115,11 @@ describe('refusals of documents', () => {
         ['a'],
         'spec.features[0].categories: does not belong to type Numeric; remove it, or use type Categorical',
       ],
-      ['spec.features.1.categories', undefined, 'spec.features[1].categories: is missing; add it (a list)'],
+      [
+        'spec.features.1.categories',
+        undefined,
+        'spec.features[1].categories: is missing; add it (a list), or a vocabulary',
+      ],
       [
         'spec.training.optimizer.momentum',
         0.9,
@@ -168,7 +172,11 @@ describe('refusals of documents', () => {
         'Survival',
         `spec.task.type: "Survival" ${no}; use Binary, MultiClass or Regression`,
       ],
-      ['spec.features.1.type', 'Hashed', `spec.features[1].type: "Hashed" ${no}; use Numeric or Categorical`],
+      [
+        'spec.features.1.type',
+        'Hashed',
+        `spec.features[1].type: "Hashed" ${no}; use Numeric, Categorical, Date, Ratio or Sequence`,
+      ],
       [
         'spec.update',
         { encoding: 'bf16' },

@@ -69,7 +69,8 @@ describe('exported JSON Schema', () => {
       type: 'number',
       minimum: -1e300,
       maximum: 1e300,
-      description: 'Subtracted after the transform, in its units. Default 0. Of type Numeric only.',
+      description:
+        'Subtracted after the transform, in its units. Default 0. With scaling Given only. Of type Numeric and Date and Ratio and Sequence only.',
     });
   });
 

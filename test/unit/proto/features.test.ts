@@ -18,15 +18,18 @@ const numeric = (fields: Partial<Extract<FeatureSpec, { type: 'Numeric' }>> = {}
   name: 'x',
   type: 'Numeric',
   transform: 'Identity',
+  scaling: 'Given',
   center: 0,
   scale: 1,
   clip: 1_000_000,
+  indicator: false,
   ...fields,
 });
 const categorical = (fields: Partial<Extract<FeatureSpec, { type: 'Categorical' }>> = {}): FeatureSpec => ({
   name: 'c',
   type: 'Categorical',
   categories: ['a', 'b'],
+  encoding: 'OneHot',
   ...fields,
 });
 
@@ -197,6 +200,8 @@ describe('compileFeatures', () => {
         name: fc.constantFrom('p', 'q', 'r'),
         type: fc.constant('Numeric' as const),
         transform: fc.constantFrom('Identity' as const, 'Log1p' as const),
+        scaling: fc.constant('Given' as const),
+        indicator: fc.constant(false),
         center: fc.double({ min: -1e300, max: 1e300, noNaN: true }),
         scale: fc.double({ min: 1e-9, max: 1e300, noNaN: true }),
         impute: fc.double({ min: -0.5, max: 1e300, noNaN: true }),
@@ -205,6 +210,7 @@ describe('compileFeatures', () => {
       fc.record({
         name: fc.constantFrom('p', 'q', 'r'),
         type: fc.constant('Categorical' as const),
+        encoding: fc.constant('OneHot' as const),
         categories: fc.uniqueArray(fc.string({ minLength: 1 }), { minLength: 1, maxLength: 5 }),
       }),
     ),
@@ -281,11 +287,28 @@ describe('features.json', () => {
 
   it('survives a round trip', () => {
     const bytes = canonicalize(featuresFile(features));
-    assert.deepEqual(parseFeaturesFile(parseCanonical(bytes, 10_000)), { formatVersion: 1, features });
+    assert.deepEqual(parseFeaturesFile(parseCanonical(bytes, 10_000)), {
+      formatVersion: 2,
+      features,
+      fit: {},
+    });
+  });
+
+  it('of version 1 has no fit', () => {
+    assert.deepEqual(parseFeaturesFile({ formatVersion: 1, features }), featuresFile(features));
+  });
+
+  it('holds what was learned', () => {
+    const fit = { x: { center: 1.5, scale: 0.25 }, c: { categories: ['a'] } };
+    assert.deepEqual(parseFeaturesFile(featuresFile(features, fit)).fit, fit);
+    for (const wrong of [{ x: { center: 1, scale: 0 } }, { x: { center: 1 } }, { c: { categories: [] } }, []])
+      assert.throws(() => parseFeaturesFile({ formatVersion: 2, features, fit: wrong }), {
+        code: 'DOCUMENT_INVALID',
+      });
   });
 
   it('refuses newer versions and names what is wrong', () => {
-    assert.throws(() => parseFeaturesFile({ formatVersion: 2, features }), { code: 'FORMAT_UNSUPPORTED' });
+    assert.throws(() => parseFeaturesFile({ formatVersion: 3, features }), { code: 'FORMAT_UNSUPPORTED' });
     const wrong = { formatVersion: 1, features: [{ name: 'x', type: 'Numeric', scale: 0 }] };
     assert.throws(() => parseFeaturesFile(wrong), {
       code: 'DOCUMENT_INVALID',
