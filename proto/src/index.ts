@@ -111,7 +111,13 @@ export {
   type UpdateNumbers,
   type UpdateShape,
 } from './parameters/update-vector.js';
-export { applyMean, decodeSums, decodeTail, type GroupMeans, type TailMeans } from './parameters/update-sums.js';
+export {
+  applyMean,
+  decodeSums,
+  decodeTail,
+  type GroupMeans,
+  type TailMeans,
+} from './parameters/update-sums.js';
 
 export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
 export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
@@ -121,6 +127,7 @@ export { UpdateCheck } from './accumulator/update-check.js';
 export type { DatasetSpec, LearningTask } from './documents/learning-task.js';
 export {
   columnsOf,
+  DEFAULT_MISSING,
   featureColumns,
   type CategoricalFeatureSpec,
   type DateFeatureSpec,
@@ -140,13 +147,7 @@ export type {
 export { LOSS_NAMES, lossesOf, type LossName } from './metrics/loss-names.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
 export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
-export type {
-  DatasetRule,
-  SitePolicy,
-  SitePolicyInput,
-  SitePolicySpec,
-  Vocabulary,
-} from './documents/site-policy.js';
+export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
 export { parseDocument, parseDocumentBytes, parseFederatedJob, parseSitePolicy } from './documents/parse.js';
 export {
@@ -197,6 +198,8 @@ export {
   type MetricName,
 } from './metrics/metric-names.js';
 
+export { presentText, readNumber } from './features/cell.js';
+export { readDate } from './features/civil-date.js';
 export type { Cell, CellFault, CellIssue, ListCell, Row } from './features/cell.js';
 export {
   featureFitSchema,

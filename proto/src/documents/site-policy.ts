@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { LIMITS } from '../limits.js';
 import { METRIC_NAMES } from '../metrics/metric-names.js';
 import { isDistinct } from './learning-task.js';
+import { deidentificationSchema } from './deidentification-spec.js';
 import { API_VERSION, cellTextSchema, metadataSchema, nameSchema } from './metadata.js';
 import { STRATEGIES } from './round-spec.js';
 
@@ -30,6 +31,16 @@ const authorSchema = z.strictObject({
     .describe('Ed25519 public key, 32 bytes in base64.'),
 });
 
+const vocabularySchema = z.strictObject({
+  name: nameSchema.describe('What jobs call it.'),
+  values: z
+    .array(cellTextSchema)
+    .min(1)
+    .max(100_000)
+    .refine(isDistinct, 'a value is listed twice; list each once')
+    .describe('Categories in the order of their indices; every site of a federation must list the same.'),
+});
+
 const datasetRuleSchema = z.strictObject({
   name: nameSchema.describe('Dataset as the agent declares it.'),
   columns: z
@@ -48,6 +59,26 @@ const datasetRuleSchema = z.strictObject({
     .max(1_000_000_000)
     .default(100)
     .describe('Rows below which no job runs, from 1.'),
+  minCount: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(10)
+    .describe(
+      'Fewest rows behind anything that is told of some rows only: a subgroup, a statistic of a feature, a count of `dataset describe`.',
+    ),
+  vocabularies: z
+    .array(vocabularySchema)
+    .max(100)
+    .refine(
+      (vocabularies) => isDistinct(vocabularies.map(({ name }) => name)),
+      'a vocabulary is listed twice; list each once',
+    )
+    .default([])
+    .describe('Lists of categories that jobs may name instead of listing them.'),
+  deidentification: deidentificationSchema
+    .prefault({})
+    .describe('What is done to every row before a job sees it.'),
 });
 
 const sitePolicySpecSchema = z.strictObject({
@@ -91,6 +122,12 @@ const sitePolicySpecSchema = z.strictObject({
     .refine(isDistinct, 'a metric is listed twice; list each once')
     .default([])
     .describe('Metrics that may leave the site, besides the loss; a job that asks for others is refused.'),
+  metricsPerSite: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the metrics of this site alone may be recorded under its name, for operators and the other sites of the job.',
+    ),
   retriesPerBase: z
     .int()
     .min(0)
@@ -110,3 +147,5 @@ export const sitePolicySchema = z.strictObject({
 export type SitePolicy = z.output<typeof sitePolicySchema>;
 export type SitePolicySpec = SitePolicy['spec'];
 export type SitePolicyInput = z.input<typeof sitePolicySchema>;
+/** What a site allows of one dataset, and on which terms. */
+export type DatasetRule = SitePolicySpec['datasets'][number];
