@@ -112,7 +112,7 @@ describe('data of earlier versions', function () {
 
     it(`${version}: its backup`, async () => {
       const expected = await expectation(version);
-      const sealingKey = await readSealingKey(join(COMPAT, version, 'coordinator/seal.key'));
+      const sealingKey = await readSealingKey(join(await copy(version, 'coordinator'), 'seal.key'));
       const backup = [await readFile(join(COMPAT, version, 'backup.tar'))];
       const restored = await restoreBackup(backup, join(directory.path, 'restored'), { sealingKey });
       assert.equal(restored.identity.logId, expected.logId);

@@ -197,7 +197,7 @@ describe('the process of the coordinator', function () {
       assert.match(stderr, message);
     }
     const wrongKey = join(directory.path, 'wrong.key');
-    await writeFile(wrongKey, Buffer.alloc(32, 5).toString('base64'));
+    await writeFile(wrongKey, Buffer.alloc(32, 5).toString('base64'), { mode: 0o600 });
     const sealed = await command('serve', '--data', data, '--seal-key-file', wrongKey);
     assert.equal(sealed.code, ERROR_TABLE.SEAL_BROKEN.exit);
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import {
@@ -123,7 +123,7 @@ describe('sealing key file', () => {
     const key = patternBytes(32);
     const base64 = Buffer.from(key).toString('base64');
     for (const content of [key, base64, `${base64}\n`, ` ${base64}\r\n`]) {
-      await writeFile(path, content);
+      await writeFile(path, content, { mode: 0o600 });
       assert.deepEqual(await readSealingKey(path), key);
     }
     for (const content of ['', 'short', key.subarray(1), `${base64}AAAA`, patternBytes(33)]) {
@@ -131,6 +131,14 @@ describe('sealing key file', () => {
       await assert.rejects(readSealingKey(path), { code: 'CONFIG_INVALID' });
     }
     await assert.rejects(readSealingKey(join(directory.path, 'none')), { code: 'CONFIG_INVALID' });
+  });
+
+  it('is refused where every user of the machine may read it, not where a group may', async () => {
+    const path = join(directory.path, 'open-key');
+    await writeFile(path, patternBytes(32), { mode: 0o640 });
+    assert.deepEqual(await readSealingKey(path), patternBytes(32));
+    await chmod(path, 0o644);
+    await assert.rejects(readSealingKey(path), { code: 'CONFIG_INVALID', hint: /chmod 600/ });
   });
 
   it('is drawn once, for its owner alone', async () => {
