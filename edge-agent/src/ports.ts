@@ -1,4 +1,4 @@
-import type { Digest, FederatedJobSpec, Layout, SignedTreeHead } from '@tributary/proto';
+import type { Digest, FederatedJobSpec, GroupNumbers, Layout, SignedTreeHead } from '@tributary/proto';
 
 export interface Clock {
   now(): number;
@@ -280,6 +280,10 @@ export interface TrainingResult {
   readonly metrics: Readonly<Record<string, number>>;
   /** Rows of the test split: the weight of `metrics`. 0 where the job keeps none. */
   readonly testExamples: number;
+  /** Sampling variances of `metrics`; where the job asks for intervals. */
+  readonly variances?: Readonly<Record<string, number>>;
+  /** Figures of the subgroups of the job in their order, 0 examples where the site has too few rows; where it has some. */
+  readonly subgroups?: readonly GroupNumbers[];
 }
 
 export type EvaluationTask = Omit<TrainingTask, 'signal' | 'round'>;
@@ -289,6 +293,7 @@ export interface EvaluationResult {
   readonly examples: number;
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
+  readonly variances?: Readonly<Record<string, number>>;
 }
 
 /** What a trainer needs to read the site's rows by itself: a declaration, not the rows. */

@@ -126,7 +126,7 @@ describe('values planted at a site', function () {
 
 /** The first element of the tail: min(rows, weightCap) / weightCap. */
 function weightOf(vector: Float32Array): number {
-  return vector[vector.length - tailLength(TRIAL_METRICS)] ?? 0;
+  return vector[vector.length - tailLength({ metrics: TRIAL_METRICS })] ?? 0;
 }
 
 function assertRead(evidence: readonly Evidence[], place: string, text: string): void {

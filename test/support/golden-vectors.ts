@@ -140,10 +140,9 @@ export const GOLDEN: Readonly<Record<string, () => Promise<GoldenVectors> | Gold
     const numbers = {
       trainExamples: 300,
       loss: 0.7,
-      testExamples: 41,
-      metrics: { auc: 0.81, accuracy: 2 / 3 },
+      groups: [{ examples: 41, metrics: { auc: 0.81, accuracy: 2 / 3 } }],
     };
-    const update = encodeUpdate(delta, numbers, metrics, { clipNorm: 10, weightCap: 10_000 });
+    const update = encodeUpdate(delta, numbers, { metrics }, { clipNorm: 10, weightCap: 10_000 });
     return {
       layout: text(
         canonicalize({ tensors: layout.tensors.map((tensor) => ({ ...tensor })), length: layout.length }),

@@ -61,7 +61,7 @@ export interface RecordedUpload {
 /** A correct update for the round: delta 0, weight and counts 1. */
 export function neutralVector({ opened }: PeerRound, metrics: readonly string[]): Float32Array {
   const vector = new Float32Array(opened.vectorLength);
-  const tail = tailLength(metrics);
+  const tail = tailLength({ metrics });
   vector[opened.vectorLength - tail] = 1;
   return vector;
 }

@@ -23,6 +23,7 @@ import {
   signDocument,
   signingKeyFromSeed,
   signTreeHead,
+  tailShapeOf,
   vectorLength,
   type Digest,
   type FederatedJobInput,
@@ -118,10 +119,10 @@ export class ScriptedLog {
     const base = jobDocument();
     const document = parseFederatedJob({ ...base, metadata: { name: job }, spec: { ...base.spec, ...spec } });
     const jobId = scriptedId('job', job);
-    const layout = layoutOf(document.spec.model.layers, compileFeatures(document.spec.features).width);
+    const layout = layoutOf(document.spec.model.layers, compileFeatures(document.spec.features).shape);
     const weights = initialWeights(
       document.spec.model.layers,
-      compileFeatures(document.spec.features).width,
+      compileFeatures(document.spec.features).shape,
       round,
     );
     const baseDigest = digestOf(...encodeWeights(weights));
@@ -142,7 +143,13 @@ export class ScriptedLog {
           cohort: [...cohort],
         },
         ...{ baseDigest, layoutDigest: layoutDigest(layout), roundKey: encodeBase64(pair.publicKey) },
-        vectorLength: vectorLength({ parameters: layout.length, metrics: document.spec.evaluation.metrics }),
+        vectorLength: vectorLength({
+          parameters: layout.length,
+          ...tailShapeOf(
+            document.spec.evaluation,
+            cohort.map(({ site }) => site),
+          ),
+        }),
       }),
     });
     return {

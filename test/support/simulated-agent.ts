@@ -10,6 +10,7 @@ import {
   formatId,
   LIMITS,
   tailLength,
+  tailShapeOf,
   type EnvelopeFields,
   type LedgerEntry,
   type SigningKey,
@@ -23,6 +24,7 @@ import type {
   UploadSeal,
 } from '@tributary/coordinator/internal/app/upload.js';
 import type { RoundState } from '@tributary/coordinator/internal/domain/rounds/round-state.js';
+import { placeFigures } from '@tributary/edge-agent/internal/domain/metrics/placement.js';
 
 import { SeededRandom } from './seeded-random.js';
 import type { TrainingWorld } from './training-world.js';
@@ -101,19 +103,20 @@ export class SimulatedAgent {
   /** A plausible update vector for a round: a delta within the clipping norm, and the tail. */
   vector(round: RoundState): Float32Array {
     const { spec } = this.#world.job(round.jobId).document;
-    const { metrics } = spec.evaluation;
+    const shape = tailShapeOf(spec.evaluation, [...round.cohort.keys()]);
     const random = new SeededRandom(round.round * 1_000 + this.site.length * 31 + this.site.charCodeAt(0));
     const delta = Float32Array.from(
-      { length: round.vectorLength - tailLength(metrics) },
+      { length: round.vectorLength - tailLength(shape) },
       () => random.uint32() / 2 ** 32 - 0.5,
     );
-    const numbers = {
-      trainExamples: 100 + random.below(20_000),
-      loss: random.uint32() / 2 ** 32,
-      testExamples: 50 + random.below(100),
-      metrics: Object.fromEntries(metrics.map((name) => [name, random.uint32() / 2 ** 32])),
+    const trainExamples = 100 + random.below(20_000);
+    const loss = random.uint32() / 2 ** 32;
+    const all = {
+      examples: 50 + random.below(100),
+      metrics: Object.fromEntries(shape.metrics.map((name) => [name, random.uint32() / 2 ** 32])),
     };
-    return encodeUpdate(delta, numbers, metrics, spec.update);
+    const groups = placeFigures(shape, this.site, { all });
+    return encodeUpdate(delta, { trainExamples, loss, groups }, shape, spec.update);
   }
 
   /** A new envelope for the round, correct unless the options break it. */

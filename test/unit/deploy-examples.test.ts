@@ -51,9 +51,10 @@ describe('deploy/examples/loans', () => {
     const facts = {
       logId: 'a'.repeat(64),
       authorKey: policy.authors[0]?.key ?? '',
-      parameters: parameterCount(spec.model.layers, plan.width),
+      parameters: parameterCount(spec.model.layers, plan.shape),
       cohort: 4,
       datasets: loadConfig({ config: join(LOANS, 'agent.yaml') }, {}).datasets.map(({ name }) => name),
+      site: 'west',
       sentOnBase: 0,
     };
     assert.deepEqual(evaluatePolicy(policy, spec, facts), { allowed: true, minimumRows: 500 });

@@ -7,6 +7,7 @@ import {
   float32ToBytes,
   LIMITS,
   tailLength,
+  tailShapeOf,
   TributaryError,
   updateRange,
   type Accumulator,
@@ -16,8 +17,10 @@ import {
 import type { JobState } from '../domain/federation-state.js';
 import { summedUpdates } from '../domain/rounds/round-progress.js';
 import type { RoundState } from '../domain/rounds/round-state.js';
+import type { GroupReport } from '../domain/federation-state.js';
 import type { BlobStore, Spool } from '../ports.js';
 import type { AppLog } from './app-log.js';
+import { reportOf } from './round-report.js';
 import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
 import { RoundSum, type SumStores } from './round-sum.js';
 
@@ -28,6 +31,8 @@ export interface RoundResult {
   readonly folded: readonly string[];
   /** Means over the sites as shortest decimal strings: `loss` and the metrics of the job. */
   readonly metrics: Readonly<Record<string, string>>;
+  /** Every evaluation group; only of jobs that ask for more than the means. */
+  readonly evaluation?: readonly GroupReport[];
 }
 
 export interface AggregationParts extends SumStores {
@@ -158,18 +163,16 @@ export class Aggregation {
     accumulator: Accumulator,
     job: JobState,
     round: RoundState,
-  ): Promise<Pick<RoundResult, 'modelDigest' | 'metrics'>> {
-    const { metrics } = job.document.spec.evaluation;
-    const parameters = round.vectorLength - tailLength(metrics);
-    const tail = new Float64Array(tailLength(metrics));
+  ): Promise<Omit<RoundResult, 'folded'>> {
+    const shape = tailShapeOf(job.document.spec.evaluation, [...round.cohort.keys()]);
+    const tail = new Float64Array(tailLength(shape));
+    const parameters = round.vectorLength - tail.length;
     accumulator.readSums(parameters, tail);
-    const means = decodeTail(tail, metrics);
+    const means = decodeTail(tail, shape);
     const { digest } = await this.#parts.blobs.put(
       this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
     );
-    const named = { loss: means.loss, ...means.metrics };
-    const texts = Object.entries(named).map(([name, value]) => [name, String(value)] as const);
-    return { modelDigest: digest, metrics: Object.fromEntries(texts) };
+    return { modelDigest: digest, ...reportOf(means) };
   }
 
   /** base + sum / weight, chunk by chunk: no second copy of the model is ever held. */

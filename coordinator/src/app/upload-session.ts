@@ -5,6 +5,7 @@ import {
   FLOAT32_BYTES,
   LIMITS,
   tailLength,
+  tailShapeOf,
   TagsDigest,
   TributaryError,
   UpdateCheck,
@@ -55,8 +56,9 @@ export class UploadSession {
     this.headerDigest = digestOf(spooled.header);
     this.#opener = new EnvelopeOpener(spooled.header, secret);
     const { update, evaluation } = job.document.spec;
-    const parameters = round.vectorLength - tailLength(evaluation.metrics);
-    this.#check = new UpdateCheck({ parameters, metrics: evaluation.metrics }, update);
+    const tail = tailShapeOf(evaluation, [...round.cohort.keys()]);
+    const parameters = round.vectorLength - tailLength(tail);
+    this.#check = new UpdateCheck({ parameters, ...tail }, { ...update, site: this.header.site });
     this.#spools = spools;
   }
 

@@ -1,6 +1,6 @@
 import type { Digest } from '@tributary/proto';
 
-import type { Role } from './federation-state.js';
+import type { GroupReport, Role } from './federation-state.js';
 
 /**
  * What may be asked of the federation. A command brings everything that a decision may not draw itself: the time, ids,
@@ -196,6 +196,8 @@ export interface CommitRound extends OfRound {
   readonly folded: readonly string[];
   /** Means as shortest decimal strings. */
   readonly metrics: Readonly<Record<string, string>>;
+  /** Only of jobs that ask for more than the means. */
+  readonly evaluation?: readonly GroupReport[];
 }
 
 export interface FailRound extends OfRound {

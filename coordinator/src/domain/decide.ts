@@ -1,4 +1,11 @@
-import { decodeBase64, LIMITS, TributaryError, vectorLength, type NewEntry } from '@tributary/proto';
+import {
+  decodeBase64,
+  LIMITS,
+  tailShapeOf,
+  TributaryError,
+  vectorLength,
+  type NewEntry,
+} from '@tributary/proto';
 
 import type {
   Command,
@@ -140,6 +147,10 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
   }
   const cohort = selectCohort(members, count, decodeBase64(selectionSeed, 'selectionSeed', 32));
   const mode = modeOf(spec);
+  const tail = tailShapeOf(
+    spec.evaluation,
+    cohort.map(({ site }) => site),
+  );
   const body = {
     jobId,
     round,
@@ -149,7 +160,7 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
     cohort: cohort.map(({ site, agentId }) => ({ site, agentId })),
     baseDigest: base.modelDigest,
     layoutDigest: base.layoutDigest,
-    vectorLength: vectorLength({ parameters: base.parameters, metrics: spec.evaluation.metrics }),
+    vectorLength: vectorLength({ parameters: base.parameters, ...tail }),
     roundKey,
     selectionSeed,
   };

@@ -1,4 +1,4 @@
-import type { Digest, ErrorCode, FederatedJob, JobPhase } from '@tributary/proto';
+import type { Digest, EntryBody, ErrorCode, FederatedJob, JobPhase } from '@tributary/proto';
 
 import type { JobConditionState } from './job-conditions.js';
 import type { RoundState } from './rounds/round-state.js';
@@ -117,6 +117,9 @@ export interface RoundSummary {
   readonly code?: ErrorCode;
 }
 
+/** What the sites together say about one evaluation group, as `round.committed` has it. */
+export type GroupReport = NonNullable<EntryBody<'round.committed'>['evaluation']>[number];
+
 export interface JobFailure {
   readonly code: ErrorCode;
   readonly detail: string;
@@ -157,6 +160,8 @@ export interface JobState {
   readonly contributors: readonly string[];
   /** Means over sites of the newest committed round: shortest decimal strings. */
   readonly metrics: Readonly<Record<string, string>>;
+  /** Evaluation groups of that round; only of jobs that ask for more than the means. */
+  readonly evaluation?: readonly GroupReport[];
   /** The version that was registered for the job. */
   readonly model?: { readonly name: string; readonly version: number };
   readonly lastFailure?: JobFailure;

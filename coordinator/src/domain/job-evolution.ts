@@ -125,9 +125,10 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
 }
 
 function committed(job: JobState, round: RoundState, entry: EntryOf<'round.committed'>): JobFacts {
-  const { modelDigest, reporting, metrics } = entry.body;
+  const { modelDigest, reporting, metrics, evaluation } = entry.body;
   return {
     ...job,
+    ...(evaluation === undefined ? {} : { evaluation }),
     ...(job.base === undefined ? {} : { base: { ...job.base, modelDigest } }),
     committedRounds: job.committedRounds + 1,
     failedAttempts: 0,

@@ -1,6 +1,6 @@
 import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/proto';
 
-import type { FederationState, JobState } from './federation-state.js';
+import type { FederationState, GroupReport, JobState } from './federation-state.js';
 import type { SitePresence } from './site-object.js';
 import { countSites } from './rounds/round-progress.js';
 import { shortageOf } from './selection.js';
@@ -36,15 +36,35 @@ function jobStatus(
     currentRound: job.committedRounds,
     rounds,
     sites: job.round === undefined ? NO_SITES : countSites(job.round),
-    metrics: Object.entries(job.metrics)
-      .sort(([left], [right]) => (left < right ? -1 : 1))
-      .map(([name, value]) => ({ name, value })),
+    metrics: figures(job.metrics, job.evaluation?.[0]?.standardErrors),
+    ...(job.evaluation === undefined ? {} : { evaluation: job.evaluation.map(shownGroup) }),
     ...modelReference(state, job),
     progressPercentage: Math.floor((100 * job.committedRounds) / rounds),
     ...(activeSince === undefined ? {} : { startTime: timeOf(activeSince) }),
     ...(finishedAt === undefined ? {} : { completionTime: timeOf(finishedAt) }),
     ...failureInfo(job),
   };
+}
+
+function shownGroup({
+  metrics,
+  standardErrors,
+  ...group
+}: GroupReport): NonNullable<JobStatus['evaluation']>[number] {
+  return { ...group, metrics: figures(metrics, standardErrors) };
+}
+
+/** Named numbers by name; the first group of an evaluation is that of all rows. */
+function figures(
+  values: Readonly<Record<string, string>>,
+  errors: Readonly<Record<string, string>> = {},
+): JobStatus['metrics'] {
+  return Object.entries(values)
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([name, value]) => {
+      const standardError = errors[name];
+      return { name, value, ...(standardError === undefined ? {} : { standardError }) };
+    });
 }
 
 const NO_SITES = { selected: 0, reporting: 0, dropped: 0, rejected: 0 } as const;

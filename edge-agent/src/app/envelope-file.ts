@@ -16,7 +16,7 @@ import {
 } from '@tributary/proto';
 
 import type { OutboxFiles, UploadPart } from '../ports.js';
-import { numbersOf, type OutboxItem } from './outbox.js';
+import { numbersOf, shapeOf, type OutboxItem } from './outbox.js';
 
 /*
  * File: "TRIBENVL" | uint8 formatVersion | uint32 BE header length | header | 64-byte signature | chunks, each ciphertext
@@ -59,7 +59,7 @@ async function* encodedVector(
     scaleDelta(values, factor);
     yield float32ToBytes(values);
   }
-  yield float32ToBytes(updateTail(numbers, item.metricNames, item.weightCap));
+  yield float32ToBytes(updateTail(numbers, shapeOf(item), item.weightCap));
 }
 
 function sealBytes({ chunkCount, tagsDigest, signature }: EnvelopeSeal): Uint8Array {

@@ -70,6 +70,7 @@ export class OrderReview {
             logId: reader.logId,
             authorKey: round.authorKey,
             parameters: round.layout.length,
+            site: reader.site,
             cohort: round.opened.cohort.length,
             datasets,
             sentOnBase: await outbox.sentOnBase(round),

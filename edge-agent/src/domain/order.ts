@@ -7,6 +7,7 @@ import {
   LIMITS,
   parseCanonical,
   parseFederatedJob,
+  tailShapeOf,
   TributaryError,
   vectorLength,
   verifyDocument,
@@ -102,13 +103,15 @@ function openedRound(
     );
   }
   const job = signedJob(submitted);
-  const layout = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).width);
+  const layout = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).shape);
   const digest = layoutDigest(layout);
   if (digest !== started.layoutDigest || digest !== opened.layoutDigest)
     throw unproven('the layout of the round is not that of the job');
-  if (
-    opened.vectorLength !== vectorLength({ parameters: layout.length, metrics: job.spec.evaluation.metrics })
-  ) {
+  const tail = tailShapeOf(
+    job.spec.evaluation,
+    opened.cohort.map(({ site }) => site),
+  );
+  if (opened.vectorLength !== vectorLength({ parameters: layout.length, ...tail })) {
     throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
   }
   return { kind: 'Opened', jobId, job, authorKey: submitted.authorKey, opened, layout };

@@ -124,7 +124,12 @@ function minimumCohort(
   job: FederatedJobSpec,
   { cohort }: PolicyFacts,
 ): Refusal | undefined {
-  return atLeast('spec.minimumCohort', policy.minimumCohort, cohort - heldOut(job), 'sites that train in the round');
+  return atLeast(
+    'spec.minimumCohort',
+    policy.minimumCohort,
+    cohort - heldOut(job),
+    'sites that train in the round',
+  );
 }
 
 /** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
@@ -173,7 +178,8 @@ function metricsPerSite(
   { evaluation }: FederatedJobSpec,
   { site }: PolicyFacts,
 ): Refusal | undefined {
-  if (policy.metricsPerSite || (evaluation.perSite !== true && evaluation.holdOutSite !== site)) return undefined;
+  if (policy.metricsPerSite || (evaluation.perSite !== true && evaluation.holdOutSite !== site))
+    return undefined;
   return refused('spec.metricsPerSite', 'the job would record the metrics of this site alone');
 }
 

@@ -52,13 +52,22 @@ function evaluationProblems({ dataset, evaluation, task }: FederatedJobSpec): Pr
 }
 
 /** What the options of the evaluation need of the rest of the job. */
-function evaluationOptionProblems({ cohortSize, minSites, evaluation, dataset }: FederatedJobSpec): Problem[] {
+function evaluationOptionProblems({
+  cohortSize,
+  minSites,
+  evaluation,
+  dataset,
+}: FederatedJobSpec): Problem[] {
   const at = (field: string) => ['spec', 'evaluation', field];
   const { holdOutSite, subgroups = [], intervals, perSite, metrics } = evaluation;
   const problems: Problem[] = [];
   const asked = holdOutSite !== undefined || subgroups.length > 0 || intervals === true || perSite === true;
   if (asked && metrics.length === 0) {
-    problems.push({ path: at('metrics'), what: 'no metric is listed', fix: 'list one, or remove the options' });
+    problems.push({
+      path: at('metrics'),
+      what: 'no metric is listed',
+      fix: 'list one, or remove the options',
+    });
   }
   if (holdOutSite !== undefined && (minSites < 2 || cohortSize > 0)) {
     problems.push({

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { METRIC_NAMES } from '../metrics/metric-names.js';
 import { isDistinct } from './learning-task.js';
-import { labelsSchema } from './metadata.js';
+import { cellTextSchema, labelsSchema, nameSchema } from './metadata.js';
 
 export const siteSelectorSchema = z.strictObject({
   matchLabels: labelsSchema
@@ -34,6 +34,16 @@ export const updateSchema = z.strictObject({
     .describe('Training rows at which the weight of a site reaches 1; more rows count no more.'),
 });
 
+const subgroupSchema = z.strictObject({
+  column: cellTextSchema.describe('Column that is compared, a feature or not.'),
+  values: z
+    .array(cellTextSchema)
+    .min(1)
+    .max(64)
+    .refine(isDistinct, 'a value is listed twice; list each once')
+    .describe('Cells that each make a subgroup; sites leave out those with fewer rows than their minCount.'),
+});
+
 export const evaluationSchema = z.strictObject({
   metrics: z
     .array(z.enum(METRIC_NAMES))
@@ -41,6 +51,28 @@ export const evaluationSchema = z.strictObject({
     .refine(isDistinct, 'a metric is listed twice; list each once')
     .default([])
     .describe('Metrics that every site reports on its test rows, besides the loss.'),
+  intervals: z
+    .boolean()
+    .optional()
+    .describe('Whether each metric comes with the standard error of its mean over the sites.'),
+  holdOutSite: nameSchema
+    .optional()
+    .describe('A site that does not train and reports the metrics of a model that never saw its rows.'),
+  subgroups: z
+    .array(subgroupSchema)
+    .max(16)
+    .refine(
+      (subgroups) => isDistinct(subgroups.map(({ column }) => column)),
+      'a column is listed twice; list its values once',
+    )
+    .optional()
+    .describe('Parts of the test rows whose metrics are reported apart.'),
+  perSite: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether the metrics of each site are recorded by its name; sites must allow it (metricsPerSite).',
+    ),
 });
 
 export const privacySchema = z.strictObject({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { LIMITS } from '../limits.js';
 import { nameSchema } from './metadata.js';
 
 /** RFC 3339 in UTC. */
@@ -57,6 +58,12 @@ function reasonsOf<R extends string>(table: Readonly<Record<string, readonly R[]
 
 export const modelReferenceSchema = z.strictObject({ name: nameSchema, version: z.int().min(1), digest });
 
+const figureSchema = z.strictObject({
+  name: z.string().max(63),
+  value: decimal,
+  standardError: decimal.optional().describe('Of the mean over sites; where the job asks for intervals.'),
+});
+
 export const jobStatusSchema = z.strictObject({
   observedGeneration: count.describe('Generation of the spec that this status describes.'),
   jobId: z.string().max(64).describe('Id in the ledger; a job deleted and applied again has another.'),
@@ -75,9 +82,22 @@ export const jobStatusSchema = z.strictObject({
     .optional()
     .describe('Privacy spent; absent without differential privacy.'),
   metrics: z
-    .array(z.strictObject({ name: z.string().max(63), value: decimal }))
+    .array(figureSchema)
     .max(64)
     .describe('Loss and metrics of the newest committed round, means over sites.'),
+  evaluation: z
+    .array(
+      z.strictObject({
+        type: z.enum(['All', 'HeldOut', 'Subgroup', 'Site']).describe('Whose test rows.'),
+        site: nameSchema.optional(),
+        column: z.string().max(128).optional(),
+        value: z.string().max(128).optional(),
+        metrics: z.array(figureSchema).max(64),
+      }),
+    )
+    .max(LIMITS.evaluationGroups)
+    .optional()
+    .describe('Metrics of that round by group; where the job asks for intervals or groups.'),
   modelRef: modelReferenceSchema.optional().describe('The version that a complete job registered.'),
   progressPercentage: z.int().min(0).max(100).describe('Committed rounds in percent.'),
   startTime: time.optional(),

@@ -23,6 +23,22 @@ const round = { jobId: text, round: uint, attempt: uint };
 const stage = z.strictObject({ name, deadlineMs: uint, minimum: uint });
 const member = z.strictObject({ site: name, agentId: text });
 
+const figures = {
+  metrics: z.record(z.string().max(63), real),
+  standardErrors: z.record(z.string().max(63), real).optional(),
+};
+const groupReport = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('All'), ...figures }),
+  z.strictObject({ type: z.literal('HeldOut'), site: name, ...figures }),
+  z.strictObject({
+    type: z.literal('Subgroup'),
+    column: z.string().max(128),
+    value: z.string().max(128),
+    ...figures,
+  }),
+  z.strictObject({ type: z.literal('Site'), site: name, ...figures }),
+]);
+
 /**
  * The body of every type of ledger entry. The names are final: later versions add types and optional fields, and
  * raise `v` with an upcaster where a meaning changes.
@@ -133,6 +149,8 @@ export const ENTRY_BODIES = {
     dropped: z.array(name),
     /** Means over the sites, weighted: loss and the metrics of the job. */
     metrics: z.record(z.string().max(63), real),
+    /** What the evaluation groups of the job say: means and standard errors by metric; not of every job. */
+    evaluation: z.array(groupReport).min(1).optional(),
   }),
   'round.failed': z.strictObject({ ...round, code: text, detail: text }),
   'model.registered': z.strictObject({

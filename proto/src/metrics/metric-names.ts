@@ -5,7 +5,9 @@ type TaskType = LearningTask['type'];
 export interface MetricEntry {
   /** Tasks that the metric fits. */
   readonly tasks: readonly TaskType[];
-  readonly direction: 'maximize' | 'minimize';
+  readonly direction: 'maximize' | 'minimize' | 'target';
+  /** Where the direction is `target`: the best value. */
+  readonly target?: number;
   /** Definition and range. */
   readonly documentation: string;
 }
@@ -20,10 +22,22 @@ export const METRICS = {
     direction: 'maximize',
     documentation: 'Area under the ROC curve, 0 to 1: the Mann-Whitney statistic, ties count one half.',
   },
+  averagePrecision: {
+    tasks: ['Binary'],
+    direction: 'maximize',
+    documentation:
+      'Area under the precision-recall curve as the sum of precision times gain of recall, 0 to 1; chance gives the part of positives.',
+  },
   accuracy: {
     tasks: ['Binary', 'MultiClass'],
     direction: 'maximize',
     documentation: 'Part of rows whose class is predicted, 0 to 1; the threshold of a binary task is 0.5.',
+  },
+  f1: {
+    tasks: ['Binary', 'MultiClass'],
+    direction: 'maximize',
+    documentation:
+      'Harmonic mean of precision and recall, 0 to 1: of the positive class at 0.5, or the mean over the classes that occur (macro).',
   },
   logLoss: {
     tasks: ['Binary', 'MultiClass'],
@@ -35,6 +49,26 @@ export const METRICS = {
     direction: 'minimize',
     documentation: 'Mean squared difference of probability and outcome, 0 to 1.',
   },
+  calibrationError: {
+    tasks: ['Binary', 'MultiClass'],
+    direction: 'minimize',
+    documentation:
+      'Expected calibration error, 0 to 1: mean distance of predicted and observed frequency in ten bins of equal width; of the predicted class in a multi-class task. Few rows make it larger than it is.',
+  },
+  calibrationSlope: {
+    tasks: ['Binary'],
+    direction: 'target',
+    target: 1,
+    documentation:
+      'Slope of the outcome on the logit of the probability (logistic regression), best at 1; below 1 the probabilities are too extreme.',
+  },
+  calibrationIntercept: {
+    tasks: ['Binary'],
+    direction: 'target',
+    target: 0,
+    documentation:
+      'Calibration in the large: the intercept of that regression with the slope fixed at 1, best at 0; below 0 the probabilities are too high.',
+  },
   rmse: {
     tasks: ['Regression'],
     direction: 'minimize',
@@ -44,6 +78,12 @@ export const METRICS = {
     tasks: ['Regression'],
     direction: 'minimize',
     documentation: 'Mean absolute error, in units of the label, from 0.',
+  },
+  r2: {
+    tasks: ['Regression'],
+    direction: 'maximize',
+    documentation:
+      "Part of the label's variance that is explained, at most 1; below 0 where the mean of the test rows would be better.",
   },
 } as const satisfies Record<string, MetricEntry>;
 

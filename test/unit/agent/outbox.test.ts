@@ -76,9 +76,8 @@ describe('outbox', () => {
     const numbers = numbersOf(await outbox.item(roundKey(round.opened)));
     assert.deepEqual(numbers, {
       trainExamples: 40,
-      testExamples: 10,
       loss: 0.5,
-      metrics: { auc: 0.75, accuracy: Number.NaN },
+      groups: [{ examples: 10, metrics: { auc: 0.75, accuracy: Number.NaN } }],
     });
   });
 
@@ -123,8 +122,8 @@ describe('outbox', () => {
       part.type === 'Chunk' ? [opener.open(part.index, part.data)] : [],
     );
     const result = resultOf(round);
-    const numbers = { trainExamples: 40, testExamples: 10, loss: 0.5, metrics: result.metrics };
-    const expected = encodeUpdate(result.delta, numbers, METRICS.evaluation.metrics, round.job.spec.update);
+    const numbers = { trainExamples: 40, loss: 0.5, groups: [{ examples: 10, metrics: result.metrics }] };
+    const expected = encodeUpdate(result.delta, numbers, METRICS.evaluation, round.job.spec.update);
     assert.deepEqual(bytesToFloat32(Buffer.concat(chunks)), expected);
     assert.deepEqual(
       parts.map(({ type }) => type),

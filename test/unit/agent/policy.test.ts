@@ -20,6 +20,7 @@ const facts: PolicyFacts = {
   parameters: 16,
   cohort: 3,
   datasets: ['loans'],
+  site: 'west',
   sentOnBase: 0,
 };
 

@@ -22,7 +22,7 @@ function expectedWeights(
 ): Float32Array {
   const sums = new Float64Array(updates[0]?.length ?? 0);
   for (const update of updates) update.forEach((value, index) => (sums[index] = (sums[index] ?? 0) + value));
-  return decodeSums(base, sums, metrics).weights;
+  return decodeSums(base, sums, { metrics }).weights;
 }
 
 describe('rounds at work', () => {

@@ -12,8 +12,8 @@ const shape = { parameters: 5, metrics };
 const bounds = { clipNorm: 2, weightCap: 100 };
 const honest = encodeUpdate(
   Float32Array.of(1, -9, 3, 0, 5),
-  { trainExamples: 70, loss: 0.7, testExamples: 30, metrics: { auc: 0.8 } },
-  metrics,
+  { trainExamples: 70, loss: 0.7, groups: [{ examples: 30, metrics: { auc: 0.8 } }] },
+  shape,
   bounds,
 );
 
@@ -52,8 +52,12 @@ for (const kernel of [defaultKernel, portableKernel]) {
             check(
               encodeUpdate(
                 delta,
-                { trainExamples, testExamples, loss: value, metrics: { auc: value } },
-                metrics,
+                {
+                  trainExamples,
+                  loss: value,
+                  groups: [{ examples: testExamples, metrics: { auc: value } }],
+                },
+                shape,
                 bounds,
               ),
               3,

@@ -152,7 +152,7 @@ function closeStage(round: RoundState, command: CloseStage): readonly NewEntry[]
 }
 
 function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
-  const { actor, jobId, round: number, attempt, modelDigest, metrics } = command;
+  const { actor, jobId, round: number, attempt, modelDigest, metrics, evaluation } = command;
   if (round.phase === 'Committed' && round.modelDigest === modelDigest) return [];
   if (round.phase !== 'Summing') throw conflict('the round is not complete, or has ended');
   const updates = summedUpdates(round);
@@ -172,6 +172,7 @@ function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
     reporting,
     dropped,
     metrics: { ...metrics },
+    ...(evaluation === undefined ? {} : { evaluation: [...evaluation] }),
   };
   return [{ type: 'round.committed', actor, subject: `job/${jobId}`, body }];
 }

@@ -1,0 +1,23 @@
+import type { TailMeans } from '@tributary/proto';
+
+import type { GroupReport } from '../domain/federation-state.js';
+
+/** What `round.committed` says of the sites' loss and metrics, numbers as shortest decimal strings. */
+export interface RoundReport {
+  readonly metrics: Readonly<Record<string, string>>;
+  readonly evaluation?: readonly GroupReport[];
+}
+
+/** The groups are told only where there is more to tell than the means. */
+export function reportOf({ loss, metrics, groups }: TailMeans): RoundReport {
+  const plain = groups.length === 1 && groups[0]?.standardErrors === undefined;
+  const evaluation = groups.map((one) => ({
+    ...one.group,
+    metrics: texts(one.metrics),
+    ...(one.standardErrors && { standardErrors: texts(one.standardErrors) }),
+  }));
+  return { metrics: texts({ loss, ...metrics }), ...(plain ? {} : { evaluation }) };
+}
+
+const texts = (values: Readonly<Record<string, number>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
