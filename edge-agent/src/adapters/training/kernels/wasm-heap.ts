@@ -1,0 +1,156 @@
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import { util, type KernelBackend, type TensorInfo } from '@tensorflow/tfjs-core';
+
+import { convolutionWasm } from '../../../gen/convolution-wasm.js';
+import { matmulWasm } from '../../../gen/matmul-wasm.js';
+import { instantiate, isMemory, type WasmGlobal, type WasmMemory } from './wasm-module.js';
+
+/** A matrix on the heap: address of its first element, and the bytes from one row or column to the next. */
+export interface Matrix {
+  readonly at: number;
+  readonly rowBytes: number;
+  readonly columnBytes: number;
+}
+
+/** Sizes of a product: C (rows x columns) = A (rows x depth) * B (depth x columns). */
+export interface ProductSize {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
+/** The exports of wat/matmul.wat. */
+interface ProductExports {
+  readonly scratchBytes: WasmGlobal;
+  multiply(
+    ...[a, aRow, aColumn, b, bRow, bColumn, c, cRow, rows, columns, depth, add, scratch]: readonly number[]
+  ): void;
+}
+
+/** The functions of wat/convolution.wat; its globals, the geometry, are reached by name. */
+export interface PatchExports {
+  gatherPatches(images: number, patches: number, first: number, count: number): void;
+  scatterPatches(images: number, patches: number, first: number, count: number): void;
+}
+
+/** Allocation of the Emscripten module, and its exports; no part of the type that the backend declares for it. */
+interface EmscriptenModule {
+  _malloc(bytes: number): number;
+  _free(address: number): void;
+  readonly asm?: { readonly memory?: unknown };
+}
+
+const heaps = new WeakMap<object, WasmHeap>();
+
+/**
+ * The heap of a wasm backend of TensorFlow.js with our own WebAssembly instances on it: they import the memory of the
+ * backend, so that tensors are used where they lie.
+ */
+export class WasmHeap {
+  /** The exports of wat/convolution.wat. */
+  readonly patches: PatchExports & Readonly<Record<string, unknown>>;
+  readonly #backend: BackendWasm;
+  readonly #module: EmscriptenModule;
+  readonly #memory: WasmMemory;
+  readonly #product: ProductExports;
+  /** Packed blocks of the matrix product; kept, as every step needs them. */
+  readonly #scratch: number;
+
+  private constructor(backend: BackendWasm) {
+    this.#backend = backend;
+    this.#module = backend.wasm as unknown as EmscriptenModule;
+    this.#memory = memoryOf(this.#module);
+    this.#product = instantiate(matmulWasm, this.#memory) as ProductExports;
+    this.patches = instantiate(convolutionWasm, this.#memory) as typeof this.patches;
+    this.#scratch = this.#allocate(this.#product.scratchBytes.value);
+  }
+
+  /** The heap of `backend`; throws where that is no wasm backend of the version that the kernels are made for. */
+  static of(backend: KernelBackend): WasmHeap {
+    let heap = heaps.get(backend);
+    if (heap === undefined) {
+      heap = new WasmHeap(backend as BackendWasm);
+      heaps.set(backend, heap);
+    }
+    return heap;
+  }
+
+  /** Address of the first element of a tensor, in bytes from 0 to 2^32. */
+  address(tensor: TensorInfo): number {
+    return this.#backend.dataIdMap.get(tensor.dataId).memoryOffset;
+  }
+
+  /** A new float32 tensor whose values are whatever the memory held. */
+  output(shape: readonly number[]): TensorInfo {
+    return this.#backend.makeOutput([...shape], 'float32');
+  }
+
+  /** A new float32 tensor of zeros. */
+  zeros(shape: readonly number[]): TensorInfo {
+    const tensor = this.output(shape);
+    this.floats(tensor).fill(0);
+    return tensor;
+  }
+
+  /** A view of a float32 tensor, row-major. It dies when the heap grows: use it before anything else is allocated. */
+  floats(tensor: TensorInfo): Float32Array {
+    return new Float32Array(this.#memory.buffer, this.address(tensor), util.sizeFromShape(tensor.shape));
+  }
+
+  /** A view of an int32 tensor, as {@link floats}. */
+  integers(tensor: TensorInfo): Int32Array {
+    return new Int32Array(this.#memory.buffer, this.address(tensor), util.sizeFromShape(tensor.shape));
+  }
+
+  /** Calls `use` with the address of `bytes` bytes, which are free again afterwards. */
+  withMemory(bytes: number, use: (address: number) => void): void {
+    const address = this.#allocate(bytes);
+    try {
+      use(address);
+    } finally {
+      this.#module._free(address);
+    }
+  }
+
+  /** C = A * B, or C += A * B with `add`; rows of C are contiguous. */
+  multiply(a: Matrix, b: Matrix, c: Matrix, { rows, columns, depth }: ProductSize, add = false): void {
+    if (rows === 0 || columns === 0) return;
+    if (depth === 0) {
+      if (!add) new Uint8Array(this.#memory.buffer, c.at, rows * c.rowBytes).fill(0);
+      return;
+    }
+    this.#product.multiply(
+      a.at,
+      a.rowBytes,
+      a.columnBytes,
+      b.at,
+      b.rowBytes,
+      b.columnBytes,
+      c.at,
+      c.rowBytes,
+      rows,
+      columns,
+      depth,
+      add ? 1 : 0,
+      this.#scratch,
+    );
+  }
+
+  #allocate(bytes: number): number {
+    const address = this.#module._malloc(bytes) >>> 0;
+    if (address === 0) throw new RangeError('the heap of the wasm backend is full');
+    return address;
+  }
+}
+
+/** Row-major rows x columns at an address; `transposed`: the same memory read as columns x rows. */
+export function contiguous(at: number, columns: number, transposed = false): Matrix {
+  const long = columns * Float32Array.BYTES_PER_ELEMENT;
+  const short = Float32Array.BYTES_PER_ELEMENT;
+  return transposed ? { at, rowBytes: short, columnBytes: long } : { at, rowBytes: long, columnBytes: short };
+}
+
+function memoryOf({ asm }: EmscriptenModule): WasmMemory {
+  if (isMemory(asm?.memory)) return asm.memory;
+  throw new TypeError('the wasm backend does not give access to its memory');
+}
