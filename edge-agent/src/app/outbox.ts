@@ -2,14 +2,18 @@ import {
   encodeBase64,
   encodeWeights,
   formatId,
+  groupsOf,
   isDigest,
+  tailShapeOf,
   TributaryError,
   vectorFigures,
   type Digest,
+  type TailShape,
   type UpdateNumbers,
 } from '@tributary/proto';
 import { z } from 'zod';
 
+import { placeFigures } from '../domain/metrics/placement.js';
 import type { OpenedRound } from '../domain/order.js';
 import { deltaFile, envelopeFile } from '../domain/outbox.js';
 import { roundKey, type RoundKey } from '../domain/round-key.js';
@@ -22,6 +26,20 @@ const SENT = 'sent/';
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
 const uint = z.int().nonnegative();
+
+const figures = z.array(z.number().nullable());
+const group = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('All') }),
+  z.strictObject({ type: z.literal('HeldOut'), site: z.string() }),
+  z.strictObject({ type: z.literal('Subgroup'), column: z.string(), value: z.string() }),
+  z.strictObject({ type: z.literal('Site'), site: z.string() }),
+]);
+
+const evaluationSchema = z.strictObject({
+  intervals: z.boolean(),
+  /** Every group of the tail, All first, with the values of the metrics in their order; null where undefined. */
+  groups: z.array(z.strictObject({ group, examples: uint, values: figures, variances: figures.optional() })),
+});
 
 /** Everything that submitting an update needs, whatever became of the process that trained it. */
 const itemSchema = z.strictObject({
@@ -44,6 +62,8 @@ const itemSchema = z.strictObject({
   metricNames: z.array(z.string()),
   /** null where a metric is undefined. */
   metricValues: z.array(z.number().nullable()),
+  /** Of jobs that report more than the means of all test rows: the other figures of the tail. */
+  evaluation: evaluationSchema.optional(),
   /** Upload whose name the delta's file bears: the first one. */
   delta: z.string(),
   uploadId: z.string(),
@@ -97,7 +117,10 @@ export class Outbox {
       throw new TributaryError('TRAINING_DIVERGED', 'the trained weights or their loss are not finite');
     const uploadId = this.#newUploadId();
     await this.#files.writeSealed(deltaFile(uploadId), encodeWeights(result.delta));
-    const metricNames = job.spec.evaluation.metrics;
+    const { metrics: metricNames, ...shape } = tailShapeOf(
+      job.spec.evaluation,
+      opened.cohort.map(({ site }) => site),
+    );
     const { jobId, round, attempt, baseDigest, layoutDigest, vectorLength } = opened;
     const fields = {
       agentId: this.#agentId,
@@ -116,12 +139,35 @@ export class Outbox {
       testExamples: result.testExamples,
       loss: result.loss,
       metricNames,
-      metricValues: metricNames.map((name) => finiteOrNull(result.metrics[name])),
+      metricValues: valuesOf(result.metrics, metricNames),
+      ...(Object.keys(shape).length === 0
+        ? {}
+        : { evaluation: this.#evaluation({ metrics: metricNames, ...shape }, opened, result) }),
       delta: uploadId,
       uploadId,
     };
     await this.#store.put({ [ITEMS + roundKey(opened)]: encodeRecord(fields) });
     return uploadId;
+  }
+
+  #evaluation(
+    shape: TailShape,
+    { cohort }: OpenedRound['opened'],
+    { metrics, variances, testExamples, subgroups }: TrainingResult,
+  ): z.input<typeof evaluationSchema> {
+    const site = cohort.find(({ agentId }) => agentId === this.#agentId)?.site ?? '';
+    const all = { examples: testExamples, metrics, ...(variances && { variances }) };
+    const placed = placeFigures(shape, site, { all, ...(subgroups && { subgroups }) });
+    const groups = groupsOf(shape).map((group, index) => {
+      const numbers = placed[index] ?? { examples: 0, metrics: {} };
+      return {
+        group,
+        examples: numbers.examples,
+        values: valuesOf(numbers.metrics, shape.metrics),
+        ...(numbers.variances && { variances: valuesOf(numbers.variances, shape.metrics) }),
+      };
+    });
+    return { intervals: shape.intervals === true, groups };
   }
 
   /** Rejects with NOT_FOUND. */
@@ -170,14 +216,33 @@ export class Outbox {
   }
 }
 
+/** What the tail of the vector is like. */
+export function shapeOf({ metricNames: metrics, evaluation }: OutboxItem): TailShape {
+  if (evaluation === undefined) return { metrics };
+  const { intervals, groups } = evaluation;
+  return { metrics, intervals, groups: groups.map(({ group }) => group) };
+}
+
 /** What goes into the tail of the vector. */
 export function numbersOf(item: OutboxItem): UpdateNumbers {
-  const { trainExamples, testExamples, loss } = item;
-  const metrics = Object.fromEntries(
-    item.metricNames.map((name, index) => [name, item.metricValues[index] ?? Number.NaN]),
-  );
-  return { trainExamples, testExamples, loss, metrics };
+  const { trainExamples, testExamples, loss, metricNames } = item;
+  const groups = item.evaluation?.groups ?? [{ examples: testExamples, values: item.metricValues }];
+  return {
+    trainExamples,
+    loss,
+    groups: groups.map(({ examples, values, ...rest }) => ({
+      examples,
+      metrics: namedValues(values, metricNames),
+      ...('variances' in rest && rest.variances && { variances: namedValues(rest.variances, metricNames) }),
+    })),
+  };
 }
+
+const namedValues = (values: readonly (number | null)[], names: readonly string[]) =>
+  Object.fromEntries(names.map((name, index) => [name, values[index] ?? Number.NaN]));
+
+const valuesOf = (named: Readonly<Record<string, number>>, names: readonly string[]): (number | null)[] =>
+  names.map((name) => finiteOrNull(named[name]));
 
 const finiteOrNull = (value: number | undefined): number | null =>
   value !== undefined && Number.isFinite(value) ? value : null;
