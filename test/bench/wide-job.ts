@@ -39,12 +39,12 @@ export function wideJob(name: string, megabytes: number, rounds: number, sites: 
 
 /** Parameters of the job's model. */
 export function parametersOf({ spec }: FederatedJob): number {
-  return layoutOf(spec.model.layers, compileFeatures(spec.features).width).length;
+  return layoutOf(spec.model.layers, compileFeatures(spec.features).shape).length;
 }
 
 /** The model before the first round. */
 export function initialOf({ spec }: FederatedJob): Float32Array {
-  return initialWeights(spec.model.layers, compileFeatures(spec.features).width, spec.model.seed);
+  return initialWeights(spec.model.layers, compileFeatures(spec.features).shape, spec.model.seed);
 }
 
 /** Two rows: the replaced trainer reads none. */

@@ -63,7 +63,7 @@ export function withoutTestSplit(spec: FederatedJobSpec): FederatedJobSpec {
 const linesOf = (csv: string): string[] => csv.split(/\r?\n/).filter((line) => line !== '');
 
 function startOf(spec: FederatedJobSpec) {
-  const { width } = compileFeatures(spec.features);
+  const { shape } = compileFeatures(spec.features);
   const { layers, seed } = spec.model;
-  return { layout: layoutOf(layers, width), initial: initialWeights(layers, width, seed) };
+  return { layout: layoutOf(layers, shape), initial: initialWeights(layers, shape, seed) };
 }

@@ -1,4 +1,4 @@
-import type { FederatedJobSpec, Layout } from '@tributary/proto';
+import type { FederatedJobSpec, LayerSpec, Layout } from '@tributary/proto';
 
 /** Loss and gradient of a dense network by plain loops in double precision: slow, and simple enough to be read as right. */
 export interface Reference {
@@ -8,7 +8,19 @@ export interface Reference {
   readonly gradient: Float64Array;
 }
 
-type Activation = FederatedJobSpec['model']['layers'][number]['activation'];
+/** Layers that the reference knows. */
+type DenseLayer = Extract<LayerSpec, { type: 'Dense' }>;
+type Activation = 'Linear' | 'Relu' | 'Sigmoid' | 'Tanh' | 'Softmax';
+
+function denseLayers(spec: FederatedJobSpec): readonly (DenseLayer & { activation: Activation })[] {
+  return spec.model.layers.map((layer) => {
+    if (layer.type !== 'Dense' || !isKnown(layer.activation))
+      throw new TypeError('not a layer of the reference');
+    return { ...layer, activation: layer.activation };
+  });
+}
+
+const isKnown = (activation: string): activation is Activation => Object.hasOwn(apply, activation);
 
 const apply: Record<Activation, (z: number) => number> = {
   Linear: (z) => z,
@@ -56,7 +68,7 @@ function addRow(
   count: number,
   gradient: Float64Array,
 ): number {
-  const { layers } = spec.model;
+  const layers = denseLayers(spec);
   const at = (tensor: number): number => layout.tensors[tensor]?.offset ?? 0;
   const stack = layers.map(({ units, activation }, index) => ({
     units,

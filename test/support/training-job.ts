@@ -46,9 +46,9 @@ export function trainingSpec(parts: Partial<FederatedJobInput['spec']> = {}): Fe
 
 /** Layout and initial weights of the job's model. */
 export function modelOf(spec: FederatedJobSpec): { readonly layout: Layout; readonly weights: Float32Array } {
-  const { width } = compileFeatures(spec.features);
+  const { shape } = compileFeatures(spec.features);
   const { layers, seed } = spec.model;
-  return { layout: layoutOf(layers, width), weights: initialWeights(layers, width, seed) };
+  return { layout: layoutOf(layers, shape), weights: initialWeights(layers, shape, seed) };
 }
 
 /** Rows for {@link trainingSpec} as CSV: y is "yes" mostly where x1 + x2 is large or c is red. */

@@ -5,6 +5,7 @@ import {
   encodeManifest,
   layoutDigest,
   layoutOf,
+  NO_FIT,
   signManifest,
   TributaryError,
   type Digest,
@@ -37,8 +38,8 @@ export class ModelRegistry {
     if (base === undefined) throw new TributaryError('INTERNAL', 'a job without a model cannot register one');
     const { federation, blobs, clock, modelSigner } = this.#parts;
     const { spec } = job.document;
-    const inputWidth = compileFeatures(spec.features).width;
-    const layout = layoutOf(spec.model.layers, inputWidth);
+    const inputShape = compileFeatures(spec.features).shape;
+    const layout = layoutOf(spec.model.layers, inputShape);
     if (layoutDigest(layout) !== base.layoutDigest)
       throw new TributaryError('INTERNAL', 'the layout of the job has changed');
     const now = clock.now();
@@ -51,7 +52,8 @@ export class ModelRegistry {
       weightsDigest: base.modelDigest,
       layoutDigest: base.layoutDigest,
       layout,
-      topology: { inputWidth, layers: [...spec.model.layers] },
+      topology: { inputShape: [...inputShape], layers: [...spec.model.layers] },
+      fit: NO_FIT,
       features: [...spec.features],
       outputs: [spec.dataset.label, ...outputNames(spec)],
       lineage: await this.#lineage(job, base.initialDigest),

@@ -91,9 +91,9 @@ export class RoundSteps {
       return this.execute({ kind: 'start-job', jobId, layoutDigest: digest, modelDigest, parameters });
     }
     const { model, features } = job.document.spec;
-    const { width } = compileFeatures(features);
-    const layout = layoutOf(model.layers, width);
-    const modelDigest = await this.#storeWeights(initialWeights(model.layers, width, model.seed));
+    const { shape } = compileFeatures(features);
+    const layout = layoutOf(model.layers, shape);
+    const modelDigest = await this.#storeWeights(initialWeights(model.layers, shape, model.seed));
     await this.execute({
       kind: 'start-job',
       jobId,

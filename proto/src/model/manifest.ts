@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { canonicalize, isJsonObject, parseCanonical, type JsonValue } from '../canonical-json.js';
 import { featureSchema } from '../documents/feature-spec.js';
 import { nameSchema } from '../documents/metadata.js';
-import { layerSchema } from '../documents/model-spec.js';
+import { layerSchema } from './layers/layer-schema.js';
 import { TributaryError } from '../errors/tributary-error.js';
+import { featureFitSchema, NO_FIT } from '../features/fit.js';
 import { isDigest, type Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { parseLayout } from '../parameters/layout.js';
@@ -13,8 +14,8 @@ import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
 import { requireFormat } from '../versions.js';
 
-/** Version of the manifest format; a newer one is refused (FORMAT_UNSUPPORTED). */
-const FORMAT_VERSION = 1;
+/** Version of the manifest format; a newer one is refused (FORMAT_UNSUPPORTED), an older one is read. */
+const FORMAT_VERSION = 2;
 
 /** The lineage of 10,000 rounds (1.2 MB), a layout of 4,096 tensors and a document of 256 KiB fit with room to spare. */
 const MAX_BYTES = 16 * LIMITS.documentBytes;
@@ -22,8 +23,7 @@ const MAX_BYTES = 16 * LIMITS.documentBytes;
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const count = z.int().nonnegative();
 
-const manifestSchema = z.strictObject({
-  formatVersion: z.literal(FORMAT_VERSION),
+const shared = {
   name: nameSchema,
   /** Counts from 1 within the name. */
   version: z.int().min(1),
@@ -34,8 +34,6 @@ const manifestSchema = z.strictObject({
   weightsDigest: digest,
   layoutDigest: digest,
   layout: z.unknown(),
-  /** Width of the encoded input, and the layers over it. */
-  topology: z.strictObject({ inputWidth: z.int().min(1), layers: z.array(layerSchema).min(1) }),
   /** The pipeline that turns a row into the input; with it the model can be served. */
   features: z.array(featureSchema).min(1),
   /** The label's column, and the names of the outputs in order. */
@@ -52,7 +50,32 @@ const manifestSchema = z.strictObject({
   /** Of the last round, as decimal strings. */
   metrics: z.record(z.string().max(63), z.string().max(32)),
   createdAt: z.iso.datetime({ precision: 3 }),
+};
+
+const layers = z.array(layerSchema).min(1);
+
+const manifestSchema = z.strictObject({
+  formatVersion: z.literal(FORMAT_VERSION),
+  ...shared,
+  /** Shape of an encoded row, and the layers over it. */
+  topology: z.strictObject({ inputShape: z.array(z.int().min(1)).min(1).max(4), layers }),
+  /** What the pipeline learned from all sites; see features.json. */
+  fit: featureFitSchema,
 });
+
+/** Version 1 knew rows of one axis only, and no fit. */
+const manifestSchemaV1 = z
+  .strictObject({
+    formatVersion: z.literal(1),
+    ...shared,
+    topology: z.strictObject({ inputWidth: z.int().min(1), layers }),
+  })
+  .transform(({ topology: { inputWidth, layers }, ...rest }): z.infer<typeof manifestSchema> => ({
+    ...rest,
+    formatVersion: FORMAT_VERSION,
+    topology: { inputShape: [inputWidth], layers },
+    fit: NO_FIT,
+  }));
 
 /** What a registered model version is: everything needed to check, export and serve it, and where it came from. */
 export type ModelManifest = Omit<z.infer<typeof manifestSchema>, 'layout'> & {
@@ -67,8 +90,9 @@ export function encodeManifest(manifest: Omit<ModelManifest, 'formatVersion'>): 
 /** Reads a manifest from outside. Throws FORMAT_UNSUPPORTED for a newer one, INVALID_ARGUMENT naming the field. */
 export function parseManifest(bytes: Uint8Array): ModelManifest {
   const value = parseCanonical(bytes, MAX_BYTES);
-  requireFormat(isJsonObject(value) ? value['formatVersion'] : undefined, 'the manifest', FORMAT_VERSION);
-  const parsed = manifestSchema.safeParse(value);
+  const version = isJsonObject(value) ? value['formatVersion'] : undefined;
+  requireFormat(version, 'the manifest', FORMAT_VERSION);
+  const parsed = (version === 1 ? manifestSchemaV1 : manifestSchema).safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new TributaryError(

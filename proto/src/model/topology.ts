@@ -1,34 +1,77 @@
 import type { LearningTask } from '../documents/learning-task.js';
-import type { Activation, LayerSpec } from '../documents/model-spec.js';
 import type { Problem } from '../documents/problem.js';
+import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
-import { buildLayout, type Layout } from '../parameters/layout.js';
+import { buildLayout, tensorSize, type Layout } from '../parameters/layout.js';
+import type { Activation } from './layers/fields.js';
+import { isProblem, type LayerTensor } from './layers/layer-kind.js';
+import { kindOf } from './layers/layer-kinds.js';
+import type { LayerSpec } from './layers/layer-schema.js';
+import { elementsOf, shapeText, type Shape } from './shape.js';
 
-/** Name of a layer in tensors and exports: its kind and index, `dense_0` first. */
-export function layerName(index: number): string {
-  return `dense_${String(index)}`;
+/** Name of a layer in tensors and exports: its type and index, such as `dense_0`. */
+export function layerName(type: LayerSpec['type'], index: number): string {
+  return `${type.toLowerCase()}_${String(index)}`;
+}
+
+/** Shapes of a row before the first layer and after each; problems, with paths from the list of layers on, if any. */
+function walk(layers: readonly LayerSpec[], input: Shape): { shapes: readonly Shape[]; problem?: Problem } {
+  const shapes: Shape[] = [input];
+  for (const [index, spec] of layers.entries()) {
+    const output = kindOf(spec).output(spec, shapes.at(-1) ?? input);
+    if (isProblem(output)) return { shapes, problem: { ...output, path: [index, ...output.path] } };
+    if (elementsOf(output) > LIMITS.activationElements) {
+      const what = `its output ${shapeText(output)} has more than ${String(LIMITS.activationElements)} elements`;
+      return { shapes, problem: { path: [index], what, fix: 'make it smaller' } };
+    }
+    shapes.push(output);
+  }
+  return { shapes };
 }
 
 /**
- * Layout of a stack of dense layers on `width` inputs: for each layer its kernel (inputs x units, row-major) and its
- * bias (units), in order. Throws LIMIT_EXCEEDED above LIMITS.modelParameters.
+ * Shape of a row before the first layer and after each, `layers.length + 1` of them. Throws INVALID_ARGUMENT where the
+ * layers do not fit together, which topologyProblems says better.
  */
-export function layoutOf(layers: readonly LayerSpec[], width: number): Layout {
-  const tensors = layers.flatMap(({ units }, index) => [
-    { name: `${layerName(index)}/kernel`, shape: [layers[index - 1]?.units ?? width, units] },
-    { name: `${layerName(index)}/bias`, shape: [units] },
-  ]);
-  return buildLayout(tensors);
+export function layerShapes(layers: readonly LayerSpec[], input: Shape): readonly Shape[] {
+  const { shapes, problem } = walk(layers, input);
+  if (problem === undefined) return shapes;
+  throw new TributaryError('INVALID_ARGUMENT', `layers.${problem.path.join('.')}: ${problem.what}`);
 }
 
-/** Parameters of a stack of dense layers on `width` inputs. */
-export function parameterCount(layers: readonly LayerSpec[], width: number): number {
-  return layers.reduce((sum, { units }, index) => sum + ((layers[index - 1]?.units ?? width) + 1) * units, 0);
+/** The tensors of a network on rows of shape `input`, in the order of its layout. Throws as {@link layerShapes} does. */
+export function modelTensors(layers: readonly LayerSpec[], input: Shape): readonly LayerTensor[] {
+  const shapes = layerShapes(layers, input);
+  return layers.flatMap((spec, index) =>
+    kindOf(spec)
+      .tensors(spec, shapes[index] ?? input)
+      .map((tensor) => ({ ...tensor, name: `${layerName(spec.type, index)}/${tensor.name}` })),
+  );
+}
+
+/**
+ * Layout of a network on rows of shape `input`: layer by layer the tensors that TensorFlow.js has for it, in its order
+ * (a dense layer: kernel of inputs x units, row-major, then bias). Throws LIMIT_EXCEEDED above
+ * LIMITS.modelParameters, and as {@link layerShapes} does.
+ */
+export function layoutOf(layers: readonly LayerSpec[], input: Shape): Layout {
+  return buildLayout(modelTensors(layers, input));
+}
+
+/** Elements of the layout of a network on rows of shape `input`. Throws as {@link layerShapes} does. */
+export function parameterCount(layers: readonly LayerSpec[], input: Shape): number {
+  return modelTensors(layers, input).reduce((sum, { shape }) => sum + tensorSize(shape), 0);
 }
 
 /** Problems with a stack of layers, with paths from the list of layers on; none means that layoutOf succeeds. */
-export function topologyProblems(layers: readonly LayerSpec[], task: LearningTask, width: number): Problem[] {
-  return [...outputProblems(layers, task), ...hiddenProblems(layers), ...sizeProblems(layers, width)];
+export function topologyProblems(layers: readonly LayerSpec[], task: LearningTask, input: Shape): Problem[] {
+  const { shapes, problem } = walk(layers, input);
+  const fit = problem === undefined ? sizeProblems(layers, input) : [problem];
+  return [
+    ...outputProblems(layers, task, problem ? undefined : shapes.at(-1)),
+    ...hiddenProblems(layers),
+    ...fit,
+  ];
 }
 
 /** What the last layer must be for a task, so that its output is the prediction and the loss is defined. */
@@ -43,34 +86,51 @@ export function outputOf(task: LearningTask): { readonly units: number; readonly
   }
 }
 
-function outputProblems(layers: readonly LayerSpec[], task: LearningTask): Problem[] {
+/** The last layer is Dense, or an Activation after whatever gives as many values; its output is the prediction. */
+function outputProblems(
+  layers: readonly LayerSpec[],
+  task: LearningTask,
+  output: Shape | undefined,
+): Problem[] {
   const last = layers.length - 1;
-  const { units, activation } = outputOf(task);
   const layer = layers[last];
+  const { units, activation } = outputOf(task);
+  const of = `the last layer of a task of type ${task.type}`;
+  if (layer?.type !== 'Dense' && layer?.type !== 'Activation')
+    return [{ path: [last, 'type'], what: `${of} is Dense or an Activation`, fix: 'add one' }];
   const problems: Problem[] = [];
-  if (layer?.units !== units) {
-    const what = `the last layer of a task of type ${task.type} has ${String(units)} units`;
-    problems.push({ path: [last, 'units'], what, fix: `write ${String(units)}` });
+  if (layer.type === 'Dense' && layer.units !== units)
+    problems.push({
+      path: [last, 'units'],
+      what: `${of} has ${String(units)} units`,
+      fix: `write ${String(units)}`,
+    });
+  else if (output !== undefined && (output.length !== 1 || output[0] !== units)) {
+    const what = `${of} has the output [${String(units)}], not ${shapeText(output)}`;
+    problems.push({ path: [last], what, fix: 'put a Flatten, a global pooling or a Dense before it' });
   }
-  if (layer?.activation !== activation) {
-    const what = `the last layer of a task of type ${task.type} is ${activation}`;
-    problems.push({ path: [last, 'activation'], what, fix: `write ${activation}` });
-  }
+  if (layer.activation !== activation)
+    problems.push({ path: [last, 'activation'], what: `${of} is ${activation}`, fix: `write ${activation}` });
   return problems;
 }
 
 function hiddenProblems(layers: readonly LayerSpec[]): Problem[] {
-  return layers.flatMap(({ activation }, index): Problem[] => {
-    if (activation !== 'Softmax' || index === layers.length - 1) return [];
+  return layers.flatMap((layer, index): Problem[] => {
+    const softmax = 'activation' in layer && layer.activation === 'Softmax';
+    if (!softmax || index === layers.length - 1) return [];
     return [
       { path: [index, 'activation'], what: 'Softmax belongs to the last layer', fix: 'use Relu or Tanh' },
     ];
   });
 }
 
-function sizeProblems(layers: readonly LayerSpec[], width: number): Problem[] {
-  const parameters = parameterCount(layers, width);
-  if (parameters <= LIMITS.modelParameters) return [];
-  const what = `${String(parameters)} parameters are more than ${String(LIMITS.modelParameters)}`;
-  return [{ path: [], what, fix: 'use fewer units or fewer categories' }];
+function sizeProblems(layers: readonly LayerSpec[], input: Shape): Problem[] {
+  const tensors = modelTensors(layers, input);
+  const parameters = tensors.reduce((sum, { shape }) => sum + tensorSize(shape), 0);
+  if (parameters > LIMITS.modelParameters) {
+    const what = `${String(parameters)} parameters are more than ${String(LIMITS.modelParameters)}`;
+    return [{ path: [], what, fix: 'use fewer units or fewer categories' }];
+  }
+  if (tensors.some(({ trainable }) => trainable)) return [];
+  return [{ path: [], what: 'no layer has weights that can be learned', fix: 'add a Dense layer' }];
 }

@@ -13,7 +13,6 @@ import {
   parameterCount,
   publicRandom,
   type Layout,
-  type LayerSpec,
 } from '@tributary/proto';
 import { splitMix64, xoshiro128 } from '@tributary/proto/internal/model/public-random.js';
 import '@tensorflow/tfjs-backend-cpu';
@@ -21,7 +20,10 @@ import { ready, setBackend, tensor2d, type io, type Tensor } from '@tensorflow/t
 import { loadLayersModel } from '@tensorflow/tfjs-layers';
 import fc from 'fast-check';
 
-const dense = (units: number, activation: LayerSpec['activation']): LayerSpec => ({
+type Activation = 'Linear' | 'Relu' | 'Sigmoid' | 'Tanh' | 'Softmax';
+type DenseLayer = { type: 'Dense'; units: number; activation: Activation };
+
+const dense = (units: number, activation: Activation): DenseLayer => ({
   type: 'Dense',
   units,
   activation,
@@ -46,7 +48,7 @@ const width = fc.integer({ min: 1, max: 20 });
 
 describe('layoutOf', () => {
   it('lays kernel and bias of each layer one behind the other', () => {
-    assert.deepEqual(layoutOf(layers, 20), {
+    assert.deepEqual(layoutOf(layers, [20]), {
       length: 353,
       tensors: [
         { name: 'dense_0/kernel', shape: [20, 16], dtype: 'float32', offset: 0 },
@@ -60,20 +62,20 @@ describe('layoutOf', () => {
   it('has no gaps, and as many elements as parameterCount says', () => {
     fc.assert(
       fc.property(layerList, width, (list, inputs) => {
-        const layout = layoutOf(list, inputs);
+        const layout = layoutOf(list, [inputs]);
         let offset = 0;
         for (const tensor of layout.tensors) {
           assert.equal(tensor.offset, offset);
           offset += tensor.shape.reduce((product, size) => product * size, 1);
         }
         assert.equal(offset, layout.length);
-        assert.equal(parameterCount(list, inputs), layout.length);
+        assert.equal(parameterCount(list, [inputs]), layout.length);
       }),
     );
   });
 
   it('refuses more parameters than the limit', () => {
-    assert.throws(() => layoutOf([dense(65_536, 'Relu')], 65_536), { code: 'LIMIT_EXCEEDED' });
+    assert.throws(() => layoutOf([dense(65_536, 'Relu')], [65_536]), { code: 'LIMIT_EXCEEDED' });
   });
 });
 
@@ -126,16 +128,16 @@ describe('publicRandom', () => {
 
 describe('initialWeights', () => {
   it('is the same everywhere', () => {
-    const weights = initialWeights(layers, 20, 7);
+    const weights = initialWeights(layers, [20], 7);
     assert.equal(
       digestOf(new Uint8Array(weights.buffer)),
       'sha256:4c4be0e0a4df03cc1d59cb79c57869ab58cd165d43384c2a1a82e0fa74b76abe',
     );
-    assert.notDeepEqual(initialWeights(layers, 20, 8), weights);
+    assert.notDeepEqual(initialWeights(layers, [20], 8), weights);
   });
 
   it('is Glorot uniform in kernels and 0 in biases', () => {
-    const weights = initialWeights([dense(200, 'Relu')], 300, 1);
+    const weights = initialWeights([dense(200, 'Relu')], [300], 1);
     const kernel = weights.subarray(0, 60_000);
     const limit = Math.sqrt(6 / 500);
     assert.ok(kernel.every((value) => Math.abs(value) <= limit));
@@ -158,7 +160,7 @@ describe('kerasModel', () => {
         width,
         fc.integer({ min: 0, max: 0xffff_ffff }),
         async (list, inputs, seed) => {
-          const layout = layoutOf(list, inputs);
+          const layout = layoutOf(list, [inputs]);
           const { nextUnit } = publicRandom(seed);
           const weights = Float32Array.from({ length: layout.length }, () => 2 * nextUnit() - 1);
           const rows = [0, 1, 2].map(() =>
@@ -183,8 +185,8 @@ describe('kerasModel', () => {
   });
 
   it('names its one weight file and each tensor of the layout', () => {
-    const { weightsManifest } = kerasModel(layers, 20, 'weights.bin');
-    const weights = layoutOf(layers, 20).tensors.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
+    const { weightsManifest } = kerasModel(layers, [20], 'weights.bin');
+    const weights = layoutOf(layers, [20]).tensors.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
     assert.deepEqual(weightsManifest, [{ paths: ['weights.bin'], weights }]);
   });
 });
@@ -213,12 +215,12 @@ describe('METRICS', () => {
 });
 
 async function tfjsPrediction(
-  list: LayerSpec[],
+  list: DenseLayer[],
   inputs: number,
   weights: Float32Array,
   rows: number[][],
 ): Promise<number[][]> {
-  const artifacts = JSON.parse(JSON.stringify(kerasModel(list, inputs, 'weights.bin'))) as io.ModelJSON;
+  const artifacts = JSON.parse(JSON.stringify(kerasModel(list, [inputs], 'weights.bin'))) as io.ModelJSON;
   const weightSpecs = artifacts.weightsManifest.flatMap((group) => group.weights);
   const weightData = new Uint8Array(weights.buffer).slice().buffer;
   const handler = {
@@ -233,7 +235,7 @@ async function tfjsPrediction(
 }
 
 /** Float64 forward pass of dense layers over the flat vector. */
-function plainPrediction(list: LayerSpec[], layout: Layout, weights: Float32Array, row: number[]): number[] {
+function plainPrediction(list: DenseLayer[], layout: Layout, weights: Float32Array, row: number[]): number[] {
   return list.reduce((inputs, { units, activation }, index) => {
     const kernel = layout.tensors[2 * index]?.offset ?? NaN;
     const bias = layout.tensors[2 * index + 1]?.offset ?? NaN;
@@ -247,7 +249,7 @@ function plainPrediction(list: LayerSpec[], layout: Layout, weights: Float32Arra
   }, row);
 }
 
-function activate(sums: number[], activation: LayerSpec['activation']): number[] {
+function activate(sums: number[], activation: Activation): number[] {
   switch (activation) {
     case 'Linear':
       return sums;

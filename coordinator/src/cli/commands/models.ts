@@ -56,9 +56,9 @@ export async function exportModel(
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   await writeFile(
     join(options.to, FILES.topology),
-    json(kerasModel(manifest.topology.layers, manifest.topology.inputWidth, FILES.weights)),
+    json(kerasModel(manifest.topology.layers, manifest.topology.inputShape, FILES.weights)),
   );
-  await writeFile(join(options.to, FILES.features), json(featuresFile(manifest.features)));
+  await writeFile(join(options.to, FILES.features), json(featuresFile(manifest.features, manifest.fit)));
   await writeFile(join(options.to, FILES.manifest), manifestBytes);
   const detached = {
     modelKey: encodeBase64(modelKey),
