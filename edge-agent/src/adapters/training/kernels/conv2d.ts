@@ -8,7 +8,8 @@ import {
   type Conv2DBackpropInputAttrs,
 } from '@tensorflow/tfjs-core';
 
-import { convolve, filterGradient, inputGradient, type Geometry } from './convolution.js';
+import { convolve, filterGradient, inputGradient } from './convolution.js';
+import { planeGeometry, type Geometry } from './geometry.js';
 import { wasmKernel, type Tensors } from './kernel.js';
 
 type Shape4 = [number, number, number, number];
@@ -24,7 +25,13 @@ export const conv2d = wasmKernel<Tensors<'x' | 'filter'>, Conv2DAttrs>(
 export const conv2dBackpropFilter = wasmKernel<Tensors<'x' | 'dy'>, Conv2DBackpropFilterAttrs>(
   Conv2DBackpropFilter,
   (heap, { x, dy }, attributes) =>
-    filterGradient(heap, x, dy, geometry2d(x.shape, attributes.filterShape, attributes)),
+    filterGradient(
+      heap,
+      x,
+      dy,
+      attributes.filterShape,
+      geometry2d(x.shape, attributes.filterShape, attributes),
+    ),
 );
 
 /** Gradient of x [batch, height, width, channels] from dy and the filter; also the forward pass of a transposed convolution. */
@@ -42,40 +49,14 @@ function geometry2d(
   const { strides, pad, dataFormat, dimRoundingMode } = attributes;
   if (dataFormat !== 'NHWC')
     throw new RangeError(`the wasm backend has images as NHWC, not as ${dataFormat}`);
-  const info = backend_util.computeConv2DInfo(
-    inShape as Shape4,
-    filterShape as Shape4,
-    strides,
-    'dilations' in attributes ? attributes.dilations : 1,
-    pad,
-    dimRoundingMode,
+  return planeGeometry(
+    backend_util.computeConv2DInfo(
+      inShape as Shape4,
+      filterShape as Shape4,
+      strides,
+      'dilations' in attributes ? attributes.dilations : 1,
+      pad,
+      dimRoundingMode,
+    ),
   );
-  return {
-    batch: info.batchSize,
-    outChannels: info.outChannels,
-    inShape: info.inShape,
-    outShape: info.outShape,
-    filterShape,
-    fields: {
-      inDepth: 1,
-      inHeight: info.inHeight,
-      inWidth: info.inWidth,
-      channels: info.inChannels,
-      outDepth: 1,
-      outHeight: info.outHeight,
-      outWidth: info.outWidth,
-      kernelDepth: 1,
-      kernelHeight: info.filterHeight,
-      kernelWidth: info.filterWidth,
-      strideDepth: 1,
-      strideHeight: info.strideHeight,
-      strideWidth: info.strideWidth,
-      dilationDepth: 1,
-      dilationHeight: info.dilationHeight,
-      dilationWidth: info.dilationWidth,
-      padFront: 0,
-      padTop: info.padInfo.top,
-      padLeft: info.padInfo.left,
-    },
-  };
 }

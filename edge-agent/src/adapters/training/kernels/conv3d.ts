@@ -8,7 +8,8 @@ import {
   type Conv3DBackpropInputV2Attrs,
 } from '@tensorflow/tfjs-core';
 
-import { convolve, filterGradient, inputGradient, type Geometry } from './convolution.js';
+import { convolve, filterGradient, inputGradient } from './convolution.js';
+import type { Geometry } from './geometry.js';
 import { wasmKernel, type Tensors } from './kernel.js';
 
 type Shape5 = [number, number, number, number, number];
@@ -24,7 +25,13 @@ export const conv3d = wasmKernel<Tensors<'x' | 'filter'>, Conv3DAttrs>(
 export const conv3dBackpropFilter = wasmKernel<Tensors<'x' | 'dy'>, Conv3DBackpropFilterV2Attrs>(
   Conv3DBackpropFilterV2,
   (heap, { x, dy }, attributes) =>
-    filterGradient(heap, x, dy, geometry3d(x.shape, attributes.filterShape, attributes)),
+    filterGradient(
+      heap,
+      x,
+      dy,
+      attributes.filterShape,
+      geometry3d(x.shape, attributes.filterShape, attributes),
+    ),
 );
 
 /** Gradient of x [batch, depth, height, width, channels] from dy and the filter. */
@@ -51,7 +58,6 @@ function geometry3d(
     outChannels: info.outChannels,
     inShape: info.inShape,
     outShape: info.outShape,
-    filterShape,
     fields: {
       inDepth: info.inDepth,
       inHeight: info.inHeight,

@@ -1,26 +1,7 @@
-import { util, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 
+import { setGeometry, type Geometry } from './geometry.js';
 import { contiguous, type WasmHeap } from './wasm-heap.js';
-import type { WasmGlobal } from './wasm-module.js';
-
-/** Sizes of a convolution in up to three dimensions, batch x depth x height x width x channels; two have depth 1. */
-export interface Geometry {
-  readonly batch: number;
-  readonly outChannels: number;
-  /** Shape of the images, of the results and of the filter, as their tensors have it. */
-  readonly inShape: readonly number[];
-  readonly outShape: readonly number[];
-  readonly filterShape: readonly number[];
-  /** The fields of wat/convolution.wat by name. */
-  readonly fields: Readonly<Record<GeometryField, number>>;
-}
-
-type GeometryField =
-  | `${'in' | 'out' | 'kernel' | 'stride' | 'dilation'}${'Depth' | 'Height' | 'Width'}`
-  | 'channels'
-  | 'padFront'
-  | 'padTop'
-  | 'padLeft';
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT;
 
@@ -57,10 +38,11 @@ export function filterGradient(
   heap: WasmHeap,
   images: TensorInfo,
   dy: TensorInfo,
+  filterShape: readonly number[],
   geometry: Geometry,
 ): TensorInfo {
   const { outChannels } = geometry;
-  const out = heap.zeros(geometry.filterShape);
+  const out = heap.zeros(filterShape);
   const patch = patchSize(geometry);
   eachChunk(heap, geometry, (patches, first, rows) => {
     gather(heap, geometry, heap.address(images), patches, first, rows);
@@ -95,7 +77,7 @@ export function inputGradient(
       contiguous(patches, patch),
       { rows, columns: patch, depth: outChannels },
     );
-    setGeometry(heap, geometry);
+    setGeometry(heap.patches, geometry.fields);
     heap.patches.scatterPatches(heap.address(out), patches, first, rows);
   });
   return out;
@@ -126,12 +108,11 @@ function gather(
   first: number,
   rows: number,
 ): void {
-  setGeometry(heap, geometry);
+  setGeometry(heap.patches, geometry.fields);
   heap.patches.gatherPatches(images, patches, first, rows);
 }
 
-function setGeometry(heap: WasmHeap, { fields }: Geometry): void {
-  for (const [name, value] of Object.entries(fields)) (heap.patches[name] as WasmGlobal).value = value;
+/** Values of one patch: kernel depth x height x width x channels. */
+function patchSize({ fields }: Geometry): number {
+  return fields.kernelDepth * fields.kernelHeight * fields.kernelWidth * fields.channels;
 }
-
-const patchSize = ({ filterShape }: Geometry): number => util.sizeFromShape(filterShape.slice(0, -1));

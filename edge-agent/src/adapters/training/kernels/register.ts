@@ -3,6 +3,8 @@ import { getKernel, registerKernel, unregisterKernel, type KernelConfig } from '
 import { batchMatMul } from './batch-matmul.js';
 import { conv2d, conv2dBackpropFilter, conv2dBackpropInput } from './conv2d.js';
 import { conv3d, conv3dBackpropFilter, conv3dBackpropInput } from './conv3d.js';
+import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise.js';
+import { averagePoolGradient, maxPoolGradient } from './pooling.js';
 import { unsortedSegmentSum } from './segment-sum.js';
 
 /** Our kernels of the wasm backend: those that it lacks, and those that it has but slow. */
@@ -14,6 +16,10 @@ export const TRAINING_KERNELS: readonly KernelConfig[] = [
   conv3d,
   conv3dBackpropFilter,
   conv3dBackpropInput,
+  depthwiseBackpropFilter,
+  depthwiseBackpropInput,
+  averagePoolGradient,
+  maxPoolGradient,
   unsortedSegmentSum,
 ];
 

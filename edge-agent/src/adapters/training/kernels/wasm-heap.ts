@@ -3,6 +3,7 @@ import { util, type KernelBackend, type TensorInfo } from '@tensorflow/tfjs-core
 
 import { convolutionWasm } from '../../../gen/convolution-wasm.js';
 import { matmulWasm } from '../../../gen/matmul-wasm.js';
+import { windowsWasm } from '../../../gen/windows-wasm.js';
 import { instantiate, isMemory, type WasmGlobal, type WasmMemory } from './wasm-module.js';
 
 /** A matrix on the heap: address of its first element, and the bytes from one row or column to the next. */
@@ -27,10 +28,18 @@ interface ProductExports {
   ): void;
 }
 
-/** The functions of wat/convolution.wat; its globals, the geometry, are reached by name. */
+/** The functions of wat/convolution.wat; its globals are set by `setGeometry`. Pointers are bytes. */
 export interface PatchExports {
   gatherPatches(images: number, patches: number, first: number, count: number): void;
   scatterPatches(images: number, patches: number, first: number, count: number): void;
+}
+
+/** The functions of wat/windows.wat; its globals are set by `setGeometry`. Pointers are bytes. */
+export interface WindowExports {
+  maxPoolGradient(batch: number, x: number, dx: number, y: number, dy: number): void;
+  averagePoolGradient(batch: number, dx: number, dy: number): void;
+  depthwiseInputGradient(batch: number, dx: number, dy: number, filter: number, multiplier: number): void;
+  depthwiseFilterGradient(batch: number, x: number, dy: number, dFilter: number, multiplier: number): void;
 }
 
 /** Allocation of the Emscripten module, and its exports; no part of the type that the backend declares for it. */
@@ -47,8 +56,8 @@ const heaps = new WeakMap<object, WasmHeap>();
  * backend, so that tensors are used where they lie.
  */
 export class WasmHeap {
-  /** The exports of wat/convolution.wat. */
-  readonly patches: PatchExports & Readonly<Record<string, unknown>>;
+  readonly patches: PatchExports;
+  readonly windows: WindowExports;
   readonly #backend: BackendWasm;
   readonly #module: EmscriptenModule;
   readonly #memory: WasmMemory;
@@ -61,7 +70,8 @@ export class WasmHeap {
     this.#module = backend.wasm as unknown as EmscriptenModule;
     this.#memory = memoryOf(this.#module);
     this.#product = instantiate(matmulWasm, this.#memory) as ProductExports;
-    this.patches = instantiate(convolutionWasm, this.#memory) as typeof this.patches;
+    this.patches = instantiate(convolutionWasm, this.#memory) as PatchExports;
+    this.windows = instantiate(windowsWasm, this.#memory) as WindowExports;
     this.#scratch = this.#allocate(this.#product.scratchBytes.value);
   }
 
