@@ -94,6 +94,7 @@ export {
   type Layout,
   type LayoutTensor,
 } from './parameters/layout.js';
+export { roundVectors, type RoundKind, type RoundVectors } from './parameters/round-vectors.js';
 export { encodeWeights, weightsBytes, WeightsDecoder } from './parameters/weights.js';
 export {
   deltaFactor,
@@ -212,6 +213,14 @@ export {
   type Vocabulary,
 } from './features/fit.js';
 export { compileFeatures, type FeaturePlan } from './features/plan.js';
+export { FeatureStatistics, type SiteStatistics } from './features/moments.js';
+export {
+  emptyStatistics,
+  emptyStatisticsDigest,
+  fitOfStatistics,
+  needsStatistics,
+  statisticsLayout,
+} from './features/statistics.js';
 export { compileLabel, type LabelPlan } from './features/label.js';
 export { featuresFile, parseFeaturesFile, type FeaturesFile } from './features/features-file.js';
 

@@ -1,4 +1,5 @@
 import { readDate } from '../features/civil-date.js';
+import { tableBounds } from '../features/reading.js';
 import { LIMITS } from '../limits.js';
 import type { FederatedJobSpec } from './federated-job.js';
 import {
@@ -87,8 +88,13 @@ function scalingProblems(feature: ScaledFeatureSpec, path: Path): Problem[] {
       fix: 'add the bound that values are expected to keep: it is public, so choose it without looking at data',
     });
   }
-  if (low !== undefined && high !== undefined && !(high - low >= 1e-9))
-    problems.push({ path: [...path, 'high'], what: 'is not above low', fix: 'raise it by 1e-9 or more' });
+  const bounds = tableBounds(feature);
+  if (low !== undefined && high !== undefined && !(bounds.high - bounds.low >= 1e-9))
+    problems.push({
+      path: [...path, 'high'],
+      what: 'is not above low',
+      fix: 'raise it, by 1e-9 or more after the transform',
+    });
   return problems;
 }
 

@@ -52,6 +52,15 @@ export function transformOf(feature: ScaledFeatureSpec): (value: number) => numb
   return (value) => (value > -1 ? Math.log1p(value) : 'OutsideDomain');
 }
 
+/** The bounds of scaling Federated after the transform; 0 and 1 where the feature has none. */
+export function tableBounds(feature: ScaledFeatureSpec): { readonly low: number; readonly high: number } {
+  const transform = transformOf(feature);
+  const [low, high] = [feature.low, feature.high].map((value) =>
+    value === undefined ? value : transform(value),
+  );
+  return typeof low === 'number' && typeof high === 'number' ? { low, high } : { low: 0, high: 1 };
+}
+
 export function scalarReader(feature: ScalarFeatureSpec): ScalarReader {
   switch (feature.type) {
     case 'Numeric':
