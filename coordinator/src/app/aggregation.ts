@@ -7,7 +7,6 @@ import {
   float32ToBytes,
   LIMITS,
   tailLength,
-  tailShapeOf,
   TributaryError,
   updateRange,
   type Accumulator,
@@ -23,6 +22,7 @@ import type { AppLog } from './app-log.js';
 import { reportOf } from './round-report.js';
 import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
 import { RoundSum, type SumStores } from './round-sum.js';
+import { vectorsOf } from './round-vectors.js';
 
 /** What `round.committed` says of the sum. */
 export interface RoundResult {
@@ -143,7 +143,7 @@ export class Aggregation {
 
   async #sumOf(job: JobState, round: RoundState): Promise<RoundSum> {
     if (this.#sum !== undefined && isSameRound(this.#sum.ref, round)) return this.#sum;
-    const shape = { length: round.vectorLength, range: updateRange(job.document.spec.update) };
+    const shape = { length: round.vectorLength, range: updateRange(vectorsOf(job, round).bounds) };
     const spare = this.#spare;
     this.#spare = undefined;
     this.#sum = undefined;
@@ -164,7 +164,7 @@ export class Aggregation {
     job: JobState,
     round: RoundState,
   ): Promise<Omit<RoundResult, 'folded'>> {
-    const shape = tailShapeOf(job.document.spec.evaluation, [...round.cohort.keys()]);
+    const { tail: shape } = vectorsOf(job, round);
     const tail = new Float64Array(tailLength(shape));
     const parameters = round.vectorLength - tail.length;
     accumulator.readSums(parameters, tail);

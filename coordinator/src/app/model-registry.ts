@@ -3,12 +3,16 @@ import {
   digestOf,
   encodeBase64,
   encodeManifest,
+  fitOfStatistics,
   layoutDigest,
   layoutOf,
   NO_FIT,
   signManifest,
+  statisticsLayout,
   TributaryError,
+  WeightsDecoder,
   type Digest,
+  type FeatureFit,
   type FederatedJobSpec,
 } from '@tributary/proto';
 
@@ -53,7 +57,7 @@ export class ModelRegistry {
       layoutDigest: base.layoutDigest,
       layout,
       topology: { inputShape: [...inputShape], layers: [...spec.model.layers] },
-      fit: NO_FIT,
+      fit: await this.#fit(job),
       features: [...spec.features],
       outputs: [spec.dataset.label, ...outputNames(spec)],
       lineage: await this.#lineage(job, base.initialDigest),
@@ -71,6 +75,15 @@ export class ModelRegistry {
       weightsDigest: base.modelDigest,
       signature: encodeBase64(signManifest(digest, modelSigner)),
     });
+  }
+
+  /** What the features learned from all sites; the digest is compared at the end of the blob. */
+  async #fit({ document, statisticsDigest }: JobState): Promise<FeatureFit> {
+    if (statisticsDigest === undefined) return NO_FIT;
+    const { features } = document.spec;
+    const decoder = new WeightsDecoder(statisticsLayout(features));
+    for await (const chunk of this.#parts.blobs.read(statisticsDigest)) decoder.push(chunk);
+    return fitOfStatistics(features, decoder.finish());
   }
 
   async #lineage(

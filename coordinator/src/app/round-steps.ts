@@ -1,5 +1,6 @@
 import {
   compileFeatures,
+  emptyStatistics,
   encodeBase64,
   encodeWeights,
   initialWeights,
@@ -12,6 +13,7 @@ import {
 import type { Command } from '../domain/command.js';
 import type { JobState } from '../domain/federation-state.js';
 import type { NextStep } from '../domain/next-step.js';
+import { nextRound } from '../domain/rounds/next-round.js';
 import type { BlobStore, Clock, Random } from '../ports.js';
 import type { Aggregation } from './aggregation.js';
 import type { ConnectedAgents } from './connections.js';
@@ -111,6 +113,9 @@ export class RoundSteps {
   }
 
   async #openRound(ref: RoundRef): Promise<void> {
+    const job = this.#job(ref.jobId);
+    if (nextRound(job).kind === 'Statistics')
+      await this.#storeWeights(emptyStatistics(job.document.spec.features));
     const publicKey = await this.#parts.keys.create(ref);
     await this.execute({
       kind: 'open-round',

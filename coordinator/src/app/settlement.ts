@@ -41,11 +41,12 @@ export class Settlement {
         await this.#deleteDead(candidates);
       });
     }
-    // The last model of a job that failed is of no use to anybody; that of a complete one is registered.
+    // The last model of a job that failed is of no use to anybody; that of a complete one is registered, and its
+    // manifest holds what the statistics say.
     for (const entry of entries) {
-      if (entry.type !== 'job.failed') continue;
-      const base = before.jobs.get(entry.body.jobId)?.base;
-      if (base !== undefined) this.#enqueue(() => this.#deleteDead([base.modelDigest]));
+      if (entry.type !== 'job.failed' && entry.type !== 'job.completed') continue;
+      const job = before.jobs.get(entry.body.jobId);
+      if (job !== undefined) this.#enqueue(() => this.#deleteDead(blobsOf(job)));
     }
   }
 
@@ -120,7 +121,11 @@ function liveBlobs(state: FederationState): ReadonlySet<Digest> {
   return live;
 }
 
-function blobsOf({ finishedAt, base, round }: JobState): readonly Digest[] {
+function blobsOf({ finishedAt, base, round, statisticsDigest }: JobState): readonly Digest[] {
   if (finishedAt !== undefined || base === undefined) return [];
-  return isUnfinished(round) ? [base.modelDigest, round.baseDigest] : [base.modelDigest];
+  return [
+    base.modelDigest,
+    ...(statisticsDigest === undefined ? [] : [statisticsDigest]),
+    ...(isUnfinished(round) ? [round.baseDigest] : []),
+  ];
 }

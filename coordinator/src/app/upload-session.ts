@@ -5,7 +5,6 @@ import {
   FLOAT32_BYTES,
   LIMITS,
   tailLength,
-  tailShapeOf,
   TagsDigest,
   TributaryError,
   UpdateCheck,
@@ -18,6 +17,7 @@ import type { JobState } from '../domain/federation-state.js';
 import type { RoundState } from '../domain/rounds/round-state.js';
 import type { Spool, SpoolHeader, SpoolStore } from '../ports.js';
 import { refOf, type RoundRef } from './round-ref.js';
+import { vectorsOf } from './round-vectors.js';
 import type { UploadSeal } from './upload.js';
 
 /** Plaintext of the chunk at work: verification is synchronous, so one buffer serves all sessions. */
@@ -55,10 +55,9 @@ export class UploadSession {
     this.spooled = spooled;
     this.headerDigest = digestOf(spooled.header);
     this.#opener = new EnvelopeOpener(spooled.header, secret);
-    const { update, evaluation } = job.document.spec;
-    const tail = tailShapeOf(evaluation, [...round.cohort.keys()]);
+    const { tail, bounds } = vectorsOf(job, round);
     const parameters = round.vectorLength - tailLength(tail);
-    this.#check = new UpdateCheck({ parameters, ...tail }, { ...update, site: this.header.site });
+    this.#check = new UpdateCheck({ parameters, ...tail }, { ...bounds, site: this.header.site });
     this.#spools = spools;
   }
 

@@ -1,10 +1,11 @@
 import {
   decodeBase64,
   LIMITS,
-  tailShapeOf,
+  roundVectors,
   TributaryError,
   vectorLength,
   type NewEntry,
+  type RoundKind,
 } from '@tributary/proto';
 
 import type {
@@ -20,6 +21,7 @@ import { alarmOf, decideEnrolment } from './enrolment.js';
 import type { FederationState, JobState } from './federation-state.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
+import { nextRound, roundBase } from './rounds/next-round.js';
 import { modeOf, planStages } from './rounds/aggregation-mode.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
 import { isUnfinished } from './rounds/round-progress.js';
@@ -136,7 +138,7 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
   const { actor, jobId, round, attempt, roundKey, selectionSeed } = command;
   const job = requireJobId(state, jobId);
   if (job.round?.round === round && job.round.attempt === attempt) return [];
-  const base = requireTurn(job, command);
+  const { kind, base } = requireTurn(job, command);
   const { spec } = job.document;
   decodeBase64(roundKey, 'roundKey', 32);
   const members = eligibleMembers(state, spec, new Set(command.connectedSites));
@@ -147,19 +149,20 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
   }
   const cohort = selectCohort(members, count, decodeBase64(selectionSeed, 'selectionSeed', 32));
   const mode = modeOf(spec);
-  const tail = tailShapeOf(
-    spec.evaluation,
-    cohort.map(({ site }) => site),
-  );
+  const sites = cohort.map(({ site }) => site);
+  const { tail } = roundVectors(spec, sites, kind);
+  const { statisticsDigest } = job;
   const body = {
     jobId,
     round,
     attempt,
+    ...(kind === 'Statistics' ? { kind } : {}),
     mode: mode.name,
     stages: planStages(mode, spec.roundDeadlineSeconds * 1_000, spec.minSites),
     cohort: cohort.map(({ site, agentId }) => ({ site, agentId })),
     baseDigest: base.modelDigest,
     layoutDigest: base.layoutDigest,
+    ...(statisticsDigest === undefined ? {} : { statisticsDigest }),
     vectorLength: vectorLength({ parameters: base.parameters, ...tail }),
     roundKey,
     selectionSeed,
@@ -168,10 +171,15 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
 }
 
 /** Whether the job may open that attempt now; throws CONFLICT. */
-function requireTurn(job: JobState, { round, attempt }: OpenRound): NonNullable<JobState['base']> {
-  const isNext = round === job.committedRounds + 1 && attempt === job.failedAttempts;
+function requireTurn(
+  job: JobState,
+  { round, attempt }: OpenRound,
+): { readonly kind: RoundKind; readonly base: ReturnType<typeof roundBase> } {
+  const { round: next, kind } = nextRound(job);
+  const isNext = round === next && attempt === job.failedAttempts;
   const isDue = job.phase === 'Running' && !isUnfinished(job.round) && round <= job.document.spec.rounds;
-  if (isNext && isDue && attempt <= LIMITS.roundRetries && job.base !== undefined) return job.base;
+  if (isNext && isDue && attempt <= LIMITS.roundRetries && job.base !== undefined)
+    return { kind, base: roundBase(job.base, job, kind) };
   throw new TributaryError(
     'CONFLICT',
     `round ${String(round)}, attempt ${String(attempt)} is not the next one of the job`,

@@ -146,7 +146,9 @@ export interface JobState {
   readonly activeSince?: number;
   readonly finishedAt?: number;
   readonly base?: JobBase;
-  /** Rounds committed. The next round has this number plus 1. */
+  /** The table that the round of statistics made; absent before, and in jobs that need none. */
+  readonly statisticsDigest?: Digest;
+  /** Rounds of training committed; see nextRound for the number of the next one. */
   readonly committedRounds: number;
   /** Failed attempts of the next round. */
   readonly failedAttempts: number;

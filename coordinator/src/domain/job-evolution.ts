@@ -2,6 +2,7 @@ import { parseFederatedJob, type EntryOf } from '@tributary/proto';
 
 import type { FederationState, JobState, RoundSummary } from './federation-state.js';
 import { jobConditions, type JobFacts } from './job-conditions.js';
+import { nextRound } from './rounds/next-round.js';
 import { evolveRound, knownCode, openRound, type RoundEntry } from './rounds/round-evolution.js';
 import { countSites } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
@@ -108,7 +109,7 @@ function started(job: JobState, entry: EntryOf<'job.started'>): JobFacts {
 function failed(job: JobState, entry: EntryOf<'job.failed'>): JobFacts {
   const { code, detail } = entry.body;
   const at = Date.parse(entry.time);
-  const lastFailure = { code: knownCode(code), detail, round: job.committedRounds + 1, at };
+  const lastFailure = { code: knownCode(code), detail, round: nextRound(job).round, at };
   return { ...job, phase: 'Failed', finishedAt: at, lastFailure };
 }
 
@@ -126,14 +127,18 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
 
 function committed(job: JobState, round: RoundState, entry: EntryOf<'round.committed'>): JobFacts {
   const { modelDigest, reporting, metrics, evaluation } = entry.body;
-  return {
+  const done = {
     ...job,
-    ...(evaluation === undefined ? {} : { evaluation }),
-    ...(job.base === undefined ? {} : { base: { ...job.base, modelDigest } }),
-    committedRounds: job.committedRounds + 1,
     failedAttempts: 0,
     history: [...job.history, { ...summaryOf(round), modelDigest }],
     contributors: union(job.contributors, reporting),
+  };
+  if (round.kind === 'Statistics') return { ...done, statisticsDigest: modelDigest };
+  return {
+    ...done,
+    ...(evaluation === undefined ? {} : { evaluation }),
+    ...(job.base === undefined ? {} : { base: { ...job.base, modelDigest } }),
+    committedRounds: job.committedRounds + 1,
     metrics,
   };
 }

@@ -3,6 +3,7 @@ import { LIMITS } from '@tributary/proto';
 import type { FederationState, JobState } from './federation-state.js';
 import { isFinished, nextInQueue, nextModelVersion, turnHolder } from './job-queue.js';
 import { retryDelayMs } from './rounds/aggregation-mode.js';
+import { nextRound } from './rounds/next-round.js';
 import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
 import { cohortCount, eligibleMembers } from './selection.js';
@@ -115,10 +116,11 @@ function roundStep(round: RoundState, now: number): NextStep {
 function openingStep(state: FederationState, job: JobState, { now, connectedSites }: Observed): NextStep {
   const { jobId, failedAttempts, lastFailure, document } = job;
   const { spec } = document;
+  const { round } = nextRound(job);
   if (failedAttempts > LIMITS.roundRetries) {
     const last =
       lastFailure === undefined ? '' : `; the last time: ${lastFailure.code}: ${lastFailure.detail}`;
-    const detail = `round ${String(job.committedRounds + 1)} failed ${String(failedAttempts)} times${last}`;
+    const detail = `round ${String(round)} failed ${String(failedAttempts)} times${last}`;
     return { kind: 'fail-job', jobId, code: 'JOB_RETRIES_EXHAUSTED', detail };
   }
   if (job.phase !== 'Running') return { kind: 'wait' };
@@ -126,7 +128,7 @@ function openingStep(state: FederationState, job: JobState, { now, connectedSite
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
   const eligible = eligibleMembers(state, spec, connectedSites).length;
   if (cohortCount(spec, eligible) < spec.minSites) return { kind: 'wait' };
-  return { kind: 'open-round', jobId, round: job.committedRounds + 1, attempt: failedAttempts };
+  return { kind: 'open-round', jobId, round, attempt: failedAttempts };
 }
 
 function isTrained({ committedRounds, document }: JobState): boolean {

@@ -103,11 +103,15 @@ export const ENTRY_BODIES = {
 
   'round.opened': z.strictObject({
     ...round,
+    /** Absent for rounds that train; the round of statistics is round 0. */
+    kind: z.literal('Statistics').optional(),
     mode: name,
     stages: z.array(stage).min(1),
     cohort: z.array(member),
     baseDigest: digest,
     layoutDigest: digest,
+    /** The table that the round of statistics made, where the job had one: what features are scaled by. */
+    statisticsDigest: digest.optional(),
     /** Floats of one update vector: parameters and tail. */
     vectorLength: uint,
     /** Curve25519 public key to which content keys are sealed. */

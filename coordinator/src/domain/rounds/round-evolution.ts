@@ -18,11 +18,13 @@ export type RoundEntry = EntryOf<
 export function openRound(entry: EntryOf<'round.opened'>, target: number): RoundState {
   const { cohort, stages, jobId, round, attempt, mode, baseDigest, layoutDigest, vectorLength, roundKey } =
     entry.body;
+  const { kind, statisticsDigest } = entry.body;
   const openedAt = Date.parse(entry.time);
   const opened = {
     jobId,
     round,
     attempt,
+    ...(kind === undefined ? {} : { kind }),
     mode,
     phase: 'Open' as const,
     openedSeq: entry.seq,
@@ -33,6 +35,7 @@ export function openRound(entry: EntryOf<'round.opened'>, target: number): Round
     cohort: new Map(cohort.map(({ site, agentId }) => [site, { site, agentId, fate: 'Live' as const }])),
     baseDigest,
     layoutDigest,
+    ...(statisticsDigest === undefined ? {} : { statisticsDigest }),
     vectorLength,
     roundKey,
     updates: new Map(),

@@ -52,10 +52,12 @@ export type RoundPhase = 'Open' | 'Summing' | 'Committed' | 'Failed';
 /** One attempt of a round of a job. */
 export interface RoundState {
   readonly jobId: string;
-  /** From 1. */
+  /** From 1; a round of statistics is round 0. */
   readonly round: number;
   /** From 0; a failed round is tried again with the next attempt on the same base. */
   readonly attempt: number;
+  /** Absent for training. */
+  readonly kind?: 'Statistics';
   readonly mode: string;
   readonly phase: RoundPhase;
   readonly openedSeq: number;
@@ -69,6 +71,8 @@ export interface RoundState {
   readonly cohort: ReadonlyMap<string, MemberState>;
   readonly baseDigest: Digest;
   readonly layoutDigest: Digest;
+  /** The statistics by which sites scale features in this round. */
+  readonly statisticsDigest?: Digest;
   readonly vectorLength: number;
   /** Standard base64 of the Curve25519 public key to which content keys are sealed. */
   readonly roundKey: string;
