@@ -1,123 +1,120 @@
 import { memory } from '@tensorflow/tfjs-core';
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { compileFeatures, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 
-import { measure } from '../../domain/metrics/metric-functions.js';
-import { loadCsvDataset, type EncodedDataset } from '../datasets/csv-dataset.js';
+import { measureAll } from '../../domain/metrics/subgroups.js';
 import { DatasetCache } from '../datasets/dataset-cache.js';
-import { backendLabel, startBackend, type BackendName } from './backend.js';
-import { DenseNetwork } from './dense-network.js';
+import { loadDataset, type EncodedDataset } from '../datasets/encoded-dataset.js';
+import { BackendChoice } from './backend-choice.js';
+import { CheckpointWriter, readResume } from './checkpointing.js';
 import { predict } from './evaluation.js';
-import type { WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
+import { requireHeapSpace, requireModelSpace, requireStepSpace } from './memory-budget.js';
+import type { ExplainRequest, TaskRequest, WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
+import { Network } from './network.js';
 import { chooseBackend } from './probe.js';
 import { trainEpochs, type LoopHooks } from './training-loop.js';
 import { TrainingStep } from './training-step.js';
 
 type Report = (reply: WorkerReply) => void;
 
+interface Answer {
+  readonly result: WorkerResult;
+  readonly tensors: number;
+}
+
+/** One request at work. */
+interface Task {
+  readonly request: TaskRequest;
+  readonly network: Network;
+  readonly dataset: EncodedDataset;
+  readonly hooks: LoopHooks;
+  /** What the bits of the training depend on besides job, round and base model. */
+  readonly identity: string;
+  readonly report: Report;
+}
+
 /** Runs requests one after another, and keeps what the next round needs again: the encoded rows, the probed backend. */
 export class TaskRunner {
-  readonly #datasets = new DatasetCache(loadCsvDataset);
-  /** Backend by model, of the last few models; refusals are reported once a model. */
-  readonly #backends = new Map<string, BackendName>();
+  readonly #datasets = new DatasetCache(loadDataset);
+  readonly #choice = new BackendChoice();
 
   /** Answers with the result; rejects with what `toFailure` turns into a failure. */
-  async run(
-    request: WorkerRequest,
-    report: Report,
-  ): Promise<{ readonly result: WorkerResult; readonly tensors: number }> {
-    const checkpoint = (): void => {
+  run(request: WorkerRequest, report: Report): Promise<Answer> {
+    return request.kind === 'explain' ? explain(request) : this.#run(request, report);
+  }
+
+  async #run(request: TaskRequest, report: Report): Promise<Answer> {
+    const poll = (): void => {
       if (Atomics.load(request.stop, 0) !== 0)
         throw new TributaryError('JOB_CANCELLED', 'the training was cancelled');
     };
-    const dataset = await this.#datasets.get(request, checkpoint);
-    requireTensorSpace(request);
-    await this.#start(request, dataset.width, report);
-    const network = new DenseNetwork(request.spec.model.layers, request.layout, dataset.width);
+    const { spec, layout } = request;
+    const dataset = await this.#datasets.get(request, poll);
+    requireModelSpace(spec, layout);
+    const { shape } = compileFeatures(spec.features);
+    const chosen = await this.#choice.start({ spec, layout, input: shape }, request, report);
+    requireStepSpace(chosen.memory, Math.min(spec.training.batchSize, dataset.train.rows));
+    const network = new Network(spec.model.layers, layout, shape);
     try {
       network.load(request.weights);
-      const hooks = {
-        checkpoint,
-        progress: (percent: number) => {
+      const hooks: LoopHooks = {
+        poll: () => {
+          poll();
+          requireHeapSpace();
+        },
+        progress: (percent) => {
           report({ type: 'progress', percent });
         },
       };
+      const rows = [dataset.train.rows, dataset.test.rows].join('+');
+      const identity = [SOFTWARE_VERSION, chosen.label, request.dataset.declarationDigest, rows].join(' ');
       return {
-        result: answer(request, network, dataset, hooks),
+        result: answer({ request, network, dataset, hooks, identity, report }),
         tensors: memory().numTensors - network.variables.length,
       };
     } finally {
       network.dispose();
     }
   }
-
-  async #start(request: WorkerRequest, width: number, report: Report): Promise<void> {
-    const { spec, layout, backends } = request;
-    const key = JSON.stringify([
-      spec.model.layers,
-      spec.task.type,
-      spec.training.optimizer.type,
-      width,
-      backends,
-    ]);
-    const known = this.#backends.get(key);
-    if (known !== undefined) {
-      await startBackend(known);
-      report({ type: 'backend', label: backendLabel(known), refused: [] });
-      return;
-    }
-    const { backend, refused } = await chooseBackend(spec, layout, width, backends);
-    const reasons = refused.map((refusal) => `${refusal.backend}: ${refusal.reason}`);
-    if (backend === undefined)
-      throw new TributaryError('TRAINING_FAILED', `no backend can train this model; ${reasons.join('; ')}`);
-    if (this.#backends.size >= 16) this.#backends.clear();
-    this.#backends.set(key, backend);
-    await startBackend(backend);
-    report({ type: 'backend', label: backendLabel(backend), refused: reasons });
-  }
 }
 
-function answer(
-  request: WorkerRequest,
-  network: DenseNetwork,
-  dataset: EncodedDataset,
-  hooks: LoopHooks,
-): WorkerResult {
+async function explain(request: ExplainRequest): Promise<Answer> {
+  const { backend, refused } = await chooseBackend(request, request.backends, request);
+  return { result: { kind: 'explain', chosen: backend, refused }, tensors: 0 };
+}
+
+function answer(task: Task): WorkerResult {
+  const { request, network, dataset, hooks } = task;
   const { spec } = request;
-  const { loss, ...predictions } = predict(network, dataset.test, spec.task, hooks.checkpoint);
+  const { loss, ...predictions } = predict(network, dataset.test, spec, hooks.poll);
   if (request.kind === 'predict') return { kind: 'predict', ...predictions };
-  const metrics = measure(spec.evaluation.metrics, predictions);
+  const places = dataset.subgroups.map(({ indices }) => indices);
+  const measured = measureAll(spec.evaluation, predictions, places, request.dataset.minCount);
   const testExamples = dataset.test.rows;
-  if (request.kind === 'evaluate') return { kind: 'evaluate', examples: testExamples, loss, metrics };
-  return { kind: 'train', ...train(request, network, dataset, hooks), metrics, testExamples };
+  if (request.kind === 'evaluate') return { kind: 'evaluate', examples: testExamples, loss, ...measured };
+  return { kind: 'train', ...train(task), ...measured, testExamples };
 }
 
 /** The delta takes the place of the base weights in the memory that came with the request. */
-function train(request: WorkerRequest, network: DenseNetwork, dataset: EncodedDataset, hooks: LoopHooks) {
-  const step = new TrainingStep(network, request.spec);
+function train({ request, network, dataset, hooks, identity, report }: Task) {
+  const { spec, round, weights } = request;
+  const step = new TrainingStep(network, spec);
   try {
-    const loss = trainEpochs(step, dataset.train, request.spec.training, request.round, hooks);
-    network.toDelta(request.weights);
-    if (!request.weights.every(Number.isFinite))
+    const writer = new CheckpointWriter(request, identity, report);
+    const { loss, examples } = trainEpochs({
+      step,
+      rows: dataset.train,
+      spec,
+      round,
+      hooks: { ...hooks, epochDone: (take) => writer.epochDone(take) },
+      resume: readResume(request, identity, report),
+    });
+    network.toDelta(weights);
+    if (!weights.every(Number.isFinite))
       throw new TributaryError('TRAINING_DIVERGED', 'a weight was not finite after the last step', {
         hint: 'lower training.optimizer.learningRate',
       });
-    return { delta: request.weights, examples: dataset.train.rows, loss };
+    return { delta: weights, examples, loss };
   } finally {
     step.dispose();
   }
-}
-
-/** Weights, their gradients, the optimizer's moments, and the trial network of the probe. */
-const COPIES = { Sgd: 4, Momentum: 6, Adam: 8 } as const;
-
-function requireTensorSpace({ spec, layout }: WorkerRequest): void {
-  const widest = Math.max(...spec.model.layers.map((layer) => layer.units));
-  const activations = 4 * spec.model.layers.length * widest * spec.training.batchSize;
-  const bytes =
-    Float32Array.BYTES_PER_ELEMENT * (COPIES[spec.training.optimizer.type] * layout.length + activations);
-  if (bytes <= LIMITS.tensorBytes) return;
-  throw new TributaryError(
-    'LIMIT_EXCEEDED',
-    `training takes about ${String(bytes)} bytes of tensors, at most ${String(LIMITS.tensorBytes)} fit; use a smaller model or batch`,
-  );
 }

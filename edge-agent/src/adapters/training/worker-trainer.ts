@@ -1,39 +1,49 @@
-import { Worker } from 'node:worker_threads';
-
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError, type FederatedJobSpec, type Layout } from '@tributary/proto';
 
 import type { Predictions } from '../../domain/metrics/predictions.js';
 import type {
   EvaluationResult,
   EvaluationTask,
   Trainer,
+  TrainingCheckpoints,
   TrainingEvents,
   TrainingResult,
   TrainingTask,
 } from '../../ports.js';
-import type { BackendName } from './backend.js';
-import { fromFailure } from './failures.js';
-import type { WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
+import { PORTABLE, type BackendName } from './backend.js';
+import type { Explanation, TaskRequest, WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
+import type { NativePackages } from './native-backend.js';
+import type { Refusal } from './probe.js';
+import type { TrialModel } from './trial.js';
+import { TrainingWorker } from './training-worker.js';
 
 export interface WorkerTrainerOptions {
   /** Backends to try for each model, in order; wasm, then cpu, by default. */
   readonly backends?: readonly BackendName[];
-  /** Called where a backend that comes first does not serve a model: training goes on, but slower. */
-  readonly onFallback?: (backend: string, refused: readonly string[]) => void;
+  /** Where native packages lie that are not installed beside this one. */
+  readonly packages?: NativePackages;
+  /** Environment of the processes in which bindings are tried: what libraries are found by. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Called where backends that come first do not serve a model, once a model. */
+  readonly onFallback?: (backend: string, refused: readonly Refusal[]) => void;
   /** Module that the worker runs; the training worker of this package by default. */
   readonly entry?: URL;
+  /** What that module is given. */
+  readonly workerData?: unknown;
   /** Milliseconds until a worker that does not obey a cancellation is ended; LIMITS.trainerStopMs by default. */
   readonly stopMs?: number;
+  /** Milliseconds between two checkpoints, at least; LIMITS.checkpointEveryMs by default. */
+  readonly checkpointEveryMs?: number;
 }
-
-type RequestParts = Pick<WorkerRequest, 'kind' | 'round'> & { readonly task: EvaluationTask };
 
 interface Call {
-  readonly signal: AbortSignal | undefined;
-  readonly progress: (percent: number) => void;
+  readonly signal?: AbortSignal;
+  readonly events?: TrainingEvents;
+  readonly checkpoints?: TrainingCheckpoints;
 }
 
-const DEFAULT_BACKENDS: readonly BackendName[] = ['wasm', 'cpu'];
+type TaskParts = Pick<TaskRequest, 'kind' | 'round'> & { readonly task: EvaluationTask };
+
 const DEFAULT_ENTRY = new URL('./worker.js', import.meta.url);
 
 /**
@@ -43,14 +53,18 @@ const DEFAULT_ENTRY = new URL('./worker.js', import.meta.url);
  */
 export class WorkerTrainer implements Trainer {
   readonly #options: WorkerTrainerOptions;
-  #worker: Worker | undefined;
+  readonly #worker: TrainingWorker;
   #backend = 'tfjs';
   #last: Promise<unknown> = Promise.resolve();
-  #closed = false;
   #tensors = 0;
 
   constructor(options: WorkerTrainerOptions = {}) {
     this.#options = options;
+    this.#worker = new TrainingWorker({
+      entry: options.entry ?? DEFAULT_ENTRY,
+      data: options.workerData,
+      stopMs: options.stopMs ?? LIMITS.trainerStopMs,
+    });
   }
 
   get backend(): string {
@@ -63,150 +77,141 @@ export class WorkerTrainer implements Trainer {
   }
 
   async train(task: TrainingTask, events: TrainingEvents): Promise<TrainingResult> {
-    const { signal, round } = task;
-    const result = await this.#enqueue(
-      { kind: 'train', round, task },
-      {
-        signal,
-        progress: (percent) => {
-          events.progress(percent);
-        },
-      },
-    );
+    const { signal, round, checkpoints } = task;
+    const call = { signal, events, ...(checkpoints && { checkpoints }) };
+    const result = await this.#enqueue(() => this.#task({ kind: 'train', round, task }, call));
     if (result.kind !== 'train') throw mixedUp();
-    const { delta, examples, loss, metrics, testExamples } = result;
-    return { delta, examples, loss, metrics, testExamples };
+    const { kind, ...rest } = result;
+    return rest;
   }
 
   async evaluate(task: EvaluationTask): Promise<EvaluationResult> {
-    const result = await this.#enqueue({ kind: 'evaluate', round: 0, task }, quiet);
+    const result = await this.#enqueue(() => this.#task({ kind: 'evaluate', round: 0, task }, {}));
     if (result.kind !== 'evaluate') throw mixedUp();
-    const { examples, loss, metrics } = result;
-    return { examples, loss, metrics };
+    const { kind, ...rest } = result;
+    return rest;
   }
 
   /** Scores and labels of the site's test split. They are records: what leaves the site is only made from them. */
   async predict(task: EvaluationTask): Promise<Predictions> {
-    const result = await this.#enqueue({ kind: 'predict', round: 0, task }, quiet);
+    const result = await this.#enqueue(() => this.#task({ kind: 'predict', round: 0, task }, {}));
     if (result.kind !== 'predict') throw mixedUp();
-    const { scores, labels, outputs } = result;
-    return { scores, labels, outputs };
+    const { kind, ...rest } = result;
+    return rest;
+  }
+
+  /** Which backend would train the model, and why those before it would not. */
+  async explain(model: TrialModel): Promise<Explanation> {
+    const result = await this.#enqueue(() => {
+      const request = {
+        ...this.#request(model.spec, model.layout),
+        kind: 'explain',
+        input: model.input,
+      } as const;
+      return this.#worker.run(request, [], { onReply: () => undefined });
+    });
+    if (result.kind !== 'explain') throw mixedUp();
+    const { chosen, refused } = result;
+    return { chosen, refused };
   }
 
   /** Ends the worker; a running task rejects with SHUTTING_DOWN. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#worker?.terminate();
-    this.#worker = undefined;
+  close(): Promise<void> {
+    return this.#worker.close();
   }
 
-  #enqueue(parts: RequestParts, call: Call): Promise<WorkerResult> {
-    const run = this.#last.then(() => this.#run(parts, call));
+  #enqueue(work: () => Promise<WorkerResult>): Promise<WorkerResult> {
+    const run = this.#last.then(work);
     this.#last = run.catch(() => undefined);
     return run;
   }
 
-  async #run({ kind, round, task }: RequestParts, { signal, progress }: Call): Promise<WorkerResult> {
-    if (this.#closed) throw new TributaryError('SHUTTING_DOWN', 'the trainer is closed');
-    if (isAborted(signal)) throw cancelled();
-    const { spec, layout, dataset } = task;
-    const weights = transferable(task.weights);
+  #request(spec: FederatedJobSpec, layout: Layout): Omit<WorkerRequest, 'kind' | 'input'> {
+    const { backends = PORTABLE, packages = {}, environment = {} } = this.#options;
     const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-    const backends = this.#options.backends ?? DEFAULT_BACKENDS;
-    const request: WorkerRequest = { kind, spec, layout, weights, dataset, round, backends, stop };
-    const worker = this.#start();
-    const release = onAbort(signal, () => {
-      Atomics.store(stop, 0, 1);
-      return setTimeout(() => {
-        this.#discard(worker);
-      }, this.#options.stopMs ?? LIMITS.trainerStopMs).unref();
-    });
-    worker.ref();
+    return { spec, layout, backends, packages, environment, stop };
+  }
+
+  async #task({ kind, round, task }: TaskParts, call: Call): Promise<WorkerResult> {
+    const { signal, events, checkpoints } = call;
+    const { spec, layout, dataset } = task;
+    if (signal?.aborted === true) throw cancelled();
+    const resume = await checkpoints?.read();
+    const weights = transferable(task.weights);
+    const request: TaskRequest = {
+      ...this.#request(spec, layout),
+      kind,
+      round,
+      dataset,
+      weights,
+      ...(checkpoints && { checkpointEveryMs: this.#options.checkpointEveryMs ?? LIMITS.checkpointEveryMs }),
+      ...(resume && { resume }),
+    };
+    const writes = new LatestWrite((bytes) => checkpoints?.write(bytes) ?? Promise.resolve());
     try {
-      return await this.#exchange(worker, request, progress);
-    } catch (error) {
-      throw isAborted(signal) ? cancelled() : error;
+      return await this.#worker.run(request, [weights.buffer as ArrayBuffer], {
+        ...(signal && { signal }),
+        onReply: (reply) => this.#note(reply, events, writes),
+      });
     } finally {
-      release();
-      worker.unref();
+      await writes.settled();
     }
   }
 
-  /** Sends the request and collects replies until the result, a failure, or the end of the worker. */
-  #exchange(
-    worker: Worker,
-    request: WorkerRequest,
-    progress: (percent: number) => void,
-  ): Promise<WorkerResult> {
-    return new Promise((resolve, reject) => {
-      const settle = (action: () => void): void => {
-        worker.off('message', onMessage).off('exit', onExit);
-        action();
-      };
-      const onExit = (code: number): void => {
-        this.#worker = undefined;
-        settle(() => {
-          reject(this.#closed ? new TributaryError('SHUTTING_DOWN', 'the trainer was closed') : died(code));
-        });
-      };
-      const onMessage = (reply: WorkerReply): void => {
-        switch (reply.type) {
-          case 'progress':
-            progress(reply.percent);
-            break;
-          case 'backend':
-            this.#noteBackend(reply.label, reply.refused);
-            break;
-          case 'result':
-            this.#tensors = reply.tensors;
-            settle(() => {
-              resolve(reply.result);
-            });
-            break;
-          case 'failure':
-            settle(() => {
-              reject(fromFailure(reply.failure));
-            });
-        }
-      };
-      worker.on('message', onMessage).on('exit', onExit);
-      worker.postMessage(request, [request.weights.buffer as ArrayBuffer]);
-    });
-  }
-
-  #noteBackend(label: string, refused: readonly string[]): void {
-    this.#backend = label;
-    if (refused.length > 0) this.#options.onFallback?.(label, refused);
-  }
-
-  #start(): Worker {
-    if (this.#worker !== undefined) return this.#worker;
-    // No environment and no output: neither secrets go in, nor what a library prints about its data comes out.
-    const worker = new Worker(this.#options.entry ?? DEFAULT_ENTRY, {
-      env: {},
-      execArgv: [],
-      stdout: true,
-      stderr: true,
-      name: 'training',
-    });
-    worker.stdout.resume();
-    worker.stderr.resume();
-    // What it died of may quote data; that it died is told by 'exit'. Without a listener it would end the process.
-    worker.on('error', () => undefined);
-    worker.on('exit', () => {
-      if (this.#worker === worker) this.#worker = undefined;
-    });
-    this.#worker = worker;
-    return worker;
-  }
-
-  #discard(worker: Worker): void {
-    if (this.#worker === worker) this.#worker = undefined;
-    worker.terminate().catch(() => undefined);
+  #note(reply: WorkerReply, events: TrainingEvents | undefined, writes: LatestWrite): void {
+    switch (reply.type) {
+      case 'progress':
+        events?.progress(reply.percent);
+        break;
+      case 'resumed':
+        events?.resumed?.(reply.epochs);
+        break;
+      case 'checkpoint':
+        writes.add(reply.bytes);
+        break;
+      case 'backend':
+        this.#backend = reply.label;
+        if (reply.refused.length > 0) this.#options.onFallback?.(reply.label, reply.refused);
+        break;
+      case 'result':
+        this.#tensors = reply.tensors;
+        break;
+      case 'failure':
+        break;
+    }
   }
 }
 
-const quiet: Call = { signal: undefined, progress: () => undefined };
+/** Writes one value at a time; of those that come meanwhile only the newest is written. */
+class LatestWrite {
+  readonly #write: (bytes: Uint8Array) => Promise<void>;
+  #next: Uint8Array | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(write: (bytes: Uint8Array) => Promise<void>) {
+    this.#write = write;
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#next = bytes;
+    this.#writing ??= this.#drain();
+  }
+
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #drain(): Promise<void> {
+    for (let bytes = this.#take(); bytes !== undefined; bytes = this.#take()) await this.#write(bytes);
+    this.#writing = undefined;
+  }
+
+  #take(): Uint8Array | undefined {
+    const bytes = this.#next;
+    this.#next = undefined;
+    return bytes;
+  }
+}
 
 /** The weights with a buffer of their own, which can change hands: a view, or shared memory, is copied. */
 function transferable(weights: Float32Array): Float32Array {
@@ -214,32 +219,7 @@ function transferable(weights: Float32Array): Float32Array {
   return whole ? weights : Float32Array.from(weights);
 }
 
-/** Runs `action` when the signal fires; the returned function takes that back and clears the timer of the action. */
-function onAbort(signal: AbortSignal | undefined, action: () => NodeJS.Timeout): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  const listener = (): void => {
-    timer = action();
-  };
-  signal?.addEventListener('abort', listener, { once: true });
-  return () => {
-    signal?.removeEventListener('abort', listener);
-    clearTimeout(timer);
-  };
-}
-
-const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
-
 const cancelled = (): TributaryError => new TributaryError('JOB_CANCELLED', 'the training was cancelled');
 
 const mixedUp = (): TributaryError =>
   new TributaryError('INTERNAL', 'the training worker answered another question');
-
-const died = (code: number): TributaryError =>
-  new TributaryError(
-    'TRAINING_FAILED',
-    `the training worker stopped unexpectedly (exit code ${String(code)})`,
-    {
-      hint: 'it may have run out of memory; the next round starts a new one',
-      fields: { exitCode: code },
-    },
-  );

@@ -1,4 +1,6 @@
-import type { FederatedJobSpec } from '@tributary/proto';
+import { lossesOf, TributaryError, type FederatedJobSpec, type LossName } from '@tributary/proto';
+
+import { logSumExp, ROW_LOSSES, sigmoid } from './row-losses.js';
 
 type TaskType = FederatedJobSpec['task']['type'];
 
@@ -13,55 +15,40 @@ export interface LossInput {
 /** Computes the summed loss of the rows and, with `gradient`, writes there the derivative of the *mean* loss by each logit. */
 export type Loss = (input: LossInput, gradient?: Float32Array) => number;
 
-/** Binary cross-entropy of sigmoid(z): max(z, 0) - z y + ln(1 + exp(-|z|)), which neither overflows nor cancels. */
-const binaryCrossEntropy: Loss = ({ logits, labels }, gradient) => {
-  const rows = labels.length;
-  let sum = 0;
-  for (let row = 0; row < rows; row += 1) {
-    const logit = logits[row] ?? 0;
-    const label = labels[row] ?? 0;
-    sum += Math.max(logit, 0) - logit * label + Math.log1p(Math.exp(-Math.abs(logit)));
-    if (gradient !== undefined) gradient[row] = (sigmoid(logit) - label) / rows;
-  }
-  return sum;
-};
+export interface LossChoice {
+  readonly task: TaskType;
+  /** That of the task where absent. */
+  readonly name?: LossName | undefined;
+  /** Factor of a row's loss by its class; every row counts once where absent. */
+  readonly classWeights?: readonly number[] | undefined;
+}
 
-/** Cross-entropy of softmax(z) with the true class: ln(sum exp z) - z[class], shifted by the largest logit. */
-const categoricalCrossEntropy: Loss = ({ logits, labels, outputs }, gradient) => {
-  const rows = labels.length;
-  let sum = 0;
-  for (let row = 0; row < rows; row += 1) {
-    const values = logits.subarray(row * outputs, (row + 1) * outputs);
-    const label = labels[row] ?? 0;
-    const logSum = logSumExp(values);
-    sum += logSum - (values[label] ?? 0);
-    if (gradient === undefined) continue;
-    for (let index = 0; index < outputs; index += 1) {
-      gradient[row * outputs + index] =
-        (Math.exp((values[index] ?? 0) - logSum) - Number(index === label)) / rows;
+/**
+ * The loss of a job as a function of the logits (Goodfellow et al., Deep Learning, 6.2), with its analytic derivative, in
+ * double precision. With class weights sum and derivative are those of the weighted losses; the mean is still over
+ * rows, so that weights of mean 1 keep the step size. Throws INVALID_ARGUMENT where the task has no such loss.
+ */
+export function lossOf({ task, name, classWeights }: LossChoice): Loss {
+  const chosen = name ?? lossesOf(task)[0];
+  const rowLoss = ROW_LOSSES[task][chosen];
+  if (rowLoss === undefined)
+    throw new TributaryError('INVALID_ARGUMENT', `${chosen} is not defined for a task of type ${task}`);
+  return ({ logits, labels, outputs }, gradient) => {
+    const rows = labels.length;
+    const slopes = gradient && new Float64Array(outputs);
+    let sum = 0;
+    for (let row = 0; row < rows; row += 1) {
+      const first = row * outputs;
+      const label = labels[row] ?? 0;
+      const weight = classWeights?.[label] ?? 1;
+      sum += weight * rowLoss(logits.subarray(first, first + outputs), label, slopes);
+      if (gradient === undefined || slopes === undefined) continue;
+      for (let index = 0; index < outputs; index += 1)
+        gradient[first + index] = (weight * (slopes[index] ?? 0)) / rows;
     }
-  }
-  return sum;
-};
-
-/** Squared error (z - y)^2. */
-const squaredError: Loss = ({ logits, labels }, gradient) => {
-  const rows = labels.length;
-  let sum = 0;
-  for (let row = 0; row < rows; row += 1) {
-    const error = (logits[row] ?? 0) - (labels[row] ?? 0);
-    sum += error * error;
-    if (gradient !== undefined) gradient[row] = (2 * error) / rows;
-  }
-  return sum;
-};
-
-/** The loss of each task, a function of the logits (Goodfellow et al., Deep Learning, 6.2). */
-export const LOSSES: Readonly<Record<TaskType, Loss>> = Object.freeze({
-  Binary: binaryCrossEntropy,
-  MultiClass: categoricalCrossEntropy,
-  Regression: squaredError,
-});
+    return sum;
+  };
+}
 
 /** Turns logits into the scores of the task, in place: probabilities, or the value itself for a regression. */
 export function logitsToScores(task: TaskType, logits: Float32Array, outputs: number): void {
@@ -75,19 +62,4 @@ export function logitsToScores(task: TaskType, logits: Float32Array, outputs: nu
     const logSum = logSumExp(values);
     for (let index = 0; index < outputs; index += 1) values[index] = Math.exp((values[index] ?? 0) - logSum);
   }
-}
-
-/** 1 / (1 + exp(-z)), without overflow. */
-function sigmoid(logit: number): number {
-  if (logit >= 0) return 1 / (1 + Math.exp(-logit));
-  const odds = Math.exp(logit);
-  return odds / (1 + odds);
-}
-
-function logSumExp(values: Float32Array): number {
-  let largest = Number.NEGATIVE_INFINITY;
-  for (const value of values) largest = Math.max(largest, value);
-  let sum = 0;
-  for (const value of values) sum += Math.exp(value - largest);
-  return largest + Math.log(sum);
 }

@@ -1,0 +1,74 @@
+import { fork, type ChildProcess } from 'node:child_process';
+
+import { LIMITS } from '@tributary/proto';
+
+import type { BackendName } from './backend.js';
+import type { NativePackages } from './native-backend.js';
+import type { TrialModel } from './trial.js';
+
+/** What the probe process is asked; it answers with a {@link ProbeAnswer}. */
+export interface ProbeRequest {
+  readonly backend: BackendName;
+  readonly model: TrialModel;
+  readonly packages: NativePackages;
+}
+
+export interface ProbeAnswer {
+  /** Undefined where the step was taken. */
+  readonly fault?: string;
+}
+
+export interface ProbeOptions {
+  /** Environment of the probe process: what its libraries are found by, and nothing secret. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** Milliseconds; LIMITS.backendProbeMs by default. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const ENTRY = new URL('./probe-main.js', import.meta.url);
+
+/** Takes a trial step in a process of its own, whatever becomes of it; resolves with what is wrong, if anything. */
+export function tryInProcess(request: ProbeRequest, options: ProbeOptions = {}): Promise<string | undefined> {
+  const timeoutMs = options.timeoutMs ?? LIMITS.backendProbeMs;
+  const child = fork(ENTRY, {
+    env: { ...options.environment },
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    serialization: 'advanced',
+  });
+  return new Promise<string | undefined>((resolve) => {
+    const timer = setTimeout(() => {
+      resolve(`it did not take a trial step within ${String(timeoutMs / 1_000)} s`);
+    }, timeoutMs);
+    child.once('message', (answer: ProbeAnswer) => {
+      resolve(answer.fault);
+    });
+    child.once('error', () => {
+      resolve('no process could be started to try it');
+    });
+    child.once('exit', (code, signal) => {
+      resolve(describeExit(code, signal));
+    });
+    // A process that is gone already is told by 'exit'.
+    child.send(request, () => undefined);
+    child.once('close', () => {
+      clearTimeout(timer);
+    });
+  }).finally(() => {
+    end(child);
+  });
+}
+
+function end(child: ChildProcess): void {
+  child.removeAllListeners('message');
+  if (child.connected) child.disconnect();
+  child.kill('SIGKILL');
+}
+
+function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === 'SIGILL')
+    return 'its binding ended the process (SIGILL): it uses an instruction that this processor lacks';
+  if (signal !== null) return `its binding ended the process (${signal})`;
+  if (code === 127) return 'its binding ended the process (exit code 127): a symbol or library is missing';
+  return `its binding ended the process (exit code ${String(code)})`;
+}

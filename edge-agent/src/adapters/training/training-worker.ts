@@ -1,0 +1,151 @@
+import { Worker } from 'node:worker_threads';
+
+import { TributaryError } from '@tributary/proto';
+
+import { fromFailure } from './failures.js';
+import type { WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
+
+export interface TrainingWorkerOptions {
+  /** Module that the worker runs. */
+  readonly entry: URL;
+  /** What that module is given. */
+  readonly data: unknown;
+  /** Milliseconds until a worker that does not obey a cancellation is ended. */
+  readonly stopMs: number;
+}
+
+export interface RunHooks {
+  readonly signal?: AbortSignal;
+  readonly onReply: (reply: WorkerReply) => void;
+}
+
+/** The worker thread of a trainer: started when it is needed, ended where it does not obey, replaced where it died. */
+export class TrainingWorker {
+  readonly #options: TrainingWorkerOptions;
+  #worker: Worker | undefined;
+  #closed = false;
+
+  constructor(options: TrainingWorkerOptions) {
+    this.#options = options;
+  }
+
+  /** Sends one request; resolves with its result. Ask for one at a time. */
+  async run(
+    request: WorkerRequest,
+    transfer: readonly ArrayBuffer[],
+    { signal, onReply }: RunHooks,
+  ): Promise<WorkerResult> {
+    if (this.#closed) throw new TributaryError('SHUTTING_DOWN', 'the trainer is closed');
+    if (isAborted(signal)) throw cancelled();
+    const worker = this.#start();
+    const release = onAbort(signal, () => {
+      Atomics.store(request.stop, 0, 1);
+      return setTimeout(() => {
+        this.#discard(worker);
+      }, this.#options.stopMs).unref();
+    });
+    worker.ref();
+    try {
+      return await this.#exchange(worker, request, transfer, onReply);
+    } catch (error) {
+      throw isAborted(signal) ? cancelled() : error;
+    } finally {
+      release();
+      worker.unref();
+    }
+  }
+
+  /** Ends the worker; a running request rejects with SHUTTING_DOWN. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  /** Collects replies until the result, a failure, or the end of the worker. */
+  #exchange(
+    worker: Worker,
+    request: WorkerRequest,
+    transfer: readonly ArrayBuffer[],
+    onReply: (reply: WorkerReply) => void,
+  ): Promise<WorkerResult> {
+    return new Promise((resolve, reject) => {
+      const settle = (action: () => void): void => {
+        worker.off('message', onMessage).off('exit', onExit);
+        action();
+      };
+      const onExit = (code: number): void => {
+        settle(() => {
+          reject(this.#closed ? new TributaryError('SHUTTING_DOWN', 'the trainer was closed') : died(code));
+        });
+      };
+      const onMessage = (reply: WorkerReply): void => {
+        onReply(reply);
+        if (reply.type === 'result')
+          settle(() => {
+            resolve(reply.result);
+          });
+        if (reply.type === 'failure')
+          settle(() => {
+            reject(fromFailure(reply.failure));
+          });
+      };
+      worker.on('message', onMessage).on('exit', onExit);
+      worker.postMessage(request, transfer);
+    });
+  }
+
+  #start(): Worker {
+    if (this.#worker !== undefined) return this.#worker;
+    // No environment and no output: neither secrets go in, nor what a library prints about its data comes out.
+    const worker = new Worker(this.#options.entry, {
+      env: {},
+      execArgv: [],
+      stdout: true,
+      stderr: true,
+      name: 'training',
+      workerData: this.#options.data,
+    });
+    worker.stdout.resume();
+    worker.stderr.resume();
+    // What it died of may quote data; that it died is told by 'exit'. Without a listener it would end the process.
+    worker.on('error', () => undefined);
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#worker = undefined;
+    });
+    this.#worker = worker;
+    return worker;
+  }
+
+  #discard(worker: Worker): void {
+    if (this.#worker === worker) this.#worker = undefined;
+    worker.terminate().catch(() => undefined);
+  }
+}
+
+/** Runs `action` when the signal fires; the returned function takes that back and clears the timer of the action. */
+function onAbort(signal: AbortSignal | undefined, action: () => NodeJS.Timeout): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const listener = (): void => {
+    timer = action();
+  };
+  signal?.addEventListener('abort', listener, { once: true });
+  return () => {
+    signal?.removeEventListener('abort', listener);
+    clearTimeout(timer);
+  };
+}
+
+const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
+
+const cancelled = (): TributaryError => new TributaryError('JOB_CANCELLED', 'the training was cancelled');
+
+const died = (code: number): TributaryError =>
+  new TributaryError(
+    'TRAINING_FAILED',
+    `the training worker stopped unexpectedly (exit code ${String(code)})`,
+    {
+      hint: 'it may have run out of memory; the next round starts a new one',
+      fields: { exitCode: code },
+    },
+  );
