@@ -37,6 +37,8 @@ export interface OpenedRound {
   readonly authorKey: string;
   readonly opened: EntryBody<'round.opened'>;
   readonly layout: Layout;
+  /** The job keeps this site out of training: it only evaluates. */
+  readonly heldOut: boolean;
 }
 
 /** An order that closes rounds: everything of the job up to `round` is settled. */
@@ -114,7 +116,8 @@ function openedRound(
   if (opened.vectorLength !== vectorLength({ parameters: layout.length, ...tail })) {
     throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
   }
-  return { kind: 'Opened', jobId, job, authorKey: submitted.authorKey, opened, layout };
+  const heldOut = job.spec.evaluation.holdOutSite === reader.site;
+  return { kind: 'Opened', jobId, job, authorKey: submitted.authorKey, opened, layout, heldOut };
 }
 
 /** The job document of an entry, with the author's signature verified over what was written. */

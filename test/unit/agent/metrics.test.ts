@@ -31,9 +31,9 @@ const scores = [0.1, 0.4, 0.35, 0.8, 0.2, 0.7, 0.65, 0.9, 0.5, 0.5];
 describe('metrics', () => {
   it('agree with scikit-learn on ten rows with a tie', () => {
     near(auc({ labels, scores }), 0.82, 1e-12);
-    near(brier(predictions(labels, scores)), 0.1695);
-    near(logLoss(predictions(labels, scores)), 0.5010447311766042);
-    assert.equal(accuracy(predictions(labels, scores)), 0.7);
+    near(brier.value(predictions(labels, scores)), 0.1695);
+    near(logLoss.value(predictions(labels, scores)), 0.5010447311766042);
+    assert.equal(accuracy.value(predictions(labels, scores)), 0.7);
   });
 
   it('give the AUC of all pairs, ties counting half, whatever the scores (property)', () => {
@@ -68,19 +68,19 @@ describe('metrics', () => {
 
   it('take the class of the highest score, the first of equal ones', () => {
     const three = predictions([2, 0, 1], [0.1, 0.2, 0.7, 0.4, 0.4, 0.2, 0.5, 0.3, 0.2], 3);
-    near(accuracy(three), 2 / 3);
-    near(logLoss(three), -(Math.log(0.7) + Math.log(0.4) + Math.log(0.3)) / 3);
+    near(accuracy.value(three), 2 / 3);
+    near(logLoss.value(three), -(Math.log(0.7) + Math.log(0.4) + Math.log(0.3)) / 3);
   });
 
   it('keep the log loss finite for a certain and wrong score', () => {
-    const wrong = logLoss(predictions([1, 0], [0, 1]));
+    const wrong = logLoss.value(predictions([1, 0], [0, 1]));
     near(wrong, 23 * Math.LN2, 1e-3);
   });
 
   it('measure regressions in the unit of the label', () => {
     const three = predictions([1, 2, 3], [1, 4, 0]);
-    near(rmse(three), Math.sqrt(13 / 3));
-    near(mae(three), 5 / 3);
+    near(rmse.value(three), Math.sqrt(13 / 3));
+    near(mae.value(three), 5 / 3);
   });
 
   it('are all served by name, and undefined without rows', () => {

@@ -16,10 +16,27 @@ export function scoresOf(predictions: Predictions, row: number): Float32Array {
   return predictions.scores.subarray(row * predictions.outputs, (row + 1) * predictions.outputs);
 }
 
-/** Sum of a per-row value over all rows, divided by their number; NaN without rows. */
-export function meanOverRows(predictions: Predictions, value: (row: number) => number): number {
-  const rows = predictions.labels.length;
-  let sum = 0;
-  for (let row = 0; row < rows; row += 1) sum += value(row);
-  return rows === 0 ? Number.NaN : sum / rows;
+/** The predicted class of a row: positive (1) from 0.5 up, or the highest score, the first of equal ones (as numpy.argmax). */
+export function predictedClass(predictions: Predictions, row: number): number {
+  const { scores, outputs } = predictions;
+  if (outputs === 1) return Number((scores[row] ?? 0) >= 0.5);
+  let highest = 0;
+  for (let index = 1; index < outputs; index += 1) {
+    if ((scores[row * outputs + index] ?? 0) > (scores[row * outputs + highest] ?? 0)) highest = index;
+  }
+  return highest;
+}
+
+/** The rows with those numbers. */
+export function selectRows({ scores, labels, outputs }: Predictions, rows: Uint32Array): Predictions {
+  const selected = {
+    scores: new Float32Array(rows.length * outputs),
+    labels: new Float32Array(rows.length),
+    outputs,
+  };
+  rows.forEach((row, index) => {
+    selected.scores.set(scores.subarray(row * outputs, (row + 1) * outputs), index * outputs);
+    selected.labels[index] = labels[row] ?? Number.NaN;
+  });
+  return selected;
 }
