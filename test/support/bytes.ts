@@ -14,7 +14,7 @@ export function patternBytes(length: number, seed = 1): Uint8Array {
 
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
+  for await (const chunk of chunks) parts.push(new Uint8Array(chunk));
   return new Uint8Array(Buffer.concat(parts));
 }
 

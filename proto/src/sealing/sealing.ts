@@ -61,7 +61,7 @@ export function openBytes(options: Omit<SealOptions, 'salt'>, sealed: Uint8Array
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Seals content of any length as it comes; holds one chunk. */
+/** Seals content of any length as it comes; holds one chunk. What it yields is valid until it is asked for more. */
 export async function* sealStream(
   options: SealOptions,
   plaintext: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -69,8 +69,12 @@ export async function* sealStream(
   const header = createHeader(options.salt ?? randomBytes(SALT_BYTES));
   const cipher = cipherOf(options, header);
   yield header;
-  for await (const { index, last, chunk } of chunksOf(plaintext, LIMITS.chunkBytes))
-    yield cipher.seal(index, last, chunk);
+  let sealed: Buffer | undefined;
+  for await (const { index, last, chunk } of chunksOf(plaintext, LIMITS.chunkBytes)) {
+    // The first chunk is the longest.
+    sealed ??= Buffer.allocUnsafeSlow(chunk.length + STREAM.tagBytes);
+    yield cipher.seal(index, last, chunk, sealed);
+  }
 }
 
 /**

@@ -29,13 +29,21 @@ export class StreamCipher {
     this.#associated = associated;
   }
 
-  /** Ciphertext of chunk `index`, followed by its 16-byte tag. */
-  seal(index: number, last: boolean, plaintext: Uint8Array): Uint8Array {
+  /**
+   * Ciphertext of chunk `index`, followed by its 16-byte tag; in the memory of `into`, which is long enough, where it is
+   * given.
+   */
+  seal(
+    index: number,
+    last: boolean,
+    plaintext: Uint8Array,
+    into: Uint8Array = Buffer.allocUnsafeSlow(plaintext.length + STREAM.tagBytes),
+  ): Uint8Array {
     const cipher = createCipheriv('aes-256-gcm', this.#key, this.#nonce(index, last), {
       authTagLength: STREAM.tagBytes,
     });
     cipher.setAAD(this.#associated);
-    const sealed = Buffer.allocUnsafeSlow(plaintext.length + STREAM.tagBytes);
+    const sealed = into.subarray(0, plaintext.length + STREAM.tagBytes);
     for (let at = 0; at < plaintext.length; at += PIECE_BYTES)
       sealed.set(cipher.update(plaintext.subarray(at, at + PIECE_BYTES)), at);
     cipher.final();
