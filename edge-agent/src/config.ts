@@ -5,10 +5,12 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
+import { datasetConfigSchema, withPaths } from './dataset-config.js';
+import type { DatasetDeclaration } from './domain/datasets/declaration.js';
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 const path = z.string().min(1);
 const port = z.int().min(0).max(65_535);
 
@@ -16,16 +18,7 @@ const agentFile = z.strictObject({
   formatVersion: z.literal(1),
   dataDir: path,
   policy: path.optional(),
-  datasets: z
-    .array(
-      z.strictObject({
-        name: z.string().max(63).regex(NAME, 'use a-z 0-9 - . and begin and end with a letter or digit'),
-        path,
-        format: z.literal('Csv', 'write Csv; this version reads no other format'),
-      }),
-    )
-    .max(LIMITS.datasets)
-    .default([]),
+  datasets: z.array(datasetConfigSchema).max(LIMITS.datasets).default([]),
   sealKeyFile: path.optional(),
   proxy: z
     .strictObject({
@@ -52,13 +45,6 @@ export interface TrainerConfig {
   readonly backend: 'Wasm' | 'Cpu';
 }
 
-export interface DatasetConfig {
-  readonly name: string;
-  /** Absolute. */
-  readonly path: string;
-  readonly format: 'Csv';
-}
-
 /** How to reach the coordinator from behind a firewall: an HTTP CONNECT proxy, spoken to in plaintext. */
 export interface ProxyConfig {
   readonly host: string;
@@ -75,7 +61,7 @@ export interface ProxyConfig {
 export interface AgentConfig {
   readonly dataDir: string;
   readonly policyPath: string | undefined;
-  readonly datasets: readonly DatasetConfig[];
+  readonly datasets: readonly DatasetDeclaration[];
   readonly sealKeyFile: string;
   readonly proxy: ProxyConfig | undefined;
   readonly caBundlePath: string | undefined;
@@ -114,7 +100,7 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
   requireDistinct(given.datasets.map(({ name }) => name));
   return {
     ...pathsOf(given, flags, env, at),
-    datasets: given.datasets.map((dataset) => ({ ...dataset, path: at(dataset.path) })),
+    datasets: given.datasets.map((dataset) => withPaths(dataset, at)),
     proxy: proxyOf(given.proxy, env, at),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,

@@ -1,13 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import {
-  canonicalize,
-  decodeJoinToken,
-  digestOf,
-  ERROR_TABLE,
-  SOFTWARE_VERSION,
-  TributaryError,
-} from '@tributary/proto';
+import { decodeJoinToken, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 import { Command, CommanderError } from 'commander';
 
 import { openDataDirectory, socketPath, type DataDirectory } from './adapters/files/data-directory.js';
@@ -34,16 +27,17 @@ import type { Log } from './app/log.js';
 import { metricsOf, type AgentStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
 import { describeUnexpected } from './app/unexpected.js';
+import { versionKey } from './app/version-key.js';
 import {
   joinTokenOf,
   loadConfig,
   processEnvironment,
   type AgentConfig,
   type AgentFlags,
-  type DatasetConfig,
   type ProxyConfig,
 } from './config.js';
-import type { Clock, DatasetHandle, Trainer } from './ports.js';
+import { declaredDataset } from './domain/datasets/declared-dataset.js';
+import type { Clock, Trainer } from './ports.js';
 
 /** What tests and benchmarks put in the place of adapters; everything else is the daemon as it ships. */
 export interface MainOptions {
@@ -166,13 +160,16 @@ async function serve(
   options: MainOptions,
 ): Promise<void> {
   const egress = await EgressCounter.open(data.store);
+  const key = await versionKey(data.store, systemRandom);
   const agent = await Agent.open({
     ...data,
     dialer: await createDialer(config, egress),
     keys: tlsKeyMaker,
     certificates: certificateReader,
     trainer,
-    datasets: config.datasets.map(datasetHandle),
+    datasets: config.datasets.map((declaration) =>
+      declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),
+    ),
     policy: policyFile(config.policyPath),
     egress,
     clock: options.clock ?? systemClock,
@@ -240,10 +237,6 @@ function createTrainer(log: Log): (config: AgentConfig) => Trainer {
       onFallback: (backend, refused) =>
         log.warn({ backend, refused: refused.join(', ') }, 'training on another backend'),
     });
-}
-
-function datasetHandle({ name, path, format }: DatasetConfig): Omit<DatasetHandle, 'minimumRows'> {
-  return { name, path, declarationDigest: digestOf(canonicalize({ name, path, format })) };
 }
 
 function report(error: unknown): number {

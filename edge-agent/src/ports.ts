@@ -1,4 +1,6 @@
-import type { Digest, FederatedJobSpec, GroupNumbers, Layout, SignedTreeHead } from '@tributary/proto';
+import type { DatasetRule, Digest, FederatedJobSpec, GroupNumbers, Layout, SignedTreeHead } from '@tributary/proto';
+
+import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 
 export interface Clock {
   now(): number;
@@ -42,6 +44,9 @@ export interface OutboxFiles {
   remove(name: string): Promise<void>;
   list(): Promise<readonly string[]>;
 }
+
+/** The part of {@link OutboxFiles} that seals. */
+export type SealedFiles = Pick<OutboxFiles, 'writeSealed' | 'readSealed' | 'has' | 'remove' | 'list'>;
 
 /** Append-only, durable lines. */
 export interface LineLog {
@@ -262,11 +267,23 @@ export interface TrainingTask {
   readonly weights: Float32Array;
   readonly dataset: DatasetHandle;
   readonly signal: AbortSignal;
+  /** Without it an interrupted training begins anew. */
+  readonly checkpoints?: TrainingCheckpoints;
+}
+
+/** Where one training (job, round, base model) keeps how far it has come, in the trainer's own form. */
+export interface TrainingCheckpoints {
+  /** The newest; undefined where there is none that can be read. Never rejects. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Replaces the one before; durable when it resolves, unless the disk refuses. Never rejects. */
+  write(checkpoint: Uint8Array): Promise<void>;
 }
 
 export interface TrainingEvents {
   /** 0 to 100. */
   progress(percent: number): void;
+  /** An interrupted training goes on after so many epochs. */
+  resumed?(epochs: number): void;
 }
 
 export interface TrainingResult {
@@ -280,13 +297,15 @@ export interface TrainingResult {
   readonly metrics: Readonly<Record<string, number>>;
   /** Rows of the test split: the weight of `metrics`. 0 where the job keeps none. */
   readonly testExamples: number;
+  /** Salted digest of the rows trained on (`hmac-sha256:` and 64 hex digits), under the versionKey of the dataset. */
+  readonly dataVersion?: string;
   /** Sampling variances of `metrics`; where the job asks for intervals. */
   readonly variances?: Readonly<Record<string, number>>;
   /** Figures of the subgroups of the job in their order, 0 examples where the site has too few rows; where it has some. */
   readonly subgroups?: readonly GroupNumbers[];
 }
 
-export type EvaluationTask = Omit<TrainingTask, 'signal' | 'round'>;
+export type EvaluationTask = Omit<TrainingTask, 'signal' | 'round' | 'checkpoints'>;
 
 export interface EvaluationResult {
   /** Rows of the test split. */
@@ -294,15 +313,26 @@ export interface EvaluationResult {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly variances?: Readonly<Record<string, number>>;
+  readonly subgroups?: readonly GroupNumbers[];
 }
 
-/** What a trainer needs to read the site's rows by itself: a declaration, not the rows. */
-export interface DatasetHandle {
+/** The terms of a dataset by the policy of the site. */
+export type DatasetTerms = Pick<DatasetRule, 'minimumRows' | 'minCount' | 'vocabularies' | 'deidentification'>;
+
+/** A dataset that agent.yaml declares, before the policy has spoken. */
+export interface DeclaredDataset {
   readonly name: string;
-  /** Absolute path of the CSV file. */
-  readonly path: string;
-  /** Rows that the site's policy demands; fewer reject with DATASET_TOO_SMALL. */
-  readonly minimumRows: number;
+  readonly declaration: DatasetDeclaration;
   /** Digest of the declaration, for logs. */
   readonly declarationDigest: Digest;
+  /** Absolute path of a directory of the agent for rows that do not fit into memory; made where it is missing. */
+  readonly scratchDir: string;
+  /** Secret of the site, 32 bytes, under which data versions are made. */
+  readonly versionKey: Uint8Array;
 }
+
+/**
+ * What a trainer needs to read the site's rows by itself: a declaration, not the rows. Fewer rows than minimumRows
+ * reject with DATASET_TOO_SMALL.
+ */
+export interface DatasetHandle extends DeclaredDataset, DatasetTerms {}

@@ -70,6 +70,14 @@ export const LIMITS = Object.freeze({
   predictionBytes: 256 * MIB,
   /** Bytes of tensors during training: a wasm heap ends at 4 GiB and overflows silently. */
   tensorBytes: 3 * 1024 * MIB,
+  /** Bytes of the wasm heap during training: the rest up to 4 GiB is what one step may take before it is looked at again. */
+  wasmHeapBytes: 3.5 * 1024 * MIB,
+  /** Milliseconds of the process in which a native binding is tried: CUDA may take 10 s to start. */
+  backendProbeMs: 60_000,
+  /** Milliseconds between two checkpoints of a training, at least: what is lost by a crash, and how often the disk is written. */
+  checkpointEveryMs: 2_000,
+  /** Milliseconds after which a checkpoint that nothing removed is: no round lasts longer than a week. */
+  checkpointTtlMs: 8 * 24 * 3_600_000,
   /** A training worker that has not obeyed a cancellation after this long is ended. */
   trainerStopMs: 10_000,
   /** Agents known to one coordinator. */

@@ -2,11 +2,13 @@ import type { WorkerTrainer } from '@tributary/edge-agent/internal/adapters/trai
 import { isTestRow } from '@tributary/edge-agent/internal/domain/datasets/split.js';
 import type { Predictions } from '@tributary/edge-agent/internal/domain/metrics/predictions.js';
 import type { DatasetHandle } from '@tributary/edge-agent/internal/ports.js';
-import { compileFeatures, digestOf, initialWeights, layoutOf, type FederatedJobSpec } from '@tributary/proto';
+import { compileFeatures, initialWeights, layoutOf, type FederatedJobSpec } from '@tributary/proto';
+
+import { datasetHandle } from '../support/training-job.js';
 
 /** The dataset in one CSV file, as an agent would hand it to its trainer. */
 export function datasetAt(name: string, path: string): DatasetHandle {
-  return { name, path, minimumRows: 1, declarationDigest: digestOf(new TextEncoder().encode(name)) };
+  return { ...datasetHandle(path), name };
 }
 
 /**

@@ -18,6 +18,7 @@ import type { Dialer, Trainer, TrainingResult, TrainingTask } from '@tributary/e
 import { digestOf, parseSitePolicy, type JoinToken, type SitePolicySpec } from '@tributary/proto';
 
 import { policyDocument } from './job-document.js';
+import { datasetHandle } from './training-job.js';
 import type { ScriptedCoordinator } from './scripted-coordinator.js';
 
 /** A trainer that gives a fixed vector, or what a test wants. */
@@ -134,13 +135,7 @@ export class ScriptedSite {
         random: systemRandom,
       },
       dialer: this.#dialer(egress),
-      datasets: [
-        {
-          name: 'loans',
-          path: join(this.#folder, 'loans.csv'),
-          declarationDigest: digestOf(new Uint8Array(0)),
-        },
-      ],
+      datasets: [{ ...datasetHandle(join(this.#folder, 'loans.csv')), name: 'loans' }],
       policy: {
         read: () =>
           Promise.resolve(

@@ -1,3 +1,6 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import {
   compileFeatures,
   digestOf,
@@ -63,7 +66,30 @@ export function trialCsv(rows: number, seed = 1): string {
   return `x1,x2,c,y\n${lines.join('\n')}\n`;
 }
 
-/** A declared dataset at `path`. */
-export function datasetHandle(path: string, minimumRows = 1): DatasetHandle {
-  return { name: 'trial', path, minimumRows, declarationDigest: digestOf(new Uint8Array()) };
+/** A declared dataset in the CSV file at `path`, on the terms of a policy that says nothing about rows. */
+export function datasetHandle(
+  path: string,
+  minimumRows = 1,
+  parts: Partial<DatasetHandle> = {},
+): DatasetHandle {
+  const source = {
+    name: 'source',
+    path,
+    format: 'Csv',
+    delimiter: ',',
+    quote: '"',
+    encoding: 'Utf8',
+  } as const;
+  return {
+    name: 'trial',
+    declaration: { name: 'trial', sources: [source] },
+    declarationDigest: digestOf(new Uint8Array()),
+    scratchDir: join(tmpdir(), 'tributary-scratch'),
+    versionKey: new Uint8Array(32).fill(7),
+    minimumRows,
+    minCount: 10,
+    vocabularies: [],
+    deidentification: { drop: [], mask: [], generalise: [] },
+    ...parts,
+  };
 }

@@ -4,17 +4,19 @@ import { z } from 'zod';
 import type {
   CertificateReader,
   Clock,
-  DatasetHandle,
+  DeclaredDataset,
   Dialer,
   LineLog,
   OutboxFiles,
   Random,
+  SealedFiles,
   StateStore,
   TlsKeyMaker,
   Trainer,
 } from '../ports.js';
 import { AgentLink } from './agent-link.js';
 import { CertificateKeeper } from './certificate-keeper.js';
+import { Checkpoints } from './checkpoints.js';
 import { DecisionLog } from './decision-log.js';
 import type { EgressCounter } from './egress-counter.js';
 import { identityKeyOf, requireEnrolment } from './enrolment-record.js';
@@ -31,12 +33,13 @@ import { Witness } from './witness.js';
 export interface AgentParts {
   readonly store: StateStore;
   readonly files: OutboxFiles;
+  readonly checkpoints: SealedFiles;
   readonly decisionLines: LineLog;
   readonly dialer: Dialer;
   readonly keys: TlsKeyMaker;
   readonly certificates: CertificateReader;
   readonly trainer: Trainer;
-  readonly datasets: readonly Omit<DatasetHandle, 'minimumRows'>[];
+  readonly datasets: readonly DeclaredDataset[];
   readonly policy: PolicySource;
   readonly egress: EgressCounter;
   readonly clock: Clock;
@@ -106,6 +109,7 @@ export class Agent {
     const submission = new Submission({ outbox, files, random, egress, identity, site, logId });
     const work = new RoundWork({
       ...parts,
+      checkpoints: new Checkpoints(parts.checkpoints, log),
       client,
       outbox,
       submission,

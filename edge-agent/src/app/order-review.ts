@@ -4,7 +4,7 @@ import type { Decision } from '../domain/decision.js';
 import { verifyOrder, type OpenedRound, type OrderReader, type SettledRound } from '../domain/order.js';
 import { evaluatePolicy, type PolicyVerdict } from '../domain/policy.js';
 import { clip } from '../domain/redaction.js';
-import type { Clock, FleetClient, RawOrder } from '../ports.js';
+import type { Clock, DatasetTerms, FleetClient, RawOrder } from '../ports.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
@@ -29,7 +29,7 @@ export interface OrderReviewParts {
 
 /** What the site makes of an order. */
 export type Review =
-  | { readonly outcome: 'Allowed'; readonly round: OpenedRound; readonly minimumRows: number }
+  | { readonly outcome: 'Allowed'; readonly round: OpenedRound; readonly terms: DatasetTerms }
   | {
       readonly outcome: 'Refused';
       readonly round: OpenedRound;
@@ -77,7 +77,7 @@ export class OrderReview {
           });
     await decisions.record(this.#decision(orderId, round, verdict, digest));
     return verdict.allowed
-      ? { outcome: 'Allowed', round, minimumRows: verdict.minimumRows }
+      ? { outcome: 'Allowed', round, terms: verdict.terms }
       : { outcome: 'Refused', round, verdict };
   }
 

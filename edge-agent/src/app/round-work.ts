@@ -5,7 +5,7 @@ import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
-import type { DatasetHandle, Trainer } from '../ports.js';
+import type { DatasetTerms, DeclaredDataset, Trainer, TrainingResult, TrainingTask } from '../ports.js';
 import { downloadBase, type DownloadParts } from './base-model.js';
 import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
@@ -14,7 +14,7 @@ import { describeUnexpected } from './unexpected.js';
 
 export interface RoundWorkParts extends DownloadParts {
   readonly trainer: Trainer;
-  readonly datasets: readonly Omit<DatasetHandle, 'minimumRows'>[];
+  readonly datasets: readonly DeclaredDataset[];
   readonly outbox: Outbox;
   readonly submission: Submission;
   readonly log: Log;
@@ -24,7 +24,7 @@ export interface RoundWorkParts extends DownloadParts {
 /** A round that the site has allowed. */
 export interface AllowedRound {
   readonly round: OpenedRound;
-  readonly minimumRows: number;
+  readonly terms: DatasetTerms;
 }
 
 /** Does what rounds need: one training at a time, uploads beside it. Reports by events, never by errors. */
@@ -81,16 +81,12 @@ export class RoundWork {
     await Promise.all([this.#training, ...[...this.#uploads.values()].map(({ done }) => done)]);
   }
 
-  async #train(
-    key: RoundKey,
-    { round, minimumRows }: AllowedRound,
-    signal: AbortSignal,
-  ): Promise<SessionEvent> {
+  async #train(key: RoundKey, { round, terms }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
     const { outbox, trainer, log } = this.#parts;
     const { spec } = round.job;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
     try {
-      const dataset = { ...this.#dataset(spec), minimumRows };
+      const dataset = { ...this.#dataset(spec), ...terms };
       const weights = await downloadBase(this.#parts, round, signal);
       log.info(fields, 'training');
       const task = {
@@ -102,9 +98,9 @@ export class RoundWork {
         dataset,
         signal,
       };
-      const result = await trainer.train(task, {
-        progress: (percent) => this.#parts.progress(fields, percent),
-      });
+      const result = round.heldOut
+        ? await evaluateOnly(trainer, task)
+        : await trainer.train(task, { progress: (percent) => this.#parts.progress(fields, percent) });
       const uploadId = await outbox.hold(round, result);
       log.info({ ...fields, uploadId }, 'update held in the outbox');
       return { type: 'Trained', key, uploadId };
@@ -115,7 +111,7 @@ export class RoundWork {
     }
   }
 
-  #dataset({ dataset }: FederatedJobSpec): Omit<DatasetHandle, 'minimumRows'> {
+  #dataset({ dataset }: FederatedJobSpec): DeclaredDataset {
     const handle = this.#parts.datasets.find(({ name }) => name === dataset.name);
     if (handle === undefined)
       throw new TributaryError('DATASET_UNKNOWN', `the site declares no dataset ${dataset.name}`);
@@ -137,4 +133,10 @@ export class RoundWork {
       return { type: 'UploadFailed', key, code, detail };
     }
   }
+}
+
+/** What a site that is held out sends: figures on its test rows, and a delta of nothing that weighs nothing. */
+async function evaluateOnly(trainer: Trainer, task: TrainingTask): Promise<TrainingResult> {
+  const { examples: testExamples, ...measured } = await trainer.evaluate(task);
+  return { ...measured, testExamples, delta: new Float32Array(task.layout.length), examples: 0, loss: 0 };
 }

@@ -1,4 +1,7 @@
-import { featureColumns, type ErrorCode, type FederatedJobSpec, type SitePolicySpec } from '@tributary/proto';
+import type { ErrorCode, FederatedJobSpec, SitePolicySpec } from '@tributary/proto';
+
+import type { DatasetTerms } from '../ports.js';
+import { jobColumns } from './datasets/job-columns.js';
 
 /** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
 export interface PolicyFacts {
@@ -21,7 +24,7 @@ export interface PolicyFacts {
 export type PolicyVerdict =
   | {
       readonly allowed: true;
-      /** The trainer refuses datasets with fewer rows (DATASET_TOO_SMALL). */ readonly minimumRows: number;
+      /** On which terms the dataset may be read. */ readonly terms: DatasetTerms;
     }
   | {
       readonly allowed: false;
@@ -41,6 +44,7 @@ const RULES: readonly Rule[] = [
   author,
   dataset,
   columns,
+  dropped,
   minimumCohort,
   minimumReports,
   maximumParameters,
@@ -72,7 +76,8 @@ export function evaluatePolicy(
   }
   const allowed = policy.datasets.find(({ name }) => name === job.dataset.name);
   if (allowed === undefined) return refused('spec.datasets', 'the dataset is not listed');
-  return { allowed: true, minimumRows: allowed.minimumRows };
+  const { minimumRows, minCount, vocabularies, deidentification } = allowed;
+  return { allowed: true, terms: { minimumRows, minCount, vocabularies, deidentification } };
 }
 
 function coordinator(
@@ -112,11 +117,18 @@ function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFac
 function columns(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
   const allowed = policy.datasets.find(({ name }) => name === job.dataset.name)?.columns ?? [];
   if (allowed.includes('*')) return undefined;
-  const wanted = [...featureColumns(job.features), job.dataset.label];
-  const denied = wanted.find((column) => !allowed.includes(column));
+  const denied = jobColumns(job).find((column) => !allowed.includes(column));
   return denied === undefined
     ? undefined
     : refused('spec.datasets.columns', `column ${denied} of ${job.dataset.name} is not listed`);
+}
+
+function dropped(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  const rule = policy.datasets.find(({ name }) => name === job.dataset.name);
+  const denied = jobColumns(job).find((column) => rule?.deidentification.drop.includes(column));
+  return denied === undefined
+    ? undefined
+    : refused('spec.datasets.deidentification.drop', `column ${denied} of ${job.dataset.name} is dropped`);
 }
 
 function minimumCohort(

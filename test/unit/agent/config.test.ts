@@ -44,7 +44,21 @@ describe('agent.yaml', () => {
     assert.deepEqual(config, {
       dataDir: join(folder.path, 'data'),
       policyPath: join(folder.path, 'policy.yaml'),
-      datasets: [{ name: 'loans', path: join(folder.path, '../loans.csv'), format: 'Csv' }],
+      datasets: [
+        {
+          name: 'loans',
+          sources: [
+            {
+              name: 'source',
+              path: join(folder.path, '../loans.csv'),
+              format: 'Csv',
+              delimiter: ',',
+              quote: '"',
+              encoding: 'Utf8',
+            },
+          ],
+        },
+      ],
       sealKeyFile: join(folder.path, 'data/seal.key'),
       proxy: undefined,
       caBundlePath: undefined,

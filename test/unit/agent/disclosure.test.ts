@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { LIMITS, parseFederatedJob, TributaryError, type ErrorCode } from '@tributary/proto';
 import { clip, redact } from '@tributary/edge-agent/internal/domain/redaction.js';
-import { loadCsvDataset } from '@tributary/edge-agent/internal/adapters/datasets/csv-dataset.js';
+import { loadDataset } from '@tributary/edge-agent/internal/adapters/datasets/encoded-dataset.js';
 import { redactTraining } from '@tributary/edge-agent/internal/domain/training-error.js';
 import { describeUnexpected } from '@tributary/edge-agent/internal/app/unexpected.js';
 import fc from 'fast-check';
@@ -69,7 +69,7 @@ describe('what is told of errors', () => {
 
   it('says what is wrong with each broken file, and at which place', async () => {
     const toldOf = (path: string) =>
-      loadCsvDataset({ dataset: datasetHandle(path), spec: job }, () => undefined).then(
+      loadDataset({ dataset: datasetHandle(path), spec: job }, () => undefined).then(
         () => assert.fail('it was read'),
         (error: unknown) => redactTraining(error, job),
       );
@@ -80,7 +80,7 @@ describe('what is told of errors', () => {
       [[header.join(';'), CELL], new RegExp(`^line 1, column ${label}: the first line does not name`)],
       [[[label, ...header].join(','), CELL], new RegExp(`^line 1, column ${label}: .* more than once`)],
       [[header.join(','), CELL], /^line 2: another number of cells/],
-      [[header.join(','), `a${CELL}"${CELL}`], /^line 2: a quote/],
+      [[header.join(','), `"a"${CELL}`], /^line 2: a quote/],
     ];
     for (const [lines, expected] of broken) {
       const path = join(folder.path, 'rows.csv');

@@ -130,7 +130,15 @@ describe('site policy', () => {
     const rules = policy('datasets', [
       { name: 'loans', columns: ['annual_inc', 'term', 'Class'], minimumRows: 250 },
     ]);
-    assert.deepEqual(evaluatePolicy(rules, job(), facts), { allowed: true, minimumRows: 250 });
+    assert.deepEqual(evaluatePolicy(rules, job(), facts), {
+      allowed: true,
+      terms: {
+        minimumRows: 250,
+        minCount: 10,
+        vocabularies: [],
+        deidentification: { drop: [], mask: [], generalise: [] },
+      },
+    });
   });
 
   it("takes '*' for every column, and listed coordinators", () => {

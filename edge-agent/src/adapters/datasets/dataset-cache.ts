@@ -1,12 +1,12 @@
-import { stat } from 'node:fs/promises';
-
-import type { EncodedDataset, LoadRequest } from './csv-dataset.js';
+import type { EncodedDataset, LoadRequest } from './encoded-dataset.js';
+import { filesOf, versionOf } from './source-files.js';
 
 type Load = (request: LoadRequest, checkpoint: () => void) => Promise<EncodedDataset>;
 
 /**
- * Keeps the dataset that was loaded last, for the next round of the same job. Another file, another declaration or a
- * file that has changed since (inode, size, time of change) is read anew, the old rows being let go first.
+ * Keeps the dataset that was loaded last, for the next round of the same job. Other files, another declaration, other
+ * terms of the policy or a file that has changed since (inode, size, time of change) are read anew, the old rows being
+ * let go first.
  */
 export class DatasetCache {
   #key = '';
@@ -21,20 +21,23 @@ export class DatasetCache {
   async get(request: LoadRequest, checkpoint: () => void): Promise<EncodedDataset> {
     const key = await keyOf(request);
     if (this.#dataset !== undefined && this.#key === key) return this.#dataset;
+    this.#dataset?.close();
     this.#dataset = undefined;
     const dataset = await this.#load(request, checkpoint);
+    this.#dataset = dataset;
     // A file that was written to while it was read is not remembered.
-    if ((await keyOf(request)) === key) {
-      this.#key = key;
-      this.#dataset = dataset;
-    }
+    this.#key = (await keyOf(request)) === key ? key : '';
     return dataset;
   }
 }
 
 async function keyOf({ dataset, spec }: LoadRequest): Promise<string> {
-  const { path, minimumRows } = dataset;
-  const file = await stat(path, { bigint: true }).catch(() => undefined);
-  const version = file === undefined ? '' : [file.ino, file.size, file.mtimeNs, file.ctimeNs].join(':');
-  return JSON.stringify([path, version, minimumRows, spec.dataset, spec.features, spec.task]);
+  const { declaration, minimumRows, deidentification, vocabularies } = dataset;
+  const versions: string[] = [];
+  for (const source of declaration.sources) {
+    const files = await filesOf(source).catch(() => []);
+    for (const file of files) versions.push(file, await versionOf(file));
+  }
+  const terms = [declaration, minimumRows, deidentification, vocabularies];
+  return JSON.stringify([versions, terms, spec.dataset, spec.features, spec.task, spec.evaluation.subgroups]);
 }

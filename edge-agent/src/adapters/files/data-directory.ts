@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
 import { z } from 'zod';
 
-import type { LineLog, OutboxFiles, StateStore } from '../../ports.js';
+import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.js';
 import { LevelStateStore } from '../store/level-state-store.js';
+import { openCheckpointDirectory } from './checkpoint-directory.js';
 import { ensureDirectory, fileError, writeDurable } from './durable-file.js';
 import { LineFile } from './line-file.js';
 import { OutboxDirectory } from './outbox-directory.js';
@@ -20,7 +21,11 @@ const identitySchema = z.looseObject({ formatVersion: z.int().min(1), kind: z.li
 export interface DataDirectory {
   readonly store: StateStore;
   readonly files: OutboxFiles;
+  /** How far trainings have come. */
+  readonly checkpoints: SealedFiles;
   readonly decisionLines: LineLog;
+  /** For rows that do not fit into memory; emptied at each start. Made where something is put there. */
+  readonly scratchDir: string;
   close(): Promise<void>;
 }
 
@@ -43,8 +48,11 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
         Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`),
       ]);
     const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
+    const checkpoints = await openCheckpointDirectory(join(dataDir, 'checkpoints'), key);
     const decisionLines = await LineFile.open(join(dataDir, 'decisions.jsonl'));
-    return { store, files, decisionLines, close: () => store.close() };
+    const scratchDir = join(dataDir, 'scratch');
+    await rm(scratchDir, { recursive: true, force: true });
+    return { store, files, checkpoints, decisionLines, scratchDir, close: () => store.close() };
   } catch (error) {
     await store.close();
     throw error;

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 
-import { LIMITS, type FederatedJobInput } from '@tributary/proto';
-import {
-  loadCsvDataset,
-  type EncodedDataset,
-} from '@tributary/edge-agent/internal/adapters/datasets/csv-dataset.js';
+import type { FederatedJobInput } from '@tributary/proto';
 import { DatasetCache } from '@tributary/edge-agent/internal/adapters/datasets/dataset-cache.js';
+import {
+  loadDataset,
+  type EncodedDataset,
+} from '@tributary/edge-agent/internal/adapters/datasets/encoded-dataset.js';
 import { EncodedRows } from '@tributary/edge-agent/internal/adapters/datasets/encoded-rows.js';
 import { isTestRow } from '@tributary/edge-agent/internal/domain/datasets/split.js';
 
@@ -40,7 +40,7 @@ describe('CSV dataset', () => {
 
   async function load(text: string, parts: Parts = {}, minimumRows = 1): Promise<EncodedDataset> {
     await writeFile(path, text);
-    return loadCsvDataset({ dataset: datasetHandle(path, minimumRows), spec: trainingSpec(parts) }, nothing);
+    return loadDataset({ dataset: datasetHandle(path, minimumRows), spec: trainingSpec(parts) }, nothing);
   }
 
   const all = { dataset: { name: 'trial', label: 'y', testFraction: 0 }, evaluation: { metrics: [] } };
@@ -137,17 +137,14 @@ describe('CSV dataset', () => {
     const stop = (): void => {
       throw new Error('stop');
     };
-    await assert.rejects(
-      loadCsvDataset({ dataset: datasetHandle(path), spec: trainingSpec() }, stop),
-      /stop/,
-    );
+    await assert.rejects(loadDataset({ dataset: datasetHandle(path), spec: trainingSpec() }, stop), /stop/);
   });
 
   it('is read once for the rounds of a job, and again when file or declaration change', async () => {
     let reads = 0;
     const cache = new DatasetCache((request, checkpoint) => {
       reads += 1;
-      return loadCsvDataset(request, checkpoint);
+      return loadDataset(request, checkpoint);
     });
     const request = { dataset: datasetHandle(path), spec: trainingSpec(all) };
     await writeFile(path, 'x1,x2,c,y\n1,1,red,yes\n');
@@ -162,18 +159,46 @@ describe('CSV dataset', () => {
 });
 
 describe('encoded rows', () => {
-  it('keep rows over many blocks and refuse to grow beyond the limit', () => {
-    // One row fills a block of 4 MiB and its label a word: nothing of it is touched, so it costs no memory.
-    const rows = new EncodedRows(2 ** 20);
-    const most = Math.floor(LIMITS.datasetBytes / (4 * (2 ** 20 + 1)));
-    for (let row = 0; row < most; row += 1) rows.append(row)[2 ** 20 - 1] = row;
-    const [values, label] = [new Float32Array(2 ** 20), new Float32Array(1)];
-    rows.copyRow(most - 1, 0, values, label);
-    assert.deepEqual([values.at(-1), label[0]], [most - 1, most - 1]);
-    assert.throws(() => rows.append(0), refusal('LIMIT_EXCEEDED'));
+  let folder: TemporaryDirectory;
+  before(async () => {
+    folder = await temporaryDirectory();
+  });
+  after(() => folder.remove());
+
+  it('give back the same bits from memory, from the file and from the block in between', async () => {
+    const width = 7;
+    const values = (row: number): number[] =>
+      Array.from({ length: width }, (_, at) => Math.fround(Math.sin(row * width + at)));
+    const most = 700_000;
+    const rows = new EncodedRows(width, folder.path, 8 * 1024 * 1024);
+    for (let row = 0; row < most; row += 1) rows.append(row).set(values(row));
+    assert.ok(rows.bytes <= 12 * 1024 * 1024, String(rows.bytes));
+    const [inputs, labels] = [new Float32Array(2 * width), new Float32Array(2)];
+    for (const row of [0, 131_071, 131_072, 262_143, 262_144, 400_000, 655_359, 655_360, most - 1]) {
+      rows.copyRow(row, 1, inputs, labels);
+      assert.deepEqual([...inputs.subarray(width)], values(row), String(row));
+      assert.equal(labels[1], row);
+    }
     assert.throws(() => {
-      rows.copyRow(most + 5, 0, values, label);
+      rows.copyRow(most, 0, inputs, labels);
     }, refusal('INTERNAL'));
+    assert.deepEqual(await readdir(folder.path), [], 'the file has no name');
+    rows.close();
+    rows.close();
+  });
+
+  it('are zero where nobody wrote, in a block that is used again too', () => {
+    const width = 2 ** 20;
+    const rows = new EncodedRows(width, folder.path, 0);
+    for (let row = 0; row < 4; row += 1)
+      if (row < 2) rows.append(1).fill(1);
+      else rows.append(2);
+    const [inputs, labels] = [new Float32Array(width), new Float32Array(1)];
+    rows.copyRow(3, 0, inputs, labels);
+    assert.ok(inputs.every((value) => value === 0));
+    rows.copyRow(1, 0, inputs, labels);
+    assert.ok(inputs.every((value) => value === 1));
+    rows.close();
   });
 });
 

@@ -1,0 +1,89 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+
+import { DuckDBInstance, type DuckDBConnection, type DuckDBResult } from '@duckdb/node-api';
+import { LIMITS } from '@tributary/proto';
+
+import { sqlList, sqlText } from './sql-text.js';
+
+/**
+ * Settings of a database that lives in memory for one dataset. One thread: rows come in the same order every time.
+ * Nothing is downloaded or loaded; what does not fit goes to encrypted files.
+ */
+const SETTINGS = {
+  threads: '1',
+  memory_limit: `${String(LIMITS.readerMemoryBytes)}B`,
+  preserve_insertion_order: 'true',
+  autoinstall_known_extensions: 'false',
+  autoload_known_extensions: 'false',
+  allow_community_extensions: 'false',
+  allow_unsigned_extensions: 'false',
+  temp_file_encryption: 'true',
+  max_temp_directory_size: `${String(LIMITS.readerDiskBytes)}B`,
+} as const;
+
+/** A DuckDB of one dataset that can read the files of that dataset and nothing else, and write nothing. */
+export class DuckDbSession {
+  readonly #instance: DuckDBInstance;
+  readonly #connection: DuckDBConnection;
+  readonly #spill: string;
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: string) {
+    this.#instance = instance;
+    this.#connection = connection;
+    this.#spill = spill;
+  }
+
+  /**
+   * Opens and locks the database: `files` are all that any SQL can open from now on, and no setting changes any more.
+   * `scratchDir` takes what a sort cannot hold in memory; it is gone after close.
+   */
+  static async open(files: readonly string[], scratchDir: string): Promise<DuckDbSession> {
+    const spill = join(scratchDir, `sort-${randomBytes(6).toString('hex')}`);
+    const instance = await DuckDBInstance.create(':memory:', { ...SETTINGS, temp_directory: spill });
+    const connection = await instance.connect();
+    const session = new DuckDbSession(instance, connection, spill);
+    try {
+      await connection.run("SET TimeZone = 'UTC'");
+      await connection.run(`SET allowed_paths = ${sqlList(files)}`);
+      await connection.run('SET enable_external_access = false');
+      await connection.run('SET lock_configuration = true');
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+    return session;
+  }
+
+  /** For statements of ours, never of the site or the job. */
+  async run(sql: string): Promise<void> {
+    await this.#connection.run(sql);
+  }
+
+  stream(sql: string): Promise<DuckDBResult> {
+    return this.#connection.stream(sql);
+  }
+
+  /** The first value of a query. */
+  async value(sql: string): Promise<unknown> {
+    const reader = await this.#connection.runAndReadAll(sql);
+    return reader.getRows()[0]?.[0];
+  }
+
+  /** The syntax tree of one SELECT, or undefined where the text is not exactly that. */
+  async selectTree(sql: string): Promise<unknown> {
+    const json = await this.value(`SELECT json_serialize_sql(${sqlText(sql)})`);
+    const tree = JSON.parse(String(json)) as {
+      readonly error: boolean;
+      readonly statements?: readonly unknown[];
+    };
+    return tree.error || tree.statements?.length !== 1 ? undefined : tree.statements[0];
+  }
+
+  async close(): Promise<void> {
+    this.#connection.closeSync();
+    this.#instance.closeSync();
+    await rm(this.#spill, { recursive: true, force: true });
+  }
+}
