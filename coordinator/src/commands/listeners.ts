@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { ReflectionService } from '@grpc/reflection';
 import { LIMITS } from '@tributary/proto';
-import { Admin, Enrolment, Fleet, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
+import { Admin, Enrolment, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
 
 import { createBackup } from '../adapters/backup/backup.js';
 import { formatAddress } from '../adapters/grpc/address.js';
@@ -15,6 +15,7 @@ import type { Calls } from '../adapters/grpc/calls.js';
 import { Concurrency } from '../adapters/grpc/concurrency.js';
 import { enrolmentService } from '../adapters/grpc/enrolment-service.js';
 import { AgentStreams } from '../adapters/grpc/fleet-connect.js';
+import { fleetDefinition } from '../adapters/grpc/blob-messages.js';
 import { fleetService } from '../adapters/grpc/fleet-service.js';
 import { startHealth } from '../adapters/grpc/health.js';
 import { agentLedger, ledgerService, operatorLedger } from '../adapters/grpc/ledger-service.js';
@@ -207,7 +208,7 @@ function servicesOf(
     fleet: (server) => {
       addService(
         server,
-        Fleet.service,
+        fleetDefinition,
         fleetService({ streams, uploads, blobs, callers, calls, observer: metrics }),
       );
       addService(

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { formatId, LIMITS, type Digest } from '@tributary/proto';
 import { ManualClock } from '@tributary/coordinator/internal/adapters/memory/manual-clock.js';
 import type { AgentConnection, Goodbye } from '@tributary/coordinator/internal/app/agent-connection.js';
+import type { BlobDownload } from '@tributary/coordinator/internal/app/blob-access.js';
 import { ConnectedAgents, type Decline } from '@tributary/coordinator/internal/app/connections.js';
 import type { Order } from '@tributary/coordinator/internal/app/order.js';
 
@@ -132,6 +133,15 @@ describe('connected agents', () => {
   });
 });
 
+async function* chunksOf(blob: BlobDownload, offset: number): AsyncGenerator<Uint8Array> {
+  for (let at = offset; at < blob.size;) {
+    const chunk = await blob.chunkAt(at);
+    at += chunk.length;
+    assert.ok(at === blob.size || at % LIMITS.chunkBytes === 0);
+    yield chunk;
+  }
+}
+
 describe('access to blobs', () => {
   it('serves the base model of the open round to its cohort, from any offset, and nothing else', async () => {
     const world = await TrainingWorld.create(['east', 'west']);
@@ -144,10 +154,10 @@ describe('access to blobs', () => {
     const request = { jobId, round: 1, digest: baseDigest, offset: 0 };
 
     const whole = await blobs.open(agentId, request);
-    const bytes = await collect(whole.chunks);
+    const bytes = await collect(chunksOf(whole, 0));
     assert.equal(bytes.length, whole.size);
     assert.deepEqual(
-      await collect((await blobs.open(agentId, { ...request, offset: 1_001 })).chunks),
+      await collect(chunksOf(await blobs.open(agentId, { ...request, offset: 1_001 }), 1_001)),
       bytes.subarray(1_001),
     );
     await assert.rejects(blobs.open(outsider.agentId, request), refusal('NOT_IN_COHORT'));

@@ -14,6 +14,7 @@ import { deleteObject, listObjects } from './admin/objects.js';
 import type { AdminParts } from './admin/parts.js';
 import { approve, invite, revoke } from './admin/sites.js';
 import { watch } from './admin/watch.js';
+import { CHUNKS_AHEAD } from './calls.js';
 import { Concurrency } from './concurrency.js';
 import { fromRef } from './wire/admin.js';
 
@@ -58,7 +59,7 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
         callers.operator(context);
         return watch(parts, views, request, sink, context);
       },
-      streams,
+      { places: streams },
     ),
     StreamLogs: calls.serverStream(
       'StreamLogs',
@@ -66,7 +67,7 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
         callers.operator(context);
         return streamLogs(parts, request, sink, context);
       },
-      streams,
+      { places: streams },
     ),
     CreateInvitation: calls.unary('CreateInvitation', (request, context) =>
       invite(parts, request, callers.operator(context)),
@@ -83,7 +84,7 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
         callers.operator(context);
         return fetchModelBlob(parts, request, sink);
       },
-      streams,
+      { places: streams, ahead: CHUNKS_AHEAD },
     ),
     CreateContext: calls.unary('CreateContext', (request, context) =>
       createContext(parts, request, callers.operator(context)),
@@ -97,7 +98,7 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
         callers.operator(context);
         return streamBackup(parts, sink);
       },
-      streams,
+      { places: streams, ahead: CHUNKS_AHEAD },
     ),
   };
 }

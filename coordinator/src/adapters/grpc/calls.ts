@@ -1,4 +1,4 @@
-import { once, type EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 
 import type {
   handleBidiStreamingCall,
@@ -41,6 +41,18 @@ export interface Sink<Message> {
    */
   write(message: Message): Promise<void>;
 }
+
+export interface ServerStreamOptions {
+  /** Where the stream takes a place until it closes. */
+  readonly places?: Concurrency;
+  /** Messages written and not yet sent: MESSAGES_AHEAD unless given. */
+  readonly ahead?: number;
+}
+
+/** As many small messages as keep a connection busy. */
+const MESSAGES_AHEAD = 16;
+/** Messages of LIMITS.chunkBytes: the next one is at hand when the first has left. Each is memory for every reader. */
+export const CHUNKS_AHEAD = 2;
 
 type AnyCall = EventEmitter & Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>;
 
@@ -99,12 +111,12 @@ export class Calls {
   serverStream<Request, Response>(
     method: Method,
     handle: (request: Request, sink: Sink<Response>, context: CallContext) => Promise<void>,
-    places?: Concurrency,
+    { places, ahead = MESSAGES_AHEAD }: ServerStreamOptions = {},
   ): handleServerStreamingCall<Request, Response> {
     return (call) => {
       const work = (context: CallContext): ReturnType<typeof handle> => {
         places?.enter(peerKey(context.peer), call);
-        return handle(call.request, sinkOf(call, context.signal, this.#idleMs), context);
+        return handle(call.request, sinkOf(call, context.signal, this.#idleMs, ahead), context);
       };
       this.#start(method, call, work, (outcome) => {
         if (outcome.ok) call.end();
@@ -204,15 +216,32 @@ function sinkOf<Response>(
   call: ServerWritableStream<unknown, Response>,
   signal: AbortSignal,
   idleMs: number,
+  ahead: number,
 ): Sink<Response> {
+  let unsent = 0;
+  let wake = (): void => undefined;
+  const requireCaller = (): void => {
+    if (signal.aborted || call.destroyed) throw new CallerGone();
+  };
+  // A message of a caller who left is never reported as sent.
+  signal.addEventListener('abort', () => {
+    wake();
+  });
   return {
     async write(message) {
-      if (signal.aborted || call.destroyed) throw new CallerGone();
-      if (call.write(message)) return;
-      const drained = once(call, 'drain', { signal }).catch(() => {
-        throw new CallerGone();
+      requireCaller();
+      unsent += 1;
+      call.write(message, () => {
+        unsent -= 1;
+        wake();
       });
-      await withDeadline(drained, idleMs, 'reading');
+      while (unsent >= ahead) {
+        const moved = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        await withDeadline(moved, idleMs, 'reading');
+        requireCaller();
+      }
     },
   };
 }

@@ -1,8 +1,6 @@
 import { LIMITS, requireId, TributaryError } from '@tributary/proto';
 import type {
-  BlobChunk,
   FetchBlobRequest__Output,
-  FleetHandlers,
   UploadMessage__Output,
   UploadReceipt as UploadReceiptMessage,
 } from '@tributary/proto/grpc';
@@ -10,8 +8,9 @@ import type {
 import type { BlobAccess } from '../../app/blob-access.js';
 import type { ReceivingUpload, UploadReceipt } from '../../app/upload.js';
 import type { UploadReception } from '../../app/upload-reception.js';
+import { BlobMessages, type FleetService } from './blob-messages.js';
 import type { Callers } from './caller.js';
-import { withIdleDeadline, type CallContext, type Calls, type Sink } from './calls.js';
+import { CHUNKS_AHEAD, withIdleDeadline, type CallContext, type Calls, type Sink } from './calls.js';
 import { Concurrency } from './concurrency.js';
 import type { AgentStreams } from './fleet-connect.js';
 import { invalid } from './wire/fields.js';
@@ -35,16 +34,17 @@ export interface FleetParts {
 }
 
 /** What agents call. Their identity is asked for again with every message. */
-export function fleetService(parts: FleetParts): FleetHandlers {
+export function fleetService(parts: FleetParts): FleetService {
   const { calls, callers } = parts;
+  const messages = new BlobMessages();
   const downloads = new Concurrency('downloads', LIMITS.agents, DOWNLOADS_PER_AGENT);
   const uploads = new Concurrency('uploads', LIMITS.concurrentUploads, LIMITS.uploadsPerAgent);
   return {
     Connect: calls.bidi('Connect', (stream, context) => parts.streams.serve(stream, context)),
     FetchBlob: calls.serverStream(
       'FetchBlob',
-      (request, sink, context) => sendBlob(parts, request, sink, context),
-      downloads,
+      (request, sink, context) => sendBlob(parts, messages, request, sink, context),
+      { places: downloads, ahead: CHUNKS_AHEAD },
     ),
     GetUploadStatus: calls.unary('GetUploadStatus', async (request, context) => {
       const { agentId } = callers.agent(context);
@@ -62,19 +62,18 @@ export function fleetService(parts: FleetParts): FleetHandlers {
 
 async function sendBlob(
   parts: FleetParts,
+  messages: BlobMessages,
   request: FetchBlobRequest__Output,
-  sink: Sink<BlobChunk>,
+  sink: Sink<Buffer>,
   context: CallContext,
 ): Promise<void> {
   const { agentId } = parts.callers.agent(context);
   const wanted = fromFetchBlob(request);
   const blob = await parts.blobs.open(agentId, wanted);
-  let offset = wanted.offset;
-  for await (const data of blob.chunks) {
+  for await (const { bytes, length } of messages.read(blob, wanted.offset)) {
     parts.callers.agent(context);
-    await sink.write({ offset: String(offset), data });
-    parts.observer.sent(data.length);
-    offset += data.length;
+    await sink.write(bytes);
+    parts.observer.sent(length);
   }
 }
 

@@ -48,7 +48,7 @@ export function ledgerService({ federation, calls, readings, reader }: LedgerPar
         for await (const item of federation.entries(start, end))
           await sink.write(toRecord(item, reader(context)(item)));
       },
-      readings,
+      { places: readings },
     ),
     GetTreeHead: calls.unary('GetTreeHead', async (_request, context) => {
       reader(context);
