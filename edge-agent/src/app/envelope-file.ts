@@ -1,5 +1,4 @@
 import {
-  bytesToFloat32,
   decodeEnvelopeHeader,
   deltaFactor,
   FLOAT32_BYTES,
@@ -31,11 +30,11 @@ const TAG_BYTES = 16;
 const HASH_BYTES = 32;
 const SEAL_BYTES = 4 + HASH_BYTES + SIGNATURE_BYTES;
 
-/** The whole file, chunk by chunk. `delta` is the sealed vector as it was trained: encoding happens here. */
+/** The whole file, chunk by chunk. `delta` is the vector as it was trained: it is encoded here, in place. */
 export async function* writeEnvelope(
   writer: EnvelopeWriter,
   item: OutboxItem,
-  delta: AsyncIterable<Uint8Array>,
+  delta: AsyncIterable<Float32Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const prefix = Buffer.alloc(PREFIX_BYTES);
   MAGIC.copy(prefix);
@@ -49,13 +48,11 @@ export async function* writeEnvelope(
 /** Clipped, weighted, followed by the tail; one chunk in memory at a time. */
 async function* encodedVector(
   item: OutboxItem,
-  delta: AsyncIterable<Uint8Array>,
+  delta: AsyncIterable<Float32Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const numbers = numbersOf(item);
   const factor = deltaFactor(item.norm, numbers.trainExamples, item);
-  const scratch = new Float32Array(LIMITS.chunkBytes / FLOAT32_BYTES);
-  for await (const bytes of delta) {
-    const values = bytesToFloat32(bytes, scratch);
+  for await (const values of delta) {
     scaleDelta(values, factor);
     yield float32ToBytes(values);
   }

@@ -73,6 +73,7 @@ export class RoundWork {
   async discard(key: RoundKey): Promise<void> {
     await this.#uploads.get(key)?.done;
     this.#uploads.delete(key);
+    this.#parts.submission.expectNothing();
     await this.#parts.outbox.discard(key);
   }
 
@@ -82,11 +83,12 @@ export class RoundWork {
   }
 
   async #train(key: RoundKey, { round, terms }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
-    const { outbox, trainer, log } = this.#parts;
+    const { outbox, submission, trainer, log } = this.#parts;
     const { spec } = round.job;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
     try {
       const dataset = { ...this.#dataset(spec), ...terms };
+      submission.expectNothing();
       const weights = await downloadBase(this.#parts, round, signal);
       log.info(fields, 'training');
       const task = {
@@ -102,6 +104,8 @@ export class RoundWork {
         ? await evaluateOnly(trainer, task)
         : await trainer.train(task, { progress: (percent) => this.#parts.progress(fields, percent) });
       const uploadId = await outbox.hold(round, result);
+      // Without a link nobody knows when.
+      if (this.#parts.client() !== undefined) submission.expect(uploadId, result.delta);
       log.info({ ...fields, uploadId }, 'update held in the outbox');
       return { type: 'Trained', key, uploadId };
     } catch (error) {
@@ -131,6 +135,8 @@ export class RoundWork {
       const { code, detail } = redact(error);
       log.warn({ key, code, detail, ...describeUnexpected(error) }, 'upload failed');
       return { type: 'UploadFailed', key, code, detail };
+    } finally {
+      submission.expectNothing();
     }
   }
 }

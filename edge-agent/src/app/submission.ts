@@ -10,6 +10,7 @@ import {
 import { deltaFile, envelopeFile } from '../domain/outbox.js';
 import type { RoundKey } from '../domain/round-key.js';
 import type { FleetClient, OutboxFiles, Random, UploadPart } from '../ports.js';
+import { DeltaSource } from './delta-source.js';
 import type { EgressCounter } from './egress-counter.js';
 import {
   firstUploadParts,
@@ -35,9 +36,21 @@ export interface SubmissionParts {
 /** Turns what the outbox holds into envelopes and brings them to the coordinator. */
 export class Submission {
   readonly #parts: SubmissionParts;
+  readonly #deltas: DeltaSource;
 
   constructor(parts: SubmissionParts) {
     this.#parts = parts;
+    this.#deltas = new DeltaSource(parts.files);
+  }
+
+  /** An update that the outbox holds since a moment ago will be submitted soon: spares reading it again. */
+  expect(uploadId: string, delta: Float32Array): void {
+    this.#deltas.keep(deltaFile(uploadId), delta);
+  }
+
+  /** Lets go of the memory of an expected update; it will be read from the outbox. */
+  expectNothing(): void {
+    this.#deltas.release();
   }
 
   /**
@@ -65,7 +78,7 @@ export class Submission {
   async #begin(client: FleetClient, item: OutboxItem, signal: AbortSignal): Promise<number> {
     const { files } = this.#parts;
     const writer = this.#writer(item);
-    const envelope = writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta)));
+    const envelope = writeEnvelope(writer, item, this.#deltas.pieces(deltaFile(item.delta)));
     const parts = firstUploadParts(files, envelopeFile(item.uploadId), writer, envelope);
     return this.#send(client, item, parts, remainingBytes(writer, 0), signal);
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
+import { DeltaSource } from '@tributary/edge-agent/internal/app/delta-source.js';
 import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
 import {
   firstUploadParts,
@@ -211,7 +212,7 @@ describe('outbox', () => {
       signer,
     );
     const name = envelopeFile(uploadId);
-    const envelope = writeEnvelope(writer, item, files.readSealed(deltaFile(item.delta)));
+    const envelope = writeEnvelope(writer, item, new DeltaSource(files).pieces(deltaFile(item.delta)));
     const sent: UploadPart[] = [];
     for await (const part of firstUploadParts(files, name, writer, envelope)) sent.push(part);
     const stored = await partsFrom(name, 0);

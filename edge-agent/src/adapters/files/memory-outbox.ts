@@ -1,4 +1,4 @@
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 import type { OutboxFiles } from '../../ports.js';
 import type { Chunks } from './durable-file.js';
@@ -8,7 +8,7 @@ export class MemoryOutbox implements OutboxFiles {
   readonly #files = new Map<string, Uint8Array>();
 
   readSealed(name: string): AsyncIterable<Uint8Array> {
-    return this.read(name, 0, Number.MAX_SAFE_INTEGER);
+    return this.read(name, 0, LIMITS.chunkBytes);
   }
 
   async writeSealed(name: string, chunks: Chunks): Promise<void> {
