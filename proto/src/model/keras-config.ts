@@ -97,6 +97,11 @@ export class KerasConfig {
     }
   }
 
+  /** Refuses another value than 1 for any axis. */
+  requireOnes(name: string): void {
+    if (this.sizes(name)?.some((size) => size !== 1) === true) throw this.refuse(name, 'only 1 is served');
+  }
+
   /** Refuses members that are there at all: regularizers and constraints would be part of the training. */
   requireAbsent(...names: readonly string[]): void {
     for (const name of names) if (this.get(name) !== undefined) throw this.refuse(name, 'is not served');

@@ -5,7 +5,6 @@ import type { Shape } from '../shape.js';
 export interface Window {
   readonly size: Shape;
   readonly strides: Shape;
-  readonly dilation: Shape;
   readonly padding: 'Valid' | 'Same';
 }
 
@@ -32,12 +31,9 @@ export function axesProblem(
 
 /** Sizes after a window has moved over `sizes`, or the problem of one that does not fit inside. */
 export function windowOutput(window: Window, sizes: Shape, field: string): Shape | Problem {
-  const { strides, dilation, padding } = window;
-  if (strides.some((step) => step > 1) && dilation.some((distance) => distance > 1))
-    return { path: ['dilation'], what: 'strides are above 1 too', fix: 'remove one of them' };
+  const { strides, padding } = window;
   const output = sizes.map((size, axis) => {
-    const covered = ((window.size[axis] ?? 1) - 1) * (dilation[axis] ?? 1) + 1;
-    const places = padding === 'Same' ? size : size - covered + 1;
+    const places = padding === 'Same' ? size : size - (window.size[axis] ?? 1) + 1;
     return Math.ceil(places / (strides[axis] ?? 1));
   });
   if (output.every((size) => size >= 1)) return output;

@@ -6,7 +6,6 @@ import { axesProblem, ones, perAxis, windowOutput } from './axes.js';
 import {
   activationField,
   biasField,
-  dilationField,
   filtersField,
   kernelSizeField,
   paddingField,
@@ -20,7 +19,6 @@ const fields = {
   kernelSize: kernelSizeField,
   strides: stridesField,
   padding: paddingField,
-  dilation: dilationField,
   activation: activationField,
   bias: biasField,
 };
@@ -40,14 +38,12 @@ function convolution<T extends string>(
   return {
     className,
     output(spec, input) {
-      const { kernelSize, strides, dilation, padding, filters } = spec;
-      const fault =
-        rankProblem(type, axes + 1, input) ?? axesProblem({ kernelSize, strides, dilation }, axes);
+      const { kernelSize, strides, padding, filters } = spec;
+      const fault = rankProblem(type, axes + 1, input) ?? axesProblem({ kernelSize, strides }, axes);
       if (fault !== undefined) return fault;
       const window = {
         size: perAxis(kernelSize, axes, []),
         strides: perAxis(strides, axes, ones(axes)),
-        dilation: perAxis(dilation, axes, ones(axes)),
         padding,
       };
       const output = windowOutput(window, input.slice(0, axes), 'kernelSize');
@@ -57,27 +53,25 @@ function convolution<T extends string>(
       kernel('kernel', [...perAxis(kernelSize, axes, []), input.at(-1) ?? 1, filters]),
       ...optionalBias(bias, filters),
     ],
-    toKeras: ({ filters, kernelSize, strides, padding, dilation, activation, bias }) => ({
+    toKeras: ({ filters, kernelSize, strides, padding, activation, bias }) => ({
       filters,
       kernel_size: [...perAxis(kernelSize, axes, [])],
       strides: [...perAxis(strides, axes, ones(axes))],
       padding: KERAS_PADDING[padding],
       data_format: 'channels_last',
-      dilation_rate: [...perAxis(dilation, axes, ones(axes))],
       activation: kerasActivation(activation),
       use_bias: bias ?? true,
     }),
     fromKeras(config) {
       config.require({ data_format: 'channels_last', groups: 1 });
+      config.requireOnes('dilation_rate');
       const strides = config.sizes('strides');
-      const dilation = config.sizes('dilation_rate');
       return {
         type,
         filters: config.number('filters'),
         kernelSize: config.sizes('kernel_size') ?? [],
         padding: config.choice('padding', KERAS_PADDING, 'Valid'),
         ...(strides && { strides }),
-        ...(dilation && { dilation }),
         activation: config.activation('activation'),
         ...(!config.flag('use_bias', true) && { bias: false }),
       };

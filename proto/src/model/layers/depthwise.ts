@@ -7,7 +7,6 @@ import {
   activationField,
   biasField,
   depthMultiplierField,
-  dilationField,
   filtersField,
   kernelSizeField,
   paddingField,
@@ -31,15 +30,14 @@ export const separableConv2dSchema = z.strictObject({
   type: z.literal('SeparableConv2d'),
   filters: filtersField,
   ...fields,
-  dilation: dilationField,
 });
 
 type Depthwise = z.output<z.ZodObject<typeof fields>>;
 
 /** Rows and columns after the window, or the problem of one that does not fit. */
-function rowsAndColumns(type: string, spec: Depthwise & { dilation?: number[] | undefined }, input: Shape) {
-  const { kernelSize, strides, dilation, padding } = spec;
-  const fault = rankProblem(type, 3, input) ?? axesProblem({ kernelSize, strides, dilation }, 2);
+function rowsAndColumns(type: string, spec: Depthwise, input: Shape) {
+  const { kernelSize, strides, padding } = spec;
+  const fault = rankProblem(type, 3, input) ?? axesProblem({ kernelSize, strides }, 2);
   if (fault !== undefined) return fault;
   const size = perAxis(kernelSize, 2, []);
   const steps = perAxis(strides, 2, ones(2));
@@ -49,8 +47,7 @@ function rowsAndColumns(type: string, spec: Depthwise & { dilation?: number[] | 
       what: 'rows and columns have different steps',
       fix: 'give one step for both',
     };
-  const window = { size, strides: steps, dilation: perAxis(dilation, 2, ones(2)), padding };
-  return windowOutput(window, input.slice(0, 2), 'kernelSize');
+  return windowOutput({ size, strides: steps, padding }, input.slice(0, 2), 'kernelSize');
 }
 
 const depthwiseKernel = ({ kernelSize, depthMultiplier }: Depthwise, channels: number) =>
@@ -68,6 +65,7 @@ const windowToKeras = ({ kernelSize, strides, padding, depthMultiplier, activati
 
 function windowFromKeras(config: KerasConfig): Depthwise {
   config.require({ data_format: 'channels_last' });
+  config.requireOnes('dilation_rate');
   const strides = config.sizes('strides');
   return {
     kernelSize: config.sizes('kernel_size') ?? [],
@@ -92,7 +90,6 @@ export const depthwiseConv2d: LayerKind<z.output<typeof depthwiseConv2dSchema>> 
   },
   toKeras: windowToKeras,
   fromKeras(config) {
-    config.require({ dilation_rate: [1, 1] });
     return { type: 'DepthwiseConv2d', ...windowFromKeras(config) };
   },
 };
@@ -115,15 +112,12 @@ export const separableConv2d: LayerKind<z.output<typeof separableConv2dSchema>> 
   toKeras: (spec) => ({
     filters: spec.filters,
     ...windowToKeras(spec),
-    dilation_rate: [...perAxis(spec.dilation, 2, ones(2))],
   }),
   fromKeras(config) {
-    const dilation = config.sizes('dilation_rate');
     return {
       type: 'SeparableConv2d',
       filters: config.number('filters'),
       ...windowFromKeras(config),
-      ...(dilation && { dilation }),
     };
   },
 };

@@ -48,15 +48,6 @@ export const stridesField = z
   .optional()
   .describe('Steps of the window along each axis, or one for all. Without it: 1, and the size of a pool.');
 
-export const dilationField = z
-  .array(z.int().min(1).max(1_024))
-  .min(1)
-  .max(3)
-  .optional()
-  .describe(
-    'Distance of the points of the kernel along each axis, or one for all. Without it: 1. Above 1 only with strides of 1.',
-  );
-
 export const PADDINGS = ['Valid', 'Same'] as const;
 
 export const paddingField = z

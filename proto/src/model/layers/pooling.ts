@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { rankProblem } from '../shape.js';
-import { axesProblem, ones, perAxis, windowOutput } from './axes.js';
+import { axesProblem, perAxis, windowOutput } from './axes.js';
 import { paddingField, poolSizeField, stridesField } from './fields.js';
 import { isProblem, NO_TENSORS, type LayerKind } from './layer-kind.js';
 import { KERAS_PADDING } from './window-config.js';
@@ -27,7 +27,7 @@ function pooling<T extends string>(
       const fault = rankProblem(type, axes + 1, input) ?? axesProblem({ poolSize, strides }, axes);
       if (fault !== undefined) return fault;
       const size = perAxis(poolSize, axes, []);
-      const window = { size, strides: perAxis(strides, axes, size), dilation: ones(axes), padding };
+      const window = { size, strides: perAxis(strides, axes, size), padding };
       const output = windowOutput(window, input.slice(0, axes), 'poolSize');
       return isProblem(output) ? output : [...output, input[axes] ?? 1];
     },

@@ -53,7 +53,8 @@ export const conv2dTranspose: LayerKind<z.output<typeof conv2dTransposeSchema>> 
     use_bias: bias ?? true,
   }),
   fromKeras(config) {
-    config.require({ data_format: 'channels_last', dilation_rate: [1, 1], groups: 1 });
+    config.require({ data_format: 'channels_last', groups: 1 });
+    config.requireOnes('dilation_rate');
     config.requireAbsent('output_padding');
     const strides = config.sizes('strides');
     return {
