@@ -266,6 +266,8 @@ export interface TrainingTask {
   /** Base model: layout.length float32 values; ownership passes to the trainer. */
   readonly weights: Float32Array;
   readonly dataset: DatasetHandle;
+  /** What the features learned besides the job: compileFeatures takes it. None where absent. */
+  readonly fit?: FeatureFit;
   readonly signal: AbortSignal;
   /** Without it an interrupted training begins anew. */
   readonly checkpoints?: TrainingCheckpoints;
@@ -315,6 +317,14 @@ export interface EvaluationResult {
   readonly variances?: Readonly<Record<string, number>>;
   readonly subgroups?: readonly GroupNumbers[];
 }
+
+/** Reads what the features of a job learn from the training rows of this site. */
+export interface RowStatistics {
+  /** Rejects with DATASET_*, LIMIT_EXCEEDED, TRAINING_FAILED, or JOB_CANCELLED after `signal`. */
+  collect(task: StatisticsTask): Promise<SiteStatistics>;
+}
+
+export type StatisticsTask = Pick<TrainingTask, 'spec' | 'dataset' | 'signal'>;
 
 /** The terms of a dataset by the policy of the site. */
 export type DatasetTerms = Pick<DatasetRule, 'minimumRows' | 'minCount' | 'vocabularies' | 'deidentification'>;

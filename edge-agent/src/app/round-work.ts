@@ -2,11 +2,12 @@ import { TributaryError, type FederatedJobSpec } from '@tributary/proto';
 
 import type { OpenedRound } from '../domain/order.js';
 import { redactTraining } from '../domain/training-error.js';
-import { roundKey, type RoundKey } from '../domain/round-key.js';
+import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
 import type { DatasetTerms, DeclaredDataset, Trainer, TrainingResult, TrainingTask } from '../ports.js';
 import { downloadBase, type DownloadParts } from './base-model.js';
+import type { Checkpoints } from './checkpoints.js';
 import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
 import type { Submission } from './submission.js';
@@ -16,6 +17,7 @@ export interface RoundWorkParts extends DownloadParts {
   readonly trainer: Trainer;
   readonly datasets: readonly DeclaredDataset[];
   readonly outbox: Outbox;
+  readonly checkpoints: Checkpoints;
   readonly submission: Submission;
   readonly log: Log;
   readonly progress: (round: { readonly jobId: string; readonly round: number }, percent: number) => void;
@@ -69,6 +71,12 @@ export class RoundWork {
     this.#uploads.get(key)?.controller.abort();
   }
 
+  /** The round is over: its training is not taken up again. */
+  async settled(round: RoundRef): Promise<void> {
+    await this.#training;
+    await this.#parts.checkpoints.remove(round);
+  }
+
   /** Removes a settled update, once nothing reads it any more. */
   async discard(key: RoundKey): Promise<void> {
     await this.#uploads.get(key)?.done;
@@ -83,7 +91,7 @@ export class RoundWork {
   }
 
   async #train(key: RoundKey, { round, terms }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
-    const { outbox, submission, trainer, log } = this.#parts;
+    const { outbox, submission, trainer, log, checkpoints } = this.#parts;
     const { spec } = round.job;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
     try {
@@ -99,17 +107,24 @@ export class RoundWork {
         weights,
         dataset,
         signal,
+        checkpoints: await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest }),
       };
       const result = round.heldOut
         ? await evaluateOnly(trainer, task)
-        : await trainer.train(task, { progress: (percent) => this.#parts.progress(fields, percent) });
+        : await trainer.train(task, {
+            progress: (percent) => this.#parts.progress(fields, percent),
+            resumed: (epochs) => log.info({ ...fields, epochs }, 'training resumed'),
+          });
       const uploadId = await outbox.hold(round, result);
       // Without a link nobody knows when.
       if (this.#parts.client() !== undefined) submission.expect(uploadId, result.delta);
+      await checkpoints.remove(fields);
       log.info({ ...fields, uploadId }, 'update held in the outbox');
       return { type: 'Trained', key, uploadId };
     } catch (error) {
       const { code, detail } = redactTraining(error, spec);
+      // A training that was stopped goes on when the order comes again; one that failed would fail again.
+      if (!signal.aborted && code !== 'SHUTTING_DOWN') await checkpoints.remove(fields);
       log.warn({ ...fields, code, detail, ...describeUnexpected(error) }, 'training failed');
       return { type: 'TrainingFailed', key, code, detail };
     }

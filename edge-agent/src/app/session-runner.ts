@@ -157,6 +157,7 @@ export class SessionRunner {
           { orderId, jobId: review.settled.round.jobId, by: review.settled.how },
           'round settled',
         );
+        this.#start(this.#parts.work.settled(review.settled.round));
         return { type: 'RoundSettled', orderId, round: review.settled.round };
       case 'Refused': {
         const { code, detail, rule } = review.verdict;
