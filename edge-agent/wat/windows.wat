@@ -1,4 +1,5 @@
-;; Gradients of layers that look at each channel through a window: pooling and depthwise convolution in two dimensions.
+;; Layers that look at each channel through a window: depthwise convolution, and its gradients and those of pooling, in
+;; two dimensions.
 ;; Images are batch x height x width x channels, results batch x outHeight x outWidth x (channels * multiplier), filters
 ;; kernelHeight x kernelWidth x channels x multiplier, float32. Taps that fall outside the image do not count. What is
 ;; written is added to, so it starts as zeros. Pointers are bytes, sizes elements.
@@ -172,7 +173,7 @@
       (br $one))))
 
   ;; One tap with `multiplier` results a channel: to the image's gradient dx[c] += dy[c, q] * filter[c, q], or with
-  ;; `image` to the filter's gradient filter[c, q] += dy[c, q] * image[c].
+  ;; `image` to the filter's gradient filter[c, q] += dy[c, q] * image[c]; exchanging filter and dy gives the result.
   (func $tap (param $image i32) (param $gradient i32) (param $filter i32) (param $dy i32) (param $multiplier i32)
     (local $channel i32)
     (local $index i32)
@@ -200,9 +201,12 @@
       (local.set $channel (i32.add (local.get $channel) (i32.const 1)))
       (br_if $next (i32.lt_u (local.get $channel) (global.get $channels)))))
 
-  ;; All channels of one result of a depthwise convolution; one of `image` and `gradient` is 0.
+  ;; All channels of one result of a depthwise convolution; one of `image` and `gradient` is 0. `forward`: dy is the
+  ;; result, which the products are added to.
   (func $depthwise (param $image i32) (param $gradient i32) (param $row i32) (param $column i32)
-    (param $filter i32) (param $dy i32) (param $multiplier i32)
+    (param $filter i32) (param $dy i32) (param $multiplier i32) (param $forward i32)
+    (local $from i32)
+    (local $to i32)
     (local $tapRow i32)
     (local $tapColumn i32)
     (local $at i32)
@@ -211,14 +215,16 @@
       (loop $columns
         (local.set $at (call $pixel (local.get $row) (local.get $column) (local.get $tapRow) (local.get $tapColumn)))
         (if (i32.ne (local.get $at) (i32.const -1)) (then
+          (local.set $from (select (local.get $filter) (local.get $dy) (local.get $forward)))
+          (local.set $to (select (local.get $dy) (local.get $filter) (local.get $forward)))
           (if (i32.ne (local.get $multiplier) (i32.const 1))
             (then (call $tap
               (select (i32.add (local.get $image) (local.get $at)) (i32.const 0) (local.get $image))
               (i32.add (local.get $gradient) (local.get $at))
-              (local.get $filter) (local.get $dy) (local.get $multiplier)))
+              (local.get $to) (local.get $from) (local.get $multiplier)))
             (else (if (local.get $image)
-              (then (call $addProducts (i32.add (local.get $image) (local.get $at)) (local.get $dy) (local.get $filter)))
-              (else (call $addProducts (local.get $filter) (local.get $dy) (i32.add (local.get $gradient) (local.get $at)))))))))
+              (then (call $addProducts (i32.add (local.get $image) (local.get $at)) (local.get $from) (local.get $to)))
+              (else (call $addProducts (local.get $to) (local.get $from) (i32.add (local.get $gradient) (local.get $at)))))))))
         (local.set $filter (i32.add (local.get $filter)
           (i32.shl (i32.mul (global.get $channels) (local.get $multiplier)) (i32.const 2))))
         (local.set $tapColumn (i32.add (local.get $tapColumn) (i32.const 1)))
@@ -229,7 +235,7 @@
   ;; Calls for each result position of `batch` images what fits the pointers that are not 0: `y` max pooling, `filter`
   ;; depthwise convolution, else average pooling.
   (func $walk (param $batch i32) (param $image i32) (param $gradient i32) (param $y i32) (param $dy i32)
-    (param $filter i32) (param $multiplier i32)
+    (param $filter i32) (param $multiplier i32) (param $forward i32)
     (local $outRow i32)
     (local $outColumn i32)
     (local $row i32)
@@ -248,7 +254,7 @@
           (local.set $column (i32.sub (i32.mul (local.get $outColumn) (global.get $strideWidth)) (global.get $padLeft)))
           (if (local.get $filter)
             (then (call $depthwise (local.get $image) (local.get $gradient) (local.get $row) (local.get $column)
-              (local.get $filter) (local.get $dy) (local.get $multiplier)))
+              (local.get $filter) (local.get $dy) (local.get $multiplier) (local.get $forward)))
             (else (if (local.get $y)
               (then
                 (call $max (local.get $image) (local.get $gradient) (local.get $row) (local.get $column)
@@ -266,16 +272,22 @@
       (br_if $images (local.get $batch))))
 
   (func (export "maxPoolGradient") (param $batch i32) (param $x i32) (param $dx i32) (param $y i32) (param $dy i32)
-    (call $walk (local.get $batch) (local.get $x) (local.get $dx) (local.get $y) (local.get $dy) (i32.const 0) (i32.const 1)))
+    (call $walk (local.get $batch) (local.get $x) (local.get $dx) (local.get $y) (local.get $dy)
+      (i32.const 0) (i32.const 1) (i32.const 0)))
 
   (func (export "averagePoolGradient") (param $batch i32) (param $dx i32) (param $dy i32)
-    (call $walk (local.get $batch) (i32.const 0) (local.get $dx) (i32.const 0) (local.get $dy) (i32.const 0) (i32.const 1)))
+    (call $walk (local.get $batch) (i32.const 0) (local.get $dx) (i32.const 0) (local.get $dy)
+      (i32.const 0) (i32.const 1) (i32.const 0)))
+
+  (func (export "depthwise") (param $batch i32) (param $x i32) (param $y i32) (param $filter i32) (param $multiplier i32)
+    (call $walk (local.get $batch) (local.get $x) (i32.const 0) (i32.const 0) (local.get $y)
+      (local.get $filter) (local.get $multiplier) (i32.const 1)))
 
   (func (export "depthwiseInputGradient") (param $batch i32) (param $dx i32) (param $dy i32) (param $filter i32) (param $multiplier i32)
     (call $walk (local.get $batch) (i32.const 0) (local.get $dx) (i32.const 0) (local.get $dy)
-      (local.get $filter) (local.get $multiplier)))
+      (local.get $filter) (local.get $multiplier) (i32.const 0)))
 
   (func (export "depthwiseFilterGradient") (param $batch i32) (param $x i32) (param $dy i32) (param $dFilter i32) (param $multiplier i32)
     (call $walk (local.get $batch) (local.get $x) (i32.const 0) (i32.const 0) (local.get $dy)
-      (local.get $dFilter) (local.get $multiplier)))
+      (local.get $dFilter) (local.get $multiplier) (i32.const 0)))
 )

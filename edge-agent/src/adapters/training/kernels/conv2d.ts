@@ -3,12 +3,16 @@ import {
   Conv2D,
   Conv2DBackpropFilter,
   Conv2DBackpropInput,
+  FusedConv2D,
   type Conv2DAttrs,
   type Conv2DBackpropFilterAttrs,
   type Conv2DBackpropInputAttrs,
+  type FusedConv2DAttrs,
+  type TensorInfo,
 } from '@tensorflow/tfjs-core';
 
 import { convolve, filterGradient, inputGradient } from './convolution.js';
+import { isFusable, withActivation } from './fused-activation.js';
 import { planeGeometry, type Geometry } from './geometry.js';
 import { wasmKernel, type Tensors } from './kernel.js';
 
@@ -19,6 +23,26 @@ export const conv2d = wasmKernel<Tensors<'x' | 'filter'>, Conv2DAttrs>(
   Conv2D,
   (heap, { x, filter }, attributes) =>
     convolve(heap, x, filter, geometry2d(x.shape, filter.shape, attributes)),
+);
+
+interface FusedInputs {
+  readonly x: TensorInfo;
+  readonly filter: TensorInfo;
+  readonly bias?: TensorInfo;
+}
+
+/**
+ * {@link conv2d} plus bias [outChannels], and an activation that layers fuse with it; other activations are left to the
+ * published kernel.
+ */
+export const fusedConv2d = wasmKernel<FusedInputs, FusedConv2DAttrs>(
+  FusedConv2D,
+  (heap, { x, filter, bias }, attributes) => {
+    const { activation } = attributes;
+    if (!isFusable(activation, bias)) return undefined;
+    const out = convolve(heap, x, filter, geometry2d(x.shape, filter.shape, attributes), bias);
+    return withActivation(heap, out, activation);
+  },
 );
 
 /** Gradient of the filter [kh, kw, channels, outChannels] from x and dy, which has the shape of y. */
@@ -44,7 +68,7 @@ export const conv2dBackpropInput = wasmKernel<Tensors<'dy' | 'filter'>, Conv2DBa
 function geometry2d(
   inShape: readonly number[],
   filterShape: readonly number[],
-  attributes: Conv2DBackpropFilterAttrs | Conv2DBackpropInputAttrs | Conv2DAttrs,
+  attributes: Conv2DBackpropFilterAttrs | Conv2DBackpropInputAttrs | Conv2DAttrs | FusedConv2DAttrs,
 ): Geometry {
   const { strides, pad, dataFormat, dimRoundingMode } = attributes;
   if (dataFormat !== 'NHWC')

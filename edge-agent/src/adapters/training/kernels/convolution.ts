@@ -1,7 +1,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 
 import { setGeometry, type Geometry } from './geometry.js';
-import { contiguous, type WasmHeap } from './wasm-heap.js';
+import { contiguous, repeat, type WasmHeap } from './wasm-heap.js';
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT;
 
@@ -10,17 +10,19 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /**
  * Results [batch, ...out, outChannels] of the images [batch, ...in, channels] convolved with the filter
- * [...kernel, channels, outChannels]: patches as rows times the filter as a matrix.
+ * [...kernel, channels, outChannels], plus the bias [outChannels]: patches as rows times the filter as a matrix.
  */
 export function convolve(
   heap: WasmHeap,
   images: TensorInfo,
   filter: TensorInfo,
   geometry: Geometry,
+  bias?: TensorInfo,
 ): TensorInfo {
   const { outChannels } = geometry;
   const out = heap.output(geometry.outShape);
   const patch = patchSize(geometry);
+  if (bias !== undefined) repeat(heap.floats(bias), heap.floats(out));
   eachChunk(heap, geometry, (patches, first, rows) => {
     gather(heap, geometry, heap.address(images), patches, first, rows);
     heap.multiply(
@@ -28,6 +30,7 @@ export function convolve(
       contiguous(heap.address(filter), outChannels),
       contiguous(heap.address(out) + first * outChannels * FLOAT, outChannels),
       { rows, columns: outChannels, depth: patch },
+      bias !== undefined,
     );
   });
   return out;

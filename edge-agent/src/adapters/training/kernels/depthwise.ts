@@ -1,7 +1,9 @@
 import {
   backend_util,
+  DepthwiseConv2dNative,
   DepthwiseConv2dNativeBackpropFilter,
   DepthwiseConv2dNativeBackpropInput,
+  type DepthwiseConv2dNativeAttrs,
   type DepthwiseConv2dNativeBackpropFilterAttrs,
   type DepthwiseConv2dNativeBackpropInputAttrs,
 } from '@tensorflow/tfjs-core';
@@ -10,6 +12,31 @@ import { planeGeometry, setGeometry, type Geometry } from './geometry.js';
 import { wasmKernel, type Tensors } from './kernel.js';
 
 type Shape4 = [number, number, number, number];
+
+/**
+ * y [batch, outHeight, outWidth, channels * multiplier] of x [batch, height, width, channels] and filter [kh, kw,
+ * channels, multiplier], where the stride is larger than the filter: there the published kernel fails silently. Other
+ * cases are left to it.
+ */
+export const depthwise = wasmKernel<Tensors<'x' | 'filter'>, DepthwiseConv2dNativeAttrs>(
+  DepthwiseConv2dNative,
+  (heap, { x, filter }, attributes) => {
+    const geometry = depthwiseGeometry(x.shape, filter.shape, attributes);
+    const { kernelHeight, kernelWidth, strideHeight, strideWidth } = geometry.fields;
+    if (kernelHeight >= strideHeight && kernelWidth >= strideWidth) return undefined;
+    const out = heap.zeros(geometry.outShape);
+    if (geometry.batch === 0) return out;
+    setGeometry(heap.windows, geometry.fields);
+    heap.windows.depthwise(
+      geometry.batch,
+      heap.address(x),
+      heap.address(out),
+      heap.address(filter),
+      filter.shape[3] ?? 1,
+    );
+    return out;
+  },
+);
 
 /**
  * Gradient of the filter [kh, kw, channels, multiplier] from x [batch, height, width, channels] and dy [batch,
@@ -61,7 +88,10 @@ function depthwiseGeometry(
     dilations,
     pad,
     dimRoundingMode,
-  }: DepthwiseConv2dNativeBackpropFilterAttrs | DepthwiseConv2dNativeBackpropInputAttrs,
+  }:
+    | DepthwiseConv2dNativeAttrs
+    | DepthwiseConv2dNativeBackpropFilterAttrs
+    | DepthwiseConv2dNativeBackpropInputAttrs,
 ): Geometry {
   return planeGeometry(
     backend_util.computeConv2DInfo(

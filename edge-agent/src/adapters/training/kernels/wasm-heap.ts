@@ -1,5 +1,5 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
-import { util, type KernelBackend, type TensorInfo } from '@tensorflow/tfjs-core';
+import { getKernel, util, type KernelBackend, type TensorInfo } from '@tensorflow/tfjs-core';
 
 import { convolutionWasm } from '../../../gen/convolution-wasm.js';
 import { matmulWasm } from '../../../gen/matmul-wasm.js';
@@ -38,6 +38,7 @@ export interface PatchExports {
 export interface WindowExports {
   maxPoolGradient(batch: number, x: number, dx: number, y: number, dy: number): void;
   averagePoolGradient(batch: number, dx: number, dy: number): void;
+  depthwise(batch: number, x: number, y: number, filter: number, multiplier: number): void;
   depthwiseInputGradient(batch: number, dx: number, dy: number, filter: number, multiplier: number): void;
   depthwiseFilterGradient(batch: number, x: number, dy: number, dFilter: number, multiplier: number): void;
 }
@@ -64,6 +65,7 @@ export class WasmHeap {
   readonly #product: ProductExports;
   /** Packed blocks of the matrix product; kept, as every step needs them. */
   readonly #scratch: number;
+  readonly #one: number;
 
   private constructor(backend: BackendWasm) {
     this.#backend = backend;
@@ -73,6 +75,8 @@ export class WasmHeap {
     this.patches = instantiate(convolutionWasm, this.#memory) as PatchExports;
     this.windows = instantiate(windowsWasm, this.#memory) as WindowExports;
     this.#scratch = this.#allocate(this.#product.scratchBytes.value);
+    this.#one = this.#allocate(Float32Array.BYTES_PER_ELEMENT);
+    new Float32Array(this.#memory.buffer, this.#one, 1).fill(1);
   }
 
   /** The heap of `backend`; throws where that is no wasm backend of the version that the kernels are made for. */
@@ -102,6 +106,20 @@ export class WasmHeap {
     return tensor;
   }
 
+  /** Another tensor with the same values in the same place, which is freed with the last of them. */
+  share({ dataId, shape, dtype }: TensorInfo): TensorInfo {
+    this.#backend.incRef(dataId);
+    return { dataId, shape, dtype };
+  }
+
+  /** The result of another kernel of the backend on the heap's tensors; `x`, an intermediate result, is freed. */
+  activate(kernelName: string, x: TensorInfo): TensorInfo {
+    const kernel = getKernel(kernelName, 'wasm');
+    const output = kernel.kernelFunc({ inputs: { x }, backend: this.#backend }) as TensorInfo;
+    this.#backend.disposeData(x.dataId);
+    return output;
+  }
+
   /** A view of a float32 tensor, row-major. It dies when the heap grows: use it before anything else is allocated. */
   floats(tensor: TensorInfo): Float32Array {
     return new Float32Array(this.#memory.buffer, this.address(tensor), util.sizeFromShape(tensor.shape));
@@ -110,6 +128,11 @@ export class WasmHeap {
   /** A view of an int32 tensor, as {@link floats}. */
   integers(tensor: TensorInfo): Int32Array {
     return new Int32Array(this.#memory.buffer, this.address(tensor), util.sizeFromShape(tensor.shape));
+  }
+
+  /** Address of the float32 value 1. */
+  get one(): number {
+    return this.#one;
   }
 
   /** Calls `use` with the address of `bytes` bytes, which are free again afterwards. */
@@ -158,6 +181,13 @@ export function contiguous(at: number, columns: number, transposed = false): Mat
   const long = columns * Float32Array.BYTES_PER_ELEMENT;
   const short = Float32Array.BYTES_PER_ELEMENT;
   return transposed ? { at, rowBytes: short, columnBytes: long } : { at, rowBytes: long, columnBytes: short };
+}
+
+/** Fills `to` with copies of `from`. */
+export function repeat(from: Float32Array, to: Float32Array): void {
+  if (to.length === 0) return;
+  to.set(from);
+  for (let done = from.length; done < to.length; done *= 2) to.copyWithin(done, 0, done);
 }
 
 function memoryOf({ asm }: EmscriptenModule): WasmMemory {
