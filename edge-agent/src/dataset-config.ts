@@ -87,8 +87,7 @@ export const datasetConfigSchema = z.unknown().transform((value, context): Datas
   const long = typeof value === 'object' && value !== null && 'sources' in value;
   const parsed = long ? longSchema.safeParse(value) : shortSchema.safeParse(value);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues)
-      context.addIssue({ ...issue });
+    for (const issue of parsed.error.issues) context.addIssue({ ...issue });
     return z.NEVER;
   }
   const declaration = 'sources' in parsed.data ? parsed.data : fromShort(parsed.data);

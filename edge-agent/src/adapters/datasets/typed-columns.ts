@@ -73,7 +73,7 @@ function kindOf(type: DuckDBType): ColumnKind {
 
 function elementOf(type: DuckDBType): DuckDBType | undefined {
   if (type.typeId !== DuckDBTypeId.LIST && type.typeId !== DuckDBTypeId.ARRAY) return undefined;
-  return 'valueType' in type ? (type.valueType) : undefined;
+  return 'valueType' in type ? type.valueType : undefined;
 }
 
 /** ISO 8601 separates day and time by T and writes UTC as Z; the time zone of the database is UTC. */
