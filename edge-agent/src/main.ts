@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { decodeJoinToken, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 import { Command, CommanderError } from 'commander';
 
+import { WorkerStatistics } from './adapters/datasets/worker-statistics.js';
 import { openDataDirectory, socketPath, type DataDirectory } from './adapters/files/data-directory.js';
 import { fileError } from './adapters/files/durable-file.js';
 import { policyFile } from './adapters/files/policy-file.js';
@@ -167,6 +168,7 @@ async function serve(
     keys: tlsKeyMaker,
     certificates: certificateReader,
     trainer,
+    statistics: new WorkerStatistics(),
     datasets: config.datasets.map((declaration) =>
       declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),
     ),

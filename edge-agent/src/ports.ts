@@ -1,4 +1,13 @@
-import type { DatasetRule, Digest, FederatedJobSpec, GroupNumbers, Layout, SignedTreeHead } from '@tributary/proto';
+import type {
+  DatasetRule,
+  Digest,
+  FeatureFit,
+  FederatedJobSpec,
+  GroupNumbers,
+  Layout,
+  SignedTreeHead,
+  SiteStatistics,
+} from '@tributary/proto';
 
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 
@@ -327,7 +336,10 @@ export interface RowStatistics {
 export type StatisticsTask = Pick<TrainingTask, 'spec' | 'dataset' | 'signal'>;
 
 /** The terms of a dataset by the policy of the site. */
-export type DatasetTerms = Pick<DatasetRule, 'minimumRows' | 'minCount' | 'vocabularies' | 'deidentification'>;
+export type DatasetTerms = Pick<
+  DatasetRule,
+  'minimumRows' | 'minCount' | 'vocabularies' | 'deidentification'
+>;
 
 /** A dataset that agent.yaml declares, before the policy has spoken. */
 export interface DeclaredDataset {

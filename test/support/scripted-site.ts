@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { WorkerStatistics } from '@tributary/edge-agent/internal/adapters/datasets/worker-statistics.js';
 import {
   openDataDirectory,
   type DataDirectory,
@@ -129,6 +130,7 @@ export class ScriptedSite {
       ...{
         egress,
         trainer: this.trainer,
+        statistics: new WorkerStatistics(),
         keys: tlsKeyMaker,
         certificates: certificateReader,
         clock: systemClock,

@@ -9,6 +9,7 @@ import type {
   LineLog,
   OutboxFiles,
   Random,
+  RowStatistics,
   SealedFiles,
   StateStore,
   TlsKeyMaker,
@@ -20,6 +21,7 @@ import { Checkpoints } from './checkpoints.js';
 import { DecisionLog } from './decision-log.js';
 import type { EgressCounter } from './egress-counter.js';
 import { identityKeyOf, requireEnrolment } from './enrolment-record.js';
+import { FeatureFits } from './feature-fits.js';
 import type { Log } from './log.js';
 import { OrderReview, type PolicySource } from './order-review.js';
 import { Outbox } from './outbox.js';
@@ -39,6 +41,7 @@ export interface AgentParts {
   readonly keys: TlsKeyMaker;
   readonly certificates: CertificateReader;
   readonly trainer: Trainer;
+  readonly statistics: RowStatistics;
   readonly datasets: readonly DeclaredDataset[];
   readonly policy: PolicySource;
   readonly egress: EgressCounter;
@@ -107,8 +110,10 @@ export class Agent {
     );
     const client = () => link.client;
     const submission = new Submission({ outbox, files, random, egress, identity, site, logId });
+    const fits = new FeatureFits({ ...parts, client });
     const work = new RoundWork({
       ...parts,
+      fits,
       checkpoints: new Checkpoints(parts.checkpoints, log),
       client,
       outbox,

@@ -1,4 +1,11 @@
-import { startDigest, TributaryError, WeightsDecoder, weightsBytes } from '@tributary/proto';
+import {
+  startDigest,
+  TributaryError,
+  WeightsDecoder,
+  weightsBytes,
+  type Digest,
+  type Layout,
+} from '@tributary/proto';
 
 import { backoffMs } from '../domain/backoff.js';
 import type { OpenedRound } from '../domain/order.js';
@@ -12,16 +19,33 @@ export interface DownloadParts {
   readonly random: Random;
 }
 
-/**
- * The base model of a round, straight into the vector that the trainer gets. An interrupted download goes on where it
- * ended, until `signal` ends it. Rejects with PROOF_INVALID where the bytes are not those that the ledger names.
- */
-export async function downloadBase(
+/** The base model of a round, straight into the vector that the trainer gets. Rejects as downloadVector does. */
+export function downloadBase(
   parts: DownloadParts,
   { opened, layout }: OpenedRound,
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const { jobId, round, baseDigest } = opened;
+  return downloadVector(parts, { jobId, round, digest: baseDigest, layout }, signal);
+}
+
+/** A vector that `round.opened` names. */
+export interface NamedVector {
+  readonly jobId: string;
+  readonly round: number;
+  readonly digest: Digest;
+  readonly layout: Layout;
+}
+
+/**
+ * Downloads a vector. An interrupted download goes on where it ended, until `signal` ends it. Rejects with PROOF_INVALID
+ * where the bytes are not those that the ledger names.
+ */
+export async function downloadVector(
+  parts: DownloadParts,
+  { jobId, round, digest: wanted, layout }: NamedVector,
+  signal: AbortSignal,
+): Promise<Float32Array> {
   const decoder = new WeightsDecoder(layout);
   const digest = startDigest();
   const total = weightsBytes(layout);
@@ -29,7 +53,7 @@ export async function downloadBase(
     const before = decoder.received;
     try {
       for await (const bytes of requireClient(parts).fetchBlob(
-        { jobId, round, digest: baseDigest, offset: before },
+        { jobId, round, digest: wanted, offset: before },
         signal,
       )) {
         decoder.push(bytes);
@@ -42,8 +66,11 @@ export async function downloadBase(
       await pause(parts.clock, backoffMs(failures, uniform(parts.random)), signal);
     }
   }
-  if (digest.digest() !== baseDigest)
-    throw new TributaryError('PROOF_INVALID', 'the base model is not the one that the ledger names');
+  if (digest.digest() !== wanted)
+    throw new TributaryError(
+      'PROOF_INVALID',
+      'the base model or its statistics are not those that the ledger names',
+    );
   return decoder.finish();
 }
 

@@ -69,7 +69,7 @@ export class OrderReview {
         : evaluatePolicy(policy, round.job.spec, {
             logId: reader.logId,
             authorKey: round.authorKey,
-            parameters: round.layout.length,
+            parameters: round.parameters,
             site: reader.site,
             cohort: round.opened.cohort.length,
             datasets,

@@ -4,7 +4,7 @@ import {
   formatId,
   groupsOf,
   isDigest,
-  tailShapeOf,
+  roundVectors,
   TributaryError,
   vectorFigures,
   type Digest,
@@ -117,10 +117,9 @@ export class Outbox {
       throw new TributaryError('TRAINING_DIVERGED', 'the trained weights or their loss are not finite');
     const uploadId = this.#newUploadId();
     await this.#files.writeSealed(deltaFile(uploadId), encodeWeights(result.delta));
-    const { metrics: metricNames, ...shape } = tailShapeOf(
-      job.spec.evaluation,
-      opened.cohort.map(({ site }) => site),
-    );
+    const sites = opened.cohort.map(({ site }) => site);
+    const { tail, bounds } = roundVectors(job.spec, sites, opened.kind);
+    const { metrics: metricNames, ...shape } = tail;
     const { jobId, round, attempt, baseDigest, layoutDigest, vectorLength } = opened;
     const fields = {
       agentId: this.#agentId,
@@ -132,8 +131,8 @@ export class Outbox {
       layoutDigest,
       vectorLength,
       roundKey: opened.roundKey,
-      clipNorm: job.spec.update.clipNorm,
-      weightCap: job.spec.update.weightCap,
+      clipNorm: bounds.clipNorm,
+      weightCap: bounds.weightCap,
       norm,
       trainExamples: result.examples,
       testExamples: result.testExamples,

@@ -5,9 +5,17 @@ import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
-import type { DatasetTerms, DeclaredDataset, Trainer, TrainingResult, TrainingTask } from '../ports.js';
+import type {
+  DatasetHandle,
+  DatasetTerms,
+  DeclaredDataset,
+  Trainer,
+  TrainingResult,
+  TrainingTask,
+} from '../ports.js';
 import { downloadBase, type DownloadParts } from './base-model.js';
 import type { Checkpoints } from './checkpoints.js';
+import type { FeatureFits } from './feature-fits.js';
 import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
 import type { Submission } from './submission.js';
@@ -15,6 +23,7 @@ import { describeUnexpected } from './unexpected.js';
 
 export interface RoundWorkParts extends DownloadParts {
   readonly trainer: Trainer;
+  readonly fits: FeatureFits;
   readonly datasets: readonly DeclaredDataset[];
   readonly outbox: Outbox;
   readonly checkpoints: Checkpoints;
@@ -91,30 +100,17 @@ export class RoundWork {
   }
 
   async #train(key: RoundKey, { round, terms }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
-    const { outbox, submission, trainer, log, checkpoints } = this.#parts;
+    const { outbox, submission, log, checkpoints, fits } = this.#parts;
     const { spec } = round.job;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
     try {
       const dataset = { ...this.#dataset(spec), ...terms };
       submission.expectNothing();
-      const weights = await downloadBase(this.#parts, round, signal);
-      log.info(fields, 'training');
-      const task = {
-        jobId: round.jobId,
-        round: round.opened.round,
-        spec,
-        layout: round.layout,
-        weights,
-        dataset,
-        signal,
-        checkpoints: await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest }),
-      };
-      const result = round.heldOut
-        ? await evaluateOnly(trainer, task)
-        : await trainer.train(task, {
-            progress: (percent) => this.#parts.progress(fields, percent),
-            resumed: (epochs) => log.info({ ...fields, epochs }, 'training resumed'),
-          });
+      log.info(fields, round.opened.kind === 'Statistics' ? 'reading statistics' : 'training');
+      const result =
+        round.opened.kind === 'Statistics'
+          ? await fits.answer(round, dataset, signal)
+          : await this.#result(round, dataset, signal);
       const uploadId = await outbox.hold(round, result);
       // Without a link nobody knows when.
       if (this.#parts.client() !== undefined) submission.expect(uploadId, result.delta);
@@ -128,6 +124,28 @@ export class RoundWork {
       log.warn({ ...fields, code, detail, ...describeUnexpected(error) }, 'training failed');
       return { type: 'TrainingFailed', key, code, detail };
     }
+  }
+
+  async #result(round: OpenedRound, dataset: DatasetHandle, signal: AbortSignal): Promise<TrainingResult> {
+    const { trainer, log, checkpoints, fits } = this.#parts;
+    const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
+    const fit = await fits.fitOf(round, dataset, signal);
+    const task = {
+      jobId: round.jobId,
+      round: round.opened.round,
+      spec: round.job.spec,
+      layout: round.layout,
+      weights: await downloadBase(this.#parts, round, signal),
+      dataset,
+      fit,
+      signal,
+      checkpoints: await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest }),
+    };
+    if (round.heldOut) return evaluateOnly(trainer, task);
+    return trainer.train(task, {
+      progress: (percent) => this.#parts.progress(fields, percent),
+      resumed: (epochs) => log.info({ ...fields, epochs }, 'training resumed'),
+    });
   }
 
   #dataset({ dataset }: FederatedJobSpec): DeclaredDataset {

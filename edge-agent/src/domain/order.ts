@@ -1,19 +1,23 @@
 import {
   compileFeatures,
   decodeBase64,
+  emptyStatisticsDigest,
   isJsonObject,
   layoutDigest,
   layoutOf,
   LIMITS,
   parseCanonical,
+  needsStatistics,
   parseFederatedJob,
-  tailShapeOf,
+  roundVectors,
+  statisticsLayout,
   TributaryError,
   vectorLength,
   verifyDocument,
   type EntryBody,
   type EntryType,
   type FederatedJob,
+  type FederatedJobSpec,
   type Layout,
   type LedgerEntry,
 } from '@tributary/proto';
@@ -36,7 +40,10 @@ export interface OpenedRound {
   /** Base64 of the key whose signature over the job document was verified. */
   readonly authorKey: string;
   readonly opened: EntryBody<'round.opened'>;
+  /** Of the vector that the round adds to: the model, or the table of statistics. */
   readonly layout: Layout;
+  /** Parameters of the model. */
+  readonly parameters: number;
   /** The job keeps this site out of training: it only evaluates. */
   readonly heldOut: boolean;
 }
@@ -105,19 +112,38 @@ function openedRound(
     );
   }
   const job = signedJob(submitted);
-  const layout = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).shape);
-  const digest = layoutDigest(layout);
-  if (digest !== started.layoutDigest || digest !== opened.layoutDigest)
+  const model = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).shape);
+  if (layoutDigest(model) !== started.layoutDigest)
+    throw unproven('the layout of the model is not that of the job');
+  requirePurpose(job.spec, opened);
+  const layout = opened.kind === 'Statistics' ? statisticsLayout(job.spec.features) : model;
+  if (layoutDigest(layout) !== opened.layoutDigest)
     throw unproven('the layout of the round is not that of the job');
-  const tail = tailShapeOf(
-    job.spec.evaluation,
-    opened.cohort.map(({ site }) => site),
-  );
+  const sites = opened.cohort.map(({ site }) => site);
+  const { tail } = roundVectors(job.spec, sites, opened.kind);
   if (opened.vectorLength !== vectorLength({ parameters: layout.length, ...tail })) {
     throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
   }
   const heldOut = job.spec.evaluation.holdOutSite === reader.site;
-  return { kind: 'Opened', jobId, job, authorKey: submitted.authorKey, opened, layout, heldOut };
+  const { authorKey } = submitted;
+  return { kind: 'Opened', jobId, job, authorKey, opened, layout, parameters: model.length, heldOut };
+}
+
+/**
+ * A job whose features are scaled by all sites begins with statistics, on a table of zeros, and names them afterwards; no
+ * other job may ask for them.
+ */
+function requirePurpose(spec: FederatedJobSpec, opened: EntryBody<'round.opened'>): void {
+  const { kind, round, baseDigest, statisticsDigest } = opened;
+  const isStatistics = kind === 'Statistics';
+  const asked = needsStatistics(spec);
+  const known = isStatistics
+    ? asked &&
+      round === 0 &&
+      statisticsDigest === undefined &&
+      baseDigest === emptyStatisticsDigest(spec.features)
+    : round > 0 && asked === (statisticsDigest !== undefined);
+  if (!known) throw unproven('the statistics of the round are not those that the job asks for');
 }
 
 /** The job document of an entry, with the author's signature verified over what was written. */

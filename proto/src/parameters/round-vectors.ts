@@ -12,9 +12,6 @@ export interface RoundVectors {
   readonly bounds: UpdateBounds;
 }
 
-/** A round of statistics reports no metrics. */
-const NO_METRICS: TailShape = { metrics: [] };
-
 /**
  * Tail and bounds of the vectors of a round; `cohort` holds sites in the order of `round.opened`. A table of statistics
  * is bounded by what it is, and never cut below that: cut, it would be the table of other data.
@@ -25,7 +22,11 @@ export function roundVectors(
   kind: RoundKind = 'Training',
 ): RoundVectors {
   const { clipNorm, weightCap } = spec.update;
-  if (kind === 'Statistics')
-    return { tail: NO_METRICS, bounds: { clipNorm: statisticsNorm(spec.features), weightCap } };
+  if (kind === 'Statistics') {
+    // No metrics; but whoever is held out of training is held out here too, and may not weigh.
+    const { holdOutSite } = spec.evaluation;
+    const tail = tailShapeOf({ metrics: [], ...(holdOutSite === undefined ? {} : { holdOutSite }) }, cohort);
+    return { tail, bounds: { clipNorm: statisticsNorm(spec.features), weightCap } };
+  }
   return { tail: tailShapeOf(spec.evaluation, cohort), bounds: { clipNorm, weightCap } };
 }

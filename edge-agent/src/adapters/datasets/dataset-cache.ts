@@ -1,3 +1,5 @@
+import { NO_FIT } from '@tributary/proto';
+
 import type { EncodedDataset, LoadRequest } from './encoded-dataset.js';
 import { filesOf, versionOf } from './source-files.js';
 
@@ -31,7 +33,7 @@ export class DatasetCache {
   }
 }
 
-async function keyOf({ dataset, spec }: LoadRequest): Promise<string> {
+async function keyOf({ dataset, spec, fit = NO_FIT }: LoadRequest): Promise<string> {
   const { declaration, minimumRows, deidentification, vocabularies } = dataset;
   const versions: string[] = [];
   for (const source of declaration.sources) {
@@ -39,5 +41,13 @@ async function keyOf({ dataset, spec }: LoadRequest): Promise<string> {
     for (const file of files) versions.push(file, await versionOf(file));
   }
   const terms = [declaration, minimumRows, deidentification, vocabularies];
-  return JSON.stringify([versions, terms, spec.dataset, spec.features, spec.task, spec.evaluation.subgroups]);
+  return JSON.stringify([
+    versions,
+    terms,
+    fit,
+    spec.dataset,
+    spec.features,
+    spec.task,
+    spec.evaluation.subgroups,
+  ]);
 }

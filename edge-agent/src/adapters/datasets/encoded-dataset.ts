@@ -3,6 +3,7 @@ import {
   compileLabel,
   TributaryError,
   type CellIssue,
+  type FeatureFit,
   type FeaturePlan,
   type FederatedJobSpec,
 } from '@tributary/proto';
@@ -33,6 +34,8 @@ export type DatasetSpec = Pick<FederatedJobSpec, 'dataset' | 'features' | 'task'
 export interface LoadRequest {
   readonly dataset: DatasetHandle;
   readonly spec: DatasetSpec;
+  /** What the features learned besides the job; none where absent. */
+  readonly fit?: FeatureFit;
 }
 
 /** Rows between two calls of `checkpoint`. */
@@ -45,11 +48,11 @@ const CHECKPOINT_ROWS = 1_024;
  * and then, throws.
  */
 export async function loadDataset(
-  { dataset, spec }: LoadRequest,
+  { dataset, spec, fit }: LoadRequest,
   checkpoint: () => void,
 ): Promise<EncodedDataset> {
   const open = await openDataset(dataset, spec);
-  const encoder = new DatasetEncoder(open.carried, dataset, spec);
+  const encoder = new DatasetEncoder(open.carried, dataset, spec, fit);
   try {
     let rows = 0;
     for await (const row of open.rows()) {
@@ -77,8 +80,8 @@ class DatasetEncoder {
   readonly #subgroups: readonly SubgroupIndex[];
   readonly #version: DataVersion;
 
-  constructor(columns: readonly string[], dataset: DatasetHandle, spec: DatasetSpec) {
-    this.#plan = compileFeatures(spec.features);
+  constructor(columns: readonly string[], dataset: DatasetHandle, spec: DatasetSpec, fit?: FeatureFit) {
+    this.#plan = compileFeatures(spec.features, fit);
     this.#label = compileLabel(spec.task);
     this.#labelColumn = spec.dataset.label;
     this.#subgroups = (spec.evaluation.subgroups ?? []).map(
@@ -120,7 +123,8 @@ class DatasetEncoder {
   }
 }
 
-function requireRows(rows: number, minimum: number, train: EncodedRows): void {
+/** Throws DATASET_TOO_SMALL where the policy demands more rows, or none is left to train on. */
+export function requireRows(rows: number, minimum: number, train: Pick<EncodedRows, 'rows'>): void {
   if (rows < minimum) {
     // The exact number of rows is the site's own affair.
     throw new TributaryError(

@@ -1,4 +1,4 @@
-import type { ErrorCode, FederatedJobSpec, Layout, Shape } from '@tributary/proto';
+import type { ErrorCode, FeatureFit, FederatedJobSpec, Layout, Shape } from '@tributary/proto';
 
 import type { Predictions } from '../../domain/metrics/predictions.js';
 import type { DatasetHandle, EvaluationResult, TrainingResult } from '../../ports.js';
@@ -27,6 +27,8 @@ export interface TaskRequest extends Request {
   readonly kind: 'train' | 'evaluate' | 'predict';
   readonly weights: Float32Array;
   readonly dataset: DatasetHandle;
+  /** What the features learned besides the job; none where absent. */
+  readonly fit?: FeatureFit;
   /** 0 where the request is not part of a round. */
   readonly round: number;
   /** Milliseconds between two checkpoints, at least; none are made where absent. */

@@ -134,7 +134,7 @@ export class WorkerTrainer implements Trainer {
 
   async #task({ kind, round, task }: TaskParts, call: Call): Promise<WorkerResult> {
     const { signal, events, checkpoints } = call;
-    const { spec, layout, dataset } = task;
+    const { spec, layout, dataset, fit } = task;
     if (signal?.aborted === true) throw cancelled();
     const resume = await checkpoints?.read();
     const weights = transferable(task.weights);
@@ -144,6 +144,7 @@ export class WorkerTrainer implements Trainer {
       round,
       dataset,
       weights,
+      ...(fit && { fit }),
       ...(checkpoints && { checkpointEveryMs: this.#options.checkpointEveryMs ?? LIMITS.checkpointEveryMs }),
       ...(resume && { resume }),
     };
