@@ -1,6 +1,13 @@
+import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
+
 import nacl from 'tweetnacl';
 
 import { requireLength } from '../byte-text.js';
+
+/*
+ * nacl.box is X25519, HSalsa20 and nacl.secretbox. The first takes tweetnacl a millisecond and more, and OpenSSL a
+ * twentieth of that for the same bytes (RFC 7748); OpenSSL has no Salsa20, so the rest stays tweetnacl's.
+ */
 
 /** The key pair of a round, Curve25519: content keys of envelopes are sealed to its public half. */
 export interface RoundKeyPair {
@@ -10,32 +17,89 @@ export interface RoundKeyPair {
   readonly secretKey: Uint8Array;
 }
 
+/** DER of everything before the 32 raw bytes: PKCS #8 of RFC 8410. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
+
 /** The key pair of 32 random bytes. */
 export function roundKeyPair(secretKey: Uint8Array): RoundKeyPair {
-  const pair = nacl.box.keyPair.fromSecretKey(
-    plain(requireLength(secretKey, nacl.box.secretKeyLength, 'round key')),
-  );
-  return { publicKey: pair.publicKey, secretKey: pair.secretKey };
+  requireLength(secretKey, nacl.box.secretKeyLength, 'round key');
+  const { x = '' } = createPublicKey(privateKeyObject(secretKey)).export({ format: 'jwk' });
+  return { publicKey: plain(Buffer.from(x, 'base64url')), secretKey: plain(secretKey) };
 }
 
-/** Seals a content key with nacl.box (X25519, XSalsa20-Poly1305): 16 bytes longer. */
+/**
+ * Seals a content key with nacl.box (X25519, XSalsa20-Poly1305): 16 bytes longer. Throws where `roundKey` is one of the
+ * points of small order, which no secret key has.
+ */
 export function sealContentKey(
   contentKey: Uint8Array,
   nonce: Uint8Array,
   roundKey: Uint8Array,
   ephemeralSecret: Uint8Array,
 ): Uint8Array {
-  return nacl.box(plain(contentKey), plain(nonce), plain(roundKey), plain(ephemeralSecret));
+  return nacl.secretbox(plain(contentKey), plain(nonce), boxKey(roundKey, ephemeralSecret));
 }
 
-/** Opens a sealed content key, or undefined where it was sealed to another key or altered. */
+/**
+ * Opens a sealed content key, or undefined where it was sealed to another key or altered, or comes from a point of small
+ * order: its secret would be known to everybody (RFC 7748, 6.1).
+ */
 export function openContentKey(
   sealedKey: Uint8Array,
   nonce: Uint8Array,
   ephemeralKey: Uint8Array,
   roundSecret: Uint8Array,
 ): Uint8Array | undefined {
-  return nacl.box.open(plain(sealedKey), plain(nonce), plain(ephemeralKey), plain(roundSecret)) ?? undefined;
+  let key: Uint8Array;
+  try {
+    key = boxKey(ephemeralKey, roundSecret);
+  } catch {
+    return undefined;
+  }
+  return nacl.secretbox.open(plain(sealedKey), plain(nonce), key) ?? undefined;
+}
+
+/** tweetnacl's declarations leave out its low-level functions. */
+interface LowLevel {
+  crypto_core_hsalsa20(out: Uint8Array, input: Uint8Array, key: Uint8Array, constant: Uint8Array): void;
+}
+
+const { lowlevel } = nacl as unknown as { readonly lowlevel: LowLevel };
+const ZEROS = new Uint8Array(16);
+const SIGMA = new TextEncoder().encode('expand 32-byte k');
+
+/** The key of nacl.box between two parties: nacl.box.before, byte for byte. */
+function boxKey(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
+  const shared = diffieHellman({
+    publicKey: publicKeyObject(publicKey),
+    privateKey: privateKeyObject(secretKey),
+  });
+  const key = new Uint8Array(nacl.secretbox.keyLength);
+  lowlevel.crypto_core_hsalsa20(key, ZEROS, shared, SIGMA);
+  shared.fill(0);
+  return key;
+}
+
+/**
+ * Imported secret keys: an import costs four times what it is used for, and every envelope of a round needs the same one.
+ * An entry goes with the bytes that it was made of, which nobody changes before they are of no more use.
+ */
+const imported = new WeakMap<Uint8Array, KeyObject>();
+
+function privateKeyObject(secretKey: Uint8Array): KeyObject {
+  const known = imported.get(secretKey);
+  if (known !== undefined) return known;
+  const der = Buffer.concat([PKCS8_PREFIX, secretKey]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  der.fill(0);
+  imported.set(secretKey, key);
+  return key;
+}
+
+/** As a JWK (RFC 8037): six times as fast as from DER. */
+function publicKeyObject(publicKey: Uint8Array): KeyObject {
+  const x = Buffer.from(publicKey).toString('base64url');
+  return createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
 }
 
 /** tweetnacl's own checks want a Uint8Array of their realm, not a pooled Buffer. */
