@@ -9,8 +9,8 @@ import {
   float32ToBytes,
   formatId,
   LIMITS,
+  roundVectors,
   tailLength,
-  tailShapeOf,
   type EnvelopeFields,
   type LedgerEntry,
   type SigningKey,
@@ -103,20 +103,22 @@ export class SimulatedAgent {
   /** A plausible update vector for a round: a delta within the clipping norm, and the tail. */
   vector(round: RoundState): Float32Array {
     const { spec } = this.#world.job(round.jobId).document;
-    const shape = tailShapeOf(spec.evaluation, [...round.cohort.keys()]);
+    const { tail: shape, bounds } = roundVectors(spec, [...round.cohort.keys()], round.kind);
     const random = new SeededRandom(round.round * 1_000 + this.site.length * 31 + this.site.charCodeAt(0));
     const delta = Float32Array.from(
       { length: round.vectorLength - tailLength(shape) },
-      () => random.uint32() / 2 ** 32 - 0.5,
+      () => random.uint32() / 2 ** 32 - (round.kind === 'Statistics' ? 0 : 0.5),
     );
-    const trainExamples = 100 + random.below(20_000);
+    const heldOut = spec.evaluation.holdOutSite === this.site;
+    const trainExamples = heldOut ? 0 : 100 + random.below(20_000);
     const loss = random.uint32() / 2 ** 32;
     const all = {
       examples: 50 + random.below(100),
       metrics: Object.fromEntries(shape.metrics.map((name) => [name, random.uint32() / 2 ** 32])),
+      variances: Object.fromEntries(shape.metrics.map((name) => [name, 0.01])),
     };
     const groups = placeFigures(shape, this.site, { all });
-    return encodeUpdate(delta, { trainExamples, loss, groups }, shape, spec.update);
+    return encodeUpdate(delta, { trainExamples, loss, groups }, shape, bounds);
   }
 
   /** A new envelope for the round, correct unless the options break it. */

@@ -1,4 +1,5 @@
 import { age } from './output/age.js';
+import { digits, figureOf } from './output/evaluation.js';
 import type { Column } from './output/table.js';
 import { conditionStatus, list, text, type ShownObject } from './objects.js';
 import type { ObjectKind } from '../domain/objects.js';
@@ -37,6 +38,7 @@ export function columnsOf(kind: ObjectKind, nowMs: number): readonly Column<Show
         { title: 'ROUND', cell: ratio(['status', 'currentRound'], ['spec', 'rounds']) },
         { title: 'SITES', cell: ratio(['status', 'sites', 'reporting'], ['status', 'sites', 'selected']) },
         { title: 'EPSILON', cell: at('status', 'privacy', 'spentEpsilon') },
+        { title: 'METRIC', cell: metricOf },
         { title: 'MODEL', cell: modelOf },
         created,
       ];
@@ -65,6 +67,18 @@ export function columnsOf(kind: ObjectKind, nowMs: number): readonly Column<Show
 }
 
 const latest = (object: ShownObject) => list(object.document, 'status', 'versions').at(-1);
+
+/** The first metric that the job asks for, or the loss: its mean of the newest round, with the half width of its interval. */
+function metricOf({ document }: ShownObject): string {
+  const [first] = list(document, 'spec', 'evaluation', 'metrics');
+  const wanted = typeof first === 'string' ? first : 'loss';
+  const found = list(document, 'status', 'metrics')
+    .map(figureOf)
+    .find(({ name: metric }) => metric === wanted);
+  if (found === undefined) return '-';
+  const width = found.high === undefined ? '' : `±${digits(found.high - found.value)}`;
+  return `${wanted}=${digits(found.value)}${width}`;
+}
 
 function modelOf(object: ShownObject): string {
   const model = text(object.document, ['status', 'modelRef', 'name'], '');

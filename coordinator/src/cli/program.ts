@@ -9,6 +9,7 @@ import { deleteObject } from './commands/delete.js';
 import { describe } from './commands/describe.js';
 import { get } from './commands/get.js';
 import { controlJob, type JobAction } from './commands/jobs.js';
+import { leaveOneOut, showHeldOut } from './commands/leave-one-out.js';
 import { logs } from './commands/logs.js';
 import { exportModel } from './commands/models.js';
 import { approve, invite, revoke } from './commands/sites.js';
@@ -113,6 +114,23 @@ function addJobCommands(program: Command, run: Run): void {
         run((session) => controlJob(session, action, name, options.reason)),
       );
   }
+  const job = program.command('job').description('series of jobs');
+  job
+    .command('leave-one-out')
+    .description('submit one job per site, each keeping that site out of training and measuring there')
+    .requiredOption('-f, --filename <file>', 'YAML or JSON file with one job, - for standard input', collect)
+    .option('--site <name>', 'site to hold out; may be repeated (all selected sites)', collect, [])
+    .option('--print', 'print the jobs instead', false)
+    .option('--author <name>', 'author who signs')
+    .option('--dry-run', 'check only, change nothing', false)
+    .action((options: Parameters<typeof leaveOneOut>[1]) => run((session) => leaveOneOut(session, options)));
+  job
+    .command('held-out <job>')
+    .description('show what the sites report that leave-one-out kept out of the job')
+    .option(...OUTPUT)
+    .action((name: string, options: { output: Parameters<typeof showHeldOut>[2] }) =>
+      run((session) => showHeldOut(session, name, options.output)),
+    );
   program
     .command('logs [name]')
     .description("the coordinator's log lines, all or those of a job or site (NAME or KIND/NAME)")

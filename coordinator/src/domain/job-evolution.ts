@@ -127,11 +127,15 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
 
 function committed(job: JobState, round: RoundState, entry: EntryOf<'round.committed'>): JobFacts {
   const { modelDigest, reporting, metrics, evaluation } = entry.body;
+  const { holdOutSite } = job.document.spec.evaluation;
   const done = {
     ...job,
     failedAttempts: 0,
     history: [...job.history, { ...summaryOf(round), modelDigest }],
-    contributors: union(job.contributors, reporting),
+    contributors: union(
+      job.contributors,
+      reporting.filter((site) => site !== holdOutSite),
+    ),
   };
   if (round.kind === 'Statistics') return { ...done, statisticsDigest: modelDigest };
   return {

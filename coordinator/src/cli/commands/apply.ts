@@ -7,10 +7,12 @@ import {
   signDocument,
   signingKeyFromSeed,
   TributaryError,
+  type FederatedJob,
 } from '@tributary/proto';
 import { parseAllDocuments, type Document } from 'yaml';
 
 import type { Author, ContextFile } from '../context-file.js';
+import { withModelFile } from '../model-file.js';
 import type { Session } from '../session.js';
 
 export interface ApplyOptions {
@@ -21,15 +23,24 @@ export interface ApplyOptions {
 
 const OUTCOMES = { CREATED: 'created', CONFIGURED: 'configured', UNCHANGED: 'unchanged' } as const;
 
-/** Checks, signs and submits every document of the files. The first one that is refused stops the rest. */
+/** Checks every document of the files, then signs and submits them. */
 export async function apply(session: Session, options: ApplyOptions): Promise<void> {
-  const documents = (await Promise.all(options.filename.map(readDocuments))).flat();
+  await submitJobs(session, await readJobs(options.filename), options);
+}
+
+/** A job, and the file that it comes from. */
+export interface SourceJob {
+  readonly source: string;
+  readonly job: FederatedJob;
+}
+
+/** The jobs of files, checked. Rejects with USAGE, DOCUMENT_INVALID or DOCUMENT_UNSUPPORTED, naming the file. */
+export async function readJobs(filenames: readonly string[]): Promise<readonly SourceJob[]> {
+  const documents = (await Promise.all(filenames.map(readDocuments))).flat();
   if (documents.length === 0) throw new TributaryError('DOCUMENT_INVALID', 'the files hold no document');
-  const author = requireAuthor(await session.contextFile(), options.author);
-  const key = signingKeyFromSeed(decodeBase64(author.seed, 'seed'));
-  const admin = await session.admin();
-  for (const { value, source } of documents) {
-    const document = withSource(source, () => parseDocument(value));
+  const jobs: SourceJob[] = [];
+  for (const { value, path, source } of documents) {
+    const document = await withSource(source, async () => parseDocument(await withModelFile(value, path)));
     if (document.kind !== 'FederatedJob') {
       throw new TributaryError(
         'DOCUMENT_UNSUPPORTED',
@@ -39,22 +50,36 @@ export async function apply(session: Session, options: ApplyOptions): Promise<vo
         },
       );
     }
+    jobs.push({ source, job: document });
+  }
+  return jobs;
+}
+
+/** Signs and submits jobs. The first one that is refused stops the rest. */
+export async function submitJobs(
+  session: Session,
+  jobs: readonly SourceJob[],
+  options: Pick<ApplyOptions, 'author' | 'dryRun'>,
+): Promise<void> {
+  const author = requireAuthor(await session.contextFile(), options.author);
+  const key = signingKeyFromSeed(decodeBase64(author.seed, 'seed'));
+  const admin = await session.admin();
+  for (const { job } of jobs) {
     const response = await admin.unary('Apply', {
-      document: Buffer.from(canonicalize(document)),
+      document: Buffer.from(canonicalize(job)),
       authorKey: Buffer.from(key.publicKey),
-      signature: Buffer.from(signDocument(document, key)),
+      signature: Buffer.from(signDocument(job, key)),
       dryRun: options.dryRun,
     });
     const outcome = OUTCOMES[response.outcome];
-    session.terminal.out(
-      `federatedjob/${document.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`,
-    );
+    session.terminal.out(`federatedjob/${job.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`);
   }
 }
 
 interface SourceDocument {
   /** File, and number of the document in it where it holds several. */
   readonly source: string;
+  readonly path: string;
   readonly value: unknown;
 }
 
@@ -75,7 +100,7 @@ async function readDocuments(path: string): Promise<SourceDocument[]> {
     const source = parsed.length === 1 ? path : `${path}, document ${String(index + 1)}`;
     const [problem] = document.errors;
     if (problem !== undefined) throw new TributaryError('DOCUMENT_INVALID', `${source}: ${problem.message}`);
-    return { source, value: plainValue(document, source) };
+    return { source, path, value: plainValue(document, source) };
   });
 }
 
@@ -99,9 +124,9 @@ async function readStandardInput(): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function withSource<T>(source: string, parse: () => T): T {
+async function withSource<T>(source: string, parse: () => Promise<T>): Promise<T> {
   try {
-    return parse();
+    return await parse();
   } catch (error) {
     const cause = TributaryError.from(error);
     throw new TributaryError(cause.code, `${source}: ${cause.message}`, {

@@ -1,8 +1,9 @@
-import { parseCanonical, LIMITS, type JsonValue } from '@tributary/proto';
+import { isJsonObject, parseCanonical, LIMITS, type JsonObject, type JsonValue } from '@tributary/proto';
 import type { Event__Output } from '@tributary/proto/grpc';
 
 import { readObject, text } from '../objects.js';
 import { age } from '../output/age.js';
+import { evaluationLines, evaluationOf } from '../output/evaluation.js';
 import { formatValue, type OutputFormat } from '../output/formats.js';
 import { tableLines, type Column } from '../output/table.js';
 import { requireReference } from '../reference.js';
@@ -29,6 +30,7 @@ const LEFT_OUT = new Set([
   'selectionSeed',
   'stages',
   'vectorLength',
+  'evaluation',
 ]);
 
 /** The object with every ledger entry that concerns it: what happened, when, by whom, and why something failed. */
@@ -49,7 +51,10 @@ export async function describe(
     session.terminal.out(formatValue({ ...object.document, events }, output));
     return;
   }
-  session.terminal.out(formatValue(object.document, 'yaml'));
+  const groups = evaluationOf(object.document);
+  session.terminal.out(formatValue(withoutGroups(object.document), 'yaml'));
+  if (groups.length > 0) session.terminal.out('evaluation:');
+  if (groups.length > 0) for (const line of evaluationLines(groups)) session.terminal.out(line);
   session.terminal.out('events:');
   const columns: readonly Column<ShownEvent>[] = [
     { title: '  SEQ', cell: (event) => `  ${event.seq}` },
@@ -59,6 +64,14 @@ export async function describe(
     { title: 'DETAIL', cell: (event) => detail(event.body) },
   ];
   for (const line of tableLines(columns, events)) session.terminal.out(line);
+}
+
+/** Their table says it better. */
+function withoutGroups(document: JsonObject): JsonObject {
+  const { status } = document;
+  if (!isJsonObject(status)) return document;
+  const { evaluation: _, ...rest } = status;
+  return { ...document, status: rest };
 }
 
 type ShownEvent = Omit<Event__Output, 'body'> & { readonly body: JsonValue };
