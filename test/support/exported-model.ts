@@ -33,7 +33,8 @@ export async function loadExportedModel(folder: string): Promise<ExportedModel> 
     decodeBase64(signature.modelKey, 'modelKey', 32),
     decodeBase64(signature.signature, 'signature', 64),
   );
-  const plan = compileFeatures(parseFeaturesFile(JSON.parse(await text('features.json'))).features);
+  const { features, fit } = parseFeaturesFile(JSON.parse(await text('features.json')));
+  const plan = compileFeatures(features, fit);
   const json = JSON.parse(await text('model.json')) as io.ModelJSON;
   const [group] = json.weightsManifest;
   const weightData = new Uint8Array(await readFile(join(folder, group?.paths[0] ?? ''))).buffer;
