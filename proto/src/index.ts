@@ -226,6 +226,8 @@ export { featuresFile, parseFeaturesFile, type FeaturesFile } from './features/f
 
 export { initialWeights } from './model/initial.js';
 export { kerasLayers, kerasModel } from './model/keras.js';
+export { layersFromKeras } from './model/keras-import.js';
+export { modelFileOf, withModelLayers } from './documents/model-file.js';
 export { publicRandom, type PublicRandom } from './model/public-random.js';
 export { elementsOf, type Shape } from './model/shape.js';
 export { layerShapes, layoutOf, modelTensors, outputOf, parameterCount } from './model/topology.js';
