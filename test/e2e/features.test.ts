@@ -210,11 +210,14 @@ describe('features fitted at the sites', function () {
 /** What a stopped agent remembers of its own scaling. */
 async function siteFit(folder: string, jobId: string): Promise<FeatureFit> {
   const data = join(folder, 'data');
-  const { store, close } = await openDataDirectory(data, join(data, 'seal.key'));
+  const opened = await openDataDirectory(data, join(data, 'seal.key'));
   try {
-    const record = parseCanonical((await store.get(`fit/${jobId}`)) ?? new Uint8Array(), 1e6) as JsonObject;
+    const record = parseCanonical(
+      (await opened.store.get(`fit/${jobId}`)) ?? new Uint8Array(),
+      1e6,
+    ) as JsonObject;
     return record['site'] as FeatureFit;
   } finally {
-    await close();
+    await opened.close();
   }
 }
