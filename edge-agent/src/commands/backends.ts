@@ -30,9 +30,13 @@ const quiet = { info: () => undefined, warn: () => undefined };
 export async function backendsCommand(config: AgentConfig, { output, file }: BackendsFlags): Promise<string> {
   if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
   if (config.trainer.type === 'Socket')
-    throw new TributaryError('USAGE', 'the trainer of this site is another process, which chooses for itself', {
-      hint: 'backends are those of trainer.type Tfjs in agent.yaml',
-    });
+    throw new TributaryError(
+      'USAGE',
+      'the trainer of this site is another process, which chooses for itself',
+      {
+        hint: 'backends are those of trainer.type Tfjs in agent.yaml',
+      },
+    );
   const spec = file === undefined ? SAMPLE : (await readJob(file)).spec;
   const { shape } = compileFeatures(spec.features);
   const layout = layoutOf(spec.model.layers, shape);
@@ -57,7 +61,11 @@ function lineOf(backend: string, chosen: string | undefined, refusal: Refusal | 
   if (refusal !== undefined)
     return { backend, state: refusal.absent ? 'NotInstalled' : 'Refused', reason: refusal.reason };
   if (backend === chosen)
-    return { backend, state: 'Chosen', reason: 'took a training step of the model: finite loss, changed weights' };
+    return {
+      backend,
+      state: 'Chosen',
+      reason: 'took a training step of the model: finite loss, changed weights',
+    };
   return { backend, state: 'NotNeeded', reason: 'comes after the chosen one' };
 }
 

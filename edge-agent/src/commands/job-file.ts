@@ -21,7 +21,9 @@ export async function readJob(path: string): Promise<FederatedJob> {
     document = parse(text, { maxAliasCount: 0 });
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : '';
-    throw new TributaryError('DOCUMENT_INVALID', `${path}: not readable as YAML: ${reason}`, { cause: error });
+    throw new TributaryError('DOCUMENT_INVALID', `${path}: not readable as YAML: ${reason}`, {
+      cause: error,
+    });
   }
   return parseFederatedJob(document);
 }

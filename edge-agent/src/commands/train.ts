@@ -49,14 +49,14 @@ export interface OfflineResult {
  * Trains the model of a job on the site's own rows alone, for as many rounds as the federation would: the same first
  * weights, split, order of rows and optimizer, but no other site, no clipping and nothing sent. For comparison.
  */
-export async function trainCommand(
-  flags: TrainFlags,
-  parts: () => TrainParts,
-): Promise<string> {
+export async function trainCommand(flags: TrainFlags, parts: () => TrainParts): Promise<string> {
   if (flags.output !== 'text' && flags.output !== 'json')
     throw new TributaryError('USAGE', '--output: text or json');
   if (flags.offline !== true)
-    throw new TributaryError('USAGE', 'train needs --offline: rounds of a federation are trained by `tributary-agent run`');
+    throw new TributaryError(
+      'USAGE',
+      'train needs --offline: rounds of a federation are trained by `tributary-agent run`',
+    );
   if (flags.file === undefined) throw new TributaryError('USAGE', 'train needs -f FILE, the job');
   const { metadata, spec } = await readJob(flags.file);
   const { trainer, statistics, dataset, progress } = parts();

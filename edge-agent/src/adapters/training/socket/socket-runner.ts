@@ -55,7 +55,8 @@ export class SocketRunner implements RequestRunner {
     const reader = new AnswerReader(expected, {
       progress: (percent) => report({ type: 'progress', percent }),
       checkpoint: (bytes) => {
-        if (request.checkpointEveryMs !== undefined) report({ type: 'checkpoint', bytes: new Uint8Array(Buffer.concat([CHECKPOINT_MAGIC, bytes])) });
+        if (request.checkpointEveryMs !== undefined)
+          report({ type: 'checkpoint', bytes: new Uint8Array(Buffer.concat([CHECKPOINT_MAGIC, bytes])) });
       },
     });
     const { path, startMs } = this.#settings;
@@ -80,7 +81,11 @@ function expectedOf({ kind, spec, layout }: TaskRequest, { train, test }: Encode
   };
 }
 
-function* taskFrames(request: TaskRequest, dataset: EncodedDataset, expected: Expected): Generator<Uint8Array> {
+function* taskFrames(
+  request: TaskRequest,
+  dataset: EncodedDataset,
+  expected: Expected,
+): Generator<Uint8Array> {
   const { spec, layout, round, weights, kind, fit } = request;
   const resume = ownCheckpoint(request.resume);
   const { shape } = compileFeatures(spec.features, fit);

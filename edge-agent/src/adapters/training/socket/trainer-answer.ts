@@ -32,7 +32,9 @@ export interface AnswerEvents {
 }
 
 const resultSchema = z.strictObject({ loss: z.number(), examples: z.int().nonnegative() });
-const failureSchema = z.strictObject({ code: z.enum(['TRAINING_FAILED', 'TRAINING_DIVERGED', 'LIMIT_EXCEEDED', 'JOB_CANCELLED']) });
+const failureSchema = z.strictObject({
+  code: z.enum(['TRAINING_FAILED', 'TRAINING_DIVERGED', 'LIMIT_EXCEEDED', 'JOB_CANCELLED']),
+});
 
 /** Bytes of a result or failure. */
 const JSON_BYTES = 4 * 1024;
@@ -108,7 +110,10 @@ export class AnswerReader {
     const delta = bytesToFloat32(this.#delta.whole());
     const scores = bytesToFloat32(this.#scores.whole());
     if (!Number.isFinite(loss) || !delta.every(Number.isFinite))
-      throw new TributaryError('TRAINING_DIVERGED', 'the trainer returned a loss or weights that are not finite');
+      throw new TributaryError(
+        'TRAINING_DIVERGED',
+        'the trainer returned a loss or weights that are not finite',
+      );
     if (!scores.every((score) => (probabilities ? score >= 0 && score <= 1 : Number.isFinite(score))))
       throw nonsense('scores that are not finite, or no probabilities');
     if (examples > trainRows || (kind === 'train' && examples === 0))
