@@ -226,6 +226,7 @@ export { featuresFile, parseFeaturesFile, type FeaturesFile } from './features/f
 
 export { initialWeights } from './model/initial.js';
 export { kerasLayers, kerasModel } from './model/keras.js';
+export { ONNX_INPUT, ONNX_OUTPUT, onnxModel, type OnnxOptions } from './model/onnx/onnx-model.js';
 export { layersFromKeras } from './model/keras-import.js';
 export { modelFileOf, withModelLayers } from './documents/model-file.js';
 export { publicRandom, type PublicRandom } from './model/public-random.js';

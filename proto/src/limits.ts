@@ -29,6 +29,8 @@ export const LIMITS = Object.freeze({
   inputElements: 4_194_304,
   /** Bytes of a model file of TensorFlow.js or Keras, whose weights are elsewhere: 64 layers take some 50 KiB. */
   modelFileBytes: 4 * MIB,
+  /** Bytes of the weights in an ONNX file: protobuf ends at 2 GiB, and the export holds them twice in memory. */
+  onnxBytes: 1024 * MIB,
   /** Elements of one row behind any layer: 256 MiB as float32, times the rows of a batch. */
   activationElements: 67_108_864,
   /** Tensors of a layout. */
