@@ -32,6 +32,7 @@ import { backendsCommand, type BackendsFlags } from './commands/backends.js';
 import { trainParts } from './commands/train-parts.js';
 import { trainCommand, type TrainFlags } from './commands/train.js';
 import { createTrainer } from './commands/trainer.js';
+import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from './commands/dataset.js';
 import {
   joinTokenOf,
   loadConfig,
@@ -75,8 +76,8 @@ function buildProgram(options: MainOptions): Command {
     .description('The agent of a site: trains where the data is.')
     .version(SOFTWARE_VERSION)
     .exitOverride();
-  const command = (name: string, description: string): Command =>
-    program
+  const command = (name: string, description: string, parent = program): Command =>
+    parent
       .command(name)
       .description(description)
       .option('--config <file>', 'agent.yaml')
@@ -106,7 +107,32 @@ function buildProgram(options: MainOptions): Command {
     .action(async (flags: AgentFlags & TrainFlags) =>
       print(await trainCommand(flags, () => trainParts(loadConfig(flags, processEnvironment())))),
     );
+  const dataset = program
+    .command('dataset')
+    .description('Look at the datasets of agent.yaml as jobs would see them; nothing leaves the machine.')
+    .exitOverride();
+  command('check [name]', 'Rows, types, missing cells, classes, and what the policy would say.', dataset)
+    .option('-f, --file <job>', 'FederatedJob that the dataset is checked for')
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action((name: string | undefined, flags: DatasetFlags & AgentFlags) => checkCommand(name, flags));
+  command('describe <name>', 'What may be told of a dataset; counts below minCount are suppressed.', dataset)
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action(async (name: string, flags: DatasetFlags & AgentFlags) => {
+      process.stdout.write(
+        await datasetDescribeCommand(loadConfig(flags, processEnvironment()), name, flags),
+      );
+    });
   return program;
+}
+
+async function checkCommand(name: string | undefined, flags: DatasetFlags & AgentFlags): Promise<void> {
+  const { text, ok } = await datasetCheckCommand(loadConfig(flags, processEnvironment()), name, flags);
+  process.stdout.write(text);
+  if (!ok)
+    throw new TributaryError(
+      'DATASET_INVALID',
+      'not every dataset can be used as it is; see the problems above',
+    );
 }
 
 const print = (text: string): void => {
