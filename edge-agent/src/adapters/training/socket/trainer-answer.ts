@@ -97,7 +97,7 @@ export class AnswerReader {
 
   #keep(piece: Uint8Array): void {
     this.#checkpointBytes += piece.length;
-    if (this.#checkpointBytes > LIMITS.trainerCheckpointBytes)
+    if (this.#checkpointBytes > largestCheckpoint(this.#expected.parameters))
       throw nonsense('a checkpoint that is larger than allowed');
     this.#checkpoint.push(piece);
   }
@@ -121,6 +121,10 @@ export class AnswerReader {
     return { delta, scores, loss, examples };
   }
 }
+
+/** Bytes of a checkpoint: eight vectors of the model, and something for the position. */
+const largestCheckpoint = (parameters: number): number =>
+  Math.min(LIMITS.trainerCheckpointBytes, 8 * Float32Array.BYTES_PER_ELEMENT * parameters + 1024 * 1024);
 
 function jsonOf(payload: Uint8Array): unknown {
   if (payload.length > JSON_BYTES) return undefined;
