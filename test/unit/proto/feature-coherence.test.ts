@@ -121,6 +121,13 @@ describe('features of a document', () => {
       ],
     ],
     [
+      'a fitted feature of a name that no record can hold',
+      [{ name: '__proto__', type: 'Numeric', scaling: 'Site' }],
+      [
+        '[0].name: cannot be the name of a feature that is fitted; rename the column in the view of the dataset',
+      ],
+    ],
+    [
       'sequences beside single values',
       [
         { name: 'a', type: 'Sequence', length: 2 },
