@@ -161,7 +161,6 @@ describe('refusals of documents', () => {
         { gates: [] },
         `spec.evaluation.gates: gates ${no}; leave it out and judge the metrics yourself`,
       ],
-      ['spec.model.layers.0.type', 'Conv2d', `spec.model.layers[0].type: "Conv2d" ${no}; use Dense`],
       [
         'spec.task.type',
         'Survival',
