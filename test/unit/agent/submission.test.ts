@@ -63,6 +63,7 @@ describe('submission', () => {
     outbox = new Outbox(store, files, random, agentId);
     reception = new ScriptedReception();
     submission = new Submission({
+      wire: () => '1.1',
       outbox,
       files,
       random,

@@ -91,7 +91,7 @@ function answer(task: Task): WorkerResult {
   const measured = measureAll(spec.evaluation, predictions, places, request.dataset.minCount);
   const testExamples = dataset.test.rows;
   if (request.kind === 'evaluate') return { kind: 'evaluate', examples: testExamples, loss, ...measured };
-  return { kind: 'train', ...train(task), ...measured, testExamples };
+  return { kind: 'train', ...train(task), ...measured, testExamples, dataVersion: dataset.dataVersion };
 }
 
 /** The delta takes the place of the base weights in the memory that came with the request. */
