@@ -150,6 +150,7 @@ export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './docume
 export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
 export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
+export { API_VERSION } from './documents/metadata.js';
 export { parseDocument, parseDocumentBytes, parseFederatedJob, parseSitePolicy } from './documents/parse.js';
 export {
   diffMutable,
@@ -200,7 +201,7 @@ export {
 } from './metrics/metric-names.js';
 
 export { presentText, readNumber } from './features/cell.js';
-export { readDate } from './features/civil-date.js';
+export { dayNumber, readDate } from './features/civil-date.js';
 export type { Cell, CellFault, CellIssue, ListCell, Row } from './features/cell.js';
 export {
   featureFitSchema,

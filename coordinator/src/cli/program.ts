@@ -122,7 +122,7 @@ function addJobCommands(program: Command, run: Run): void {
     .description('write a first job for the table of a CSV file')
     .requiredOption('--from <file>', 'CSV file, first line names the columns')
     .option('--label <column>', 'column to predict (found by a customary name)')
-    .option('--name <name>', 'name of job, dataset and model', 'first')
+    .option('--name <name>', 'name of job, dataset and model (from the file name)')
     .option('--delimiter <character>', 'what stands between the cells', ',')
     .option('-o, --output <file>', 'file to write instead of standard output')
     .action((options: Parameters<typeof initJob>[1]) => run((session) => initJob(session, options)));
