@@ -56,6 +56,8 @@ async function joinSites(
     say(`${name}: joined with ${String(rows)} ${rowName}`);
     joined.push({ site: name, handle, rows });
   }
+  // A round needs minSites only: a site that connects later would miss the first ones, and the figures would vary.
+  for (const { name } of sites) await federation.cliText('wait', `site/${name}`, '--for', 'condition=Ready');
   return joined;
 }
 
