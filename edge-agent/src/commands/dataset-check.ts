@@ -11,7 +11,7 @@ import {
 import { openDataset, type OpenDataset } from '../adapters/datasets/open-dataset.js';
 import { ColumnSummary, type ContentKind } from '../domain/datasets/column-summary.js';
 import { tellable, tellableParts, type TellableCount } from '../domain/datasets/suppression.js';
-import { joinFits } from '../domain/feature-fit.js';
+import { joinFits, neutralFit } from '../domain/feature-fit.js';
 import { evaluatePolicy, type PolicyVerdict } from '../domain/policy.js';
 import { countText } from './dataset-describe.js';
 import type { PolicedDataset, SitePolicing } from './dataset-handles.js';
@@ -190,7 +190,10 @@ class JobLook {
 
   #plan(vocabularies: PolicedDataset['handle']['vocabularies']) {
     try {
-      return compileFeatures(this.#spec.features, joinFits(this.#spec, { vocabularies }));
+      return compileFeatures(
+        this.#spec.features,
+        joinFits(this.#spec, { vocabularies, site: neutralFit(this.#spec) }),
+      );
     } catch (error) {
       this.#problems.push(problemText(error));
       return undefined;

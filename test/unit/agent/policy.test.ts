@@ -91,6 +91,16 @@ const REFUSALS: readonly Refusal[] = [
     code: 'POLICY_REFUSED',
     rule: 'spec.datasets.columns',
   },
+  {
+    title: 'a vocabulary that the policy does not hold',
+    job: job('features.1', {
+      name: 'term',
+      type: 'Categorical',
+      vocabulary: { name: 'terms', size: 2, digest: `sha256:${'0'.repeat(64)}` },
+    }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.datasets.vocabularies',
+  },
   { title: 'a small cohort', facts: { cohort: 1 }, code: 'POLICY_REFUSED', rule: 'spec.minimumCohort' },
   {
     title: 'a job that commits with too few reports',
