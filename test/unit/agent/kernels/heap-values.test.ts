@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 
-import { getBackend, memory, tensor, tidy, variable, type Tensor2D, type Variable } from '@tensorflow/tfjs-core';
+import {
+  getBackend,
+  memory,
+  tensor,
+  tidy,
+  variable,
+  type Tensor2D,
+  type Variable,
+} from '@tensorflow/tfjs-core';
 import { initialWeights, layoutOf, type LayerSpec } from '@tributary/proto';
 import { startBackend } from '@tributary/edge-agent/internal/adapters/training/backend.js';
 import {

@@ -6,6 +6,7 @@ import {
   sum,
   tensor1d,
   unsortedSegmentSum,
+  zeros,
   type Tensor,
 } from '@tensorflow/tfjs-core';
 
@@ -104,6 +105,14 @@ describe('matrix products and sums on wasm, against cpu', () => {
       const ids = Int32Array.from({ length: rows }, () => random.below(segments + 2) - 1);
       await assertSameOnWasm(() => unsortedSegmentSum(x(), tensor1d(ids), segments), 'segments');
     }
+  });
+
+  it('gives zeros for sums of nothing and nothing for no rows', async () => {
+    const empty = (shape: number[]): Tensor => zeros(shape);
+    await assertSameOnWasm(() => matMul(empty([3, 0]), empty([0, 4])), 'no terms');
+    await assertSameOnWasm(() => matMul(empty([0, 3]), empty([3, 4])), 'no rows');
+    await assertSameOnWasm(() => sum(empty([0, 4]), 0), 'no rows to add');
+    await assertSameOnWasm(() => unsortedSegmentSum(empty([0, 4]), tensor1d([], 'int32'), 3), 'no segments');
   });
 
   it('gathers what it was given, as an embedding does', async () => {

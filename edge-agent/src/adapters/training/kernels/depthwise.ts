@@ -99,7 +99,7 @@ function depthwiseGeometry(
       filterShape as Shape4,
       strides,
       // Layers give null for none, against the declared type.
-      (dilations) ?? 1,
+      dilations ?? 1,
       pad,
       dimRoundingMode,
       true,
