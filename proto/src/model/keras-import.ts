@@ -52,7 +52,7 @@ function inputOf(configs: readonly JsonObject[]): Shape | undefined {
   const shape = config.get('batch_input_shape') ?? config.get('batch_shape');
   if (!Array.isArray(shape)) return undefined;
   const sizes = shape.slice(1) as readonly JsonValue[];
-  return sizes.length > 0 && sizes.every((size) => typeof size === 'number') ? (sizes) : undefined;
+  return sizes.length > 0 && sizes.every((size) => typeof size === 'number') ? sizes : undefined;
 }
 
 /** Regularizers and constraints are part of the training, which the job describes. */
