@@ -180,7 +180,7 @@ export class Aggregation {
     const { digest } = await this.#parts.blobs.put(
       this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
     );
-    return { modelDigest: digest, ...reportOf(means) };
+    return { modelDigest: digest, ...(round.kind === 'Statistics' ? { metrics: {} } : reportOf(means)) };
   }
 
   /** base + sum / weight, chunk by chunk: no second copy of the model is ever held. */

@@ -83,6 +83,8 @@ describe('a round of statistics', () => {
     for (const site of SITES) await world.agent(site).submit(second);
     const job = await world.finished(jobId);
     assert.equal(job.committedRounds, 2);
+    const [tableEntry] = await world.entries('round.committed');
+    assert.deepEqual(tableEntry?.body.metrics, {});
     assert.deepEqual(
       job.history.map((one) => one.round),
       [0, 1, 2],
