@@ -1,5 +1,7 @@
 import {
   broadcastTo,
+  cast,
+  mul,
   fused,
   gather,
   matMul,
@@ -113,6 +115,14 @@ describe('matrix products and sums on wasm, against cpu', () => {
     await assertSameOnWasm(() => matMul(empty([0, 3]), empty([3, 4])), 'no rows');
     await assertSameOnWasm(() => sum(empty([0, 4]), 0), 'no rows to add');
     await assertSameOnWasm(() => unsortedSegmentSum(empty([0, 4]), tensor1d([], 'int32'), 3), 'no segments');
+  });
+
+  it('casts to the same type and to another', async () => {
+    const x = randomTensor(random, [3, 4]);
+    for (const type of ['float32', 'int32'] as const) {
+      await assertSameOnWasm(() => cast(mul(x(), 3), type), type);
+      await assertSameOnWasm(() => cast(cast(cast(x(), type), type), 'float32'), `${type} twice`);
+    }
   });
 
   it('gathers what it was given, as an embedding does', async () => {
