@@ -88,7 +88,8 @@ describe('parseDocument', () => {
         indicator: false,
       },
     ]);
-    assert.equal(spec.model.layers[0]?.activation, 'Linear');
+    const [layer] = spec.model.layers;
+    assert.ok(layer?.type === 'Dense' && layer.activation === 'Linear');
     assert.deepEqual(spec.training.optimizer, { type: 'Momentum', learningRate: 0.1, momentum: 0.9 });
   });
 
@@ -96,13 +97,23 @@ describe('parseDocument', () => {
     assert.deepEqual(parseSitePolicy(policyDocument()).spec, {
       coordinators: { type: 'Enrolled' },
       authors: [{ name: 'analyst', key: `${'A'.repeat(43)}=` }],
-      datasets: [{ name: 'loans', columns: ['annual_inc', 'term', 'Class'], minimumRows: 100 }],
+      datasets: [
+        {
+          name: 'loans',
+          columns: ['annual_inc', 'term', 'Class'],
+          minimumRows: 100,
+          minCount: 10,
+          vocabularies: [],
+          deidentification: { drop: [], mask: [], generalise: [] },
+        },
+      ],
       minimumCohort: 2,
       maximumParameters: 1_000_000,
       maximumRounds: 1_000,
       requireSecureAggregation: false,
       strategies: ['FedAvg'],
       metrics: [],
+      metricsPerSite: false,
       retriesPerBase: 1,
     });
   });
