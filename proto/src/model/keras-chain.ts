@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '../canonical-json.js';
+import { canonicalText, isJsonObject, type JsonObject, type JsonValue } from '../canonical-json.js';
 import { quote } from '../documents/problem.js';
 import { TributaryError } from '../errors/tributary-error.js';
 
@@ -16,8 +16,10 @@ interface Entry extends ChainLayer {
   readonly inputs: readonly string[] | undefined;
 }
 
-/** The layers of a Keras model in order. Throws DOCUMENT_INVALID, or DOCUMENT_UNSUPPORTED where they are no chain. */
+/** The layers of a Keras model in order. Throws DOCUMENT_INVALID, or DOCUMENT_UNSUPPORTED where they are no chain, LIMIT_EXCEEDED where they are nested too deep. */
 export function layerChain(model: JsonValue): readonly ChainLayer[] {
+  // Refuses nesting beyond LIMITS.jsonDepth, before anything here recurses.
+  canonicalText(model);
   const { className, config } = topologyOf(model);
   const list = Array.isArray(config) ? config : isJsonObject(config) ? config['layers'] : undefined;
   if (!Array.isArray(list) || list.length === 0) throw invalid('it lists no layers');

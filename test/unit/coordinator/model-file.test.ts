@@ -3,8 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { readJobs } from '@tributary/coordinator/internal/cli/commands/apply.js';
 import { withModelFile } from '@tributary/coordinator/internal/cli/model-file.js';
 import { kerasModel, LIMITS, parseFederatedJob, type LayerSpec } from '@tributary/proto';
+
+import { stringify } from 'yaml';
 
 import { jobDocument } from '../../support/job-document.js';
 import { refusal } from '../../support/refusal.js';
@@ -35,6 +38,23 @@ describe('model file beside a job', () => {
     );
     await writeFile(join(folder, 'model.json'), text);
     assert.deepEqual(parseFederatedJob(await resolved('model.json')).spec.model.layers, layers);
+  });
+
+  it('is read by tributary apply', async () => {
+    const text = JSON.stringify(kerasModel(layers, [4], 'weights.bin')).replace(
+      ',"batch_input_shape":[null,4]',
+      '',
+    );
+    await writeFile(join(folder, 'model.json'), text);
+    const path = join(folder, 'job.yaml');
+    await writeFile(path, stringify(job('model.json')));
+    const [read] = await readJobs([path]);
+    assert.deepEqual(read?.job.spec.model.layers, layers);
+    await writeFile(path, stringify(job('other.json')));
+    await assert.rejects(
+      readJobs([path]),
+      refusal('USAGE', /job\.yaml: spec\.model\.file: other\.json: cannot be read/),
+    );
   });
 
   it('leaves a document without one alone', async () => {

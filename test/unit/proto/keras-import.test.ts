@@ -6,6 +6,7 @@ import {
   layersFromKeras,
   modelFileOf,
   parseFederatedJob,
+  TributaryError,
   withModelLayers,
   type JsonObject,
   type JsonValue,
@@ -14,6 +15,8 @@ import {
 import { input, layers as tf, model as functional, sequential } from '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-cpu';
 import { ready, setBackend } from '@tensorflow/tfjs-core';
+
+import fc from 'fast-check';
 
 import { jobDocument } from '../../support/job-document.js';
 import { LAYER_CASES } from '../../support/layer-cases.js';
@@ -36,6 +39,19 @@ const keras2 = (...layers: readonly JsonObject[]): JsonObject => ({
 });
 const layer = (className: string, config: JsonObject): JsonObject => ({ class_name: className, config });
 const firstDense = layer('Dense', { name: 'd', batch_input_shape: [null, 4], units: 2, activation: 'relu' });
+
+const CLASSES = [
+  ...LAYER_CASES.flatMap(({ layers, input: shape }) =>
+    kerasLayers(layers, shape).map(({ className }) => className),
+  ),
+  'InputLayer',
+  'ReLU',
+  'Softmax',
+];
+const MEMBERS = [
+  'units', 'filters', 'kernel_size', 'strides', 'padding', 'pool_size', 'target_shape', 'rate', 'alpha', 'size', 'axis',
+  'input_dim', 'output_dim', 'activation', 'use_bias', 'layer', 'batch_input_shape', 'shared_axes', 'name', 'momentum',
+]; // prettier-ignore
 
 describe('layersFromKeras', () => {
   before(async () => {
@@ -174,6 +190,41 @@ describe('layersFromKeras', () => {
     it(`refuses ${what} by name`, () => {
       assert.throws(() => layersFromKeras(model, [4]), refusal('DOCUMENT_UNSUPPORTED', expected));
     });
+
+  it('throws nothing but typed errors, whatever the file says', () => {
+    const number = fc.oneof(fc.integer({ min: -2, max: 9 }), fc.double());
+    const member = fc.oneof(
+      number,
+      fc.array(number, { maxLength: 4 }),
+      fc.boolean(),
+      fc.jsonValue({ maxDepth: 3 }),
+    );
+    const config = fc.dictionary(fc.constantFrom(...MEMBERS), member);
+    const entry = fc.record({
+      class_name: fc.oneof(fc.constantFrom(...CLASSES), fc.jsonValue()),
+      config: fc.oneof({ weight: 9, arbitrary: config }, fc.jsonValue()),
+    });
+    const model = fc.record({
+      class_name: fc.constantFrom('Sequential', 'Functional', 'Other'),
+      config: fc.oneof(fc.record({ layers: fc.array(entry, { maxLength: 4 }) }), fc.jsonValue()),
+    });
+    fc.assert(
+      fc.property(fc.oneof({ weight: 9, arbitrary: model }, fc.jsonValue()), (value) => {
+        try {
+          layersFromKeras(JSON.parse(JSON.stringify(value)) as JsonValue, [4]);
+        } catch (error) {
+          assert.ok(error instanceof TributaryError && error.code !== 'INTERNAL', String(error));
+        }
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('refuses a file nested without end', () => {
+    const text = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const deep = keras2(layer('Dense', { name: 'd', units: 1, activation: JSON.parse(text) as JsonValue }));
+    assert.throws(() => layersFromKeras(deep, [4]), refusal('LIMIT_EXCEEDED', /./));
+  });
 
   it('says what is wrong with a file that is no model, or does not fit', () => {
     const invalid = (model: JsonValue, expected: RegExp): void => {
