@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { nativeFault } from '@tributary/edge-agent/internal/adapters/training/native-backend.js';
@@ -12,6 +12,7 @@ import { stringify } from 'yaml';
 import { BINARIES, runCommand } from '../support/daemon.js';
 import { writeStandIn, type StandIn } from '../support/stand-in-binding.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+import { eventually } from '../support/waiting.js';
 import { datasetHandle, modelOf, trainingSpec, trialCsv } from '../support/training-job.js';
 
 const FAILURES: readonly [StandIn, RegExp][] = [
@@ -25,6 +26,14 @@ const FAILURES: readonly [StandIn, RegExp][] = [
   ['gradientKernelMissing', /^the kernel Multiply is missing$/],
   ['notFinite', /^the loss of a trial step is not finite$/],
 ];
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 describe('native backends (stand-ins for the binding: nothing here ran on CUDA)', function () {
   this.timeout(60_000);
@@ -81,6 +90,36 @@ describe('native backends (stand-ins for the binding: nothing here ran on CUDA)'
       /did not take a trial step within 2 s/,
     );
     assert.ok(performance.now() - begun < 10_000);
+  });
+
+  it('hang: closing the trainer, or cancelling, ends the probe too', async () => {
+    const path = await writeStandIn(folder.path, 'hang');
+    for (const how of ['close', 'cancel'] as const) {
+      await rm(join(path, 'pid'), { force: true });
+      const trainer = new WorkerTrainer({
+        backends: ['native-gpu', 'wasm'],
+        packages: { 'native-gpu': path },
+      });
+      const controller = new AbortController();
+      const dataset = datasetHandle(join(folder.path, 'trial.csv'));
+      const { weights } = modelOf(spec);
+      const work = trainer
+        .train(
+          { jobId: 'job-1', round: 1, spec, layout, weights, dataset, signal: controller.signal },
+          { progress: () => undefined },
+        )
+        .catch((error: unknown) => error);
+      const pid = await eventually('the probe', async () => {
+        const text = await readFile(join(path, 'pid'), 'utf8').catch(() => '');
+        return text === '' ? undefined : Number(text);
+      });
+      if (how === 'cancel') controller.abort();
+      else await trainer.close();
+      const error = await work;
+      assert.equal((error as { code?: string }).code, how === 'cancel' ? 'JOB_CANCELLED' : 'SHUTTING_DOWN');
+      await eventually('the end of the probe', () => (isRunning(pid) ? undefined : true), 5_000);
+      await trainer.close();
+    }
   });
 
   it('missing: is told apart from broken', async () => {

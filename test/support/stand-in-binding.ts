@@ -13,7 +13,8 @@ export const STAND_INS = {
   symbolMissing: `require('node:fs').writeSync(2, 'symbol lookup error: undefined symbol: TF_NewStatus'); process.reallyExit(127);`,
   instructionMissing: `process.kill(process.pid, 'SIGILL'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`,
   crash: `process.abort();`,
-  hang: `for (;;);`,
+  /** Leaves the number of its process in the file `pid` of the package. */
+  hang: `require('node:fs').writeFileSync(__dirname + '/pid', String(process.pid)); for (;;);`,
   noGpu: `gpu = false;`,
   /** Node 23 removed what the package calls when it makes a tensor. */
   wrongNode: `const util = require('node:util'); util.isNullOrUndefined = undefined; before = () => util.isNullOrUndefined(1);`,

@@ -49,18 +49,20 @@ export class SocketTrainer implements Trainer {
     });
   }
 
-  async train(task: TrainingTask, events: TrainingEvents): Promise<TrainingResult> {
-    await this.#process?.ensure();
-    return this.#worker.train(task, events);
+  train(task: TrainingTask, events: TrainingEvents): Promise<TrainingResult> {
+    return this.#run(() => this.#worker.train(task, events));
   }
 
-  async evaluate(task: EvaluationTask): Promise<EvaluationResult> {
-    await this.#process?.ensure();
-    return this.#worker.evaluate(task);
+  evaluate(task: EvaluationTask): Promise<EvaluationResult> {
+    return this.#run(() => this.#worker.evaluate(task));
   }
 
   async close(): Promise<void> {
     await this.#worker.close();
     this.#process?.close();
+  }
+
+  #run<T>(work: () => Promise<T>): Promise<T> {
+    return this.#process === undefined ? work() : this.#process.during(work);
   }
 }

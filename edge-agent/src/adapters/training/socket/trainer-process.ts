@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 
-/** Milliseconds before a trainer that ended is started again, so that one that cannot start does not fill the machine. */
+/** Milliseconds between two starts, at least: a trainer that cannot start must not fill the machine. */
 const RESTART_MS = 1_000;
 
 export interface ProcessSettings {
@@ -18,15 +18,42 @@ export class TrainerProcess {
   readonly #settings: ProcessSettings;
   #child: ChildProcess | undefined;
   #startedMs = Number.NEGATIVE_INFINITY;
+  #restart: NodeJS.Timeout | undefined;
+  /** Tasks that need it. */
+  #tasks = 0;
 
   constructor(settings: ProcessSettings) {
     this.#settings = settings;
   }
 
-  async ensure(): Promise<void> {
-    if (this.#child !== undefined) return;
+  /** Keeps the process running while `work` goes on. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#tasks += 1;
+    this.#ensure();
+    try {
+      return await work();
+    } finally {
+      this.#tasks -= 1;
+    }
+  }
+
+  /** Ends the process; one that hangs too. */
+  close(): void {
+    this.#tasks = 0;
+    clearTimeout(this.#restart);
+    this.#child?.kill('SIGKILL');
+    this.#child = undefined;
+  }
+
+  #ensure(): void {
+    if (this.#child !== undefined || this.#tasks === 0) return;
+    clearTimeout(this.#restart);
     const wait = this.#startedMs + RESTART_MS - performance.now();
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    if (wait <= 0) this.#start();
+    else this.#restart = setTimeout(() => this.#ensure(), wait);
+  }
+
+  #start(): void {
     const { command, environment, path } = this.#settings;
     const [program = '', ...args] = command;
     // What it prints may quote rows.
@@ -35,19 +62,15 @@ export class TrainerProcess {
       stdio: ['pipe', 'ignore', 'ignore'],
       shell: false,
     });
-    const forget = (): void => {
-      if (this.#child === child) this.#child = undefined;
+    const ended = (): void => {
+      if (this.#child !== child) return;
+      this.#child = undefined;
+      this.#ensure();
     };
-    child.once('error', forget);
-    child.once('exit', forget);
+    child.once('error', ended);
+    child.once('exit', ended);
     child.unref();
     this.#child = child;
     this.#startedMs = performance.now();
-  }
-
-  /** Ends the process; one that hangs too. */
-  close(): void {
-    this.#child?.kill('SIGKILL');
-    this.#child = undefined;
   }
 }
