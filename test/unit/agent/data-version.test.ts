@@ -84,12 +84,9 @@ describe('data version', () => {
       const path = join(folder.path, 'rows.csv');
       const lines = Array.from({ length: 10 }, (_, row) => `${change(row)},1,red,${extra},yes`);
       await writeFile(path, `x1,x2,c,extra,y\n${lines.join('\n')}\n`);
-      const { dataVersion, close } = await loadDataset(
-        { dataset: datasetHandle(path), spec },
-        () => undefined,
-      );
-      close();
-      return dataVersion;
+      const dataset = await loadDataset({ dataset: datasetHandle(path), spec }, () => undefined);
+      dataset.close();
+      return dataset.dataVersion;
     };
     const plain = await load(() => '1');
     assert.match(plain, /^hmac-sha256:[0-9a-f]{64}$/);
