@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 
-import { parseFederatedJob, TributaryError, type FederatedJob } from '@tributary/proto';
+import {
+  modelFileOf,
+  parseFederatedJob,
+  TributaryError,
+  withModelLayers,
+  type FederatedJob,
+} from '@tributary/proto';
 import { parse } from 'yaml';
 
 import { fileError } from '../adapters/files/durable-file.js';
@@ -25,5 +32,21 @@ export async function readJob(path: string): Promise<FederatedJob> {
       cause: error,
     });
   }
-  return parseFederatedJob(document);
+  return parseFederatedJob(await withModelFile(document, path));
+}
+
+/** The job with the layers of the model file that it names beside it, as `tributary apply` would sign it. */
+async function withModelFile(document: unknown, path: string): Promise<unknown> {
+  const file = modelFileOf(document);
+  if (file === undefined) return document;
+  const model = resolve(dirname(path), file);
+  try {
+    return withModelLayers(document, await readFile(model, 'utf8'));
+  } catch (error) {
+    if (error instanceof TributaryError) throw error;
+    throw new TributaryError('DOCUMENT_INVALID', `spec.model.file: ${fileError(error, model).message}`, {
+      cause: error,
+      hint: 'write the path from the folder of the job file',
+    });
+  }
 }

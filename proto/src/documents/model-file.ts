@@ -1,7 +1,9 @@
 import { z } from 'zod';
 
 import type { JsonObject, JsonValue } from '../canonical-json.js';
+import { TributaryError } from '../errors/tributary-error.js';
 import { compileFeatures } from '../features/plan.js';
+import { LIMITS } from '../limits.js';
 import { layersFromKeras } from '../model/keras-import.js';
 import type { Shape } from '../model/shape.js';
 import { featureSchema } from './feature-spec.js';
@@ -28,14 +30,40 @@ export function modelFileOf(document: unknown): string | undefined {
 }
 
 /**
- * The document with the layers of `model` (the content of its model file) in the place of `spec.model.file`, so that
- * it says everything itself before it is signed. Throws as layersFromKeras does.
+ * The document with the layers of its model file in the place of `spec.model.file`, so that it says everything itself
+ * before it is signed. `text` is the content of the file. Throws DOCUMENT_INVALID where it is not JSON, LIMIT_EXCEEDED
+ * above LIMITS.modelFileBytes, and otherwise as layersFromKeras does, always naming the file.
  */
-export function withModelLayers(document: unknown, model: JsonValue): JsonObject {
+export function withModelLayers(document: unknown, text: string): JsonObject {
   const { spec, ...rest } = draftSchema.parse(document);
-  const { file: _, ...named } = spec.model;
-  const layers = layersFromKeras(model, inputShapeOf(spec.features));
-  return { ...rest, spec: { ...spec, model: { ...named, layers } } } as unknown as JsonObject;
+  const { file, ...named } = spec.model;
+  try {
+    const layers = layersFromKeras(parsedModel(text), inputShapeOf(spec.features));
+    return { ...rest, spec: { ...spec, model: { ...named, layers } } } as unknown as JsonObject;
+  } catch (error) {
+    const cause = TributaryError.from(error);
+    throw new TributaryError(cause.code, `spec.model.file: ${file}: ${cause.message}`, {
+      cause,
+      ...(cause.hint === undefined ? {} : { hint: cause.hint }),
+    });
+  }
+}
+
+function parsedModel(text: string): JsonValue {
+  if (text.length > LIMITS.modelFileBytes) {
+    const most = String(LIMITS.modelFileBytes);
+    throw new TributaryError('LIMIT_EXCEEDED', `a model file has at most ${most} bytes`, {
+      hint: 'Save the model without its weights.',
+    });
+  }
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (cause) {
+    throw new TributaryError('DOCUMENT_INVALID', 'it is not JSON', {
+      cause,
+      hint: 'Name the model.json; weights and HDF5 files are not read.',
+    });
+  }
 }
 
 /** Undefined where the features are wrong: parseDocument says how. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { readJobs } from '@tributary/coordinator/internal/cli/commands/apply.js';
+import { readJob } from '@tributary/edge-agent/internal/commands/job-file.js';
 import { withModelFile } from '@tributary/coordinator/internal/cli/model-file.js';
 import { kerasModel, LIMITS, parseFederatedJob, type LayerSpec } from '@tributary/proto';
 
@@ -55,6 +56,19 @@ describe('model file beside a job', () => {
       readJobs([path]),
       refusal('USAGE', /job\.yaml: spec\.model\.file: other\.json: cannot be read/),
     );
+  });
+
+  it('is read by the commands of the agent too', async () => {
+    const text = JSON.stringify(kerasModel(layers, [4], 'weights.bin')).replace(
+      ',"batch_input_shape":[null,4]',
+      '',
+    );
+    await writeFile(join(folder, 'model.json'), text);
+    const path = join(folder, 'job.yaml');
+    await writeFile(path, stringify(job('model.json')));
+    assert.deepEqual((await readJob(path)).spec.model.layers, layers);
+    await writeFile(path, stringify(job('other.json')));
+    await assert.rejects(readJob(path), refusal('DOCUMENT_INVALID', /spec\.model\.file: .*other\.json/));
   });
 
   it('leaves a document without one alone', async () => {

@@ -258,7 +258,7 @@ describe('model file of a job', () => {
     const hidden = layer('Dense', { name: 'h', units: 3, activation: 'tanh' });
     const document = withFile();
     assert.equal(modelFileOf(document), 'model.json');
-    const parsed = parseFederatedJob(withModelLayers(document, keras2(hidden, last)));
+    const parsed = parseFederatedJob(withModelLayers(document, JSON.stringify(keras2(hidden, last))));
     assert.deepEqual(parsed.spec.model, {
       name: spec.model.name,
       seed: spec.model.seed,
