@@ -45,7 +45,7 @@ describe('a training that is killed', function () {
   this.timeout(180_000);
   let folder: TemporaryDirectory;
   let daemon: Daemon | undefined;
-  let coordinator: ScriptedCoordinator | undefined;
+  let coordinator: ScriptedCoordinator;
 
   before(async () => {
     folder = await temporaryDirectory();
@@ -54,8 +54,7 @@ describe('a training that is killed', function () {
   afterEach(async () => {
     await daemon?.stop('SIGKILL');
     daemon = undefined;
-    coordinator?.stop();
-    coordinator = undefined;
+    coordinator.stop();
   });
   after(() => folder.remove());
 
@@ -98,53 +97,56 @@ describe('a training that is killed', function () {
   }
 
   const start = async (config: string, logFile: string): Promise<void> => {
-    coordinator?.streams.clear();
+    coordinator.streams.clear();
     daemon = new Daemon({
       script: BINARIES.agent,
       args: ['run', '--config', config],
       logFile: join(folder.path, logFile),
     });
-    await eventually('a stream', () => (coordinator?.streams.size === 1 ? true : undefined));
+    await eventually('a stream', () => (coordinator.streams.size === 1 ? true : undefined));
   };
 
   /** The vector that arrives, decrypted. */
   const vectorOf = async (round: ScriptedRound): Promise<Float32Array> => {
     const upload = await eventually(
       'the update',
-      () => [...(coordinator?.uploads.values() ?? [])].find(({ sealed }) => sealed),
+      () => [...coordinator.uploads.values()].find(({ sealed }) => sealed),
       90_000,
     );
     const opener = new EnvelopeOpener(upload.header, round.roundSecret);
     return bytesToFloat32(Buffer.concat(upload.chunks.map((chunk, index) => opener.open(index, chunk))));
   };
 
+  /** Epochs that the daemon did not train again, from its log. */
+  const resumedAfter = async (): Promise<number> => {
+    const log = (await daemon?.log()) ?? '';
+    return Number(/"epochs":(\d+)[^\n]*"training resumed"/.exec(log)?.[1]);
+  };
+
   it('goes on after kill -9 and gives the bits of one that was not interrupted; nothing of it stays', async () => {
     const killed = await site('killed');
-    const round = coordinator?.openRound({ spec: LONG });
-    assert.ok(round !== undefined);
+    const round = coordinator.openRound({ spec: LONG });
     await start(killed.config, 'first.log');
-    await coordinator?.sendOrder('train', round.seqs);
+    await coordinator.sendOrder('train', round.seqs);
     const names = (): Promise<readonly string[]> =>
       readdir(killed.checkpoints).then((files) => files.filter((file) => file.endsWith('.checkpoint')));
     await eventually('a checkpoint', async () => ((await names()).length > 0 ? true : undefined), 60_000);
     await daemon?.stop('SIGKILL');
-    assert.equal(coordinator?.uploads.size, 0, 'the training was over before it was killed: make it longer');
+    assert.equal(coordinator.uploads.size, 0, 'the training was over before it was killed: make it longer');
     await start(killed.config, 'second.log');
-    await coordinator?.sendOrder('train', round.seqs);
+    await coordinator.sendOrder('train', round.seqs);
     const resumed = await vectorOf(round);
-    const log = await daemon?.log();
-    const epochs = Number(/"epochs":(\d+)[^\n]*"training resumed"/.exec(log ?? '')?.[1]);
+    const epochs = await resumedAfter();
     assert.ok(epochs > 0 && epochs < 40, `resumed after ${String(epochs)} epochs`);
     assert.deepEqual(await names(), []);
     await daemon?.stop('SIGKILL');
-    coordinator?.stop();
+    coordinator.stop();
 
     const whole = await site('whole');
-    const again = coordinator?.openRound({ spec: LONG });
-    assert.ok(again !== undefined);
+    const again = coordinator.openRound({ spec: LONG });
     assert.deepEqual(again.base, round.base);
     await start(whole.config, 'whole.log');
-    await coordinator?.sendOrder('train', again.seqs);
+    await coordinator.sendOrder('train', again.seqs);
     const expected = await vectorOf(again);
     assert.ok(expected.subarray(0, 40).some((value) => value !== 0));
     assert.deepEqual(Buffer.from(resumed.buffer), Buffer.from(expected.buffer));

@@ -2,6 +2,7 @@
 // does wrong on purpose is named by its first argument. The protocol is that of edge-agent/TRAINER.md.
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { setImmediate, setInterval, setTimeout } from 'node:timers';
 
 const misdeed = process.argv[2] ?? '';
 const path = process.env.TRIBUTARY_TRAINER_SOCKET;
@@ -86,7 +87,8 @@ const MISDEEDS = {
     socket.write(frame(20, bytesOf(new Float32Array(task.testRows).fill(7))));
     socket.write(frame(21, json({ loss: 0, examples: 1 })));
   },
-  reports: (socket) => socket.write(frame(22, json({ code: 'TRAINING_FAILED', text: 'row 17: Erika Mustermann' }))),
+  reports: (socket) =>
+    socket.write(frame(22, json({ code: 'TRAINING_FAILED', text: 'row 17: Erika Mustermann' }))),
   hang: () => undefined,
 };
 

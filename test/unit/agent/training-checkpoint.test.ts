@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { canonicalize, TributaryError, type Digest } from '@tributary/proto';
+import { canonicalize, digestOf, TributaryError } from '@tributary/proto';
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import {
   decodeTrainingCheckpoint,
@@ -66,7 +66,7 @@ describe('checkpoint of a training', () => {
 });
 
 describe('checkpoints of an agent', () => {
-  const baseDigest = `sha256:${'ab'.repeat(32)}` as Digest;
+  const baseDigest = digestOf(Uint8Array.of(1));
   const ref = (round: number, jobId = `job-${'1'.repeat(32)}`) => ({ jobId, round, baseDigest });
   const complaints: string[] = [];
   const log = {
@@ -97,7 +97,7 @@ describe('checkpoints of an agent', () => {
   it('of another base model are not taken up', async () => {
     const kept = new Checkpoints(new MemoryOutbox(), log);
     await (await kept.begin(ref(1))).write(Uint8Array.of(1));
-    const other = { ...ref(1), baseDigest: `sha256:${'cd'.repeat(32)}` as Digest };
+    const other = { ...ref(1), baseDigest: digestOf(Uint8Array.of(2)) };
     assert.equal(await (await kept.begin(other)).read(), undefined);
   });
 
