@@ -174,6 +174,22 @@ describe('site policy', () => {
     assert.ok(evaluatePolicy(open, job('evaluation', { metrics: ['auc'], perSite: true }), facts).allowed);
   });
 
+  it('refuses a column that de-identification drops, though every column is allowed', () => {
+    const rules = policy('datasets', [
+      {
+        name: 'loans',
+        columns: ['*'],
+        deidentification: { drop: ['term'], mask: [], generalise: [] },
+        minimumRows: 1,
+        minCount: 10,
+        vocabularies: [],
+      },
+    ]);
+    const verdict = evaluatePolicy(rules, job(), facts);
+    assert.ok(!verdict.allowed);
+    assert.deepEqual([verdict.code, verdict.rule], ['POLICY_REFUSED', 'spec.datasets.deidentification.drop']);
+  });
+
   it('refuses everything where there is none', () => {
     const verdict = evaluatePolicy(undefined, job(), facts);
     assert.ok(!verdict.allowed);
