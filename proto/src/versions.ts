@@ -1,7 +1,7 @@
 import { TributaryError } from './errors/tributary-error.js';
 
 /** Version of this build; equals that of its package. */
-export const SOFTWARE_VERSION = '0.1.0';
+export const SOFTWARE_VERSION = '0.2.0';
 
 /** Newest version of data directories and files that this build reads and writes; newer ones are refused. */
 export const FORMAT_VERSION = 1;
