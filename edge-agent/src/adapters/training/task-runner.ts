@@ -65,8 +65,8 @@ export class TaskRunner {
           report({ type: 'progress', percent });
         },
       };
-      const rows = [dataset.train.rows, dataset.test.rows].join('+');
-      const identity = [SOFTWARE_VERSION, chosen.label, request.dataset.declarationDigest, rows].join(' ');
+      const { declarationDigest } = request.dataset;
+      const identity = [SOFTWARE_VERSION, chosen.label, declarationDigest, dataset.dataVersion].join(' ');
       return {
         result: answer({ request, network, dataset, hooks, identity, report }),
         tensors: memory().numTensors - network.variables.length,
