@@ -87,6 +87,7 @@ export { bytesToFloat32, FLOAT32_BYTES, float32ToBytes } from './parameters/floa
 export { requireEncoding, type Encoding, type ServedEncoding } from './parameters/encodings.js';
 export {
   buildLayout,
+  EMPTY_LAYOUT,
   layoutDigest,
   parseLayout,
   tensorSize,
@@ -94,7 +95,13 @@ export {
   type Layout,
   type LayoutTensor,
 } from './parameters/layout.js';
-export { roundVectors, type RoundKind, type RoundVectors } from './parameters/round-vectors.js';
+export {
+  needsEvaluation,
+  roundLayout,
+  roundVectors,
+  type RoundKind,
+  type RoundVectors,
+} from './parameters/round-vectors.js';
 export { encodeWeights, weightsBytes, WeightsDecoder } from './parameters/weights.js';
 export {
   deltaFactor,

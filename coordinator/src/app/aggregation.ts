@@ -177,6 +177,7 @@ export class Aggregation {
     const parameters = round.vectorLength - tail.length;
     accumulator.readSums(parameters, tail);
     const means = decodeTail(tail, shape);
+    if (round.kind === 'Evaluation') return { modelDigest: round.baseDigest, ...reportOf(means) };
     const { digest } = await this.#parts.blobs.put(
       this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
     );

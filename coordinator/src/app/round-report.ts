@@ -8,7 +8,7 @@ export interface RoundReport {
   readonly evaluation?: readonly GroupReport[];
 }
 
-/** The groups are told only where there is more to tell than the means. */
+/** The groups are told only where there is more to tell than the means; no loss where nobody trained. */
 export function reportOf({ loss, metrics, groups }: TailMeans): RoundReport {
   const plain = groups.length === 1 && groups[0]?.standardErrors === undefined;
   const evaluation = groups.map((one) => ({
@@ -16,7 +16,8 @@ export function reportOf({ loss, metrics, groups }: TailMeans): RoundReport {
     metrics: texts(one.metrics),
     ...(one.standardErrors && { standardErrors: texts(one.standardErrors) }),
   }));
-  return { metrics: texts({ loss, ...metrics }), ...(plain ? {} : { evaluation }) };
+  const losses = Number.isNaN(loss) ? {} : { loss };
+  return { metrics: texts({ ...losses, ...metrics }), ...(plain ? {} : { evaluation }) };
 }
 
 const texts = (values: Readonly<Record<string, number>>): Readonly<Record<string, string>> =>

@@ -1,6 +1,7 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
 
-import { nextStep, type NextStep } from '../domain/next-step.js';
+import { completion, nextStep, type NextStep } from '../domain/next-step.js';
+import { isTrained } from '../domain/rounds/next-round.js';
 import type { Clock } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
@@ -28,9 +29,11 @@ export class RoundRunner {
   #stopped = false;
   #woken = false;
   #rouse: () => void = () => undefined;
+  readonly #since: number;
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
+    this.#since = parts.clock.now();
   }
 
   start(): void {
@@ -64,7 +67,8 @@ export class RoundRunner {
   #next(): NextStep {
     const { federation, steps, clock, log } = this.#parts;
     try {
-      return nextStep(federation.state, { now: clock.now(), connectedSites: steps.connectedSites() });
+      const connectedSites = steps.connectedSites();
+      return nextStep(federation.state, { now: clock.now(), since: this.#since, connectedSites });
     } catch (error) {
       log.error({ error }, 'the next step could not be judged');
       return { kind: 'wait', untilMs: this.#retryAt() };
@@ -102,23 +106,34 @@ export class RoundRunner {
 
   /** Fails the round or the job that the step was about; false where it was about the end of one. */
   async #recordFailure(step: DueStep, { code, message: detail }: TributaryError): Promise<boolean> {
-    const { steps } = this.#parts;
+    const { steps, federation } = this.#parts;
     switch (step.kind) {
       case 'close-stage':
       case 'commit-round':
         await steps.execute({ kind: 'fail-round', ...refOf(step), code, detail });
         return true;
-      case 'start-job':
-      case 'open-round':
-      case 'register-model':
-        await steps.execute({ kind: 'fail-job', jobId: step.jobId, code, detail });
+      case 'open-round': {
+        const job = federation.state.jobs.get(step.jobId);
+        // Only its evaluation cannot be held: the model is there.
+        if (job === undefined || !isTrained(job)) return this.#failJob(step.jobId, code, detail);
+        const end = completion(federation.state, job);
+        if (end.kind !== 'wait') await steps.perform(end);
         return true;
+      }
+      case 'start-job':
+      case 'register-model':
+        return this.#failJob(step.jobId, code, detail);
       case 'fail-round':
       case 'fail-job':
       case 'complete-job':
       case 'delete-job':
         return false;
     }
+  }
+
+  async #failJob(jobId: string, code: string, detail: string): Promise<true> {
+    await this.#parts.steps.execute({ kind: 'fail-job', jobId, code, detail });
+    return true;
   }
 
   /** Resolves at `untilMs`, when the runner stops, or, where `mayWake`, when it is woken. */
