@@ -72,6 +72,8 @@ export function submission(
 export class FederationWorld {
   /** Milliseconds since the epoch. */
   now = Date.parse('2026-01-01T00:00:00.000Z');
+  /** When the process began that asks for the next step. */
+  since = 0;
   state: FederationState = EMPTY_FEDERATION;
   readonly entries: LedgerEntry[] = [];
   connected = new Set<string>();
@@ -165,7 +167,7 @@ export class FederationWorld {
 
   /** What the runner would do now. */
   next(): NextStep {
-    return nextStep(this.state, { now: this.now, since: 0, connectedSites: this.connected });
+    return nextStep(this.state, { now: this.now, since: this.since, connectedSites: this.connected });
   }
 
   /** Does what the runner does for a step; a wait passes the time until its end, where it has one. */
