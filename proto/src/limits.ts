@@ -53,6 +53,8 @@ export const LIMITS = Object.freeze({
   csvRecordBytes: 1 * MIB,
   /** Datasets that a site declares: each is named in its hello. */
   datasets: 256,
+  /** Nesting of JSON in a dataset: FHIR needs some 20, and the reader's own recursion ends the process at thousands. */
+  datasetJsonDepth: 128,
   /** Columns of a source or view. */
   datasetColumns: 10_000,
   /** Sources of a dataset, and files that they name together. */

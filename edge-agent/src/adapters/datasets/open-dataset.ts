@@ -9,6 +9,7 @@ import type { DatasetHandle } from '../../ports.js';
 import { csvFault, csvPlace } from './csv-places.js';
 import { badCell, readerFault, type Place } from './dataset-faults.js';
 import { DuckDbSession } from './duckdb-session.js';
+import { checkFile } from './file-checks.js';
 import { readRows, type Reading } from './row-stream.js';
 import { filesOf } from './source-files.js';
 import { createSource, describe, type LocatedSource, type Relation } from './source-tables.js';
@@ -45,15 +46,22 @@ const VIEW = 'tributary_view';
 
 /**
  * Opens a dataset for a job, or, without one, for a look at all its columns. The one way to the rows of a site: they
- * come de-identified by the terms of the policy, and split. Rejects where a column of the job is not there.
+ * come de-identified by the terms of the policy, and split. Rejects where a column of the job is not there, and with what
+ * `poll`, called now and then while the database works, throws.
  */
-export async function openDataset(handle: DatasetHandle, job: ColumnUse | undefined): Promise<OpenDataset> {
+export async function openDataset(
+  handle: DatasetHandle,
+  job: ColumnUse | undefined,
+  poll: () => void = () => undefined,
+): Promise<OpenDataset> {
   const { sources, view } = handle.declaration;
   const located: LocatedSource[] = [];
   for (const source of sources) located.push({ source, files: await filesOf(source) });
+  for (const { source, files } of located) for (const file of files) await checkFile(file, source, poll);
   const files = located.flatMap((one) => one.files);
-  const session = await DuckDbSession.open(files, handle.scratchDir);
-  const named = (error: unknown): Promise<TributaryError> => explain(error, located, view);
+  const session = await DuckDbSession.open(files, handle.scratchDir, poll);
+  const named = async (error: unknown): Promise<TributaryError> =>
+    session.stopped === undefined ? explain(error, located, view) : TributaryError.from(session.stopped);
   try {
     const tables: Relation[] = [];
     for (const one of located) tables.push(await createSource(session, one));
