@@ -9,6 +9,7 @@ import {
 } from '@tributary/proto';
 
 import { openDataset, type OpenDataset } from '../adapters/datasets/open-dataset.js';
+import { jobColumns } from '../domain/datasets/job-columns.js';
 import { ColumnSummary, type ContentKind } from '../domain/datasets/column-summary.js';
 import { tellable, tellableParts, type TellableCount } from '../domain/datasets/suppression.js';
 import { joinFits, neutralFit } from '../domain/feature-fit.js';
@@ -126,6 +127,8 @@ class JobLook {
   readonly #minCount: number;
   readonly #problems: string[] = [];
   readonly #classes = new Map<string, number>();
+  /** Rows of values beyond the first MOST_CLASSES. */
+  #otherClasses = 0;
   readonly #faults = new Map<
     string,
     { readonly index: number; readonly fault: CellFault; readonly column: string }
@@ -145,8 +148,7 @@ class JobLook {
     this.#label = compileLabel(spec.task);
     for (const value of namedClasses(spec.task)) this.#classes.set(value, 0);
     const plan = this.#plan(vocabularies);
-    const wanted = [spec.dataset.label, ...(plan?.columns ?? [])];
-    for (const column of wanted)
+    for (const column of jobColumns(spec))
       if (!open.carried.includes(column))
         this.#problems.push(
           `DATASET_INVALID: the dataset has no column ${JSON.stringify(column)} that jobs may read`,
@@ -162,18 +164,18 @@ class JobLook {
     if (typeof target === 'string') this.#fault(label, target, index);
     else if (this.#spec.task.type !== 'Regression') {
       const value = String(row[label]).trim();
-      this.#classes.set(value, (this.#classes.get(value) ?? 0) + 1);
+      const rows = this.#classes.get(value);
+      if (rows !== undefined || this.#classes.size < MOST_CLASSES) this.#classes.set(value, (rows ?? 0) + 1);
+      else this.#otherClasses += 1;
     }
     for (const { column, reason } of this.#encode?.(row) ?? []) this.#fault(column, reason, index);
   }
 
   classes(): NonNullable<DatasetCheck['classes']> {
     const named = new Set(namedClasses(this.#spec.task));
-    const sorted = [...this.#classes].sort(([, m], [, n]) => n - m).slice(0, MOST_CLASSES);
-    const told = tellableParts(
-      sorted.map(([, rows]) => rows),
-      this.#minCount,
-    );
+    const sorted = [...this.#classes].sort(([, m], [, n]) => n - m);
+    const counts = sorted.map(([, rows]) => rows);
+    const told = tellableParts([...counts, this.#otherClasses], this.#minCount);
     return sorted.flatMap(([value], place) => {
       const rows = told[place] ?? 0;
       // A label that few rows share may be a name in the wrong column; the classes of the job are known anyway.
@@ -213,6 +215,7 @@ function namedClasses(task: FederatedJobSpec['task']): readonly string[] {
   return task.type === 'Binary' ? [task.positive] : [];
 }
 
+/** Values of the label that are counted apart, in memory: a column with more holds no classes. */
 const MOST_CLASSES = 1_000;
 
 /** The policy's word on a job, taking for granted what only an order shows: coordinator, author, cohort. */

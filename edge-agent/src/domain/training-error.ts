@@ -1,5 +1,6 @@
-import { ERROR_TABLE, featureColumns, TributaryError, type FederatedJobSpec } from '@tributary/proto';
+import { ERROR_TABLE, TributaryError, type FederatedJobSpec } from '@tributary/proto';
 
+import { jobColumns } from './datasets/job-columns.js';
 import { clip, redact, type RedactedError } from './redaction.js';
 
 /** Errors that training raises while it handles records: nothing of their text leaves. */
@@ -49,7 +50,7 @@ export function redactTraining(error: unknown, job: FederatedJobSpec): RedactedE
   const known = error instanceof TributaryError ? error : new TributaryError('TRAINING_FAILED', '');
   if (!ABOUT_RECORDS.has(known.code)) return redact(known);
   const code = known.code === 'INTERNAL' ? 'TRAINING_FAILED' : known.code;
-  const names = new Set([job.dataset.name, job.dataset.label, ...featureColumns(job.features)]);
+  const names = new Set([job.dataset.name, ...jobColumns(job)]);
   const told = [
     ...PLACES.flatMap((place) => numberOf(known.fields[place]).map((value) => `${place} ${String(value)}`)),
     ...Object.entries(known.fields).flatMap(([field, value]) =>

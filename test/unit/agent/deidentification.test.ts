@@ -66,6 +66,13 @@ describe('de-identification of cells', () => {
     assert.ok(dropped.has('d'));
   });
 
+  it('begins a band at each multiple of its width, whatever binary fractions make of it', () => {
+    for (let units = -40; units <= 40; units += 1) {
+      const bound = String(units / 10);
+      assert.equal(told({ type: 'Band', width: 0.1 }, bound), bound);
+    }
+  });
+
   it('puts every number at or above its bound, less than a width away (property)', () => {
     const widths = fc.constantFrom(0.1, 0.5, 3, 10, 2_500);
     fc.assert(
