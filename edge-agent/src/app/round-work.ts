@@ -6,6 +6,7 @@ import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
+import { tellableResult } from '../domain/tellable-result.js';
 import type {
   DatasetHandle,
   DatasetTerms,
@@ -110,10 +111,11 @@ export class RoundWork {
       const dataset = { ...this.#dataset(spec), ...terms };
       submission.expectNothing();
       log.info(fields, WORK[round.opened.kind ?? 'Training']);
-      const result =
+      const found =
         round.opened.kind === 'Statistics'
           ? await fits.answer(round, dataset, signal)
           : await this.#result(round, dataset, signal);
+      const result = tellableResult(found, dataset.minCount);
       await this.#note(round, result);
       const uploadId = await outbox.hold(round, result);
       // Without a link nobody knows when.
