@@ -132,7 +132,12 @@ export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulat
 export { vectorFigures } from './accumulator/kernels.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
-export type { DatasetSpec, LearningTask } from './documents/learning-task.js';
+export {
+  labelScaling,
+  type DatasetSpec,
+  type LabelScaling,
+  type LearningTask,
+} from './documents/learning-task.js';
 export {
   columnsOf,
   DEFAULT_MISSING,
@@ -200,6 +205,7 @@ export {
   type TailShape,
 } from './metrics/evaluation-groups.js';
 export {
+  inLabelUnits,
   METRIC_NAMES,
   METRICS,
   metricFits,

@@ -179,4 +179,31 @@ describe('evaluation of a federation of processes', function () {
       ['loss'],
     );
   });
+
+  it('reports errors of a regression in units of its label, however it is scaled', async () => {
+    const parts = {
+      task: { type: 'Regression' as const, center: 1, scale: 0.125 },
+      dataset: { name: 'trial', label: 'x2', testFraction: 0.25 },
+      model: {
+        name: 'amount',
+        layers: [{ type: 'Dense' as const, units: 1, activation: 'Linear' as const }],
+      },
+      training: { optimizer: { type: 'Sgd' as const, learningRate: 1e-6 } },
+      evaluation: { metrics: ['rmse' as const, 'mae' as const], intervals: true },
+    };
+    await federation.apply(trialJob('amount', { ...parts, minSites: 4 }));
+    await federation.cliText('wait', 'fj/amount', '--for', 'condition=Complete', '--timeout', '100s');
+    const { status } = (await federation.object('fj/amount')) as unknown as FederatedJobObject;
+    const figure = (name: string) => status.metrics.find((one) => one.name === name);
+    // x2 is spread evenly over -1 to 3, and the model has learned next to nothing: 1.15, or 9.2 in scaled units.
+    const rmse = figure('rmse');
+    assert.ok(isBetween(Number(rmse?.value), 1, 1.4), rmse?.value);
+    assert.ok(isBetween(Number(figure('mae')?.value), 0.8, 1.2), figure('mae')?.value);
+    assert.ok(isBetween(Number(rmse?.standardError), 0.005, 0.1), rmse?.standardError);
+    const exported = join(folder.path, 'amount');
+    await federation.cliText('models', 'export', 'amount', '--to', exported);
+    const { manifest } = await loadExportedModel(exported);
+    assert.deepEqual(manifest.labelScaling, { center: 1, scale: 0.125 });
+    assert.equal(manifest.metrics['rmse'], rmse?.value);
+  });
 });

@@ -4,6 +4,7 @@ import {
   encodeBase64,
   encodeManifest,
   fitOfStatistics,
+  labelScaling,
   layoutDigest,
   layoutOf,
   NO_FIT,
@@ -46,6 +47,7 @@ export class ModelRegistry {
     const { spec } = job.document;
     const inputShape = compileFeatures(spec.features).shape;
     const layout = layoutOf(spec.model.layers, inputShape);
+    const scaling = labelScaling(spec.task);
     if (layoutDigest(layout) !== base.layoutDigest)
       throw new TributaryError('INTERNAL', 'the layout of the job has changed');
     const now = clock.now();
@@ -62,6 +64,7 @@ export class ModelRegistry {
       fit: await this.#fit(job),
       features: [...spec.features],
       outputs: [spec.dataset.label, ...outputNames(spec)],
+      ...(scaling === undefined ? {} : { labelScaling: { ...scaling } }),
       lineage: await this.#lineage(job, base.initialDigest),
       metrics: { ...(measurementOf(job) === undefined ? lossOf(job) : job.metrics) },
       createdAt: new Date(now).toISOString(),

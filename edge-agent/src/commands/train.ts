@@ -1,5 +1,6 @@
 import {
   compileFeatures,
+  inLabelUnits,
   initialWeights,
   layoutOf,
   needsStatistics,
@@ -116,7 +117,10 @@ async function trainAlone(
       trainingLoss: trained.loss,
       testLoss: finiteOrNull(measured.loss),
       metrics: Object.fromEntries(
-        Object.entries(measured.metrics).map(([name, value]) => [name, finiteOrNull(value)]),
+        Object.entries(inLabelUnits(spec.task, measured.metrics)).map(([name, value]) => [
+          name,
+          finiteOrNull(value),
+        ]),
       ),
     });
     progress(`round ${String(round)} of ${String(spec.rounds)}: training loss ${trained.loss.toFixed(4)}`);

@@ -39,6 +39,8 @@ const shared = {
   features: z.array(featureSchema).min(1),
   /** The label's column, and the names of the outputs in order. */
   outputs: z.array(z.string().max(128)),
+  /** Of a regression whose label was scaled: label = center + scale * output. */
+  labelScaling: z.strictObject({ center: z.number(), scale: z.number().positive() }).optional(),
   lineage: z.strictObject({
     /** Model before the first round. */
     baseDigest: digest,

@@ -45,12 +45,13 @@ describe('orders to evaluate', () => {
     assert.ok(round.model.length > 0);
   });
 
-  for (const [what, options] of [
+  const refused: readonly (readonly [what: string, options: Partial<RoundOptions>])[] = [
     ['before the last round', { round: 3 }],
     ['after it', { round: 5 }],
     ['of a job without metrics', { spec: { ...SPEC, evaluation: { metrics: [] } } }],
-    ['that ask for the model', { alter: (body: Opened) => ({ ...body, kind: 'Evaluation' as const }) }],
-  ] as const) {
+    ['that ask for the model', { alter: (body: Opened) => ({ ...body, kind: 'Evaluation' }) }],
+  ];
+  for (const [what, options] of refused) {
     it(`are refused: ${what}`, async () => {
       await assert.rejects(ordered(options), refusal('PROOF_INVALID', /./));
     });

@@ -20,7 +20,8 @@ const json = async (name) => JSON.parse((await read(name)).toString('utf8'));
 // vocabulary of the site, need what the site has: pass it to compileFeatures beside the fit.
 const { features, fit } = parseFeaturesFile(await json('features.json'));
 const plan = compileFeatures(features, fit);
-const { outputs } = await json('manifest.json');
+// A regression may have learned (label - center) / scale: what is printed is in units of the label.
+const { outputs, labelScaling: { center, scale } = { center: 0, scale: 1 } } = await json('manifest.json');
 const names = outputs.slice(1);
 `;
 
@@ -30,7 +31,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   for (const { column, reason } of plan.encode(JSON.parse(line), inputs, 0))
     console.error(\`\${column}: \${reason}, taken as missing\`);
   const scores = await predict(inputs);
-  console.log(JSON.stringify(Object.fromEntries(names.map((name, index) => [name, scores[index]]))));
+  console.log(JSON.stringify(Object.fromEntries(names.map((name, index) => [name, center + scale * scores[index]]))));
 }
 `;
 
