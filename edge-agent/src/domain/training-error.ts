@@ -35,6 +35,7 @@ const FAULTS: ReadonlyMap<unknown, string> = new Map([
   ['Format', 'not readable in the format that agent.yaml names'],
   ['NoSuchColumn', 'the dataset has no such column that jobs may read'],
   ['KeyMissing', 'the key of the dataset is not there, or missing in a row'],
+  ['Unprotected', 'the policy of the site de-identifies a column that the dataset does not have'],
   ['View', 'the view of the site is not a valid SELECT over its sources'],
   ['ViewForbidden', 'the view of the site reaches beyond its sources'],
   ['Conversion', 'a value does not fit the type that the view casts it to'],

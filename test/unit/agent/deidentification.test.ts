@@ -167,6 +167,21 @@ describe('de-identified rows', () => {
     );
   });
 
+  it('are refused where a rule of the policy meets no column', async () => {
+    for (const rules of [
+      { mask: ['nmae'] },
+      { generalise: [{ column: 'Age', type: 'AgeBand', width: 10 }] },
+      { drop: ['NAME'] },
+      { drop: [' name'] },
+    ] as const)
+      await assert.rejects(rowsOf(handle(rules)), refusal('DATASET_INVALID', /not a column of the dataset/));
+    assert.equal(
+      (await rowsOf(handle({ drop: ['phone'] }))).length,
+      3,
+      'what is gone already may be dropped',
+    );
+  });
+
   it('are refused or left out where they stand out', async () => {
     const kAnonymity = { quasiIdentifiers: ['age', 'seen'], k: 2 };
     const refuse = handle({ generalise: [...generalise], kAnonymity: { ...kAnonymity, action: 'Refuse' } });

@@ -103,6 +103,7 @@ class Reader implements OpenDataset {
     const { handle, job, table } = parts;
     const { dropped, rules } = compileDeidentification(handle.deidentification);
     const all = table.relation.columns;
+    requireProtected(handle.deidentification, all);
     this.columns = all.filter(({ name, kind }) => !dropped.has(name) && kind !== 'Nested');
     this.carried = job === undefined ? [...new Set(this.columns.map(({ name }) => name))] : jobColumns(job);
     const { key } = handle.declaration;
@@ -221,6 +222,33 @@ async function createView(session: DuckDbSession, view: string): Promise<Table> 
   await session.run(`CREATE VIEW ${VIEW} AS ${view.trim().replace(/;\s*$/, '')}`);
   return { relation: await describe(session, VIEW), ordered: keepsOrder(tree) };
 }
+
+/**
+ * A rule for a column that is not there protects nothing: the policy and the dataset write its name in two ways. What
+ * is to be dropped may be gone already, but not stand there in other letters.
+ */
+function requireProtected(
+  { drop, mask, generalise }: DatasetHandle['deidentification'],
+  columns: readonly Column[],
+): void {
+  const exact = new Set(columns.map(({ name }) => name));
+  const alike = new Set(columns.map(({ name }) => foldedName(name)));
+  const changed = [...mask, ...generalise.map(({ column }) => column)];
+  const idle =
+    changed.find((name) => !exact.has(name)) ??
+    drop.find((name) => !exact.has(name) && alike.has(foldedName(name)));
+  if (idle === undefined) return;
+  throw new TributaryError(
+    'DATASET_INVALID',
+    `the policy de-identifies ${JSON.stringify(idle)}, which is not a column of the dataset`,
+    {
+      fields: { fault: 'Unprotected' },
+      hint: 'write spec.datasets[].deidentification in the policy as the dataset writes its columns',
+    },
+  );
+}
+
+const foldedName = (name: string): string => name.normalize('NFKC').trim().toLowerCase();
 
 function keyColumn(columns: readonly Column[], key: string): Column {
   const column = columns.find(({ name }) => name === key);
