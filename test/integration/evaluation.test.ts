@@ -29,7 +29,7 @@ describe('evaluation of a federation of processes', function () {
   before(async () => {
     folder = await temporaryDirectory();
     federation = await LocalFederation.start(join(folder.path, 'federation'));
-    const policy = { metricsPerSite: true };
+    const policy = { metricsPerSite: true, metrics: ['auc', 'accuracy', 'rmse', 'mae'] };
     for (const [seed, name] of ['east', 'north', 'west'].entries())
       await federation.addSite({ name, csv: trialCsv(300, seed + 1), dataset: 'trial', policy });
     const shy = { name: 'shy', csv: trialCsv(300, 9), dataset: 'trial', labels: { kind: 'shy' } };
@@ -191,7 +191,7 @@ describe('evaluation of a federation of processes', function () {
       training: { optimizer: { type: 'Sgd' as const, learningRate: 1e-6 } },
       evaluation: { metrics: ['rmse' as const, 'mae' as const], intervals: true },
     };
-    await federation.apply(trialJob('amount', { ...parts, minSites: 4 }));
+    await federation.apply(trialJob('amount', { ...parts, minSites: 3 }));
     await federation.cliText('wait', 'fj/amount', '--for', 'condition=Complete', '--timeout', '100s');
     const { status } = (await federation.object('fj/amount')) as unknown as FederatedJobObject;
     const figure = (name: string) => status.metrics.find((one) => one.name === name);

@@ -187,17 +187,8 @@ export class FederationWorld {
       }
       case 'open-round':
         return { ...step, connectedSites: [...this.connected], ...drawn(step) };
-      case 'commit-round': {
-        const folded = Array.from(
-          this.state.jobs.get(step.jobId)?.round?.updates.values() ?? [],
-          (one) => one.uploadId,
-        );
-        const round = this.state.jobs.get(step.jobId)?.round;
-        if (round?.kind === 'Evaluation')
-          return { ...step, modelDigest: round.baseDigest, folded, metrics: { logLoss: '0.125' } };
-        const modelDigest = digestNamed(`model ${step.jobId} ${String(step.round)}`);
-        return { ...step, modelDigest, folded, metrics: { loss: '0.5', logLoss: '0.25' } };
-      }
+      case 'commit-round':
+        return { ...step, ...this.#resultOf(step.jobId, step.round) };
       case 'register-model': {
         const weightsDigest = this.#base(step.jobId)?.modelDigest ?? digestNamed('none');
         const signature = encodeBase64(new Uint8Array(64));
@@ -206,6 +197,15 @@ export class FederationWorld {
       default:
         return step;
     }
+  }
+
+  #resultOf(jobId: string, number: number) {
+    const round = this.state.jobs.get(jobId)?.round;
+    const folded = Array.from(round?.updates.values() ?? [], (one) => one.uploadId);
+    if (round?.kind === 'Evaluation')
+      return { modelDigest: round.baseDigest, folded, metrics: { logLoss: '0.125' } };
+    const modelDigest = digestNamed(`model ${jobId} ${String(number)}`);
+    return { modelDigest, folded, metrics: { loss: '0.5', logLoss: '0.25' } };
   }
 
   #base(jobId: string): JobBase | undefined {

@@ -106,20 +106,14 @@ export class RoundRunner {
 
   /** Fails the round or the job that the step was about; false where it was about the end of one. */
   async #recordFailure(step: DueStep, { code, message: detail }: TributaryError): Promise<boolean> {
-    const { steps, federation } = this.#parts;
+    const { steps } = this.#parts;
     switch (step.kind) {
       case 'close-stage':
       case 'commit-round':
         await steps.execute({ kind: 'fail-round', ...refOf(step), code, detail });
         return true;
-      case 'open-round': {
-        const job = federation.state.jobs.get(step.jobId);
-        // Only its evaluation cannot be held: the model is there.
-        if (job === undefined || !isTrained(job)) return this.#failJob(step.jobId, code, detail);
-        const end = completion(federation.state, job);
-        if (end.kind !== 'wait') await steps.perform(end);
-        return true;
-      }
+      case 'open-round':
+        return (await this.#endUnmeasured(step.jobId)) || this.#failJob(step.jobId, code, detail);
       case 'start-job':
       case 'register-model':
         return this.#failJob(step.jobId, code, detail);
@@ -129,6 +123,16 @@ export class RoundRunner {
       case 'delete-job':
         return false;
     }
+  }
+
+  /** Registers the model of a job of which only the evaluation cannot be held; false where there is no model yet. */
+  async #endUnmeasured(jobId: string): Promise<boolean> {
+    const { steps, federation } = this.#parts;
+    const job = federation.state.jobs.get(jobId);
+    if (job === undefined || !isTrained(job)) return false;
+    const end = completion(federation.state, job);
+    if (end.kind !== 'wait') await steps.perform(end);
+    return true;
   }
 
   async #failJob(jobId: string, code: string, detail: string): Promise<true> {
