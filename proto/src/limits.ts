@@ -163,6 +163,10 @@ export const LIMITS = Object.freeze({
   streamRecentIds: 1_024,
   /** Gaps of one window that are told one by one; the rest are counted. */
   streamGaps: 32,
+  /** Milliseconds without a message after which a key with nothing open is forgotten. */
+  streamForgetMs: 3_600_000,
+  /** Milliseconds by which the arrivals of even samples may wander without being taken for a gap or an overlap. */
+  streamJitterMs: 1_000,
   /** Elements of a Series: as many as a Sequence takes. */
   streamSeries: 65_536,
 });
