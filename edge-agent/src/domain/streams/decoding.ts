@@ -18,7 +18,7 @@ export interface StreamItem {
   readonly identified: boolean;
   /** The run lies where it arrived: it may be moved to where the one before ended. */
   readonly arrived: boolean;
-  /** Of topic, payload, id and position: the same for a repeated message. */
+  /** Of topic, payload, id, time and position: the same for a repeated message. */
   readonly content: string;
 }
 
@@ -61,7 +61,10 @@ export function compileDecoder(spec: StreamPipelineSpec): MessageDecoder {
     const digest = digestOf(message.payload);
     const items: StreamItem[] = [];
     for (const [position, extract] of extracts.entries()) {
-      const content = idOf({ topic: message.topic, digest, id: extract.id, position });
+      const { id, arrived, startMs } = extract;
+      // A time may stand beside the payload: a flat line is the same bytes again and again.
+      const time = arrived ? null : startMs;
+      const content = idOf({ topic: message.topic, digest, id, position, time });
       const made = item(message, captures, extract, content);
       if (isFault(made)) return made;
       items.push(made);

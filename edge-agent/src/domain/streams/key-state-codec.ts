@@ -2,7 +2,6 @@ import {
   FORMAT_VERSION,
   requireFormat,
   TributaryError,
-  type JsonValue,
   type StreamPipelineSpec,
 } from '@tributary/proto';
 
@@ -32,7 +31,7 @@ export interface SnapshotCodec {
 /** The codec of a pipeline; `initial` is that of its KeyStream. */
 export function snapshotCodec(spec: StreamPipelineSpec, initial: KeyState): SnapshotCodec {
   const { payload, window, source, key } = spec;
-  const plan = idOf({ payload, window, topics: source.topics, key } as unknown as JsonValue);
+  const plan = idOf({ payload, window, topics: source.topics, key });
   return {
     encode: ({ key: name, state, alerts }) =>
       new TextEncoder().encode(

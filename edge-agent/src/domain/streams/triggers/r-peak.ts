@@ -9,6 +9,8 @@ const INTEGRATION_MS = 150;
 const REFRACTORY_MS = 200;
 /** How much of the signal before the end of a sum is searched for the R wave. */
 const SEARCH_MS = 300;
+/** How far the filters lag behind the signal at most. */
+const LAG_MS = 80;
 /** A missed beat is looked for at most so far back. */
 export const LOOKBACK_MS = 4_000;
 const LOWEST_RATE = 80;
@@ -20,6 +22,8 @@ export interface RPeakState {
   readonly lastMs: number | null;
   readonly high: BiquadMemory;
   readonly low: BiquadMemory;
+  /** The signal itself, of the time of the filtered one. */
+  readonly raw: readonly number[];
   /** Filtered signal, as long as the search for the R wave and the slope need. */
   readonly band: readonly number[];
   /** Squared slopes of the integration window. */
@@ -34,6 +38,7 @@ export const INITIAL_R_PEAKS: RPeakState = {
   lastMs: null,
   high: [0, 0],
   low: [0, 0],
+  raw: [],
   band: [],
   squares: [],
   peak: null,
@@ -97,6 +102,7 @@ class Scan {
   #lastMs: number | null;
   #high: BiquadMemory;
   #low: BiquadMemory;
+  readonly #raw: number[];
   readonly #band: number[];
   readonly #squares: number[];
   #peak: Candidate | null;
@@ -108,6 +114,7 @@ class Scan {
     this.#lastMs = state.lastMs;
     this.#high = [...state.high];
     this.#low = [...state.low];
+    this.#raw = [...state.raw];
     this.#band = [...state.band];
     this.#squares = [...state.squares];
     this.#peak = state.peak;
@@ -121,8 +128,9 @@ class Scan {
       lastMs: this.#lastMs,
       high: [...this.#high],
       low: [...this.#low],
-      band: this.#band.slice(-(search + 4 * tap) || this.#band.length),
-      squares: this.#squares.slice(-integration || this.#squares.length),
+      raw: newest(this.#raw, search + 4 * tap),
+      band: newest(this.#band, search + 4 * tap),
+      squares: newest(this.#squares, integration),
       peak: this.#peak,
       thresholds: this.#thresholds,
     };
@@ -142,6 +150,7 @@ class Scan {
       this.#low = [0, 0];
     }
     this.#lastMs = timeMs;
+    this.#raw.push(value);
     this.#band.push(filtered(design.low, this.#low, filtered(design.high, this.#high, value)));
     const slope = this.#slope(design.tap);
     this.#squares.push(slope * slope);
@@ -184,12 +193,34 @@ class Scan {
     return Math.sqrt(most);
   }
 
-  /** When the filtered signal was farthest from zero within the search, less the delay of the filters. */
+  /**
+   * When the signal was farthest from its mean, shortly before the filtered one was farthest from zero: the filters lag by
+   * up to 80 ms, and the rebound behind an R wave may outdo it there.
+   */
   #crest(timeMs: number, { search }: Design): number {
-    let best = this.#band.length - 1;
-    for (let index = best; index >= Math.max(0, this.#band.length - search); index--)
-      if (Math.abs(this.#band[index] ?? 0) > Math.abs(this.#band[best] ?? 0)) best = index;
-    const back = this.#band.length - 1 - best;
-    return instant(timeMs - back * this.#periodMs);
+    const end = this.#band.length - 1;
+    const start = Math.max(0, end - search);
+    const crest = farthest(this.#band, start, end, 0);
+    const lag = Math.round(LAG_MS / this.#periodMs);
+    const best = farthest(this.#raw, Math.max(0, crest - lag), crest, mean(this.#raw, start, end));
+    return instant(timeMs - (end - best) * this.#periodMs);
   }
 }
+
+/** Position from `from` to `to`, both included, of the value that is farthest from `centre`. */
+function farthest(values: readonly number[], from: number, to: number, centre: number): number {
+  let best = to;
+  for (let index = to; index >= from; index--)
+    if (Math.abs((values[index] ?? centre) - centre) > Math.abs((values[best] ?? centre) - centre))
+      best = index;
+  return best;
+}
+
+function mean(values: readonly number[], from: number, to: number): number {
+  let sum = 0;
+  for (let index = from; index <= to; index++) sum += values[index] ?? 0;
+  return sum / (to - from + 1);
+}
+
+const newest = (values: readonly number[], count: number): readonly number[] =>
+  values.slice(Math.max(0, values.length - count));
