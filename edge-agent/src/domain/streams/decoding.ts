@@ -39,7 +39,7 @@ export function compileDecoder(spec: StreamPipelineSpec): MessageDecoder {
     content: string,
   ): StreamItem | Fault {
     const { id, arrived, startMs, periodMs, count, columns } = extract;
-    const labels = labelsOf(wanted, captures, columns);
+    const labels = labelsOf(wanted, captures, extract);
     if (isFault(labels)) return labels;
     const keyText = key.render(labels);
     if (isFault(keyText)) return keyText;
@@ -88,7 +88,7 @@ function readerOf({ payload }: StreamPipelineSpec): PayloadReader {
 interface LabelNames {
   /** Of the key and of topics: captures, or columns of a record. */
   readonly rendered: readonly string[];
-  /** Captures that rows are made of. */
+  /** Captures, and attributes of samples, that rows are made of. */
   readonly reduced: readonly string[];
 }
 
@@ -102,16 +102,15 @@ function labelNames({ key, result, alerts, window }: StreamPipelineSpec): LabelN
 function labelsOf(
   { rendered, reduced }: LabelNames,
   captures: Captures,
-  columns: Readonly<Record<string, readonly Cell[]>>,
+  { columns, attributes = {} }: Extract,
 ): Readonly<Record<string, string>> | Fault {
   const labels: Record<string, string> = {};
   for (const name of reduced) {
-    const capture = own(captures, name);
-    if (capture !== undefined) labels[name] = capture;
+    const value = own(captures, name) ?? own(attributes, name);
+    if (typeof value === 'string') labels[name] = value;
   }
   for (const name of rendered) {
-    const cells = own(columns, name);
-    const cell = own(captures, name) ?? (cells?.length === 1 ? cells[0] : undefined);
+    const cell = own(captures, name) ?? own(attributes, name) ?? onlyCell(own(columns, name));
     if (typeof cell !== 'string' && typeof cell !== 'number') continue;
     const text = String(cell);
     if (!isLabel(text)) return fault('NoKey', name);
@@ -119,6 +118,8 @@ function labelsOf(
   }
   return labels;
 }
+
+const onlyCell = (cells: readonly Cell[] = []): Cell => (cells.length === 1 ? cells[0] : undefined);
 
 function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined;

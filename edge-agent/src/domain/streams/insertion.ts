@@ -36,7 +36,7 @@ export function insert(before: KeyState, event: ItemEvent, deadLetterLate: boole
   const next: KeyState = {
     ...state,
     newestMs: Math.max(state.newestMs ?? -Infinity, endTime(run)),
-    runs: parts.reduce(withRun, state.runs),
+    runs: withRuns(state.runs, parts),
     recent: withRecent(state.recent, item.content),
   };
   return { state: next, effects, by: 'State' };
@@ -76,16 +76,22 @@ function skipped(reason: 'Late' | 'Duplicate', count: number): readonly KeyEffec
 
 const points = (runs: readonly Run[]): number => runs.reduce((sum, { count }) => sum + count, 0);
 
-const sizes = new WeakMap<Run, number>();
+/** Cells of lists of runs that have been counted: lists never change, and grow by a run at a time. */
+const counted = new WeakMap<readonly Run[], number>();
 
-function sizeOf(run: Run): number {
-  let size = sizes.get(run);
-  if (size === undefined) sizes.set(run, (size = cellCount(run)));
-  return size;
+function cellsOf(runs: readonly Run[]): number {
+  let cells = counted.get(runs);
+  if (cells === undefined) counted.set(runs, (cells = runs.reduce((sum, run) => sum + cellCount(run), 0)));
+  return cells;
 }
 
 function hasRoom(runs: readonly Run[], more: readonly Run[]): boolean {
   if (runs.length + more.length > LIMITS.streamRunsPerKey) return false;
-  const cells = (list: readonly Run[]): number => list.reduce((sum, run) => sum + sizeOf(run), 0);
-  return cells(runs) + cells(more) <= LIMITS.streamValuesPerKey;
+  return cellsOf(runs) + cellsOf(more) <= LIMITS.streamValuesPerKey;
+}
+
+function withRuns(runs: readonly Run[], more: readonly Run[]): readonly Run[] {
+  const all = more.reduce(withRun, runs);
+  counted.set(all, cellsOf(runs) + cellsOf(more));
+  return all;
 }

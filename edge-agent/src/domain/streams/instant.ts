@@ -9,8 +9,8 @@ const PER_MS: Readonly<Record<TimeUnit, number>> = {
   Nanoseconds: 1_000_000,
 };
 
-/** 9999-12-31T23:59:59.999Z: what RFC 3339 can write. */
-const LAST_MS = 253_402_300_799_999;
+/** In the year 2255: up to then a float64 holds whole microseconds exactly. */
+const LAST_MS = Number.MAX_SAFE_INTEGER / 1_000;
 const NUMBER = /^\d{1,20}(\.\d{1,12})?$/;
 const RFC_3339 =
   /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(\.\d{1,12})?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;

@@ -1,9 +1,4 @@
-import {
-  FORMAT_VERSION,
-  requireFormat,
-  TributaryError,
-  type StreamPipelineSpec,
-} from '@tributary/proto';
+import { FORMAT_VERSION, requireFormat, TributaryError, type StreamPipelineSpec } from '@tributary/proto';
 
 import type { AlertState } from './alerts.js';
 import { member } from './data-path.js';

@@ -13,11 +13,16 @@ export const INITIAL_RECENT: RecentIds = { pages: [] };
 /** Lookups of full pages, which never change. */
 const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
 
-export function isRecent({ pages }: RecentIds, id: string): boolean {
+/** 64 bits are enough to tell a thousand ids apart. */
+const shortened = (id: string): string => id.slice(0, 16);
+
+export function isRecent({ pages }: RecentIds, full: string): boolean {
+  const id = shortened(full);
   return pages.some((page) => (page.length < PAGE ? page.includes(id) : setOf(page).has(id)));
 }
 
-export function withRecent({ pages }: RecentIds, id: string): RecentIds {
+export function withRecent({ pages }: RecentIds, full: string): RecentIds {
+  const id = shortened(full);
   const last = pages.at(-1);
   if (last !== undefined && last.length < PAGE) return { pages: [...pages.slice(0, -1), [...last, id]] };
   return { pages: [...pages, [id]].slice(-MOST_PAGES) };

@@ -128,25 +128,35 @@ function seriesOf(slices: readonly Slice[], column: string, { startMs, endMs }: 
     const values = numbersOf(cellsOf(held, column));
     return values.slice(-LIMITS.streamSeries);
   }
-  const places = Math.min(Math.max(Math.round((endMs - startMs) / periodMs), 1), LIMITS.streamSeries);
-  const series = new Array<number | null>(places).fill(null);
-  const anchorMs = anchorOf(held, startMs, periodMs);
+  const span = spanOf(held, startMs, endMs, periodMs);
+  const series = new Array<number | null>(span.places).fill(null);
   for (const { run, from, to } of held) {
     const cells = run.columns[column] ?? [];
     for (let index = from; index < to; index++) {
-      const place = Math.round((timeAt(run, index) - anchorMs) / periodMs);
+      const place = Math.round((timeAt(run, index) - span.startMs) / periodMs);
       const cell = cells[index];
-      if (place >= 0 && place < places && typeof cell === 'number') series[place] = cell;
+      if (place >= 0 && place < span.places && typeof cell === 'number') series[place] = cell;
     }
   }
   return series;
 }
 
-/** Time of the first place: of the sample, there or missing, that is the first from the start of the window on. */
-function anchorOf(slices: readonly Slice[], startMs: number, periodMs: number): number {
+/**
+ * How many places a window has, and the time of the first: of the sample, there or missing, that is the first from the start
+ * of the window on. Where the clock of a device wanders there may be one place more: what is there is never left out.
+ */
+function spanOf(
+  slices: readonly Slice[],
+  startMs: number,
+  endMs: number,
+  periodMs: number,
+): { readonly startMs: number; readonly places: number } {
   const [first] = slices;
-  if (first === undefined) return startMs;
+  const last = slices.at(-1);
+  if (first === undefined || last === undefined) return { startMs, places: 0 };
   const firstMs = timeAt(first.run, first.from);
-  // A hundredth of a period is more than the rounding of times, and less than any wandering of clocks that matters.
-  return firstMs - Math.floor((firstMs - startMs) / periodMs + 0.01) * periodMs;
+  const held = Math.round((timeAt(last.run, last.to - 1) - firstMs) / periodMs) + 1;
+  const places = Math.min(Math.max(Math.round((endMs - startMs) / periodMs), held), LIMITS.streamSeries);
+  const missing = Math.floor((firstMs - startMs) / periodMs + 0.01);
+  return { startMs: firstMs - Math.max(0, Math.min(missing, places - held)) * periodMs, places };
 }

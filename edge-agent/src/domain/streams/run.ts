@@ -84,11 +84,12 @@ export function withRun(runs: readonly Run[], run: Run): readonly Run[] {
 /** The parts of `run` that `runs` do not hold yet: a sample is known where one of its series lies within half a period. */
 export function unknownParts(runs: readonly Run[], run: Run): readonly Run[] {
   if (run.periodMs === 0) return [run];
+  const [firstMs, lastMs] = [firstTime(run), lastTime(run)];
   let parts: readonly Run[] = [run];
   for (const known of runs) {
-    if (known.periodMs === 0 || !sameSeries(known, run)) continue;
     const half = known.periodMs / 2;
     const [from, to] = [firstTime(known) - half, endTime(known) - half];
+    if (to <= firstMs || from > lastMs || known.periodMs === 0 || !sameSeries(known, run)) continue;
     parts = parts.flatMap((part) => outside(part, from, to));
   }
   return parts;

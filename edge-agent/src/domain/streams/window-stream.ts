@@ -12,6 +12,9 @@ import { planFor } from './windows/plans.js';
 import { skipBefore } from './windows/run-times.js';
 import type { ClosedWindow } from './windows/window-plan.js';
 
+/** Twice the error of two rounded times. */
+const ROUNDING_MS = 0.002;
+
 /** Windows of time: samples are held until the windows that they lie in are complete. */
 export function windowStream(pipeline: string, window: TimeWindowSpec): Pick<KeyStream, 'initial' | 'step'> {
   const plan = planFor(window);
@@ -19,7 +22,9 @@ export function windowStream(pipeline: string, window: TimeWindowSpec): Pick<Key
   function decisionOn(closed: ClosedWindow, runs: readonly Run[], key: string): Decision {
     const { startMs, trigger } = closed;
     const endMs = instant(closed.endMs);
-    const slices = slicesBetween(runs, startMs, endMs);
+    // A window around a sample begins and ends with samples, whose times are rounded to microseconds.
+    const slack = trigger === undefined ? 0 : ROUNDING_MS;
+    const slices = slicesBetween(runs, startMs - slack, endMs - slack);
     const held = slices.map(({ run }) => run);
     return {
       id: windowDecisionId({ pipeline, key, startMs, endMs }),
@@ -41,7 +46,7 @@ export function windowStream(pipeline: string, window: TimeWindowSpec): Pick<Key
   ): readonly KeyEffect[] {
     let skipped = 0;
     return windows.map((closed) => {
-      skipped = skipBefore(runs, skipped, closed.startMs);
+      skipped = skipBefore(runs, skipped, closed.startMs - ROUNDING_MS);
       return { type: 'Decide', decision: decisionOn(closed, runs.slice(skipped), key) };
     });
   }

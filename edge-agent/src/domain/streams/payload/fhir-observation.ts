@@ -1,13 +1,12 @@
 import { LIMITS, type Cell, type StreamPayloadSpec } from '@tributary/proto';
 
-import { member, type PathReader } from '../data-path.js';
+import { compilePath, member, type PathReader } from '../data-path.js';
 import { fault, isFault, type Fault } from '../fault.js';
 import { readRfc3339 } from '../instant.js';
 import { cellFrom } from './cells.js';
 import type { Extract as Extracted, PayloadReader } from './message.js';
 import { readSampledData, type SampledData } from './sampled-data.js';
 import { compileColumns, idText, parseJson } from './structured-payload.js';
-import { compilePath } from '../data-path.js';
 
 type FhirSpec = Extract<StreamPayloadSpec, { type: 'FhirObservation' }>;
 
@@ -141,7 +140,7 @@ function extracts(
     const columns: Record<string, readonly Cell[]> = Object.fromEntries(
       names.map((name, index) => [name, data.dimensions[index] ?? []]),
     );
-    merge(found, { ...base, periodMs: data.periodMs, count, columns });
+    merge(found, { ...base, periodMs: data.periodMs, count, columns, attributes: others });
   }
   return found.length > 0 ? found : fault('NoColumns');
 }

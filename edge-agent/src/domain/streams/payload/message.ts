@@ -22,6 +22,8 @@ export interface Extract {
   readonly periodMs: number;
   readonly count: number;
   readonly columns: Readonly<Record<string, readonly Cell[]>>;
+  /** Cells that hold for all samples: for keys and topics. */
+  readonly attributes?: Readonly<Record<string, Cell>>;
   readonly id: string | undefined;
   /** The time is that of the arrival: the message does not know its own. */
   readonly arrived: boolean;

@@ -79,9 +79,10 @@ export function readColumns(
   const cells: Record<string, Cell> = {};
   let found = false;
   for (const [name, read] of columns) {
-    const cell = cellFrom(read(value));
+    const there = read(value);
+    const cell = cellFrom(there);
     if (cell === undefined) return fault('UnusableCell', name);
-    found ||= cell !== null;
+    found ||= there !== undefined;
     cells[name] = cell;
   }
   return found ? cells : fault('NoColumns');

@@ -1,6 +1,6 @@
 import type { KeyState } from '../key-state.js';
-import { lastTime, type Run } from '../run.js';
-import { newestTime, nextTime, skipBefore } from './run-times.js';
+import type { Run } from '../run.js';
+import { heldFrom, newestTime, nextTime, skipBefore } from './run-times.js';
 import type { ClosedWindow, WindowPlan } from './window-plan.js';
 
 /** Windows that begin at the multiples of `stepMs` since 1970: tumbling ones where `stepMs` is `sizeMs`. */
@@ -28,7 +28,7 @@ export function alignedPlan(sizeMs: number, stepMs: number): WindowPlan {
     advance(state, watermarkMs) {
       const windows = closed(state.runs, state.floorMs ?? -Infinity, watermarkMs);
       const floorMs = Math.max(state.floorMs ?? -Infinity, firstStart(watermarkMs));
-      const runs = state.runs.filter((run) => lastTime(run) >= floorMs);
+      const runs = heldFrom(state.runs, floorMs);
       return { state: { ...state, watermarkMs, floorMs, runs }, windows };
     },
     flushedMs: ({ runs }: KeyState) => Math.floor(newestTime(runs) / stepMs) * stepMs + sizeMs,

@@ -2,11 +2,11 @@ import type { StreamTriggerSpec } from '@tributary/proto';
 
 import { instant } from '../instant.js';
 import type { KeyState } from '../key-state.js';
-import { indexFrom, lastTime, timeAt, type Run } from '../run.js';
+import { indexFrom, timeAt, type Run } from '../run.js';
 import { rPeakFinder } from '../triggers/r-peak.js';
 import { thresholdFinder } from '../triggers/threshold.js';
 import type { TriggerFinder, TriggerHit, TriggerSample } from '../triggers/trigger.js';
-import { AFTER_MS, newestTime } from './run-times.js';
+import { AFTER_MS, heldFrom, newestTime } from './run-times.js';
 import type { ClosedWindow, WindowPlan } from './window-plan.js';
 
 /** Windows around triggers. Samples are shown to the trigger once the watermark has passed them, each once, in order. */
@@ -29,8 +29,8 @@ function planOf<State>(spec: StreamTriggerSpec, finder: TriggerFinder<State>): W
       // The clock of a device that is a little slow is not late: what the trigger has not passed may still come.
       const newest = samples.at(-1)?.timeMs;
       const floorMs = newest === undefined ? state.floorMs : newest + AFTER_MS;
-      const needed = Math.min(pending[0]?.timeMs ?? Infinity, watermarkMs - finder.lookbackMs) - beforeMs;
-      const runs = state.runs.filter((run) => lastTime(run) >= needed);
+      const needed = Math.min(pending[0]?.timeMs ?? Infinity, watermarkMs - finder.lookbackMs) - beforeMs - 1;
+      const runs = heldFrom(state.runs, needed);
       const windows = closed.map((trigger) => windowAround(trigger, beforeMs, afterMs));
       return {
         state: { ...state, watermarkMs, floorMs, runs, trigger: found.state, hits: pending },

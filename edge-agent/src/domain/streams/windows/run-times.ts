@@ -29,3 +29,8 @@ export function nextTime(runs: readonly Run[], skipped: number, ms: number): num
 export function newestTime(runs: readonly Run[]): number {
   return runs.reduce((newest, run) => Math.max(newest, lastTime(run)), -Infinity);
 }
+
+/** The runs that end at `ms` or later: the same list where none ends before, so that what is known of it stays known. */
+export function heldFrom(runs: readonly Run[], ms: number): readonly Run[] {
+  return runs.some((run) => lastTime(run) < ms) ? runs.filter((run) => lastTime(run) >= ms) : runs;
+}

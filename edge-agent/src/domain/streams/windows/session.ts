@@ -1,5 +1,5 @@
 import { indexFrom, lastTime, timeAt, type Run } from '../run.js';
-import { AFTER_MS, newestTime, nextTime, skipBefore } from './run-times.js';
+import { AFTER_MS, heldFrom, newestTime, nextTime, skipBefore } from './run-times.js';
 import type { ClosedWindow, WindowPlan } from './window-plan.js';
 
 /** Stretches with no silence of `gapMs`; one that grows to `maximumMs` ends there, and the next begins. */
@@ -36,7 +36,7 @@ export function sessionPlan(gapMs: number, maximumMs: number): WindowPlan {
         windows.push(found.window);
         floorMs = found.nextMs;
       }
-      const runs = state.runs.filter((run) => lastTime(run) >= floorMs);
+      const runs = heldFrom(state.runs, floorMs);
       return {
         state: { ...state, watermarkMs, floorMs: Number.isFinite(floorMs) ? floorMs : null, runs },
         windows,
