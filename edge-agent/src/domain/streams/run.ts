@@ -78,7 +78,7 @@ export function compareRuns(a: Run, b: Run): number {
 export function withRun(runs: readonly Run[], run: Run): readonly Run[] {
   let at = runs.length;
   while (at > 0 && compareRuns(runs[at - 1] as Run, run) > 0) at--;
-  return [...runs.slice(0, at), run, ...runs.slice(at)];
+  return at === runs.length ? [...runs, run] : [...runs.slice(0, at), run, ...runs.slice(at)];
 }
 
 /** The parts of `run` that `runs` do not hold yet: a sample is known where one of its series lies within half a period. */

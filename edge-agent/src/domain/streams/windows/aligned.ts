@@ -28,7 +28,7 @@ export function alignedPlan(sizeMs: number, stepMs: number): WindowPlan {
     advance(state, watermarkMs) {
       const windows = closed(state.runs, state.floorMs ?? -Infinity, watermarkMs);
       const floorMs = Math.max(state.floorMs ?? -Infinity, firstStart(watermarkMs));
-      const runs = heldFrom(state.runs, floorMs);
+      const runs = floorMs === state.floorMs ? state.runs : heldFrom(state.runs, floorMs);
       return { state: { ...state, watermarkMs, floorMs, runs }, windows };
     },
     flushedMs: ({ runs }: KeyState) => Math.floor(newestTime(runs) / stepMs) * stepMs + sizeMs,
