@@ -7,6 +7,7 @@ import { z } from 'zod';
 
 import { datasetConfigSchema, withPaths } from './dataset-config.js';
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
+import { trainerConfigOf, trainerFile, type TrainerConfig } from './trainer-config.js';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -31,19 +32,8 @@ const agentFile = z.strictObject({
   caBundle: path.optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
-  trainer: z
-    .strictObject({
-      type: z.literal('Tfjs', 'write Tfjs; this version serves no other trainer'),
-      backend: z.enum(['Wasm', 'Cpu']).optional(),
-    })
-    .optional(),
+  trainer: trainerFile.optional(),
 });
-
-export interface TrainerConfig {
-  readonly type: 'Tfjs';
-  /** Tried first; what it cannot serve goes to Cpu. */
-  readonly backend: 'Wasm' | 'Cpu';
-}
 
 /** How to reach the coordinator from behind a firewall: an HTTP CONNECT proxy, spoken to in plaintext. */
 export interface ProxyConfig {
@@ -104,7 +94,7 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
     proxy: proxyOf(given.proxy, env, at),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
-    trainer: { type: 'Tfjs', backend: given.trainer?.backend ?? 'Wasm' },
+    trainer: trainerConfigOf(given.trainer, env, at),
   };
 }
 

@@ -20,7 +20,6 @@ import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';
 import { certificateReader, tlsKeyMaker } from './adapters/tls/tls-keys.js';
 import type { Proxy } from './adapters/tls/connect-tunnel.js';
-import { WorkerTrainer } from './adapters/training/worker-trainer.js';
 import { Agent } from './app/agent.js';
 import { EgressCounter } from './app/egress-counter.js';
 import { join } from './app/joining.js';
@@ -29,6 +28,11 @@ import { metricsOf, type AgentStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
 import { describeUnexpected } from './app/unexpected.js';
 import { versionKey } from './app/version-key.js';
+import { backendsCommand, type BackendsFlags } from './commands/backends.js';
+import { trainParts } from './commands/train-parts.js';
+import { trainCommand, type TrainFlags } from './commands/train.js';
+import { createTrainer } from './commands/trainer.js';
+import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from './commands/dataset.js';
 import {
   joinTokenOf,
   loadConfig,
@@ -72,8 +76,8 @@ function buildProgram(options: MainOptions): Command {
     .description('The agent of a site: trains where the data is.')
     .version(SOFTWARE_VERSION)
     .exitOverride();
-  const command = (name: string, description: string): Command =>
-    program
+  const command = (name: string, description: string, parent = program): Command =>
+    parent
       .command(name)
       .description(description)
       .option('--config <file>', 'agent.yaml')
@@ -90,8 +94,50 @@ function buildProgram(options: MainOptions): Command {
   command('status', 'Show what the running agent does.')
     .option('-o, --output <form>', 'text or json', 'text')
     .action((flags: StatusFlags) => statusCommand(flags));
+  command('backends', 'Show which backend would train here, and why each other would not.')
+    .option('-f, --file <job>', 'a job whose model is tried; a small sample otherwise')
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action(async (flags: AgentFlags & BackendsFlags) =>
+      print(await backendsCommand(loadConfig(flags, processEnvironment()), flags)),
+    );
+  command('train', "Train a job's model on this site's rows alone and print its metrics, for comparison.")
+    .option('--offline', 'without a coordinator; nothing leaves the site')
+    .option('-f, --file <job>', 'the job')
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action(async (flags: AgentFlags & TrainFlags) =>
+      print(await trainCommand(flags, () => trainParts(loadConfig(flags, processEnvironment())))),
+    );
+  const dataset = program
+    .command('dataset')
+    .description('Look at the datasets of agent.yaml as jobs would see them; nothing leaves the machine.')
+    .exitOverride();
+  command('check [name]', 'Rows, types, missing cells, classes, and what the policy would say.', dataset)
+    .option('-f, --file <job>', 'FederatedJob that the dataset is checked for')
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action((name: string | undefined, flags: DatasetFlags & AgentFlags) => checkCommand(name, flags));
+  command('describe <name>', 'What may be told of a dataset; counts below minCount are suppressed.', dataset)
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action(async (name: string, flags: DatasetFlags & AgentFlags) => {
+      process.stdout.write(
+        await datasetDescribeCommand(loadConfig(flags, processEnvironment()), name, flags),
+      );
+    });
   return program;
 }
+
+async function checkCommand(name: string | undefined, flags: DatasetFlags & AgentFlags): Promise<void> {
+  const { text, ok } = await datasetCheckCommand(loadConfig(flags, processEnvironment()), name, flags);
+  process.stdout.write(text);
+  if (!ok)
+    throw new TributaryError(
+      'DATASET_INVALID',
+      'not every dataset can be used as it is; see the problems above',
+    );
+}
+
+const print = (text: string): void => {
+  process.stdout.write(text);
+};
 
 async function joinCommand(flags: JoinFlags): Promise<void> {
   const env = processEnvironment();
@@ -140,7 +186,7 @@ async function runCommand(flags: AgentFlags, options: MainOptions): Promise<void
   const config = loadConfig(flags, processEnvironment());
   const log = createLog(config.logLevel);
   const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
-  const trainer = (options.trainer ?? createTrainer(log))(config);
+  const trainer = options.trainer?.(config) ?? createTrainer(config, log);
   try {
     await serve(config, data, trainer, log, options);
   } catch (error) {
@@ -230,15 +276,6 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw new TributaryError('CONFIG_INVALID', fileError(error, path).message, { cause: error });
   }
-}
-
-function createTrainer(log: Log): (config: AgentConfig) => Trainer {
-  return ({ trainer }) =>
-    new WorkerTrainer({
-      backends: trainer.backend === 'Cpu' ? ['cpu'] : ['wasm', 'cpu'],
-      onFallback: (backend, refused) =>
-        log.warn({ backend, refused: refused.join(', ') }, 'training on another backend'),
-    });
 }
 
 function report(error: unknown): number {

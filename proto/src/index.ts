@@ -171,6 +171,7 @@ export {
   type TopicLevel,
 } from './documents/topic-template.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
+export { API_VERSION } from './documents/metadata.js';
 export {
   parseDocument,
   parseDocumentBytes,
@@ -227,7 +228,7 @@ export {
 } from './metrics/metric-names.js';
 
 export { presentText, readNumber } from './features/cell.js';
-export { readDate } from './features/civil-date.js';
+export { dayNumber, readDate } from './features/civil-date.js';
 export type { Cell, CellFault, CellIssue, ListCell, Row } from './features/cell.js';
 export {
   featureFitSchema,
@@ -253,6 +254,9 @@ export { featuresFile, parseFeaturesFile, type FeaturesFile } from './features/f
 
 export { initialWeights } from './model/initial.js';
 export { kerasLayers, kerasModel } from './model/keras.js';
+export { ONNX_INPUT, ONNX_OUTPUT, onnxModel, type OnnxOptions } from './model/onnx/onnx-model.js';
+export { layersFromKeras } from './model/keras-import.js';
+export { modelFileOf, withModelLayers } from './documents/model-file.js';
 export { publicRandom, type PublicRandom } from './model/public-random.js';
 export { elementsOf, type Shape } from './model/shape.js';
 export { layerShapes, layoutOf, modelTensors, outputOf, parameterCount } from './model/topology.js';

@@ -27,6 +27,10 @@ export const LIMITS = Object.freeze({
   modelParameters: 500_000_000,
   /** Inputs of one encoded row: 16 MiB as float32. */
   inputElements: 4_194_304,
+  /** Bytes of a model file of TensorFlow.js or Keras, whose weights are elsewhere: 64 layers take some 50 KiB. */
+  modelFileBytes: 4 * MIB,
+  /** Bytes of the weights in an ONNX file: protobuf ends at 2 GiB, and the export holds them twice in memory. */
+  onnxBytes: 1024 * MIB,
   /** Elements of one row behind any layer: 256 MiB as float32, times the rows of a batch. */
   activationElements: 67_108_864,
   /** Tensors of a layout. */
@@ -78,6 +82,16 @@ export const LIMITS = Object.freeze({
   checkpointEveryMs: 2_000,
   /** Milliseconds after which a checkpoint that nothing removed is: no round lasts longer than a week. */
   checkpointTtlMs: 8 * 24 * 3_600_000,
+  /** Bytes of a frame from or to a trainer of another process. */
+  trainerFrameBytes: 1 * MIB,
+  /** Bytes of a checkpoint of such a trainer: weights and three moments of a model of 64 million parameters. */
+  trainerCheckpointBytes: 1024 * MIB,
+  /** Milliseconds until a trainer of another process must listen on its socket: a Python runtime takes several seconds. */
+  trainerStartMs: 60_000,
+  /** Milliseconds in which such a trainer must say something, progress for example. */
+  trainerIdleMs: 300_000,
+  /** Milliseconds of one task of such a trainer where the deadline of the round is later: a day. */
+  trainerTaskMs: 24 * 3_600_000,
   /** A training worker that has not obeyed a cancellation after this long is ended. */
   trainerStopMs: 10_000,
   /** Agents known to one coordinator. */

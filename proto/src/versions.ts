@@ -1,16 +1,17 @@
 import { TributaryError } from './errors/tributary-error.js';
 
 /** Version of this build; equals that of its package. */
-export const SOFTWARE_VERSION = '0.1.0';
+export const SOFTWARE_VERSION = '0.2.0';
 
 /** Newest version of data directories and files that this build reads and writes; newer ones are refused. */
 export const FORMAT_VERSION = 1;
 
 /**
  * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
- * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first.
+ * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
+ * added `dataVersion` to the header of an envelope.
  */
-export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.0']);
+export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.1', '1.0']);
 
 const VERSION = /^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$/;
 const MOST_VERSIONS = 16;

@@ -6,6 +6,8 @@ export interface BenchOptions {
   readonly rttMs: number;
   readonly runs: number;
   readonly entries: number;
+  /** Model of `train`; all of them where absent. */
+  readonly model: string | undefined;
   readonly note: (line: string) => void;
 }
 
@@ -17,7 +19,8 @@ export interface BenchResult {
   readonly [figure: string]: number | string | boolean | Readonly<Record<string, number>>;
 }
 
-export type BenchCase = (options: BenchOptions) => Promise<BenchResult>;
+/** One result, or one for each thing measured. */
+export type BenchCase = (options: BenchOptions) => Promise<BenchResult | readonly BenchResult[]>;
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

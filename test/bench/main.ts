@@ -4,15 +4,17 @@ import { aggregate } from './aggregate.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
 import { round } from './round.js';
 import { startup } from './startup.js';
+import { train } from './train.js';
 import { upload } from './upload.js';
 
-const CASES: Readonly<Record<string, BenchCase>> = { aggregate, round, startup, upload };
+const CASES: Readonly<Record<string, BenchCase>> = { aggregate, round, startup, train, upload };
 
 const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
   startup   [--entries N]             exec to serving with N ledger entries
+  train     [--model M]               training steps of a model: mlp, cnn, ecg, lstm, or all
 Each ends with one line of JSON: medians, beside a floor measured in the same run.`;
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -26,6 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
       'rtt-ms': { type: 'string', default: '50' },
       runs: { type: 'string', default: '5' },
       entries: { type: 'string', default: '1000' },
+      model: { type: 'string' },
     },
   });
   const chosen = CASES[positionals[0] ?? ''];
@@ -39,10 +42,11 @@ async function main(argv: readonly string[]): Promise<number> {
     rttMs: positive(values['rtt-ms']),
     runs: positive(values.runs),
     entries: positive(values.entries),
+    model: values.model,
     note: (line) => void (values.json || process.stderr.write(`${line}\n`)),
   };
-  const result = await chosen(options);
-  process.stdout.write(`${JSON.stringify({ case: positionals[0], ...result })}\n`);
+  for (const result of [await chosen(options)].flat())
+    process.stdout.write(`${JSON.stringify({ case: positionals[0], ...result })}\n`);
   return 0;
 }
 

@@ -5,6 +5,7 @@ import type { WorkerTrainer } from '@tributary/edge-agent/internal/adapters/trai
 import { auc } from '@tributary/edge-agent/internal/domain/metrics/auc.js';
 import { aucInterval } from '@tributary/edge-agent/internal/domain/metrics/bootstrap.js';
 import type { Predictions } from '@tributary/edge-agent/internal/domain/metrics/predictions.js';
+import type { DatasetHandle } from '@tributary/edge-agent/internal/ports.js';
 import type { FederatedJobSpec } from '@tributary/proto';
 
 import { datasetAt, poolTrainingRows, predictTest, trainAlone, withoutTestSplit } from './experiment.js';
@@ -12,8 +13,10 @@ import { mean, type Estimate } from './result.js';
 
 export interface SiteData {
   readonly site: string;
-  readonly csv: string;
-  readonly path: string;
+  /** As its agent reads it. */
+  readonly handle: DatasetHandle;
+  /** Rows of its table. */
+  readonly rows: number;
 }
 
 /** Weights of the two references of one split: a model of each site alone, and one of all rows together. */
@@ -30,12 +33,12 @@ export async function trainReferences(
   folder: string,
 ): Promise<References> {
   const alone = new Map<string, Float32Array>();
-  for (const { site, path } of sites) alone.set(site, await trainAlone(trainer, spec, datasetAt(site, path)));
+  for (const { site, handle } of sites) alone.set(site, await trainAlone(trainer, spec, handle));
   const pooledPath = join(folder, `pooled-${String(spec.dataset.splitSeed)}.csv`);
   await writeFile(
     pooledPath,
-    poolTrainingRows(
-      sites.map(({ csv }) => csv),
+    await poolTrainingRows(
+      sites.map(({ handle }) => handle),
       spec,
     ),
   );
@@ -51,10 +54,10 @@ export async function trainReferences(
 export function scoreSite(
   trainer: WorkerTrainer,
   spec: FederatedJobSpec,
-  { site, path }: SiteData,
+  { handle }: SiteData,
   weights: Float32Array,
 ): Promise<Predictions> {
-  return predictTest(trainer, spec, datasetAt(site, path), weights);
+  return predictTest(trainer, spec, handle, weights);
 }
 
 const BOOTSTRAP = { resamples: 1_000, level: 0.95, seed: 7 };

@@ -1,14 +1,22 @@
 import type { WorkerTrainer } from '@tributary/edge-agent/internal/adapters/training/worker-trainer.js';
-import { isTestRow } from '@tributary/edge-agent/internal/domain/datasets/split.js';
+import { jobColumns } from '@tributary/edge-agent/internal/domain/datasets/job-columns.js';
 import type { Predictions } from '@tributary/edge-agent/internal/domain/metrics/predictions.js';
 import type { DatasetHandle } from '@tributary/edge-agent/internal/ports.js';
-import { compileFeatures, initialWeights, layoutOf, type FederatedJobSpec } from '@tributary/proto';
+import {
+  compileFeatures,
+  initialWeights,
+  layoutOf,
+  type Cell,
+  type FederatedJobSpec,
+} from '@tributary/proto';
 
+import { rowsOf } from '../support/dataset-rows.js';
 import { datasetHandle } from '../support/training-job.js';
 
-/** The dataset in one CSV file, as an agent would hand it to its trainer. */
-export function datasetAt(name: string, path: string): DatasetHandle {
-  return { ...datasetHandle(path), name };
+/** The dataset in one CSV file, read through the site's SQL where it has some, as an agent would hand it to its trainer. */
+export function datasetAt(name: string, path: string, view?: string): DatasetHandle {
+  const handle = datasetHandle(path);
+  return { ...handle, name, declaration: { ...handle.declaration, ...(view !== undefined && { view }) } };
 }
 
 /**
@@ -45,24 +53,27 @@ export function predictTest(
 
 /**
  * The training rows of several sites in one CSV text: what nobody but the owner of all data could train on. Train on
- * it with {@link withoutTestSplit}; measure on the sites' own test splits. The texts share a header and quote no cell.
+ * it with {@link withoutTestSplit}; measure on the sites' own test splits.
  */
-export function poolTrainingRows(sites: readonly string[], spec: FederatedJobSpec): string {
-  const [header = ''] = linesOf(sites[0] ?? '');
-  const rows = sites.flatMap((csv) =>
-    linesOf(csv)
-      .slice(1)
-      .filter((_, row) => !isTestRow(spec.dataset, row)),
-  );
-  return `${[header, ...rows].join('\n')}\n`;
+export async function poolTrainingRows(
+  sites: readonly DatasetHandle[],
+  spec: FederatedJobSpec,
+): Promise<string> {
+  const columns = jobColumns(spec);
+  const lines = [columns.map(quoted).join(',')];
+  for (const site of sites)
+    for (const { cells, test } of await rowsOf(site, spec))
+      if (!test) lines.push(columns.map((column) => quoted(cells[column])).join(','));
+  return `${lines.join('\n')}\n`;
 }
+
+const quoted = (cell: Cell): string =>
+  typeof cell === 'string' || typeof cell === 'number' ? `"${String(cell).replaceAll('"', '""')}"` : '';
 
 /** The job with every row in training: for a file that holds training rows only. */
 export function withoutTestSplit(spec: FederatedJobSpec): FederatedJobSpec {
   return { ...spec, dataset: { ...spec.dataset, testFraction: 0 } };
 }
-
-const linesOf = (csv: string): string[] => csv.split(/\r?\n/).filter((line) => line !== '');
 
 function startOf(spec: FederatedJobSpec) {
   const { shape } = compileFeatures(spec.features);

@@ -1,13 +1,18 @@
 import { parseArgs } from 'node:util';
 
 import { runBranch } from './branch/demo.js';
+import { runHospital } from './hospital/demo.js';
 import type { DemoOptions, DemoResult } from './result.js';
 import { resultJson, resultTable } from './report.js';
 
-const DEMOS: Readonly<Record<string, (options: DemoOptions) => Promise<DemoResult>>> = { branch: runBranch };
+const DEMOS: Readonly<Record<string, (options: DemoOptions) => Promise<DemoResult>>> = {
+  branch: runBranch,
+  hospital: runHospital,
+};
 
-const USAGE = `usage: npm run demo [-- branch] [--once] [--keep] [--json]
+const USAGE = `usage: npm run demo [-- branch|hospital] [--once] [--keep] [--json]
   branch    loans of four regional bank branches (the default)
+  hospital  breast cancer patients of three hospitals
   --once    end after the table; the default, unless --keep is given
   --keep    leave the daemons running after the table, until Ctrl-C
   --json    end with one line of JSON instead of the table`;

@@ -1,3 +1,4 @@
+import { intervalOf, type GainInterval } from './gain.js';
 import type { DemoResult, Estimate } from './result.js';
 
 /** The most by which federated training may fall behind pooled training, in AUC. */
@@ -5,6 +6,24 @@ export const POOLED_MARGIN = 0.01;
 
 const estimate = ({ auc, low, high }: Estimate): string =>
   `${auc.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+
+const signed = (value: number): string => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(4)}`;
+const difference = ({ mean, low, high }: GainInterval): string =>
+  `${signed(mean)} [${signed(low)}, ${signed(high)}]`;
+
+/** What the test rows can and cannot show of the gain. */
+function gainLines({ gain, sites }: DemoResult): string[] {
+  const verdict =
+    gain.low > 0
+      ? 'more than chance'
+      : gain.high < 0
+        ? 'a loss'
+        : 'within chance: these test rows cannot tell it from no difference';
+  return [
+    `Federated minus alone, on the same rows, with 95 % interval (DeLong): ${difference(gain)}, ${verdict}.`,
+    `  by site: ${sites.map((site) => `${site.site} ${difference(intervalOf(site.gain))}`).join('; ')}`,
+  ];
+}
 
 /** The closing table for people. */
 export function resultTable(result: DemoResult): string[] {
@@ -41,6 +60,9 @@ export function resultTable(result: DemoResult): string[] {
     '',
     ...lines,
     '',
+    ...gainLines(result),
+    ...(result.leftOut ? [`Left out: ${String(result.leftOut.rows)} records, ${result.leftOut.why}.`] : []),
+    '',
     `${String(result.rounds)} rounds; updates: ${String(sent)} sent, ${String(accepted)} accepted, ${String(lost)} lost; ` +
       `${(result.bytesUp / 1e6).toFixed(2)} MB sent by the sites; ${result.seconds.toFixed(0)} s`,
     ...result.places.map(([what, where]) => `${what.padEnd(9)}${where}`),
@@ -61,12 +83,19 @@ export function resultJson(result: DemoResult): string {
     federated: sixDigits(result.auc.federated),
     pooled: sixDigits(result.auc.pooled),
   };
+  const gain = {
+    mean: sixDigits(result.gain.mean),
+    low: sixDigits(result.gain.low),
+    high: sixDigits(result.gain.high),
+  };
   return JSON.stringify({
     demo,
     ok,
     sites: result.sites.length,
     rounds,
     auc,
+    gain,
+    ...(result.leftOut && { leftOut: result.leftOut.rows }),
     updates,
     bytesUp,
     seconds: Number(seconds.toFixed(1)),

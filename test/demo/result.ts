@@ -1,3 +1,5 @@
+import type { Gain, GainInterval } from './gain.js';
+
 /** AUC on a site's own test split, mean over the fixed splits, with the mean of the splits' 95 % bootstrap intervals. */
 export interface SiteResult {
   readonly site: string;
@@ -6,6 +8,8 @@ export interface SiteResult {
   readonly local: Estimate;
   readonly federated: Estimate;
   readonly pooled: Estimate;
+  /** Federated minus alone. */
+  readonly gain: Gain;
 }
 
 export interface Estimate {
@@ -25,6 +29,10 @@ export interface DemoResult {
   readonly splits: number;
   /** Means over sites and splits. */
   readonly auc: { readonly local: number; readonly federated: number; readonly pooled: number };
+  /** Federated minus alone: the mean over sites, on the same test rows. */
+  readonly gain: GainInterval;
+  /** Rows that are in no table: why, and how many. */
+  readonly leftOut?: { readonly why: string; readonly rows: number };
   readonly updates: { readonly sent: number; readonly accepted: number; readonly lost: number };
   readonly bytesUp: number;
   readonly seconds: number;

@@ -72,6 +72,9 @@ describe('the spine', function () {
     ).length;
     assert.ok(right > 850, `${String(right)} of 1000`);
     assert.deepEqual(model.manifest.lineage.sites, [...SITES]);
+    const versions = model.manifest.lineage.dataVersions ?? {};
+    assert.deepEqual(Object.keys(versions).sort(), [...SITES].sort());
+    assert.equal(new Set(Object.values(versions)).size, SITES.length, 'each site under a secret of its own');
   });
 
   it('records all of it in a ledger that anybody can verify from the first to the last entry', async () => {
@@ -87,6 +90,12 @@ describe('the spine', function () {
       model.manifest.lineage.rounds.map(({ seq, modelDigest }) => [seq, modelDigest]),
       rounds.map(({ seq, body }) => [seq, body.modelDigest]),
     );
+    for (const { body } of entriesOf(entries, 'update.accepted'))
+      assert.equal(
+        body.dataVersion,
+        model.manifest.lineage.dataVersions?.[body.site],
+        'the rows stay the same',
+      );
     const [submitted] = entriesOf(entries, 'job.submitted');
     assert.equal(
       model.manifest.lineage.documentDigest,

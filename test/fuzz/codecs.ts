@@ -142,7 +142,19 @@ export const CODECS: readonly FuzzedCodec[] = [
   { name: 'manifest', seeds: [canonicalize({ formatVersion: 1, name: 'loans' })], decode: parseManifest },
   {
     name: 'features file',
-    seeds: [canonicalize({ formatVersion: 1, features: job.spec.features })],
+    seeds: [
+      canonicalize({ formatVersion: 1, features: job.spec.features }),
+      canonicalize({
+        formatVersion: 2,
+        features: [
+          ...job.spec.features,
+          { name: 'x', type: 'Numeric', scaling: 'Federated', low: 0, high: 9, indicator: true },
+          { name: 'd', type: 'Date', column: 'day', part: 'Days', reference: '2020-01-01', scaling: 'Site' },
+          { name: 'r', type: 'Ratio', numerator: 'x', denominator: 'y' },
+        ],
+        fit: { x: { center: 1, scale: 2 }, term: { categories: ['a'] } },
+      }),
+    ],
     decode: (bytes) => parseFeaturesFile(parseCanonical(bytes, LIMITS.documentBytes)),
   },
   {

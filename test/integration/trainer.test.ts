@@ -145,7 +145,7 @@ describe('worker trainer', () => {
     const trainer = open({
       backends: ['none' as BackendName, 'cpu'],
       onFallback: (backend, refused) => {
-        fallbacks.push([backend, refused]);
+        fallbacks.push([backend, refused.map(({ backend: name, reason }) => `${name}: ${reason}`)]);
       },
     });
     await train(trainer);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import '@tensorflow/tfjs-backend-cpu';
-import { ready, setBackend, tensor2d, type io, type Tensor } from '@tensorflow/tfjs-core';
+import { ready, setBackend, tensor, type io, type Tensor } from '@tensorflow/tfjs-core';
 import { loadLayersModel } from '@tensorflow/tfjs-layers';
 import {
   compileFeatures,
@@ -33,7 +33,8 @@ export async function loadExportedModel(folder: string): Promise<ExportedModel> 
     decodeBase64(signature.modelKey, 'modelKey', 32),
     decodeBase64(signature.signature, 'signature', 64),
   );
-  const plan = compileFeatures(parseFeaturesFile(JSON.parse(await text('features.json'))).features);
+  const { features, fit } = parseFeaturesFile(JSON.parse(await text('features.json')));
+  const plan = compileFeatures(features, fit);
   const json = JSON.parse(await text('model.json')) as io.ModelJSON;
   const [group] = json.weightsManifest;
   const weightData = new Uint8Array(await readFile(join(folder, group?.paths[0] ?? ''))).buffer;
@@ -48,7 +49,7 @@ export async function loadExportedModel(folder: string): Promise<ExportedModel> 
     predict: async (rows) => {
       const inputs = new Float32Array(rows.length * plan.width);
       for (const [index, row] of rows.entries()) plan.encode(row, inputs, index * plan.width);
-      const output = model.predict(tensor2d(inputs, [rows.length, plan.width])) as Tensor;
+      const output = model.predict(tensor(inputs, [rows.length, ...plan.shape])) as Tensor;
       return (await output.data()) as Float32Array;
     },
   };

@@ -62,7 +62,11 @@ export const LAYER_CASES: readonly LayerCase[] = [
     { type: 'Conv2dTranspose', ...conv, kernelSize: [3], strides: [2], padding: 'Same' },
     'Conv2dTranspose with Same',
   ),
-  { name: 'Conv3d', input: [3, 4, 3, 2], layers: [first, { type: 'Conv3d', ...conv, kernelSize: [2] }, ...end] },
+  {
+    name: 'Conv3d',
+    input: [3, 4, 3, 2],
+    layers: [first, { type: 'Conv3d', ...conv, kernelSize: [2] }, ...end],
+  },
   onImage({
     type: 'DepthwiseConv2d',
     kernelSize: [2, 3],

@@ -21,7 +21,7 @@ import type { BlobStore, Spool } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import { reportOf } from './round-report.js';
 import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
-import { RoundSum, type SumStores } from './round-sum.js';
+import { FOLDED_TOGETHER, RoundSum, type AcceptedUpload, type SumStores } from './round-sum.js';
 import { vectorsOf } from './round-vectors.js';
 
 /** What `round.committed` says of the sum. */
@@ -51,6 +51,8 @@ export class Aggregation {
   /** Why the sum of a round cannot be completed. */
   #failure: { readonly ref: RoundRef; readonly error: TributaryError } | undefined;
   #queue: Promise<void> = Promise.resolve();
+  /** Uploads that no turn of the queue has taken yet. */
+  readonly #waiting: (AcceptedUpload & { readonly ref: RoundRef })[] = [];
   #openedEarly = 0;
   /** By name of the round: upload ids that were queued. */
   readonly #queued = new Map<string, Set<string>>();
@@ -66,8 +68,8 @@ export class Aggregation {
     for (const { uploadId } of round.updates.values()) {
       if (queued.has(uploadId)) continue;
       queued.add(uploadId);
-      const spool = this.#openEarly(uploadId);
-      this.#queue = this.#queue.then(() => this.#fold(job, round, uploadId, spool));
+      this.#waiting.push({ ref: refOf(round), uploadId, spool: this.#openEarly(uploadId) });
+      this.#queue = this.#queue.then(() => this.#fold(job, round));
     }
   }
 
@@ -118,27 +120,33 @@ export class Aggregation {
     return spool;
   }
 
-  async #fold(
-    job: JobState,
-    round: RoundState,
-    uploadId: string,
-    early: Promise<Spool | undefined> | undefined,
-  ): Promise<void> {
+  /** Adds what waits of the round; the turns of those that went along with an earlier one find nothing. */
+  async #fold(job: JobState, round: RoundState): Promise<void> {
+    const batch = this.#take(round);
+    if (batch.length === 0) return;
     try {
       if (this.#failure !== undefined && isSameRound(this.#failure.ref, round)) return;
       const sum = await this.#sumOf(job, round);
-      await sum.fold(uploadId, early);
+      await sum.fold(batch);
     } catch (cause) {
       const error = TributaryError.from(cause);
-      this.#parts.log.error({ error, ...refOf(round), uploadId }, 'an accepted update could not be added');
+      const uploadIds = batch.map(({ uploadId }) => uploadId);
+      this.#parts.log.error({ error, ...refOf(round), uploadIds }, 'accepted updates could not be added');
       this.#failure = { ref: refOf(round), error };
       this.#sum = undefined;
     } finally {
-      if (early !== undefined) {
+      for (const { spool } of batch) {
+        if (spool === undefined) continue;
         this.#openedEarly -= 1;
-        await early.then((spool) => spool?.close()).catch(() => undefined);
+        await spool.then((opened) => opened?.close()).catch(() => undefined);
       }
     }
+  }
+
+  #take(round: RoundRef): readonly AcceptedUpload[] {
+    const batch = this.#waiting.filter(({ ref }) => isSameRound(ref, round)).slice(0, FOLDED_TOGETHER);
+    for (const upload of batch) this.#waiting.splice(this.#waiting.indexOf(upload), 1);
+    return batch;
   }
 
   async #sumOf(job: JobState, round: RoundState): Promise<RoundSum> {
@@ -172,7 +180,7 @@ export class Aggregation {
     const { digest } = await this.#parts.blobs.put(
       this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
     );
-    return { modelDigest: digest, ...reportOf(means) };
+    return { modelDigest: digest, ...(round.kind === 'Statistics' ? { metrics: {} } : reportOf(means)) };
   }
 
   /** base + sum / weight, chunk by chunk: no second copy of the model is ever held. */

@@ -97,8 +97,24 @@ export class ModelRegistry {
       baseDigest,
       rounds,
       sites: [...job.contributors],
+      ...(await this.#dataVersions(job)),
       documentDigest: await this.#documentDigest(job),
     };
+  }
+
+  /** What the sites of the last round said of the rows that they trained on. */
+  async #dataVersions(job: JobState): Promise<{ dataVersions?: Record<string, string> }> {
+    const last = job.history.findLast(({ modelDigest }) => modelDigest !== undefined);
+    if (last === undefined) return {};
+    const versions: Record<string, string> = {};
+    const { openedSeq, closedSeq, round, attempt } = last;
+    for await (const { entry } of this.#parts.federation.entries(openedSeq, closedSeq + 1)) {
+      if (entry.type !== 'update.accepted') continue;
+      const { body } = entry;
+      const ours = body.jobId === job.jobId && body.round === round && body.attempt === attempt;
+      if (ours && body.dataVersion !== undefined) versions[body.site] = body.dataVersion;
+    }
+    return Object.keys(versions).length === 0 ? {} : { dataVersions: versions };
   }
 
   /** Digest of the document exactly as its author signed it; the state holds it with defaults filled in. */

@@ -20,6 +20,15 @@ export interface SumStores {
   readonly keys: RoundKeys;
 }
 
+/** An upload to be added, and its spool where the caller has opened it already: it is closed here. */
+export interface AcceptedUpload {
+  readonly uploadId: string;
+  readonly spool?: Promise<Spool | undefined> | undefined;
+}
+
+/** Uploads added chunk by chunk at the same time: each costs two chunks of memory. */
+export const FOLDED_TOGETHER = 4;
+
 /** What the vectors of a round are like. */
 export interface SumShape {
   /** Elements. */
@@ -71,23 +80,50 @@ export class RoundSum {
   }
 
   /**
-   * Adds an accepted upload from its spool; one that is in the sum already is skipped. After every
-   * LIMITS.checkpointEveryUpdates the sum is made durable, and the spools that it holds are deleted. `early` is the spool
-   * where the caller has opened it already; it is closed here.
+   * Adds accepted uploads from their spools; those that are in the sum already are skipped. After every
+   * LIMITS.checkpointEveryUpdates the sum is made durable, and the spools that it holds are deleted.
    */
-  async fold(uploadId: string, early?: Promise<Spool | undefined>): Promise<void> {
-    if (this.#folded.has(uploadId)) return;
-    await this.#add(uploadId, early ?? this.#stores.spools.open(uploadId));
-    this.#folded.add(uploadId);
-    this.#spooled.push(uploadId);
-    if (this.#spooled.length >= LIMITS.checkpointEveryUpdates) await this.#checkpoint();
+  async fold(uploads: readonly AcceptedUpload[]): Promise<void> {
+    let left = uploads.filter(({ uploadId }) => !this.#folded.has(uploadId));
+    while (left.length > 0) {
+      const room = LIMITS.checkpointEveryUpdates - this.#spooled.length;
+      const together = left.slice(0, Math.min(room, FOLDED_TOGETHER));
+      left = left.slice(together.length);
+      await this.#add(together);
+      for (const { uploadId } of together) {
+        this.#folded.add(uploadId);
+        this.#spooled.push(uploadId);
+      }
+      if (this.#spooled.length >= LIMITS.checkpointEveryUpdates) await this.#checkpoint();
+    }
   }
 
-  async #add(uploadId: string, opening: Promise<Spool | undefined>): Promise<void> {
-    const spool = await opening;
-    if (spool === undefined) throw lost(uploadId, 'is missing');
+  /** Chunk after chunk of all of them: the part of the sum that a chunk falls on is still in the cache for the next one. */
+  async #add(uploads: readonly AcceptedUpload[]): Promise<void> {
+    const secret = await this.#stores.keys.secret(this.ref);
+    const spools: Spool[] = [];
     try {
-      const secret = await this.#stores.keys.secret(this.ref);
+      let parts: AsyncGenerator<void, void, undefined>[] = [];
+      for (const upload of uploads) {
+        const spool = await (upload.spool ?? this.#stores.spools.open(upload.uploadId));
+        if (spool === undefined) throw lost(upload.uploadId, 'is missing');
+        spools.push(spool);
+        parts.push(this.#parts(spool, secret));
+      }
+      while (parts.length > 0) {
+        const ended = new Set<AsyncGenerator>();
+        for (const part of parts) if ((await part.next()).done === true) ended.add(part);
+        parts = parts.filter((part) => !ended.has(part));
+      }
+    } finally {
+      for (const spool of spools) await spool.close();
+    }
+  }
+
+  /** Adds one chunk of an upload at each step. */
+  async *#parts(spool: Spool, secret: Uint8Array): AsyncGenerator<void, void, undefined> {
+    const { uploadId } = spool.header;
+    try {
       const opener = new EnvelopeOpener(spool.header.header, secret);
       let [index, offset] = [0, 0];
       for await (const chunk of spool.chunks()) {
@@ -95,14 +131,13 @@ export class RoundSum {
         this.accumulator.fold(offset, values);
         offset += values.length;
         index += 1;
+        yield;
       }
       if (offset !== this.accumulator.length) throw lost(uploadId, 'is not whole');
     } catch (cause) {
       // It verified when it was received: whatever fails now is the store's fault, not the agent's.
       const { code } = TributaryError.from(cause);
       throw code.startsWith('UPDATE_') ? lost(uploadId, 'was altered', cause) : cause;
-    } finally {
-      await spool.close();
     }
   }
 

@@ -204,6 +204,7 @@ export class UploadReception {
     const { federation, clock, sessions } = this.#parts;
     await session.seal(holder, seal, decodeBase64(agent.identityKey, 'identityKey'));
     const { uploadId } = session.spooled;
+    const { dataVersion } = session.header;
     await federation.execute({
       kind: 'accept-update',
       now: clock.now(),
@@ -214,6 +215,7 @@ export class UploadReception {
       headerDigest: session.headerDigest,
       sealDigest: sealDigest(seal),
       bytes: session.bytes,
+      ...(dataVersion === undefined ? {} : { dataVersion }),
     });
     await sessions.forget(session);
     const accepted = findRound(federation.state, session.ref)?.round.updates.get(agent.site);

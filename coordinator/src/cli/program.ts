@@ -8,6 +8,7 @@ import { createContext, listContexts, revokeContext, useContext } from './comman
 import { deleteObject } from './commands/delete.js';
 import { describe } from './commands/describe.js';
 import { get } from './commands/get.js';
+import { initJob } from './commands/job-init.js';
 import { controlJob, type JobAction } from './commands/jobs.js';
 import { leaveOneOut, showHeldOut } from './commands/leave-one-out.js';
 import { logs } from './commands/logs.js';
@@ -15,6 +16,7 @@ import { exportModel } from './commands/models.js';
 import { approve, invite, revoke } from './commands/sites.js';
 import { version } from './commands/version.js';
 import { wait } from './commands/wait.js';
+import { EXPORT_FORMATS } from './export/export-files.js';
 import { requireFormat } from './output/formats.js';
 import type { Session } from './session.js';
 
@@ -114,7 +116,16 @@ function addJobCommands(program: Command, run: Run): void {
         run((session) => controlJob(session, action, name, options.reason)),
       );
   }
-  const job = program.command('job').description('series of jobs');
+  const job = program.command('job').description('drafts and series of jobs');
+  job
+    .command('init')
+    .description('write a first job for the table of a CSV file')
+    .requiredOption('--from <file>', 'CSV file, first line names the columns')
+    .option('--label <column>', 'column to predict (found by a customary name)')
+    .option('--name <name>', 'name of job, dataset and model (from the file name)')
+    .option('--delimiter <character>', 'what stands between the cells', ',')
+    .option('-o, --output <file>', 'file to write instead of standard output')
+    .action((options: Parameters<typeof initJob>[1]) => run((session) => initJob(session, options)));
   job
     .command('leave-one-out')
     .description('submit one job per site, each keeping that site out of training and measuring there')
@@ -173,9 +184,14 @@ function addModelCommands(program: Command, run: Run): void {
     );
   models
     .command('export <name[@version]>')
-    .description('write a TensorFlow.js model with its features and signed manifest')
+    .description('write a model with its features, its signed manifest and a loading example')
     .requiredOption('--to <folder>', 'empty folder to write to')
-    .action((reference: string, options: { to: string }) =>
+    .option(
+      '--format <format>',
+      `${EXPORT_FORMATS.join(' or ')} (dense and convolutional models)`,
+      EXPORT_FORMATS[0],
+    )
+    .action((reference: string, options: Parameters<typeof exportModel>[2]) =>
       run((session) => exportModel(session, reference, options)),
     );
 }

@@ -173,6 +173,8 @@ export interface AcceptUpdate extends OfRound {
   readonly sealDigest: Digest;
   /** Bytes of ciphertext. */
   readonly bytes: number;
+  /** As the header has it. */
+  readonly dataVersion?: string;
 }
 
 /** The update of the site is final and cannot be used: its site is out of this attempt. */

@@ -26,7 +26,7 @@ import { modeOf, planStages } from './rounds/aggregation-mode.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
 import { isUnfinished } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
-import { cohortCount, eligibleMembers, selectCohort } from './selection.js';
+import { cohortCount, eligibleMembers, isEnough, selectCohort } from './selection.js';
 
 /**
  * What a command means for a state: the entries to record, none where it was carried out before. Throws a
@@ -143,7 +143,7 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
   decodeBase64(roundKey, 'roundKey', 32);
   const members = eligibleMembers(state, spec, new Set(command.connectedSites));
   const count = cohortCount(spec, members.length);
-  if (count < spec.minSites) {
+  if (!isEnough(spec, members)) {
     const detail = `${String(members.length)} selected sites are connected, ${String(spec.minSites)} are needed`;
     throw new TributaryError('ROUND_UNDERSUBSCRIBED', detail);
   }

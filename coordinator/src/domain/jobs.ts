@@ -76,9 +76,24 @@ function submit(state: FederationState, command: SubmitJob): readonly NewEntry[]
       `at most ${String(LIMITS.openJobs)} jobs wait or run; cancel some`,
     );
   }
+  requireKnownSite(state, document);
   if (state.jobs.has(jobId)) throw new TributaryError('ALREADY_EXISTS', 'a job of that id exists');
   const body = { jobId, name: document.metadata.name, document: command.document, authorKey, signature };
   return [{ type: 'job.submitted', actor, subject: `job/${jobId}`, body }];
+}
+
+/** A misspelt name would train on every site and report nothing. */
+function requireKnownSite({ sites }: FederationState, { spec }: FederatedJob): void {
+  const { holdOutSite } = spec.evaluation;
+  if (holdOutSite === undefined || sites.has(holdOutSite)) return;
+  throw new TributaryError(
+    'DOCUMENT_INVALID',
+    `spec.evaluation.holdOutSite: there is no site ${holdOutSite}`,
+    {
+      hint: 'Name a site that `tributary get sites` lists.',
+      fields: { field: 'spec.evaluation.holdOutSite' },
+    },
+  );
 }
 
 /** The same document again changes nothing; other values of what may change are taken over. */

@@ -6,7 +6,7 @@ import { retryDelayMs } from './rounds/aggregation-mode.js';
 import { nextRound } from './rounds/next-round.js';
 import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
-import { cohortCount, eligibleMembers } from './selection.js';
+import { eligibleMembers, isEnough } from './selection.js';
 
 /** What the runner sees outside the ledger. */
 export interface Observed {
@@ -126,8 +126,7 @@ function openingStep(state: FederationState, job: JobState, { now, connectedSite
   if (job.phase !== 'Running') return { kind: 'wait' };
   const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
-  const eligible = eligibleMembers(state, spec, connectedSites).length;
-  if (cohortCount(spec, eligible) < spec.minSites) return { kind: 'wait' };
+  if (!isEnough(spec, eligibleMembers(state, spec, connectedSites))) return { kind: 'wait' };
   return { kind: 'open-round', jobId, round, attempt: failedAttempts };
 }
 

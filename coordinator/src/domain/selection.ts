@@ -41,15 +41,25 @@ export function eligibleMembers(
 /** Sites of which a shortage says why each cannot take part. */
 const TOLD_SITES = 4;
 
+/** What decides whether a round has the sites that it needs. */
+export type ShortageSpec = SelectionSpec & Pick<FederatedJobSpec, 'evaluation'>;
+
+/** Whether a round can open with these members: as many as it needs, and the site that it holds out among them. */
+export function isEnough(spec: ShortageSpec, members: readonly Member[]): boolean {
+  const { holdOutSite } = spec.evaluation;
+  if (holdOutSite !== undefined && !members.some(({ site }) => site === holdOutSite)) return false;
+  return cohortCount(spec, members.length) >= spec.minSites;
+}
+
 /** Why no round can open for want of sites, in words; undefined where enough are ready and connected. */
 export function shortageOf(
   state: FederationState,
-  spec: SelectionSpec,
+  spec: ShortageSpec,
   presence: ReadonlyMap<string, unknown>,
 ): string | undefined {
   const connected = new Set(presence.keys());
   const ready = eligibleMembers(state, spec, connected);
-  if (cohortCount(spec, ready.length) >= spec.minSites) return undefined;
+  if (isEnough(spec, ready)) return undefined;
   const counted = new Set(ready.map(({ site }) => site));
   const absent = [...state.sites.values()].filter(({ site }) => !counted.has(site)).sort(bySite);
   const told = absent
@@ -58,8 +68,11 @@ export function shortageOf(
     .join('');
   const others = Math.max(0, absent.length - TOLD_SITES);
   const more = others === 0 ? '' : `; and ${String(others)} more`;
-  return `Waits for sites: a round needs ${String(spec.minSites)}, ready ${ready.length === 1 ? 'is' : 'are'} ${String(ready.length)}${told}${more}.`;
+  return `Waits for sites: a round needs ${neededBy(spec)}, ready ${ready.length === 1 ? 'is' : 'are'} ${String(ready.length)}${told}${more}.`;
 }
+
+const neededBy = ({ minSites, evaluation: { holdOutSite } }: ShortageSpec): string =>
+  holdOutSite === undefined ? String(minSites) : `${String(minSites)} with ${holdOutSite}, which is held out`;
 
 function whyNot(state: FederationState, { siteSelector }: SelectionSpec, site: SiteState): string {
   const lacking = Object.entries(siteSelector.matchLabels).find(([key, value]) => site.labels[key] !== value);

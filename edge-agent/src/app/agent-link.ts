@@ -61,6 +61,7 @@ export class AgentLink {
   /** The stream that this side ended in order to open the next one. */
   #replaced: FleetStream | undefined;
   #status: LinkStatus = 'Connecting';
+  #wire = WIRE_VERSIONS.at(-1) ?? '';
   #failures = 0;
   #lastError: { readonly code: string; readonly detail: string } | undefined;
 
@@ -76,6 +77,11 @@ export class AgentLink {
   /** Why the link was lost last. */
   get lastError(): { readonly code: string; readonly detail: string } | undefined {
     return this.#lastError;
+  }
+
+  /** Wire version of the last welcome; before the first, the oldest that this build speaks. */
+  get wire(): string {
+    return this.#wire;
   }
 
   /** The channel of the moment. */
@@ -218,6 +224,7 @@ export class AgentLink {
         'the coordinator chose a wire version that was not offered',
       );
     await this.#witness(client, message, known);
+    this.#wire = message.version;
     this.#failures = 0;
     this.#lastError = undefined;
     this.#approved(message.approved);

@@ -109,7 +109,16 @@ export class Agent {
       },
     );
     const client = () => link.client;
-    const submission = new Submission({ outbox, files, random, egress, identity, site, logId });
+    const submission = new Submission({
+      outbox,
+      files,
+      random,
+      egress,
+      identity,
+      site,
+      logId,
+      wire: () => link.wire,
+    });
     const fits = new FeatureFits({ ...parts, client });
     const work = new RoundWork({
       ...parts,
@@ -118,6 +127,7 @@ export class Agent {
       client,
       outbox,
       submission,
+      noted: (note) => decisions.note({ time: new Date(clock.now()).toISOString(), ...note }),
       progress: throttled(clock, ({ jobId, round }, percent) =>
         link.send({ type: 'Progress', jobId, round, percent }),
       ),

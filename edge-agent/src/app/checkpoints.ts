@@ -27,7 +27,8 @@ export class Checkpoints {
     await this.#removeAll((other) => other !== name && other.startsWith(`${ref.jobId}.`));
     return {
       read: () => this.#try('checkpoint not read', () => this.#read(name)),
-      write: (bytes) => this.#try('checkpoint not written', () => this.#files.writeSealed(name, pieces(bytes))),
+      write: (bytes) =>
+        this.#try('checkpoint not written', () => this.#files.writeSealed(name, pieces(bytes))),
     };
   }
 

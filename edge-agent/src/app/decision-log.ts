@@ -4,6 +4,7 @@ import {
   followDecision,
   type Decision,
   type DecisionHead,
+  type TrainingNote,
 } from '../domain/decision.js';
 import { digestOf } from '@tributary/proto';
 import type { LineLog } from '../ports.js';
@@ -41,11 +42,22 @@ export class DecisionLog {
 
   /** Durable when it resolves. */
   record(decision: Decision): Promise<void> {
+    return this.#append(decision, () => {
+      this.#recent = [...this.#recent, decision].slice(-RECENT);
+    });
+  }
+
+  /** Durable when it resolves. */
+  note(note: TrainingNote): Promise<void> {
+    return this.#append(note, () => undefined);
+  }
+
+  #append(entry: Decision | TrainingNote, then: () => void): Promise<void> {
     const turn = this.#turn.then(async () => {
-      const line = encodeDecision(decision, this.#head.count, this.#head.digest);
+      const line = encodeDecision(entry, this.#head.count, this.#head.digest);
       await this.#lines.append(line);
       this.#head = { count: this.#head.count + 1, digest: digestOf(line) };
-      this.#recent = [...this.#recent, decision].slice(-RECENT);
+      then();
     });
     this.#turn = turn.catch(() => undefined);
     return turn;

@@ -67,6 +67,8 @@ const itemSchema = z.strictObject({
   /** Upload whose name the delta's file bears: the first one. */
   delta: z.string(),
   uploadId: z.string(),
+  /** Salted digest of the rows trained on, where the trainer gave it. */
+  dataVersion: z.string().optional(),
 });
 
 export type OutboxItem = z.output<typeof itemSchema>;
@@ -144,6 +146,7 @@ export class Outbox {
         : { evaluation: this.#evaluation({ metrics: metricNames, ...shape }, opened, result) }),
       delta: uploadId,
       uploadId,
+      ...(result.dataVersion === undefined ? {} : { dataVersion: result.dataVersion }),
     };
     await this.#store.put({ [ITEMS + roundKey(opened)]: encodeRecord(fields) });
     return uploadId;

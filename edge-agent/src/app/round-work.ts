@@ -1,5 +1,6 @@
 import { TributaryError, type FederatedJobSpec } from '@tributary/proto';
 
+import type { TrainingNote } from '../domain/decision.js';
 import type { OpenedRound } from '../domain/order.js';
 import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
@@ -29,6 +30,8 @@ export interface RoundWorkParts extends DownloadParts {
   readonly checkpoints: Checkpoints;
   readonly submission: Submission;
   readonly log: Log;
+  /** Writes a line of the site's decision log. */
+  readonly noted: (note: Omit<TrainingNote, 'time'>) => Promise<void>;
   readonly progress: (round: { readonly jobId: string; readonly round: number }, percent: number) => void;
 }
 
@@ -111,6 +114,7 @@ export class RoundWork {
         round.opened.kind === 'Statistics'
           ? await fits.answer(round, dataset, signal)
           : await this.#result(round, dataset, signal);
+      await this.#note(round, result);
       const uploadId = await outbox.hold(round, result);
       // Without a link nobody knows when.
       if (this.#parts.client() !== undefined) submission.expect(uploadId, result.delta);
@@ -146,6 +150,14 @@ export class RoundWork {
       progress: (percent) => this.#parts.progress(fields, percent),
       resumed: (epochs) => log.info({ ...fields, epochs }, 'training resumed'),
     });
+  }
+
+  /** The site's own record of the rows behind an update, before the update exists. */
+  async #note({ job, jobId, opened }: OpenedRound, { dataVersion }: TrainingResult): Promise<void> {
+    if (dataVersion === undefined) return;
+    const { round, attempt } = opened;
+    const names = { job: job.metadata.name, dataset: job.spec.dataset.name };
+    await this.#parts.noted({ type: 'Trained', jobId, round, attempt, ...names, dataVersion });
   }
 
   #dataset({ dataset }: FederatedJobSpec): DeclaredDataset {

@@ -3,7 +3,6 @@ import {
   EnvelopeWriter,
   isErrorCode,
   TributaryError,
-  WIRE_VERSIONS,
   type SigningKey,
 } from '@tributary/proto';
 
@@ -31,6 +30,8 @@ export interface SubmissionParts {
   readonly identity: SigningKey;
   readonly site: string;
   readonly logId: string;
+  /** Wire version that was agreed on with the coordinator. */
+  readonly wire: () => string;
 }
 
 /** Turns what the outbox holds into envelopes and brings them to the coordinator. */
@@ -130,7 +131,10 @@ export class Submission {
       vectorLength,
     };
     const secrets = drawEnvelopeSecrets((length) => random.bytes(length));
-    return new EnvelopeWriter({ ...fields, wire: WIRE_VERSIONS[0] ?? '' }, item.roundKey, secrets, identity);
+    const wire = this.#parts.wire();
+    // The version of the data is known from wire 1.1 on.
+    const version = wire === '1.0' || item.dataVersion === undefined ? {} : { dataVersion: item.dataVersion };
+    return new EnvelopeWriter({ ...fields, ...version, wire }, item.roundKey, secrets, identity);
   }
 }
 

@@ -31,11 +31,22 @@ export interface Decision extends RoundRef {
   readonly policyDigest: Digest | '';
 }
 
+/** Which rows an update was trained on: what the site can show later, with its secret and the rows. */
+export interface TrainingNote extends RoundRef {
+  readonly type: 'Trained';
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly job: string;
+  readonly dataset: string;
+  /** As it leaves with the update. */
+  readonly dataVersion: string;
+}
+
 /** Digest that the first line names as the one before it. */
 const DECISION_ROOT: Digest = digestOf(new Uint8Array(0));
 
 /** The canonical bytes of a line (without the line end) after a line of digest `prev`. */
-export function encodeDecision(decision: Decision, seq: number, prev: Digest): Uint8Array {
+export function encodeDecision(decision: Decision | TrainingNote, seq: number, prev: Digest): Uint8Array {
   return canonicalize({ v: DECISION_VERSION, seq, prev, ...decision });
 }
 

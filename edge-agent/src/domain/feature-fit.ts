@@ -1,6 +1,7 @@
 import {
   fitOfStatistics,
   fitVocabularies,
+  scaledBy,
   type FederatedJobSpec,
   type FeatureFit,
   type SiteStatistics,
@@ -23,6 +24,12 @@ export interface FitParts {
  */
 export function joinFits({ features }: Pick<FederatedJobSpec, 'features'>, parts: FitParts): FeatureFit {
   return { ...fitVocabularies(features, parts.vocabularies), ...parts.site, ...parts.federated };
+}
+
+/** A fit that scales nothing: with it every cell of the features is read, which is all that a check of rows needs. */
+export function neutralFit({ features }: Pick<FederatedJobSpec, 'features'>): FeatureFit {
+  const scaled = [...scaledBy(features, 'Site'), ...scaledBy(features, 'Federated')];
+  return Object.fromEntries(scaled.map(({ name }) => [name, { center: 0, scale: 1 }]));
 }
 
 /** The fit of a site that trains alone: its own rows stand for those of all sites. */

@@ -1,4 +1,10 @@
-import type { ErrorCode, FederatedJobSpec, SitePolicySpec } from '@tributary/proto';
+import {
+  fitVocabularies,
+  TributaryError,
+  type ErrorCode,
+  type FederatedJobSpec,
+  type SitePolicySpec,
+} from '@tributary/proto';
 
 import type { DatasetTerms } from '../ports.js';
 import { jobColumns } from './datasets/job-columns.js';
@@ -45,6 +51,7 @@ const RULES: readonly Rule[] = [
   dataset,
   columns,
   dropped,
+  vocabularies,
   minimumCohort,
   minimumReports,
   maximumParameters,
@@ -129,6 +136,16 @@ function dropped(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undef
   return denied === undefined
     ? undefined
     : refused('spec.datasets.deidentification.drop', `column ${denied} of ${job.dataset.name} is dropped`);
+}
+
+function vocabularies(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+  const rule = policy.datasets.find(({ name }) => name === job.dataset.name);
+  try {
+    fitVocabularies(job.features, rule?.vocabularies ?? []);
+    return undefined;
+  } catch (error) {
+    return refused('spec.datasets.vocabularies', TributaryError.from(error).message);
+  }
 }
 
 function minimumCohort(

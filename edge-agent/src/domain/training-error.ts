@@ -13,7 +13,7 @@ const ABOUT_RECORDS = new Set([
 ]);
 
 /** Fields that may be told where their value is a number: places, never values. */
-const PLACES = ['line', 'row', 'epoch', 'index'] as const;
+const PLACES = ['file', 'line', 'row', 'epoch', 'index'] as const;
 
 /** What may be wrong with a cell (CellFault of the contract), a line or a file, in words that hold no part of it. */
 const FAULTS: ReadonlyMap<unknown, string> = new Map([
@@ -30,6 +30,13 @@ const FAULTS: ReadonlyMap<unknown, string> = new Map([
   ['Quote', 'a quote is not closed, or stands where none may stand'],
   ['NoFile', 'the file that agent.yaml names does not exist'],
   ['Unreadable', 'the file that agent.yaml names cannot be read'],
+  ['HeaderDiffers', 'the first lines of the files do not name the same columns'],
+  ['Format', 'not readable in the format that agent.yaml names'],
+  ['NoSuchColumn', 'the dataset has no such column that jobs may read'],
+  ['KeyMissing', 'the key of the dataset is not there, or missing in a row'],
+  ['View', 'the view of the site is not a valid SELECT over its sources'],
+  ['ViewForbidden', 'the view of the site reaches beyond its sources'],
+  ['Conversion', 'a value does not fit the type that the view casts it to'],
   ['Empty', 'the file is empty; its first line names the columns'],
 ]);
 

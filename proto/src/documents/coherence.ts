@@ -23,7 +23,8 @@ export function coherenceProblems(spec: FederatedJobSpec): Problem[] {
 }
 
 function modelProblems({ features, model, task }: FederatedJobSpec): Problem[] {
-  return topologyProblems(model.layers, task, compileFeatures(features).shape).map(({ path, ...rest }) => ({
+  const { shape, indices } = compileFeatures(features);
+  return topologyProblems(model.layers, task, shape, indices).map(({ path, ...rest }) => ({
     path: ['spec', 'model', 'layers', ...path],
     ...rest,
   }));

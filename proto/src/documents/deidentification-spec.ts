@@ -12,31 +12,21 @@ const columns = (what: string) =>
     .default([])
     .describe(what);
 
+const width = z.number().gt(0).max(1e12).describe('Width of a band: years of age, or units of the column.');
+const top = z
+  .number()
+  .min(-1e12)
+  .max(1e12)
+  .optional()
+  .describe(
+    'Value from which all are one band. Without it: 90 for ages, since few people are older; none for Band.',
+  );
+
 const generalisationSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    column,
-    type: z.literal('AgeBand'),
-    width: z.int().min(1).max(100).default(5).describe('Years of a band.'),
-    top: z
-      .int()
-      .min(1)
-      .max(150)
-      .default(90)
-      .describe('Age from which all are one band: few people are that old.'),
-  }),
+  z.strictObject({ column, type: z.literal('AgeBand'), width, top }),
   z.strictObject({ column, type: z.literal('Year') }),
   z.strictObject({ column, type: z.literal('YearMonth') }),
-  z.strictObject({
-    column,
-    type: z.literal('Band'),
-    width: z.number().gt(0).max(1e12).describe('Width of a band, in units of the column.'),
-    top: z
-      .number()
-      .min(-1e12)
-      .max(1e12)
-      .optional()
-      .describe('Value from which all are one band; without it there is no last band.'),
-  }),
+  z.strictObject({ column, type: z.literal('Band'), width, top }),
 ]);
 
 const kAnonymitySchema = z.strictObject({

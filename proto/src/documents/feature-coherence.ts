@@ -44,6 +44,7 @@ function leakProblems(feature: FeatureSpec, index: number, label: string): Probl
 function ownProblems(feature: FeatureSpec, path: Path): Problem[] {
   if (feature.type === 'Categorical') return categoricalProblems(feature, path);
   return [
+    ...fitProblems(feature, path),
     ...scalingProblems(feature, path),
     ...domainProblems(feature, path),
     ...partProblems(feature, path),
@@ -63,6 +64,13 @@ function categoricalProblems(feature: CategoricalFeatureSpec, path: Path): Probl
     const fix = "remove it, or leave it out of the feature's missing list";
     return [{ path: [...path, 'categories', position], what, fix }];
   });
+}
+
+/** A fit is written by the names of features, and JSON in JavaScript keeps one name for itself. */
+function fitProblems({ name, scaling }: ScaledFeatureSpec, path: Path): Problem[] {
+  if (name !== '__proto__' || scaling === 'Given') return [];
+  const what = 'cannot be the name of a feature that is fitted';
+  return [{ path: [...path, 'name'], what, fix: 'rename the column in the view of the dataset' }];
 }
 
 const GIVEN_FIELDS = ['center', 'scale'] as const;

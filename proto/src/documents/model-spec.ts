@@ -9,7 +9,9 @@ export const modelSchema = z.strictObject({
     .array(layerSchema)
     .min(1)
     .max(64)
-    .describe('Layers from input to output; the last must fit the task (see the task).'),
+    .describe(
+      'Layers from input to output; the last must fit the task (see the task). In a file that `tributary apply` reads, `file: model.json` may stand in their place: a model of TensorFlow.js or Keras, beside the job.',
+    ),
   seed: seedSchema.default(1).describe('Seed of the initial weights.'),
 });
 

@@ -8,6 +8,7 @@ import { LIMITS } from '../limits.js';
 import { requireEncoding } from '../parameters/encodings.js';
 import { FLOAT32_BYTES } from '../parameters/float32-bytes.js';
 import { requireFormat } from '../versions.js';
+import { dataVersionSchema } from './data-version.js';
 
 /** The algorithms of an envelope. Another set of algorithms is another name. */
 export const SUITE = 'x25519-xsalsa20poly1305+aes256gcm-stream';
@@ -49,6 +50,8 @@ const headerSchema = z.strictObject({
   uploadId: id('upl'),
   baseDigest: digest,
   layoutDigest: digest,
+  /** Salted digest of the rows that the update was trained on; from wire 1.1 on. */
+  dataVersion: dataVersionSchema.optional(),
   encoding: z.literal('f32'),
   /** Elements of the update vector. */
   vectorLength: z
@@ -104,6 +107,8 @@ export function decodeEnvelopeHeader(bytes: Uint8Array): EnvelopeHeader {
     throw malformed((issue?.path ?? []).map(String).join('.'), issue?.message ?? 'malformed');
   }
   const header = parsed.data;
+  if (header.dataVersion !== undefined && header.wire === '1.0')
+    throw malformed('dataVersion', 'wire 1.0 does not know it');
   const count = chunkCountOf(header.vectorLength, header.chunkBytes);
   if (header.chunkCount !== count) throw malformed('chunkCount', `${String(count)} chunks hold the vector`);
   return header;

@@ -31,7 +31,7 @@ export type EnvelopeFields = Pick<
   | 'baseDigest'
   | 'layoutDigest'
   | 'vectorLength'
-> & { readonly chunkBytes?: number };
+> & { readonly chunkBytes?: number; readonly dataVersion?: string };
 
 /** Fresh randomness of one envelope. A new plaintext needs all of it anew, and a new upload id. */
 export interface EnvelopeSecrets {

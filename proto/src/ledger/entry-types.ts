@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { dataVersionSchema } from '../envelope/data-version.js';
 import { isDigest, isName, type Digest } from '../ids.js';
 
 /** Strings of entries: bounded, so that no entry can pass LIMITS.ledgerEntryBytes by a single field. */
@@ -135,6 +136,8 @@ export const ENTRY_BODIES = {
     headerDigest: digest,
     sealDigest: digest,
     bytes: uint64,
+    /** Salted digest of the rows that trained the update, where the agent gave it. */
+    dataVersion: dataVersionSchema.optional(),
   }),
   'update.refused': z.strictObject({
     ...round,

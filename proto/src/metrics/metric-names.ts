@@ -72,12 +72,14 @@ export const METRICS = {
   rmse: {
     tasks: ['Regression'],
     direction: 'minimize',
-    documentation: 'Root of the mean squared error, in units of the label, from 0.',
+    documentation:
+      'Root of the mean squared error, in units of the label, from 0; reported up to 64, so give the label in fitting units.',
   },
   mae: {
     tasks: ['Regression'],
     direction: 'minimize',
-    documentation: 'Mean absolute error, in units of the label, from 0.',
+    documentation:
+      'Mean absolute error, in units of the label, from 0; reported up to 64, so give the label in fitting units.',
   },
   r2: {
     tasks: ['Regression'],

@@ -13,6 +13,7 @@ import { requireSignature, type SigningKey } from '../signing/ed25519.js';
 import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
 import { requireFormat } from '../versions.js';
+import { dataVersionSchema } from '../envelope/data-version.js';
 
 /** Version of the manifest format; a newer one is refused (FORMAT_UNSUPPORTED), an older one is read. */
 const FORMAT_VERSION = 2;
@@ -44,6 +45,8 @@ const shared = {
     /** Ledger sequence of each round.committed, and the model that it made. */
     rounds: z.array(z.strictObject({ round: count, seq: count, modelDigest: digest })),
     sites: z.array(nameSchema),
+    /** Salted digest of the rows that each site trained the last round on, where it gave one. */
+    dataVersions: z.record(nameSchema, dataVersionSchema).optional(),
     /** Digest of the signed job document. */
     documentDigest: digest,
   }),

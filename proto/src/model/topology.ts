@@ -63,13 +63,22 @@ export function parameterCount(layers: readonly LayerSpec[], input: Shape): numb
   return modelTensors(layers, input).reduce((sum, { shape }) => sum + tensorSize(shape), 0);
 }
 
-/** Problems with a stack of layers, with paths from the list of layers on; none means that layoutOf succeeds. */
-export function topologyProblems(layers: readonly LayerSpec[], task: LearningTask, input: Shape): Problem[] {
+/**
+ * Problems with a stack of layers, with paths from the list of layers on; none means that layoutOf succeeds. `indices`
+ * are those of the feature plan: for each input the number of indices that it may hold, undefined for magnitudes.
+ */
+export function topologyProblems(
+  layers: readonly LayerSpec[],
+  task: LearningTask,
+  input: Shape,
+  indices: readonly (number | undefined)[] = [],
+): Problem[] {
   const { shapes, problem } = walk(layers, input);
   const fit = problem === undefined ? sizeProblems(layers, input) : [problem];
   return [
     ...outputProblems(layers, task, problem ? undefined : shapes.at(-1)),
     ...hiddenProblems(layers),
+    ...embeddingProblems(layers, indices),
     ...fit,
   ];
 }
@@ -121,6 +130,25 @@ function hiddenProblems(layers: readonly LayerSpec[]): Problem[] {
     return [
       { path: [index, 'activation'], what: 'Softmax belongs to the last layer', fix: 'use Relu or Tanh' },
     ];
+  });
+}
+
+/** An Embedding reads beyond its table where an index is too large, so it takes inputs that are indices, and nothing else. */
+function embeddingProblems(
+  layers: readonly LayerSpec[],
+  indices: readonly (number | undefined)[],
+): Problem[] {
+  return layers.flatMap((layer, index): Problem[] => {
+    if (layer.type !== 'Embedding') return [];
+    if (index > 0 || indices.includes(undefined)) {
+      const what = 'Embedding takes indices only';
+      const fix = 'put it first, over features that are all Categorical with encoding Index';
+      return [{ path: [index, 'type'], what, fix }];
+    }
+    const most = indices.reduce<number>((largest, count) => Math.max(largest, count ?? 0), 0);
+    if (layer.inputDim >= most) return [];
+    const what = `the features have ${String(most)} indices, unknown ones included`;
+    return [{ path: [index, 'inputDim'], what, fix: `write ${String(most)} or more` }];
   });
 }
 

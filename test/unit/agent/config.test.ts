@@ -64,7 +64,7 @@ describe('agent.yaml', () => {
       caBundlePath: undefined,
       logLevel: 'info',
       metricsPort: undefined,
-      trainer: { type: 'Tfjs', backend: 'Wasm' },
+      trainer: { type: 'Tfjs', backend: 'Auto', environment: {} },
     });
   });
 
@@ -105,6 +105,37 @@ describe('agent.yaml', () => {
     assert.equal((await load(MINIMAL, { HTTPS_PROXY: '' })).proxy, undefined);
   });
 
+  it('takes datasets of several sources, with a view and a key', async () => {
+    const sources = [
+      { name: 'people', path: 'people.parquet', format: 'Parquet' },
+      { name: 'values', glob: '../values-*.csv', format: 'Csv', delimiter: ';' },
+      {
+        name: 'patient',
+        path: 'p.ndjson',
+        format: 'FhirNdJson',
+        columns: [{ name: 'born', path: '$.birthDate' }],
+      },
+    ];
+    const long = { name: 'trial', sources, view: 'SELECT 1 AS y', key: 'id' };
+    const [dataset] = (await load({ ...MINIMAL, datasets: [long] })).datasets;
+    assert.deepEqual([dataset?.view, dataset?.key], ['SELECT 1 AS y', 'id']);
+    assert.deepEqual(dataset?.sources, [
+      { ...sources[0], path: join(folder.path, 'people.parquet') },
+      { ...sources[1], glob: join(folder.path, '../values-*.csv'), quote: '"', encoding: 'Utf8' },
+      { ...sources[2], path: join(folder.path, 'p.ndjson') },
+    ]);
+    for (const [wrong, words] of [
+      [{ ...long, view: undefined }, /datasets\.0\.view: with several sources/],
+      [{ name: 'a', format: 'Csv' }, /datasets\.0\.path: source source needs either path or glob/],
+      [{ name: 'a', path: 'b', glob: 'c', format: 'Csv' }, /either path or glob/],
+      [{ name: 'a', glob: '*/c.csv', format: 'Csv' }, /last part of the path only/],
+      [{ name: 'a', path: 'b', format: 'Excel' }, /Csv, Parquet, Json, NdJson or FhirNdJson/],
+      [{ name: 'a', path: 'b', format: 'Parquet', delimiter: ';' }, /datasets\.0\.delimiter: unknown field/],
+      [{ ...long, sources: [sources[0], { ...sources[1], name: 'People' }] }, /occurs twice/],
+    ] as const)
+      await assert.rejects(load({ ...MINIMAL, datasets: [wrong] }), refusal('CONFIG_INVALID', words));
+  });
+
   it('gives the join token of the environment', () => {
     assert.equal(joinTokenOf({ TRIBUTARY_JOIN_TOKEN: 't' }), 't');
   });
@@ -130,7 +161,7 @@ describe('agent.yaml', () => {
       {},
       /the name a occurs twice/,
     ],
-    ['another trainer', { ...MINIMAL, trainer: { type: 'Exec' } }, {}, /trainer\.type: write Tfjs/],
+    ['another trainer', { ...MINIMAL, trainer: { type: 'Exec' } }, {}, /trainer\.type/],
     ['text that is no YAML', 'a: [', {}, /not readable as YAML/],
     ['aliases', 'a: &x 1\nb: *x', {}, /not readable as YAML/],
     ['a list', '- 1', {}, /the file: /],

@@ -30,6 +30,13 @@ const policy = (path?: string, value?: unknown): SitePolicySpec =>
   parseSitePolicy(path === undefined ? policyDocument() : altered(policyDocument(), `spec.${path}`, value))
     .spec;
 
+const heldOutJob = (site: string, minSites: number): FederatedJobSpec => {
+  const evaluation = { metrics: ['auc'], holdOutSite: site };
+  return parseFederatedJob(
+    altered(altered(jobDocument(), 'spec.minSites', minSites), 'spec.evaluation', evaluation),
+  ).spec;
+};
+
 interface Refusal {
   readonly title: string;
   readonly policy?: SitePolicySpec | undefined;
@@ -84,6 +91,16 @@ const REFUSALS: readonly Refusal[] = [
     code: 'POLICY_REFUSED',
     rule: 'spec.datasets.columns',
   },
+  {
+    title: 'a vocabulary that the policy does not hold',
+    job: job('features.1', {
+      name: 'term',
+      type: 'Categorical',
+      vocabulary: { name: 'terms', size: 2, digest: `sha256:${'0'.repeat(64)}` },
+    }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.datasets.vocabularies',
+  },
   { title: 'a small cohort', facts: { cohort: 1 }, code: 'POLICY_REFUSED', rule: 'spec.minimumCohort' },
   {
     title: 'a job that commits with too few reports',
@@ -112,6 +129,35 @@ const REFUSALS: readonly Refusal[] = [
     rule: 'spec.metrics',
   },
   {
+    title: 'metrics of each site by its name',
+    policy: policy('metrics', ['auc']),
+    job: job('evaluation', { metrics: ['auc'], perSite: true }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.metricsPerSite',
+  },
+  {
+    title: 'to be held out, which tells of this site alone',
+    policy: policy('metrics', ['auc']),
+    job: heldOutJob('west', 3),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.metricsPerSite',
+  },
+  {
+    title: 'a crowd to which a site that is held out is counted',
+    policy: policy('metrics', ['auc']),
+    job: heldOutJob('north', 2),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.minimumCohort',
+  },
+  {
+    title: 'a cohort to which a site that is held out is counted',
+    policy: policy('metrics', ['auc']),
+    job: heldOutJob('north', 3),
+    facts: { cohort: 2 },
+    code: 'POLICY_REFUSED',
+    rule: 'spec.minimumCohort',
+  },
+  {
     title: 'more retries on a base model',
     facts: { sentOnBase: 2 },
     code: 'POLICY_REFUSED',
@@ -120,6 +166,30 @@ const REFUSALS: readonly Refusal[] = [
 ];
 
 describe('site policy', () => {
+  it('allows figures of this site alone where it says so, and jobs that hold another site out', () => {
+    const rules = policy('metrics', ['auc']);
+    assert.ok(evaluatePolicy(rules, heldOutJob('north', 3), facts).allowed);
+    const open = { ...rules, metricsPerSite: true };
+    assert.ok(evaluatePolicy(open, heldOutJob('west', 3), facts).allowed);
+    assert.ok(evaluatePolicy(open, job('evaluation', { metrics: ['auc'], perSite: true }), facts).allowed);
+  });
+
+  it('refuses a column that de-identification drops, though every column is allowed', () => {
+    const rules = policy('datasets', [
+      {
+        name: 'loans',
+        columns: ['*'],
+        deidentification: { drop: ['term'], mask: [], generalise: [] },
+        minimumRows: 1,
+        minCount: 10,
+        vocabularies: [],
+      },
+    ]);
+    const verdict = evaluatePolicy(rules, job(), facts);
+    assert.ok(!verdict.allowed);
+    assert.deepEqual([verdict.code, verdict.rule], ['POLICY_REFUSED', 'spec.datasets.deidentification.drop']);
+  });
+
   it('refuses everything where there is none', () => {
     const verdict = evaluatePolicy(undefined, job(), facts);
     assert.ok(!verdict.allowed);

@@ -9,7 +9,7 @@ import { verifyOrder, type OpenedRound } from '@tributary/edge-agent/internal/do
 import { envelopeFile } from '@tributary/edge-agent/internal/domain/outbox.js';
 import { roundKey, type RoundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
 import type { FleetClient, UploadPart, UploadStatus } from '@tributary/edge-agent/internal/ports.js';
-import { signingKeyFromSeed, TributaryError } from '@tributary/proto';
+import { decodeEnvelopeHeader, signingKeyFromSeed, TributaryError } from '@tributary/proto';
 
 import { plainPart, writeOutboxFile } from '../../support/outbox-file.js';
 import { refusal } from '../../support/refusal.js';
@@ -48,6 +48,8 @@ class ScriptedReception {
   }
 }
 
+const dataVersion = `hmac-sha256:${'cd'.repeat(32)}`;
+
 describe('submission', () => {
   let files: MemoryOutbox;
   let outbox: Outbox;
@@ -55,14 +57,17 @@ describe('submission', () => {
   let reception: ScriptedReception;
   let key: RoundKey;
   let count = 0;
+  let wire: string;
   const random = { bytes: (length: number): Uint8Array => new Uint8Array(length).fill((count += 1)) };
 
   beforeEach(async () => {
+    wire = '1.1';
     const store = new MemoryStateStore();
     files = new MemoryOutbox();
     outbox = new Outbox(store, files, random, agentId);
     reception = new ScriptedReception();
     submission = new Submission({
+      wire: () => wire,
       outbox,
       files,
       random,
@@ -74,7 +79,20 @@ describe('submission', () => {
     const round = await openedRound();
     key = roundKey(round.opened);
     const delta = Float32Array.from({ length: round.layout.length }, (_, index) => index / 10);
-    await outbox.hold(round, { delta, examples: 4, loss: 0.5, metrics: {}, testExamples: 0 });
+    await outbox.hold(round, { delta, examples: 4, loss: 0.5, metrics: {}, testExamples: 0, dataVersion });
+  });
+
+  it('names the version of the data where the coordinator knows what that is', async () => {
+    const sent = async (): Promise<string | undefined> => {
+      await submission.submit(reception.client(), key, signal);
+      const [part] = reception.uploads.at(-1) ?? [];
+      assert.ok(part?.type === 'Header');
+      return decodeEnvelopeHeader(part.header).dataVersion;
+    };
+    assert.equal(await sent(), dataVersion);
+    wire = '1.0';
+    await outbox.renew(key);
+    assert.equal(await sent(), undefined);
   });
 
   it('sends the same bytes again where the connection broke at any part', async () => {

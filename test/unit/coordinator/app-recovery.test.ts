@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
+import { FOLDED_TOGETHER } from '@tributary/coordinator/internal/app/round-sum.js';
 import { LIMITS, type Digest } from '@tributary/proto';
 
 import { Power } from '../../support/power.js';
@@ -104,6 +105,29 @@ describe('recovery of rounds', () => {
     const job = await world.finished(jobId);
     assert.equal(job.base?.modelDigest, reference);
     await world.close();
+  });
+
+  it('adds updates of several chunks together as it adds them one after the other', async function () {
+    this.timeout(60_000);
+    const sites = Array.from({ length: FOLDED_TOGETHER + 2 }, (_, index) => `site-${String(index)}`);
+    const run = async (crash: boolean): Promise<Digest> => {
+      const world = await TrainingWorld.create(sites);
+      world.connectAll();
+      const jobId = await world.submit('loans', { model: THREE_CHUNKS });
+      const round = await world.openRound(jobId);
+      for (const site of sites.slice(0, -1)) await world.agent(site).submit(round);
+      // Afterwards all of them wait to be added.
+      if (crash) {
+        await world.crash();
+        world.connectAll();
+      }
+      await world.agent(sites.at(-1) ?? '').submit(round);
+      const job = await world.finished(jobId);
+      assert.equal(job.phase, 'Complete', JSON.stringify(job.lastFailure));
+      await world.close();
+      return job.base?.modelDigest ?? assert.fail();
+    };
+    assert.equal(await run(true), await run(false));
   });
 
   it('replaces spools by checkpoints, and goes on from one', async function () {

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 
 import { decodeTail, tailLength, tailShapeOf, type JobStatus } from '@tributary/proto';
 import { jobStatusSchema } from '@tributary/proto/internal/documents/status.js';
+import { shortageOf } from '@tributary/coordinator/internal/domain/selection.js';
 import { findObject } from '@tributary/coordinator/internal/domain/objects.js';
 
+import { refusal } from '../../support/refusal.js';
 import { TrainingWorld } from '../../support/training-world.js';
 
 const SITES = ['east', 'north', 'west'];
@@ -79,6 +81,32 @@ describe('evaluation of a round', () => {
     for (const [index, group] of expected.groups.entries())
       assert.ok(Math.abs(auc(index) - (group.metrics['auc'] ?? Number.NaN)) < 1e-6);
     assert.equal(status.evaluation?.length, 5);
+  });
+
+  it('waits for the site that is held out, and refuses one that nobody knows', async () => {
+    const world = await TrainingWorld.create(SITES);
+    const evaluation = { metrics: ['auc' as const], holdOutSite: 'north' };
+    await assert.rejects(
+      world.submit('typo', { evaluation: { ...evaluation, holdOutSite: 'nroth' } }),
+      refusal('DOCUMENT_INVALID', /holdOutSite: there is no site nroth/),
+    );
+    for (const [name, agent] of world.agents) if (name !== 'north') agent.connect();
+    const jobId = await world.submit('loans', { minSites: 2, evaluation });
+    await world.until('the job to start', () => world.job(jobId).phase === 'Running' || undefined);
+    const { state } = world.federation;
+    const waiting = shortageOf(
+      state,
+      world.job(jobId).document.spec,
+      new Map([
+        ['east', 0],
+        ['west', 0],
+      ]),
+    );
+    assert.match(waiting ?? '', /needs 2 with north, which is held out, ready are 2; north is not connected/);
+    assert.equal(world.job(jobId).round, undefined);
+    world.agents.get('north')?.connect();
+    assert.equal((await world.openRound(jobId)).cohort.size, 3);
+    await world.close();
   });
 
   it('of a subgroup that no site tells of is NaN', async () => {

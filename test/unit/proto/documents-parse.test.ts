@@ -31,12 +31,14 @@ describe('parseDocument', () => {
             name: 'annual_inc',
             type: 'Numeric',
             transform: 'Log1p',
+            scaling: 'Given',
             center: 11,
             scale: 0.6,
             impute: 65_000,
             clip: 4,
+            indicator: false,
           },
-          { name: 'term', type: 'Categorical', categories: ['term_36', 'term_60'] },
+          { name: 'term', type: 'Categorical', categories: ['term_36', 'term_60'], encoding: 'OneHot' },
         ],
         model: {
           name: 'loans',
@@ -75,9 +77,19 @@ describe('parseDocument', () => {
     document.spec.training.optimizer = { type: 'Momentum', learningRate: 0.1 };
     const { spec } = parseFederatedJob(document);
     assert.deepEqual(spec.features, [
-      { name: 'x', type: 'Numeric', transform: 'Identity', center: 0, scale: 1, clip: 1_000_000 },
+      {
+        name: 'x',
+        type: 'Numeric',
+        transform: 'Identity',
+        scaling: 'Given',
+        center: 0,
+        scale: 1,
+        clip: 1_000_000,
+        indicator: false,
+      },
     ]);
-    assert.equal(spec.model.layers[0]?.activation, 'Linear');
+    const [layer] = spec.model.layers;
+    assert.ok(layer?.type === 'Dense' && layer.activation === 'Linear');
     assert.deepEqual(spec.training.optimizer, { type: 'Momentum', learningRate: 0.1, momentum: 0.9 });
   });
 
@@ -85,13 +97,23 @@ describe('parseDocument', () => {
     assert.deepEqual(parseSitePolicy(policyDocument()).spec, {
       coordinators: { type: 'Enrolled' },
       authors: [{ name: 'analyst', key: `${'A'.repeat(43)}=` }],
-      datasets: [{ name: 'loans', columns: ['annual_inc', 'term', 'Class'], minimumRows: 100 }],
+      datasets: [
+        {
+          name: 'loans',
+          columns: ['annual_inc', 'term', 'Class'],
+          minimumRows: 100,
+          minCount: 10,
+          vocabularies: [],
+          deidentification: { drop: [], mask: [], generalise: [] },
+        },
+      ],
       minimumCohort: 2,
       maximumParameters: 1_000_000,
       maximumRounds: 1_000,
       requireSecureAggregation: false,
       strategies: ['FedAvg'],
       metrics: [],
+      metricsPerSite: false,
       retriesPerBase: 1,
     });
   });

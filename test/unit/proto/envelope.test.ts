@@ -187,8 +187,20 @@ describe('envelope header', () => {
     assert.deepEqual(decodeEnvelopeHeader(encodeEnvelopeHeader(header)), header);
   });
 
+  it('knows the version of the data from wire 1.1 on', () => {
+    const dataVersion = `hmac-sha256:${'ab'.repeat(32)}`;
+    const { dataVersion: read } = decodeEnvelopeHeader(canonicalize({ ...header, wire: '1.1', dataVersion }));
+    assert.equal(read, dataVersion);
+    assert.throws(
+      () => decode({ wire: '1.0', dataVersion }),
+      refusal('INVALID_ARGUMENT', /header\.dataVersion/),
+    );
+    assert.equal('dataVersion' in decodeEnvelopeHeader(canonicalize({ ...header, wire: '1.0' })), false);
+  });
+
   const refused: readonly (readonly [field: string, value: JsonObject[string]])[] = [
     ['wire', 'one'],
+    ['dataVersion', `sha256:${'ab'.repeat(32)}`],
     ['logId', 'AA'.repeat(32)],
     ['jobId', 'job-1'],
     ['round', -1],

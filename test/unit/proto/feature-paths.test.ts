@@ -126,11 +126,7 @@ function asText(given: Row): Row {
   const text = (value: Cell): Cell => {
     if (value === null || value === undefined) return '';
     if (typeof value === 'object') return `[${value.map((element) => element ?? 'NULL').join(', ')}]`;
-    return typeof value === 'number'
-      ? Object.is(value, -0)
-        ? '-0.0'
-        : String(value)
-      : ` ${value} `;
+    return typeof value === 'number' ? (Object.is(value, -0) ? '-0.0' : String(value)) : ` ${value} `;
   };
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, text(value)]));
 }

@@ -7,6 +7,7 @@ import {
   featuresFile,
   parseCanonical,
   parseFeaturesFile,
+  TributaryError,
   type Cell,
   type FeatureSpec,
   type LearningTask,
@@ -305,6 +306,33 @@ describe('features.json', () => {
       assert.throws(() => parseFeaturesFile({ formatVersion: 2, features, fit: wrong }), {
         code: 'DOCUMENT_INVALID',
       });
+  });
+
+  it('answers anything with a file or a typed error', () => {
+    const scale = fc.oneof(fc.double(), fc.constantFrom(0, -1, '1', null));
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.record({
+        formatVersion: fc.constantFrom(1, 2, 3, '2', null),
+        features: fc.oneof(fc.constant(features), fc.jsonValue()),
+        fit: fc.oneof(
+          fc.dictionary(fc.string(), fc.record({ center: fc.double(), scale })),
+          fc.dictionary(fc.string(), fc.jsonValue()),
+        ),
+      }),
+    );
+    fc.assert(
+      fc.property(value, (given) => {
+        try {
+          const { fit } = parseFeaturesFile(given);
+          for (const part of Object.values(fit)) if ('scale' in part) assert.ok(part.scale > 0);
+        } catch (error) {
+          assert.ok(error instanceof TributaryError);
+          assert.match(error.code, /^(DOCUMENT_INVALID|FORMAT_UNSUPPORTED)$/);
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('refuses newer versions and names what is wrong', () => {

@@ -201,15 +201,25 @@ describe('METRICS', () => {
       assert.ok(METRICS[name].tasks.length > 0 && METRICS[name].documentation.length > 0);
     assert.deepEqual(
       METRIC_NAMES.filter((name) => metricFits(name, 'Binary')),
-      ['auc', 'accuracy', 'logLoss', 'brier'],
+      [
+        'auc',
+        'averagePrecision',
+        'accuracy',
+        'f1',
+        'logLoss',
+        'brier',
+        'calibrationError',
+        'calibrationSlope',
+        'calibrationIntercept',
+      ],
     );
     assert.deepEqual(
       METRIC_NAMES.filter((name) => metricFits(name, 'MultiClass')),
-      ['accuracy', 'logLoss'],
+      ['accuracy', 'f1', 'logLoss', 'calibrationError'],
     );
     assert.deepEqual(
       METRIC_NAMES.filter((name) => metricFits(name, 'Regression')),
-      ['rmse', 'mae'],
+      ['rmse', 'mae', 'r2'],
     );
   });
 });

@@ -122,7 +122,9 @@ function acceptUpdate(round: RoundState, command: AcceptUpdate): readonly NewEnt
   if (stage === undefined) throw new TributaryError('INTERNAL', 'a mode without updates');
   requireOpen(round, stage, member);
   const ids = { jobId, round: number, attempt, site: member.site, agentId, uploadId };
-  const body = { ...ids, headerDigest, sealDigest, bytes: String(command.bytes) };
+  const { dataVersion } = command;
+  const version = dataVersion === undefined ? {} : { dataVersion };
+  const body = { ...ids, headerDigest, sealDigest, bytes: String(command.bytes), ...version };
   return [{ type: 'update.accepted', actor, subject: `job/${jobId}`, body }];
 }
 

@@ -66,16 +66,19 @@ const LINE =
 /** Names that a text of DuckDB puts into quotes, told only where the site's own SQL holds them. */
 const QUOTED = /"([^"\n]{1,128})"/g;
 
+function nameIn(text: string, view = ''): string | undefined {
+  const [first = ''] = text.split('\n');
+  return [...first.matchAll(QUOTED)].map(([, name = '']) => name).find((name) => view.includes(name));
+}
+
 /** An error of DuckDB in our own words. `view` is the site's SQL. */
 export function readerFault(error: unknown, format: string, view: string | undefined): TributaryError {
   if (error instanceof TributaryError) return error;
   const text = error instanceof Error ? error.message : '';
   for (const [kind, code, fault, words] of READER_FAULTS) {
     if (!kind.test(text)) continue;
-    const [first = ''] = text.split('\n');
-    const named = [...first.matchAll(QUOTED)]
-      .map(([, name = '']) => name)
-      .find((name) => view?.includes(name));
+    // Other kinds quote values; these quote the SQL.
+    const named = fault === 'View' ? nameIn(text, view) : undefined;
     return new TributaryError(code, named === undefined ? words : `${words}: ${named}`, {
       fields: { fault },
     });

@@ -101,7 +101,7 @@ class Reader implements OpenDataset {
     const quasi = handle.deidentification.kAnonymity?.quasiIdentifiers ?? [];
     const find = (name: string): Column => this.#find(name);
     const cells = [...new Set([...this.carried, ...quasi])].map((name) => ({
-      column: job === undefined ? this.#first(name) : find(name),
+      column: (job === undefined ? this.columns.find((one) => one.name === name) : undefined) ?? find(name),
       rule: rules.get(name),
     }));
     this.#reading = {
@@ -179,12 +179,6 @@ class Reader implements OpenDataset {
     const line =
       view === undefined && source?.format === 'Csv' ? await csvPlace(source, files, index) : undefined;
     return line ?? { row: index + 1 };
-  }
-
-  #first(name: string): Column {
-    const column = this.columns.find((one) => one.name === name);
-    if (column === undefined) throw new TributaryError('INTERNAL', 'a column that is not there');
-    return column;
   }
 
   /** Names from the job may be told; those of the file may not. */

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
+import { fileError } from '../files/durable-file.js';
+
 /**
  * Rows of float32 values in a file without a name: made with mode 0600 and unlinked at once, so that it is gone with the
  * process, however that ends. Rows are read one by one, in any order; the system keeps what fits in its page cache.
@@ -18,16 +20,19 @@ export class RowFile {
   constructor(directory: string, stride: number) {
     this.#row = new Float32Array(stride);
     this.#rowBytes = new Uint8Array(this.#row.buffer);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const path = join(directory, `rows-${randomBytes(8).toString('hex')}`);
-    this.#descriptor = openSync(path, 'wx+', 0o600);
-    unlinkSync(path);
+    this.#descriptor = attempt(() => {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const path = join(directory, `rows-${randomBytes(8).toString('hex')}`);
+      const descriptor = openSync(path, 'wx+', 0o600);
+      unlinkSync(path);
+      return descriptor;
+    });
   }
 
   append(rows: Float32Array): void {
     const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
     for (let done = 0; done < bytes.length;) {
-      const written = writeSync(this.#descriptor, bytes, done, bytes.length - done, this.#end);
+      const written = attempt(() => writeSync(this.#descriptor, bytes, done, bytes.length - done, this.#end));
       done += written;
       this.#end += written;
     }
@@ -43,5 +48,13 @@ export class RowFile {
 
   close(): void {
     closeSync(this.#descriptor);
+  }
+}
+
+function attempt<T>(operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    throw fileError(error, 'the file for rows that do not fit into memory');
   }
 }

@@ -3,6 +3,7 @@ import type { Cell, CellFault, Row } from '@tributary/proto';
 
 import { isUnreadable, type CellRule } from '../../domain/deidentification/deidentifier.js';
 import type { DuckDbSession } from './duckdb-session.js';
+import { packed, unpacked } from './packed-texts.js';
 import { cellReader, type Column } from './typed-columns.js';
 
 /** What is read of a relation, in which form. */
@@ -31,14 +32,15 @@ export async function* readRows(
   reading: Reading,
 ): AsyncGenerator<ReadRow, void, undefined> {
   const { cells, key } = reading;
-  const result = await session.stream(queryOf(reading));
+  const wanted = [...cells.map(({ column }) => column), ...(key === undefined ? [] : [key])];
+  const result = await session.stream(queryOf(reading, wanted));
   const row = Object.create(null) as Record<string, Cell>;
   let index = 0;
   for (;;) {
     const chunk = await result.fetchChunk();
     if (chunk === null || chunk.rowCount === 0) return;
-    const columns = cells.map(({ column }, place) => cellsOf(chunk, place, column));
-    const keys = key === undefined ? undefined : cellsOf(chunk, cells.length, key);
+    const columns = columnsOf(chunk, wanted);
+    const keys = key === undefined ? undefined : columns[cells.length];
     for (let place = 0; place < chunk.rowCount; place += 1) {
       let problem: ReadRow['problem'];
       for (const [at, { column, rule }] of cells.entries()) {
@@ -53,15 +55,29 @@ export async function* readRows(
   }
 }
 
-function queryOf({ relation, ordered, cells, key }: Reading): string {
-  const columns = [...cells.map(({ column }) => column), ...(key === undefined ? [] : [key])];
-  if (columns.length === 0) return `SELECT NULL FROM ${relation}`;
+/** Numbers and lists cross one by one, before the texts. */
+const crossesAlone = ({ kind }: Column): boolean =>
+  kind === 'Number' || kind === 'Numbers' || kind === 'Nested';
+
+function queryOf({ relation, ordered }: Reading, wanted: readonly Column[]): string {
+  if (wanted.length === 0) return `SELECT NULL FROM ${relation}`;
+  const alone = wanted.filter(crossesAlone).map(({ expression }) => expression);
+  const texts = wanted.filter((column) => !crossesAlone(column)).map(({ expression }) => expression);
   const from = ordered ? relation : `(SELECT * FROM ${relation} ORDER BY ALL)`;
-  return `SELECT ${columns.map(({ expression }) => expression).join(', ')} FROM ${from}`;
+  return `SELECT ${[...alone, ...packed(texts)].join(', ')} FROM ${from}`;
 }
 
-function cellsOf(chunk: DuckDBDataChunk, place: number, { kind }: Column): readonly Cell[] {
-  return chunk.getColumnValues(place).map(cellReader(kind));
+/** The cells of each column that {@link queryOf} asked for, in the order of `wanted`. */
+function columnsOf(chunk: DuckDBDataChunk, wanted: readonly Column[]): readonly (readonly Cell[])[] {
+  const alone = wanted.filter(crossesAlone);
+  const texts = unpacked(chunk, alone.length, wanted.length - alone.length);
+  let [nextAlone, nextText] = [0, 0];
+  return wanted.map((column) => {
+    const read = cellReader(column.kind);
+    if (crossesAlone(column)) return chunk.getColumnValues(nextAlone++).map(read);
+    const cells = texts[nextText++] ?? [];
+    return column.kind === 'Text' ? cells : cells.map(read);
+  });
 }
 
 function keyOf(keys: readonly Cell[] | undefined, place: number): string | null | undefined {

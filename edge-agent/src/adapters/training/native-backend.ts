@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 import { backend as currentBackend, ready, setBackend } from '@tensorflow/tfjs-core';
@@ -16,6 +17,8 @@ const PUBLISHED: Readonly<Record<NativeName, string>> = {
 
 /** From this version on Node lacks functions that the packages call. */
 const FIRST_WRONG_NODE = 23;
+
+const REBUILD = 'run `npm rebuild @tensorflow/tfjs-node-gpu --ignore-scripts=false` (or tfjs-node)';
 
 /** Both packages register themselves under this name, so that one process can hold one of them. */
 const REGISTERED_AS = 'tensorflow';
@@ -38,9 +41,27 @@ export function nativeFault(
   } catch {
     return `${packages[name] === undefined ? specifier : 'the package named in agent.yaml'} is not installed`;
   }
+  if (!hasBinding(specifier)) return `${specifier} is installed without its binding: ${REBUILD}`;
   if (Number.parseInt(nodeVersion, 10) >= FIRST_WRONG_NODE)
     return `it runs on Node 20 and 22, not on ${nodeVersion}`;
   return undefined;
+}
+
+/** Where the published packages look for their binding, by the tool that would have fetched it. */
+interface BindingFinder {
+  readonly find: (packageFile: string) => string;
+}
+
+/** False where the package is there and its binding is not, as after an install that ran no scripts. */
+function hasBinding(specifier: string): boolean {
+  try {
+    const file = requireHere.resolve(`${specifier}/package.json`);
+    const { find } = createRequire(file)('@mapbox/node-pre-gyp') as BindingFinder;
+    return existsSync(find(file));
+  } catch {
+    // Whatever this package is, a trial will tell.
+    return true;
+  }
 }
 
 /**
@@ -69,8 +90,6 @@ function load(path: string): void {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (code === 'MODULE_NOT_FOUND') throw new BackendRefusal('a package that it needs is not installed');
     if (code === 'ERR_DLOPEN_FAILED') throw new BackendRefusal('its binding cannot be loaded here');
-    throw new BackendRefusal(
-      'it is installed without its binding; run `npm rebuild @tensorflow/tfjs-node-gpu` (or tfjs-node)',
-    );
+    throw new BackendRefusal(`it cannot be loaded; ${REBUILD}`);
   }
 }

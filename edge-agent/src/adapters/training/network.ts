@@ -1,4 +1,4 @@
-import { reshape, tensor, tidy, Variable, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { reshape, Variable, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { sequential, type Sequential } from '@tensorflow/tfjs-layers';
 import {
   elementsOf,
@@ -10,6 +10,7 @@ import {
 } from '@tributary/proto';
 
 import { seededRandom } from '../../domain/datasets/seeded-random.js';
+import { replaceValues, valuesOf } from './kernels/heap-values.js';
 import { networkLayers } from './network-layers.js';
 import type { DropoutSource } from './seeded-dropout.js';
 
@@ -72,26 +73,21 @@ export class Network {
 
   /** Takes over `weights` (layout.length values), copying them to the backend. */
   load(weights: Float32Array): void {
-    tidy(() => {
-      this.#eachTensor(weights, (variable, values) => {
-        variable.assign(tensor(values, variable.shape));
-      });
-    });
+    this.#eachTensor(weights, replaceValues);
   }
 
-  /** A copy of all tensors, in the order of the layout. */
-  read(): Float32Array {
-    const weights = new Float32Array(this.#layout.length);
-    this.#eachTensor(weights, (variable, values) => {
-      values.set(variable.dataSync<'float32'>());
+  /** A copy of all tensors in the order of the layout, in `into` (layout.length values). */
+  read(into = new Float32Array(this.#layout.length)): Float32Array {
+    this.#eachTensor(into, (variable, values) => {
+      values.set(valuesOf(variable));
     });
-    return weights;
+    return into;
   }
 
   /** Replaces each weight of `base` by the network's value minus it: the delta of the training, made in place. */
   toDelta(base: Float32Array): void {
     this.#eachTensor(base, (variable, values) => {
-      const trained: ArrayLike<number> = variable.dataSync();
+      const trained = valuesOf(variable);
       for (let index = 0; index < values.length; index += 1)
         values[index] = (trained[index] ?? Number.NaN) - (values[index] ?? 0);
     });

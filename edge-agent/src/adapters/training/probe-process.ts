@@ -21,9 +21,14 @@ export interface ProbeAnswer {
 export interface ProbeOptions {
   /** Environment of the probe process: what its libraries are found by, and nothing secret. */
   readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** One shared word; not 0 ends the process. */
+  readonly stop?: Int32Array | undefined;
   /** Milliseconds; LIMITS.backendProbeMs by default. */
   readonly timeoutMs?: number | undefined;
 }
+
+/** How often the shared word is looked at. */
+const LOOK_MS = 100;
 
 const ENTRY = new URL('./probe-main.js', import.meta.url);
 
@@ -40,6 +45,9 @@ export function tryInProcess(request: ProbeRequest, options: ProbeOptions = {}):
     const timer = setTimeout(() => {
       resolve(`it did not take a trial step within ${String(timeoutMs / 1_000)} s`);
     }, timeoutMs);
+    const looking = setInterval(() => {
+      if (options.stop !== undefined && Atomics.load(options.stop, 0) !== 0) resolve('the trial was stopped');
+    }, LOOK_MS);
     child.once('message', (answer: ProbeAnswer) => {
       resolve(answer.fault);
     });
@@ -53,6 +61,7 @@ export function tryInProcess(request: ProbeRequest, options: ProbeOptions = {}):
     child.send(request, () => undefined);
     child.once('close', () => {
       clearTimeout(timer);
+      clearInterval(looking);
     });
   }).finally(() => {
     end(child);

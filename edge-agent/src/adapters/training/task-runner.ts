@@ -65,8 +65,8 @@ export class TaskRunner {
           report({ type: 'progress', percent });
         },
       };
-      const rows = [dataset.train.rows, dataset.test.rows].join('+');
-      const identity = [SOFTWARE_VERSION, chosen.label, request.dataset.declarationDigest, rows].join(' ');
+      const { declarationDigest } = request.dataset;
+      const identity = [SOFTWARE_VERSION, chosen.label, declarationDigest, dataset.dataVersion].join(' ');
       return {
         result: answer({ request, network, dataset, hooks, identity, report }),
         tensors: memory().numTensors - network.variables.length,
@@ -91,7 +91,7 @@ function answer(task: Task): WorkerResult {
   const measured = measureAll(spec.evaluation, predictions, places, request.dataset.minCount);
   const testExamples = dataset.test.rows;
   if (request.kind === 'evaluate') return { kind: 'evaluate', examples: testExamples, loss, ...measured };
-  return { kind: 'train', ...train(task), ...measured, testExamples };
+  return { kind: 'train', ...train(task), ...measured, testExamples, dataVersion: dataset.dataVersion };
 }
 
 /** The delta takes the place of the base weights in the memory that came with the request. */

@@ -19,11 +19,16 @@ export interface RunHooks {
   readonly onReply: (reply: WorkerReply) => void;
 }
 
+/** Milliseconds that a worker gets to end by itself when the trainer is closed. */
+const CLOSE_MS = 1_000;
+
 /** The worker thread of a trainer: started when it is needed, ended where it does not obey, replaced where it died. */
 export class TrainingWorker {
   readonly #options: TrainingWorkerOptions;
   #worker: Worker | undefined;
   #closed = false;
+  /** What runs: its stop word, and its end. */
+  #running: { readonly stop: Int32Array; readonly ended: Promise<unknown> } | undefined;
 
   constructor(options: TrainingWorkerOptions) {
     this.#options = options;
@@ -45,11 +50,15 @@ export class TrainingWorker {
       }, this.#options.stopMs).unref();
     });
     worker.ref();
+    const work = this.#exchange(worker, request, transfer, onReply);
+    this.#running = { stop: request.stop, ended: work.catch(() => undefined) };
     try {
-      return await this.#exchange(worker, request, transfer, onReply);
+      return await work;
     } catch (error) {
+      if (this.#closed) throw new TributaryError('SHUTTING_DOWN', 'the trainer was closed');
       throw isAborted(signal) ? cancelled() : error;
     } finally {
+      this.#running = undefined;
       release();
       worker.unref();
     }
@@ -58,8 +67,22 @@ export class TrainingWorker {
   /** Ends the worker; a running request rejects with SHUTTING_DOWN. */
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#askToStop();
     await this.#worker?.terminate();
     this.#worker = undefined;
+  }
+
+  /** A worker that ends by itself takes the processes with it that it started. */
+  async #askToStop(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    Atomics.store(running.stop, 0, 1);
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    await Promise.race([running.ended, grace]);
+    clearTimeout(timer);
   }
 
   /** Collects replies until the result, a failure, or the end of the worker. */
@@ -76,7 +99,7 @@ export class TrainingWorker {
       };
       const onExit = (code: number): void => {
         settle(() => {
-          reject(this.#closed ? new TributaryError('SHUTTING_DOWN', 'the trainer was closed') : died(code));
+          reject(died(code));
         });
       };
       const onMessage = (reply: WorkerReply): void => {

@@ -39,6 +39,11 @@ export async function startWebGpu(): Promise<void> {
   const dawn = (await import(requireHere.resolve(PACKAGES[0]))) as Dawn;
   const gpu = dawn.create([]);
   requireRealAdapter(await gpu.requestAdapter({ powerPreference: 'high-performance' }));
+  // The backend of TensorFlow.js reads synchronously through a canvas, which Node has not.
+  if (!('OffscreenCanvas' in globalThis))
+    throw new BackendRefusal(
+      'its results can only be read asynchronously here, and training reads each loss at once',
+    );
   Object.assign(globalThis, dawn.globals);
   Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
   requireHere(PACKAGES[1]);

@@ -28,6 +28,9 @@ export interface Deidentifier {
   readonly rules: ReadonlyMap<string, CellRule>;
 }
 
+/** Age from which all are one band unless the policy says otherwise: 45 CFR 164.514(b)(2)(i)(C). */
+const OLD = 90;
+
 const MISSING: ReadonlySet<string> = new Set(DEFAULT_MISSING);
 
 /**
@@ -55,11 +58,9 @@ function presentOnly(rule: (text: string) => Cell | Unreadable): CellRule {
 function generaliser(step: Generalisation): (text: string) => Cell | Unreadable {
   switch (step.type) {
     case 'AgeBand':
+      return (text) => banded(text, step.width, step.top ?? OLD);
     case 'Band':
-      return (text) => {
-        const value = readNumber(text);
-        return typeof value === 'number' ? lowerBound(value, step.width, step.top) : { fault: value };
-      };
+      return (text) => banded(text, step.width, step.top);
     case 'Year':
       return (text) => {
         const date = readDate(text);
@@ -72,6 +73,11 @@ function generaliser(step: Generalisation): (text: string) => Cell | Unreadable 
         return `${yearText(date.year)}-${String(date.month).padStart(2, '0')}`;
       };
   }
+}
+
+function banded(text: string, width: number, top: number | undefined): string | Unreadable {
+  const value = readNumber(text);
+  return typeof value === 'number' ? lowerBound(value, width, top) : { fault: value };
 }
 
 /** Twelve significant digits: a bound such as 3 x 0.1 reads as 0.3 everywhere. */

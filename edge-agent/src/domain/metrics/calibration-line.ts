@@ -1,3 +1,4 @@
+import { sigmoid } from '../losses/row-losses.js';
 import { clampProbability } from './log-loss.js';
 import type { Predictions } from './predictions.js';
 import type { Metric } from './variance.js';
@@ -14,8 +15,6 @@ const STEPS = 50;
 const CONVERGED = 1e-10;
 /** Beyond this the classes are as good as separated and the likelihood has no maximum. */
 const STEEPEST = 1e3;
-
-const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit));
 
 function logitsOf({ scores }: Predictions): Float64Array {
   return Float64Array.from(scores, (score) => {
@@ -41,10 +40,14 @@ function momentsAt(logits: Float64Array, labels: Float32Array, intercept: number
   return sums;
 }
 
-/** Newton's method for both coefficients; undefined where it finds no maximum. */
+/**
+ * Newton's method for both coefficients; undefined where it finds no maximum. It begins with no relation, where every row
+ * weighs the same: at a slope of 1 the rows of an overconfident model weigh next to nothing, and the first step leaves
+ * them all behind.
+ */
 function fitLine(predictions: Predictions): Line | undefined {
   const logits = logitsOf(predictions);
-  let [intercept, slope] = [0, 1];
+  let [intercept, slope] = [0, 0];
   for (let step = 0; step < STEPS; step += 1) {
     const { gradient0, gradient1, h00, h01, h11 } = momentsAt(logits, predictions.labels, intercept, slope);
     const determinant = h00 * h11 - h01 * h01;
@@ -61,17 +64,26 @@ function fitLine(predictions: Predictions): Line | undefined {
   return undefined;
 }
 
-/** The intercept alone, at a slope of 1. */
+/** Beyond every intercept that has two classes: logits end at 16, and one row in a billion adds 21. */
+const FARTHEST = 64;
+
+/**
+ * The intercept alone, at a slope of 1. The gradient falls as the intercept grows, so where Newton's step leaves what is
+ * known to hold the root, as it does where the model is far off, that is halved instead.
+ */
 function fitIntercept(predictions: Predictions): Line | undefined {
   const logits = logitsOf(predictions);
+  let [low, high] = [-FARTHEST, FARTHEST];
   let intercept = 0;
   for (let step = 0; step < STEPS; step += 1) {
     const { gradient0, h00 } = momentsAt(logits, predictions.labels, intercept, 1);
-    const change = Math.max(-5, Math.min(5, gradient0 / h00));
-    intercept += change;
-    if (!(Math.abs(intercept) < STEEPEST)) return undefined;
+    const change = gradient0 / h00;
     if (Math.abs(change) < CONVERGED)
       return { intercept, slope: 1, interceptVariance: 1 / h00, slopeVariance: 0 };
+    if (gradient0 > 0) low = intercept;
+    else high = intercept;
+    const next = intercept + change;
+    intercept = next > low && next < high ? next : (low + high) / 2;
   }
   return undefined;
 }

@@ -1,11 +1,14 @@
 import {
   broadcastTo,
+  cast,
+  mul,
   fused,
   gather,
   matMul,
   sum,
   tensor1d,
   unsortedSegmentSum,
+  zeros,
   type Tensor,
 } from '@tensorflow/tfjs-core';
 
@@ -103,6 +106,22 @@ describe('matrix products and sums on wasm, against cpu', () => {
       const x = randomTensor(random, [rows, ...(round % 2 === 0 ? [size(9)] : [size(3), size(4)])]);
       const ids = Int32Array.from({ length: rows }, () => random.below(segments + 2) - 1);
       await assertSameOnWasm(() => unsortedSegmentSum(x(), tensor1d(ids), segments), 'segments');
+    }
+  });
+
+  it('gives zeros for sums of nothing and nothing for no rows', async () => {
+    const empty = (shape: number[]): Tensor => zeros(shape);
+    await assertSameOnWasm(() => matMul(empty([3, 0]), empty([0, 4])), 'no terms');
+    await assertSameOnWasm(() => matMul(empty([0, 3]), empty([3, 4])), 'no rows');
+    await assertSameOnWasm(() => sum(empty([0, 4]), 0), 'no rows to add');
+    await assertSameOnWasm(() => unsortedSegmentSum(empty([0, 4]), tensor1d([], 'int32'), 3), 'no segments');
+  });
+
+  it('casts to the same type and to another', async () => {
+    const x = randomTensor(random, [3, 4]);
+    for (const type of ['float32', 'int32'] as const) {
+      await assertSameOnWasm(() => cast(mul(x(), 3), type), type);
+      await assertSameOnWasm(() => cast(cast(cast(x(), type), type), 'float32'), `${type} twice`);
     }
   });
 

@@ -98,7 +98,8 @@ function depthwiseGeometry(
       inShape as Shape4,
       filterShape as Shape4,
       strides,
-      dilations,
+      // Layers give null for none, against the declared type.
+      dilations ?? 1,
       pad,
       dimRoundingMode,
       true,

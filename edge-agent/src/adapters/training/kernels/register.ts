@@ -3,7 +3,7 @@ import { conv2d, conv2dBackpropFilter, conv2dBackpropInput, fusedConv2d } from '
 import { conv3d, conv3dBackpropFilter, conv3dBackpropInput } from './conv3d.js';
 import { depthwise, depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise.js';
 import { fusedMatMul } from './fused-matmul.js';
-import { identity } from './identity.js';
+import { cast, identity } from './identity.js';
 import { replaceKernel } from './kernel.js';
 import { averagePoolGradient, maxPoolGradient } from './pooling.js';
 import { unsortedSegmentSum } from './segment-sum.js';
@@ -13,6 +13,7 @@ import { sum } from './sum.js';
 export const TRAINING_KERNELS = [
   averagePoolGradient,
   batchMatMul,
+  cast,
   conv2d,
   conv2dBackpropFilter,
   conv2dBackpropInput,

@@ -23,6 +23,7 @@ function sum(
   { numSegments }: UnsortedSegmentSumAttrs,
 ): TensorInfo {
   if (segmentIds.shape.length !== 1) throw new RangeError('segment ids must have one axis');
+  if (x.dtype !== 'float32') throw new TypeError('values must be float32');
   const inner = x.shape.slice(1);
   const width = util.sizeFromShape(inner);
   const out = heap.zeros([numSegments, ...inner]);

@@ -48,6 +48,10 @@ interface EmscriptenModule {
   _malloc(bytes: number): number;
   _free(address: number): void;
   readonly asm?: { readonly memory?: unknown };
+  readonly tfjs: {
+    registerTensor(id: number, size: number, address: number): void;
+    disposeData(id: number): void;
+  };
 }
 
 const heaps = new WeakMap<object, WasmHeap>();
@@ -110,6 +114,19 @@ export class WasmHeap {
   share({ dataId, shape, dtype }: TensorInfo): TensorInfo {
     this.#backend.incRef(dataId);
     return { dataId, shape, dtype };
+  }
+
+  /**
+   * Writes `values` over those of a tensor and returns true, or false where another tensor shares them. The published
+   * kernels keep filters in a form of their own by the number of the tensor: it is announced anew, so that they forget.
+   */
+  overwrite(tensor: TensorInfo, values: Float32Array): boolean {
+    if (this.#backend.refCount(tensor.dataId) > 1) return false;
+    this.floats(tensor).set(values);
+    const { id, memoryOffset } = this.#backend.dataIdMap.get(tensor.dataId);
+    this.#module.tfjs.disposeData(id);
+    this.#module.tfjs.registerTensor(id, values.length, memoryOffset);
+    return true;
   }
 
   /** The result of another kernel of the backend on the heap's tensors; `x`, an intermediate result, is freed. */

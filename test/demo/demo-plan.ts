@@ -1,0 +1,26 @@
+import type { FederatedJob } from '@tributary/proto';
+
+/** One site of a demo: its file, and how its agent declares it. */
+export interface PlannedSite {
+  readonly name: string;
+  /** Text of the file at the site, as the site keeps it. */
+  readonly csv: string;
+  /** SQL over `source` that makes the table of the job; without it, the file is that table. */
+  readonly view?: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What a demo shows. */
+export interface DemoPlan {
+  readonly name: string;
+  /** Of the federation. */
+  readonly federation: string;
+  readonly dataset: string;
+  /** What a row is, in the plural. */
+  readonly rows: string;
+  readonly sites: readonly PlannedSite[];
+  /** One a split: the same document under another name, model name and split seed. */
+  readonly jobs: readonly FederatedJob[];
+  /** Rows of the files that are in no table: what for, and how many. */
+  readonly leftOut?: { readonly why: string; readonly rows: number };
+}
