@@ -1,4 +1,4 @@
-import { digestOf, LIMITS, type Cell, type StreamPipelineSpec } from '@tributary/proto';
+import { encodeHex, LIMITS, sha256, type Cell, type StreamPipelineSpec } from '@tributary/proto';
 
 import { fault, isFault, type Fault } from './fault.js';
 import { idOf } from './identity.js';
@@ -58,7 +58,7 @@ export function compileDecoder(spec: StreamPipelineSpec): MessageDecoder {
     if (!message.topic.isWellFormed()) return fault('UnknownTopic');
     const extracts = read(message, captures);
     if (isFault(extracts)) return extracts;
-    const digest = digestOf(message.payload);
+    const digest = encodeHex(sha256(message.payload));
     const items: StreamItem[] = [];
     for (const [position, extract] of extracts.entries()) {
       const { id, arrived, startMs } = extract;

@@ -1,12 +1,11 @@
-import { canonicalize, digestOf, type JsonValue } from '@tributary/proto';
+import { canonicalize, encodeHex, sha256, type JsonValue } from '@tributary/proto';
 
 /** Hex digits of an id: 128 bits, so that none of any number of decisions of a site share one. */
 const ID_DIGITS = 32;
-const PREFIX = 'sha256:'.length;
 
 /** The first 32 hex digits of the SHA-256 (FIPS 180-4) of the canonical JSON (RFC 8785) of what makes something itself. */
 export function idOf(value: JsonValue): string {
-  return digestOf(canonicalize(value)).slice(PREFIX, PREFIX + ID_DIGITS);
+  return encodeHex(sha256(canonicalize(value))).slice(0, ID_DIGITS);
 }
 
 /** What a window of a key is known by, the same whenever and wherever it is computed. */
