@@ -161,9 +161,36 @@ export { LOSS_NAMES, lossesOf, type LossName } from './metrics/loss-names.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
 export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
 export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
+export type {
+  StreamAlertSpec,
+  StreamPipeline,
+  StreamPipelineInput,
+  StreamPipelineSpec,
+} from './documents/stream-pipeline.js';
+export type { SampleEncoding, StreamPayloadSpec, StreamTimeSpec } from './documents/stream-payload.js';
+export type {
+  ReductionSpec,
+  StreamTriggerSpec,
+  StreamWindowSpec,
+  TimeWindowSpec,
+} from './documents/stream-window.js';
+export { parseTextTemplate, templateNames, type TextPart } from './documents/text-template.js';
+export {
+  parseTopicTemplate,
+  topicCaptures,
+  topicFilter,
+  topicsOverlap,
+  type TopicLevel,
+} from './documents/topic-template.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
 export { API_VERSION } from './documents/metadata.js';
-export { parseDocument, parseDocumentBytes, parseFederatedJob, parseSitePolicy } from './documents/parse.js';
+export {
+  parseDocument,
+  parseDocumentBytes,
+  parseFederatedJob,
+  parseSitePolicy,
+  parseStreamPipeline,
+} from './documents/parse.js';
 export {
   diffMutable,
   documentIdentity,

@@ -159,4 +159,30 @@ export const LIMITS = Object.freeze({
   reconnectMaxMs: 5_000,
   /** Grace for running calls when a daemon stops. */
   drainMs: 10_000,
+  /** Bytes of the payload of one message of a stream: ten seconds of twelve leads at 1 kHz as text fit. */
+  streamPayloadBytes: 1 * MIB,
+  /** Records or samples of a column in one message. */
+  streamPoints: 65_536,
+  /** Columns of a stream. */
+  streamColumns: 256,
+  /** Bytes of a text cell of a stream: texts are held in the state of windows. */
+  streamTextBytes: 1 * KIB,
+  /** Characters of the key of a stream. */
+  streamKeyLength: 256,
+  /** Keys of one pipeline whose state is held: each has about as much as one window. */
+  streamKeys: 10_000,
+  /** Values that one key holds for open windows: half an hour of two leads at 360 Hz, 8 MiB as float64. */
+  streamValuesPerKey: 1_048_576,
+  /** Runs of samples, or records, that one key holds: each costs a comparison when a window closes. */
+  streamRunsPerKey: 16_384,
+  /** Messages of one key that are remembered, so that a repeated one is known. */
+  streamRecentIds: 1_024,
+  /** Gaps of one window that are told one by one; the rest are counted. */
+  streamGaps: 32,
+  /** Milliseconds without a message after which a key with nothing open is forgotten. */
+  streamForgetMs: 3_600_000,
+  /** Milliseconds by which the arrivals of even samples may wander without being taken for a gap or an overlap. */
+  streamJitterMs: 1_000,
+  /** Elements of a Series: as many as a Sequence takes. */
+  streamSeries: 65_536,
 });

@@ -13,6 +13,8 @@ const TITLES: Readonly<Record<DocumentKind, string>> = {
     'A training job. Applied by its author with `tributary apply`; examples are in `deploy/examples`.',
   SitePolicy:
     'What a site allows. A file at the site, named in `agent.yaml`; without it the site refuses every job.',
+  StreamPipeline:
+    'What models answer on: messages of a broker, gathered to records or windows. A file at the site, named in `agent.yaml`.',
 };
 
 /** The reference page of all documents, in Markdown. */

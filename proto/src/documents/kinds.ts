@@ -3,11 +3,13 @@ import type { z } from 'zod';
 import { federatedJobSchema, type FederatedJob } from './federated-job.js';
 import { schemaNodeOf, type SchemaNode } from './schema-node.js';
 import { sitePolicySchema, type SitePolicy } from './site-policy.js';
+import { streamPipelineSchema, type StreamPipeline } from './stream-pipeline.js';
 
 /** Every document that people write. */
 export interface DocumentKinds {
   readonly FederatedJob: FederatedJob;
   readonly SitePolicy: SitePolicy;
+  readonly StreamPipeline: StreamPipeline;
 }
 
 export type DocumentKind = keyof DocumentKinds;
@@ -16,6 +18,7 @@ export type TributaryDocument = DocumentKinds[DocumentKind];
 export const DOCUMENT_SCHEMAS: { readonly [K in DocumentKind]: z.ZodType<DocumentKinds[K]> } = Object.freeze({
   FederatedJob: federatedJobSchema,
   SitePolicy: sitePolicySchema,
+  StreamPipeline: streamPipelineSchema,
 });
 
 export const DOCUMENT_KINDS = Object.freeze(Object.keys(DOCUMENT_SCHEMAS)) as readonly DocumentKind[];

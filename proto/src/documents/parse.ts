@@ -17,6 +17,8 @@ import { nearest } from './nearest.js';
 import { problemError, quote, type Problem } from './problem.js';
 import { schemaProblems } from './schema-problem.js';
 import type { SitePolicy } from './site-policy.js';
+import { streamProblems } from './stream-coherence.js';
+import type { StreamPipeline } from './stream-pipeline.js';
 import { unsupportedProblems } from './unsupported.js';
 
 const GROUP = API_VERSION.slice(0, API_VERSION.indexOf('/') + 1);
@@ -32,7 +34,14 @@ const WRITTEN_KINDS = ['Site', 'Model'];
 export function parseDocument(value: unknown): TributaryDocument {
   const document = plainJson(value);
   const kind = kindOf(document);
-  return kind === 'FederatedJob' ? parseKind(kind, document) : parseKind(kind, document);
+  switch (kind) {
+    case 'FederatedJob':
+      return parseKind(kind, document);
+    case 'SitePolicy':
+      return parseKind(kind, document);
+    case 'StreamPipeline':
+      return parseKind(kind, document);
+  }
 }
 
 /** {@link parseDocument} of the canonical bytes in which documents travel; other bytes throw INVALID_ARGUMENT. */
@@ -54,14 +63,32 @@ export function parseSitePolicy(value: unknown): SitePolicy {
   return parseKind('SitePolicy', document);
 }
 
+/** {@link parseDocument}, but any other kind than StreamPipeline is DOCUMENT_INVALID. */
+export function parseStreamPipeline(value: unknown): StreamPipeline {
+  const document = plainJson(value);
+  expectKind(document, 'StreamPipeline');
+  return parseKind('StreamPipeline', document);
+}
+
 function parseKind<K extends DocumentKind>(kind: K, document: JsonValue): DocumentKinds[K] {
   const unsupported = unsupportedProblems(kind, document);
   if (unsupported.length > 0) throw problemError('DOCUMENT_UNSUPPORTED', unsupported);
   const parsed = DOCUMENT_SCHEMAS[kind].safeParse(document);
   if (!parsed.success) throw invalid(...schemaProblems(parsed.error.issues, documentNode(kind), document));
-  const problems = parsed.data.kind === 'FederatedJob' ? coherenceProblems(parsed.data.spec) : [];
+  const problems = incoherence(parsed.data);
   if (problems.length > 0) throw invalid(...problems);
   return parsed.data;
+}
+
+function incoherence(document: TributaryDocument): Problem[] {
+  switch (document.kind) {
+    case 'FederatedJob':
+      return coherenceProblems(document.spec);
+    case 'StreamPipeline':
+      return streamProblems(document.spec);
+    case 'SitePolicy':
+      return [];
+  }
 }
 
 /** A copy as plain JSON: no cycles, no prototypes, no undefined, of bounded size and depth. */
