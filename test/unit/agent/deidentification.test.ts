@@ -168,12 +168,13 @@ describe('de-identified rows', () => {
   });
 
   it('are refused where a rule of the policy meets no column', async () => {
-    for (const rules of [
+    const misspelt: readonly Parameters<typeof handle>[0][] = [
       { mask: ['nmae'] },
       { generalise: [{ column: 'Age', type: 'AgeBand', width: 10 }] },
       { drop: ['NAME'] },
       { drop: [' name'] },
-    ] as const)
+    ];
+    for (const rules of misspelt)
       await assert.rejects(rowsOf(handle(rules)), refusal('DATASET_INVALID', /not a column of the dataset/));
     assert.equal(
       (await rowsOf(handle({ drop: ['phone'] }))).length,
