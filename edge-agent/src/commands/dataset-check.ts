@@ -38,6 +38,8 @@ export interface DatasetCheck {
   readonly policy: string;
   /** What would stop a training, by our codes and words. */
   readonly problems: readonly string[];
+  /** What would not stop it, and is often a value that the job writes otherwise than the rows; with a job. */
+  readonly notes?: readonly string[];
 }
 
 /** Checks a dataset, for a job where one is given. Never rejects because of the data. */
@@ -64,7 +66,7 @@ export async function checkDataset(
   return { ...base, ...looked, problems, ok: problems.length === 0 && dataset.listed };
 }
 
-type Looked = Pick<DatasetCheck, 'rows' | 'columns' | 'classes' | 'standingOut'>;
+type Looked = Pick<DatasetCheck, 'rows' | 'columns' | 'classes' | 'notes' | 'standingOut'>;
 
 async function look(
   { handle }: PolicedDataset,
@@ -94,7 +96,7 @@ async function look(
         const { kind, missing } = summary.describe();
         return { name, type: open.columns.find((column) => column.name === name)?.type ?? '', kind, missing };
       }),
-      ...(job === undefined ? {} : { classes: job.classes() }),
+      ...(job === undefined ? {} : { classes: job.classes(), notes: job.notes() }),
       ...standingOut,
     };
   } finally {
@@ -133,6 +135,8 @@ class JobLook {
     string,
     { readonly index: number; readonly fault: CellFault; readonly column: string }
   >();
+  /** Categories of the job, by column, that no row has had so far. */
+  readonly #unseen: ReadonlyMap<string, Set<string>>;
   readonly #label: ReturnType<typeof compileLabel>;
   readonly #encode: ((row: Row) => ReturnType<ReturnType<typeof compileFeatures>['encode']>) | undefined;
 
@@ -147,6 +151,15 @@ class JobLook {
     this.#minCount = minCount;
     this.#label = compileLabel(spec.task);
     for (const value of namedClasses(spec.task)) this.#classes.set(value, 0);
+    this.#unseen = new Map(
+      spec.features.flatMap((feature) =>
+        feature.type === 'Categorical' &&
+        feature.categories !== undefined &&
+        open.carried.includes(feature.name)
+          ? [[feature.name, new Set(feature.categories)]]
+          : [],
+      ),
+    );
     const plan = this.#plan(vocabularies);
     for (const column of jobColumns(spec))
       if (!open.carried.includes(column))
@@ -168,7 +181,27 @@ class JobLook {
       if (rows !== undefined || this.#classes.size < MOST_CLASSES) this.#classes.set(value, (rows ?? 0) + 1);
       else this.#otherClasses += 1;
     }
+    for (const [column, unseen] of this.#unseen) unseen.delete(String(row[column]).trim());
     for (const { column, reason } of this.#encode?.(row) ?? []) this.#fault(column, reason, index);
+  }
+
+  /** Values of the job that no row has. */
+  notes(): readonly string[] {
+    const { task, dataset } = this.#spec;
+    const label = JSON.stringify(dataset.label);
+    const classes = namedClasses(task)
+      .filter((value) => this.#classes.get(value) === 0)
+      .map((value) =>
+        task.type === 'Binary'
+          ? `no row has the positive value ${JSON.stringify(value)} in ${label}: all of them count as negative`
+          : `no row has the class ${JSON.stringify(value)} in ${label}`,
+      );
+    const categories = [...this.#unseen].flatMap(([column, unseen]) =>
+      [...unseen].map(
+        (value) => `no row has the category ${JSON.stringify(value)} in ${JSON.stringify(column)}`,
+      ),
+    );
+    return [...classes, ...categories].slice(0, MOST_NOTES);
   }
 
   classes(): NonNullable<DatasetCheck['classes']> {
@@ -215,6 +248,8 @@ function namedClasses(task: FederatedJobSpec['task']): readonly string[] {
   return task.type === 'Binary' ? [task.positive] : [];
 }
 
+const MOST_NOTES = 100;
+
 /** Values of the label that are counted apart, in memory: a column with more holds no classes. */
 const MOST_CLASSES = 1_000;
 
@@ -260,7 +295,7 @@ export function checkText({ name, ok, rows, minCount, columns, ...rest }: Datase
     `  policy:  ${rest.policy}`,
     ...(rest.standingOut === undefined
       ? []
-      : [`  k-anonymity: ${countText(rest.standingOut, minCount)} rows stand out`]),
+      : [`  k-anonymity: rows that stand out: ${countText(rest.standingOut, minCount)}`]),
     ...(rest.classes ?? []).map(
       ({ value, rows: count }) => `  class ${JSON.stringify(value)}: ${countText(count, minCount)}`,
     ),
@@ -268,6 +303,7 @@ export function checkText({ name, ok, rows, minCount, columns, ...rest }: Datase
       (column) =>
         `  column ${column.name}: ${column.type}, ${column.kind}, missing ${countText(column.missing, minCount)}`,
     ),
+    ...(rest.notes ?? []).map((note) => `  note: ${note}`),
     ...rest.problems.map((problem) => `  problem: ${problem}`),
   ];
   return `${lines.join('\n')}\n`;
