@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
 import { parseSitePolicy, TributaryError, type SitePolicySpec } from '@tributary/proto';
 
@@ -28,7 +27,7 @@ export interface SitePolicing {
  */
 export async function policedDatasets(config: AgentConfig): Promise<SitePolicing> {
   const policy = (await policyFile(config.policyPath).read())?.spec;
-  const site = { scratchDir: join(tmpdir(), 'tributary-agent'), versionKey: randomBytes(32) };
+  const site = { scratchDir: tmpdir(), versionKey: randomBytes(32) };
   const datasets = config.datasets.map((declaration) => {
     const rule = policy?.datasets.find(({ name }) => name === declaration.name);
     const handle = {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 import { TributaryError, type ErrorCode } from '@tributary/proto';
 import type { SourceDeclaration } from '@tributary/edge-agent/internal/domain/datasets/declaration.js';
+import { DuckDbSession } from '@tributary/edge-agent/internal/adapters/datasets/duckdb-session.js';
 import { loadDataset } from '@tributary/edge-agent/internal/adapters/datasets/encoded-dataset.js';
 
 import { rowsOf } from '../../support/dataset-rows.js';
@@ -67,6 +68,23 @@ describe('Files and views that mean harm', () => {
     const text = `\\"${'['.repeat(500)}\\\\`;
     const handle = await handleOf('texts.json', `[{"a":"${text}"},{"a":"b"}]`, { format: 'Json' });
     assert.equal((await rowsOf(handle)).length, 2);
+  });
+
+  it('sorts more than fits into memory in encrypted files that nobody else reads, and leaves none', async () => {
+    const scratch = join(directory, 'not', 'there', 'yet');
+    const session = await DuckDbSession.open([], scratch);
+    const result = await session.stream(
+      "SELECT hash(range)::VARCHAR || repeat('SECRET', 40) FROM range(1300000) ORDER BY 1",
+    );
+    assert.ok(((await result.fetchChunk())?.rowCount ?? 0) > 0);
+    const [folder = ''] = await readdir(scratch);
+    assert.equal((await stat(join(scratch, folder))).mode & 0o777, 0o700);
+    const files = await readdir(join(scratch, folder));
+    assert.ok(files.length > 0, 'nothing was spilled');
+    for (const file of files)
+      assert.ok(!(await readFile(join(scratch, folder, file))).includes('SECRETSECRET'));
+    await session.close();
+    assert.deepEqual(await readdir(scratch), []);
   });
 
   it('stops a view that would never end', async () => {

@@ -1,15 +1,17 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 
 import { DuckDBInstance, type DuckDBConnection, type DuckDBResult } from '@duckdb/node-api';
 import { LIMITS } from '@tributary/proto';
 
+import { fileError } from '../files/durable-file.js';
 import { sqlList, sqlText } from './sql-text.js';
 
 /**
  * Settings of a database that lives in memory for one dataset. One thread: rows come in the same order every time.
- * Nothing is downloaded or loaded; what does not fit goes to encrypted files.
+ * Nothing is downloaded or loaded; what does not fit goes to encrypted files. Their cipher is the one that is built in:
+ * the other comes with an extension. Its random numbers are too weak for keys that last; these last for one query.
  */
 const SETTINGS = {
   threads: '1',
@@ -20,6 +22,7 @@ const SETTINGS = {
   allow_community_extensions: 'false',
   allow_unsigned_extensions: 'false',
   temp_file_encryption: 'true',
+  force_mbedtls_unsafe: 'true',
   max_temp_directory_size: `${String(LIMITS.readerDiskBytes)}B`,
 } as const;
 
@@ -64,6 +67,10 @@ export class DuckDbSession {
     poll: () => void = () => undefined,
   ): Promise<DuckDbSession> {
     const spill = join(scratchDir, `sort-${randomBytes(6).toString('hex')}`);
+    // DuckDB makes the last folder of the path only, and lets others read it.
+    await mkdir(spill, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw fileError(error, 'the folder for what sorts cannot hold in memory');
+    });
     const instance = await DuckDBInstance.create(':memory:', { ...SETTINGS, temp_directory: spill });
     const connection = await instance.connect();
     const session = new DuckDbSession(instance, connection, spill, poll);
