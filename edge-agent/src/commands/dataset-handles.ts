@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { parseSitePolicy, TributaryError, type SitePolicySpec } from '@tributary/proto';
 
@@ -22,12 +22,12 @@ export interface SitePolicing {
 }
 
 /**
- * The datasets of agent.yaml as jobs would get them. A command neither needs nor has the secrets of the daemon: files
- * for rows go to the system's temporary directory, and its data versions are nobody's.
+ * The datasets of agent.yaml as jobs would get them. A command neither needs nor has the secrets of the daemon: its
+ * data versions are nobody's.
  */
 export async function policedDatasets(config: AgentConfig): Promise<SitePolicing> {
   const policy = (await policyFile(config.policyPath).read())?.spec;
-  const site = { scratchDir: tmpdir(), versionKey: randomBytes(32) };
+  const site = { scratchDir: join(config.dataDir, 'scratch'), versionKey: randomBytes(32) };
   const datasets = config.datasets.map((declaration) => {
     const rule = policy?.datasets.find(({ name }) => name === declaration.name);
     const handle = {
