@@ -207,7 +207,9 @@ describe('exported models', () => {
       'signature.json',
     ]);
     const { notes } = await runExample(folder, numeric.rows);
-    assert.match(notes, /age: NotANumber, taken as missing/);
+    assert.match(notes, /row 3, age: not there, taken as missing/);
+    assert.match(notes, /row 4, age: NotANumber, taken as missing/);
+    assert.doesNotMatch(notes, /grade/);
     assert.doesNotMatch(notes, /old/);
   });
 
