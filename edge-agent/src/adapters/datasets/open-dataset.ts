@@ -1,3 +1,5 @@
+import { createHmac } from 'node:crypto';
+
 import { TributaryError, type CellFault, type Row } from '@tributary/proto';
 
 import { CombinationCounts } from '../../domain/deidentification/anonymity.js';
@@ -177,9 +179,11 @@ class Reader implements OpenDataset {
   }
 
   #isTest(index: number, key: string | undefined): boolean {
-    const { job } = this.#parts;
+    const { job, handle } = this.#parts;
     if (job === undefined) return false;
-    return key === undefined ? isTestRow(job.dataset, index) : isTestKey(job.dataset, key);
+    if (key === undefined) return isTestRow(job.dataset, index);
+    // Salted: whoever knows somebody's key must not be able to choose a seed that tells that one apart.
+    return isTestKey(job.dataset, createHmac('sha256', handle.versionKey).update(`key:${key}`).digest('hex'));
   }
 
   async #placeOf(index: number): Promise<Place> {
@@ -217,7 +221,6 @@ async function createView(session: DuckDbSession, view: string): Promise<Table> 
   if (tree === undefined)
     throw new TributaryError('DATASET_INVALID', 'the view is not one valid SELECT and nothing else', {
       fields: { fault: 'View' },
-      hint: 'check datasets[].view in the configuration of the agent',
     });
   await session.run(`CREATE VIEW ${VIEW} AS ${view.trim().replace(/;\s*$/, '')}`);
   return { relation: await describe(session, VIEW), ordered: keepsOrder(tree) };
@@ -275,12 +278,23 @@ async function explain(
   located: readonly LocatedSource[],
   view: string | undefined,
 ): Promise<TributaryError> {
-  if (error instanceof TributaryError) return error;
+  if (error instanceof TributaryError)
+    return error.fields['fault'] === 'View' ? aboutTables(error, located) : error;
   const fault = readerFault(error, located[0]?.source.format ?? '', view);
+  if (fault.fields['fault'] === 'View') return aboutTables(fault, located);
   if (fault.fields['fault'] !== 'Format') return fault;
   for (const { source, files } of located) {
     const found = source.format === 'Csv' ? await csvFault(source, files) : undefined;
     if (found !== undefined) return found;
   }
   return fault;
+}
+
+/** With what a site needs to mend its view; a hint is for its own people and stays there. */
+function aboutTables(fault: TributaryError, located: readonly LocatedSource[]): TributaryError {
+  const tables = located.map(({ source }) => source.name).join(', ');
+  return new TributaryError(fault.code, fault.message, {
+    fields: fault.fields,
+    hint: `the tables of the view are ${tables}; CSV cells are text; names with dots and words of SQL stand in double quotes`,
+  });
 }
