@@ -66,7 +66,7 @@ export async function openDataset(
     session.stopped === undefined ? explain(error, located, view) : TributaryError.from(session.stopped);
   try {
     const tables: Relation[] = [];
-    for (const one of located) tables.push(await createSource(session, one));
+    for (const one of located) tables.push(await createSource(session, one).catch(notTheView(one)));
     const [only] = tables;
     if (only === undefined) throw new TributaryError('INTERNAL', 'a dataset without sources');
     const table = view === undefined ? { relation: only, ordered: true } : await createView(session, view);
@@ -288,6 +288,18 @@ async function explain(
     if (found !== undefined) return found;
   }
   return fault;
+}
+
+/** A file of another format can make the statements that read it invalid: the site's SQL is not at fault. */
+function notTheView({ source: { format } }: LocatedSource): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof TributaryError || readerFault(error, format, undefined).fields['fault'] !== 'View')
+      throw error;
+    throw new TributaryError('DATASET_INVALID', `the file cannot be read as ${format}`, {
+      fields: { fault: 'Format' },
+      hint: 'check the format in the configuration of the agent',
+    });
+  };
 }
 
 /** With what a site needs to mend its view; a hint is for its own people and stays there. */
