@@ -108,6 +108,8 @@ export const LIMITS = Object.freeze({
   predictionBudgetMs: 2,
   /** Milliseconds after which an inference worker that does not answer is replaced. */
   predictionMs: 30_000,
+  /** Milliseconds after which an inference worker that has not built a model is replaced: a large one loads for seconds. */
+  modelBuildMs: 120_000,
   /** Bytes of the body of a request for predictions. */
   predictionBodyBytes: 16 * MIB,
   /** Connections of the local endpoint for predictions. */

@@ -26,10 +26,7 @@ export function servePagesOnSocket(
 }
 
 /** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
-export function servePagesOnPort(
-  port: number,
-  pages: Readonly<Record<string, Page>>,
-): Promise<LocalServer> {
+export function servePagesOnPort(port: number, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
   return listenOnPort(pageServer(pages), port);
 }
 

@@ -28,7 +28,7 @@ export interface WorkerPredictorOptions {
   readonly entry?: URL;
   /** What that module is given. */
   readonly workerData?: unknown;
-  /** Milliseconds in which the worker must answer; LIMITS.predictionMs by default. */
+  /** Milliseconds in which the worker must score a batch; LIMITS.predictionMs by default. */
   readonly answerMs?: number;
   /** Milliseconds until a worker that died is replaced. */
   readonly restartMs?: number;
@@ -67,6 +67,7 @@ export class WorkerPredictor implements Predictor {
       entry: options.entry ?? DEFAULT_ENTRY,
       data: options.workerData,
       answerMs: options.answerMs ?? LIMITS.predictionMs,
+      buildMs: LIMITS.modelBuildMs,
       restartMs: options.restartMs ?? RESTART_MS,
       onUp: () => {
         for (const lane of this.#lanes.values()) this.#pump(lane);
@@ -269,7 +270,13 @@ export class WorkerPredictor implements Predictor {
     return lane;
   }
 
-  #version({ name, version }: { readonly name: string; readonly version: number | undefined }): ServedVersion {
+  #version({
+    name,
+    version,
+  }: {
+    readonly name: string;
+    readonly version: number | undefined;
+  }): ServedVersion {
     const found = version === undefined ? undefined : this.#versions.get(keyOf({ name, version }));
     if (found === undefined) throw notLoaded(version === undefined ? name : keyOf({ name, version }));
     return found;

@@ -1,6 +1,9 @@
 import { bytesToFloat32, float32ToBytes } from '@tributary/proto';
 
-import type { InferTensorContents, InferTensorContents__Output } from '../../gen/inference/InferTensorContents.js';
+import type {
+  InferTensorContents,
+  InferTensorContents__Output,
+} from '../../gen/inference/InferTensorContents.js';
 import { badTensor, NUMBER_BYTES, type Element, type OutputTensor } from './tensors.js';
 
 const LENGTH_BYTES = 4;
