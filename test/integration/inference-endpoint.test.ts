@@ -3,29 +3,17 @@ import { request } from 'node:http';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import {
   listenOnPort,
   listenOnSocket,
   type LocalServer,
 } from '@tributary/edge-agent/internal/adapters/http/local-server.js';
-import { WorkerPredictor } from '@tributary/edge-agent/internal/adapters/inference/worker-predictor.js';
-import {
-  GRPCInferenceService,
-  serveGrpc,
-  type GrpcInferenceServer,
-} from '@tributary/edge-agent/internal/adapters/oip/grpc-server.js';
-import { InferenceService } from '@tributary/edge-agent/internal/adapters/oip/inference-service.js';
 import { restServer } from '@tributary/edge-agent/internal/adapters/oip/rest-server.js';
-import type { ModelInferRequest } from '@tributary/edge-agent/internal/gen/inference/ModelInferRequest.js';
-import type { ModelInferResponse__Output } from '@tributary/edge-agent/internal/gen/inference/ModelInferResponse.js';
-import type { PredictionEntry } from '@tributary/edge-agent/internal/serving-ports.js';
-import { bytesToFloat32, float32ToBytes, LIMITS } from '@tributary/proto';
+import { LIMITS } from '@tributary/proto';
 import fc from 'fast-check';
 
-import { loadOf, registeredModel } from '../support/served-model.js';
+import { servedEndpoint, TRIAL_ROWS, type ServedEndpoint } from '../support/served-endpoint.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
-import { trainingSpec } from '../support/training-job.js';
 
 const TOKEN = 'a-token-of-the-endpoint';
 
@@ -45,69 +33,28 @@ interface InferAnswer {
   readonly parameters: { readonly unreadable_cells: number };
 }
 
-const classes = trainingSpec({
-  task: { type: 'MultiClass', classes: ['low', 'middle', 'high'] },
-  features: [{ name: 'pulse', type: 'Sequence', length: 6, center: 80, scale: 20 }],
-  model: {
-    name: 'waves',
-    layers: [
-      { type: 'Conv1d', filters: 4, kernelSize: [3], padding: 'Same', activation: 'Relu' },
-      { type: 'GlobalAveragePooling1d' },
-      { type: 'Dense', units: 3, activation: 'Softmax' },
-    ],
-    seed: 5,
-  },
-  evaluation: { metrics: ['accuracy'] },
-});
-
 describe('endpoint of the Open Inference Protocol', function () {
   this.timeout(60_000);
-  const predictor = new WorkerPredictor();
-  const logged: PredictionEntry[] = [];
-  const unexpected: unknown[] = [];
   let folder: TemporaryDirectory;
   let rest: LocalServer;
   let guarded: LocalServer;
   let socket: LocalServer;
-  let grpc: GrpcInferenceServer;
-  let client: InstanceType<typeof GRPCInferenceService>;
-  let logFails = false;
-  let logFailures = 0;
+  let endpoint: ServedEndpoint;
 
   before(async () => {
     folder = await temporaryDirectory();
-    await predictor.load(loadOf(registeredModel()));
-    await predictor.load(loadOf(registeredModel({ version: 2 })));
-    predictor.activate({ name: 'trial', version: 1 });
-    await predictor.load(loadOf(registeredModel({ name: 'waves', spec: classes })));
-    predictor.activate({ name: 'waves', version: 1 });
-    const service = new InferenceService({
-      predictor,
-      clock: { now: () => 1_000 },
-      log: {
-        record: (entries) => {
-          if (logFails) return Promise.reject(new Error('the disk'));
-          logged.push(...entries);
-          return Promise.resolve();
-        },
-        close: () => Promise.resolve(),
-      },
-      onLogFailure: () => (logFailures += 1),
-    });
-    const onUnexpected = (error: unknown): unknown => unexpected.push(error);
-    rest = await listenOnPort(restServer({ service, onUnexpected }), 0, '127.0.0.1');
-    guarded = await listenOnPort(restServer({ service, onUnexpected, token: TOKEN }), 0, '127.0.0.1');
-    socket = await listenOnSocket(restServer({ service, onUnexpected }), join(folder.path, 'serving.sock'));
-    grpc = await serveGrpc({ service, onUnexpected, host: '127.0.0.1', port: 0, token: TOKEN });
-    client = new GRPCInferenceService(`127.0.0.1:${String(grpc.port)}`, credentials.createInsecure());
+    endpoint = await servedEndpoint();
+    const { options } = endpoint;
+    rest = await listenOnPort(restServer(options), 0, '127.0.0.1');
+    guarded = await listenOnPort(restServer({ ...options, token: TOKEN }), 0, '127.0.0.1');
+    socket = await listenOnSocket(restServer(options), join(folder.path, 'serving.sock'));
   });
 
   after(async () => {
-    client.close();
-    for (const each of [rest, guarded, socket, grpc]) await each.close();
-    await predictor.close();
+    for (const each of [rest, guarded, socket]) await each.close();
+    await endpoint.close();
     await folder.remove();
-    assert.deepEqual(unexpected, []);
+    assert.deepEqual(endpoint.unexpected, []);
   });
 
   const url = (path: string, { port }: LocalServer = rest): string =>
@@ -129,11 +76,6 @@ describe('endpoint of the Open Inference Protocol', function () {
     { name: 'x2', shape: [2, 1], datatype: 'INT64', data: [1, 3] },
     { name: 'c', shape: [2], datatype: 'BYTES', data: ['red', null] },
   ];
-  const rows = [
-    { x1: 0.5, x2: 1, c: 'red' },
-    { x1: -1, x2: 3, c: null },
-  ];
-
   it('tells health and what it serves', async () => {
     assert.deepEqual(await get('/v2/health/live'), { status: 200, body: { live: true } });
     assert.deepEqual(await get('/v2/health/ready'), { status: 200, body: { ready: true } });
@@ -166,8 +108,8 @@ describe('endpoint of the Open Inference Protocol', function () {
   });
 
   it('answers for columns by name and for encoded rows with the bits of the predictor, and logs', async () => {
-    const expected = await predictor.predict({ model: 'trial', rows });
-    logged.length = 0;
+    const expected = await endpoint.predictor.predict({ model: 'trial', rows: TRIAL_ROWS });
+    endpoint.logged.length = 0;
     const { status: code, body } = await post('/v2/models/trial/infer', { id: 'request-1', inputs: columns });
     assert.equal(code, 200, JSON.stringify(body));
     const answer = body as InferAnswer;
@@ -181,7 +123,7 @@ describe('endpoint of the Open Inference Protocol', function () {
       data: [...expected.scores],
     });
     assert.deepEqual(
-      logged.map(({ decisionId, version, source }) => ({ decisionId, version, source })),
+      endpoint.logged.map(({ decisionId, version, source }) => ({ decisionId, version, source })),
       ids?.data.map((decisionId) => ({ decisionId, version: 1, source: 'oip' })),
     );
     const encoded = [0.5, 0, 1, 0, 0, -1, 1, 0, 0, 1];
@@ -198,7 +140,10 @@ describe('endpoint of the Open Inference Protocol', function () {
     const pulse = { name: 'pulse', shape: [1, 4], datatype: 'FP32', data: [[60, 70, null, 90]] };
     const { body } = await post('/v2/models/waves/infer', { inputs: [pulse] });
     const answer = body as InferAnswer;
-    const expected = await predictor.predict({ model: 'waves', rows: [{ pulse: [60, 70, null, 90] }] });
+    const expected = await endpoint.predictor.predict({
+      model: 'waves',
+      rows: [{ pulse: [60, 70, null, 90] }],
+    });
     assert.deepEqual(answer.outputs[0]?.data, [...expected.scores]);
     assert.deepEqual(answer.outputs[1]?.data, expected.labels);
     const text = { name: 'pulse', shape: [1], datatype: 'BYTES', data: ['[60, 70, null, 90]'] };
@@ -212,10 +157,10 @@ describe('endpoint of the Open Inference Protocol', function () {
   });
 
   it('answers although the log fails, and tells of it', async () => {
-    logFails = true;
+    endpoint.failLog(true);
     assert.equal((await post('/v2/models/trial/infer', { inputs: columns })).status, 200);
-    logFails = false;
-    assert.equal(logFailures, 1);
+    endpoint.failLog(false);
+    assert.equal(endpoint.logFailures.length, 1);
   });
 
   const tensor = (parts: object): object => ({
@@ -370,112 +315,5 @@ describe('endpoint of the Open Inference Protocol', function () {
     const nested = `{"inputs":[{"name":"x1","shape":[1],"datatype":"FP64","data":${deep}}]}`;
     assert.equal((await post('/v2/models/trial/infer', nested)).status, 400);
     assert.equal((await get('/v2/health/live')).status, 200);
-  });
-
-  const token = (): Metadata => {
-    const metadata = new Metadata();
-    metadata.set('authorization', `Bearer ${TOKEN}`);
-    return metadata;
-  };
-
-  const infer = (message: ModelInferRequest, metadata = token()): Promise<ModelInferResponse__Output> =>
-    new Promise((resolve, reject) => {
-      client.modelInfer(message, metadata, (error, response) => {
-        if (error !== null || response === undefined) reject(error ?? new Error('no answer'));
-        else resolve(response);
-      });
-    });
-
-  it('gRPC: answers typed and raw contents with the same bits, each in its own form', async () => {
-    const expected = await predictor.predict({ model: 'trial', rows });
-    const typed = await infer({
-      modelName: 'trial',
-      id: 'request-2',
-      inputs: [
-        { name: 'x1', datatype: 'FP64', shape: [2], contents: { fp64Contents: [0.5, -1] } },
-        { name: 'x2', datatype: 'INT64', shape: [2], contents: { int64Contents: ['1', '3'] } },
-        {
-          name: 'c',
-          datatype: 'BYTES',
-          shape: [2],
-          contents: { bytesContents: ['red', ''].map(Buffer.from) },
-        },
-      ],
-    });
-    assert.deepEqual([typed.modelName, typed.modelVersion, typed.id], ['trial', '1', 'request-2']);
-    assert.deepEqual(typed.outputs[0]?.contents?.fp32Contents, [...expected.scores]);
-    assert.equal(typed.outputs[1]?.contents?.bytesContents.length, 2);
-    const inputs = [{ name: 'input', datatype: 'FP32', shape: [2, 5] }];
-    const encoded = Float32Array.of(0.5, 0, 1, 0, 0, -1, 1, 0, 0, 1);
-    const raw = await infer({
-      modelName: 'trial',
-      modelVersion: '1',
-      inputs,
-      rawInputContents: [float32ToBytes(encoded)],
-    });
-    assert.deepEqual(bytesToFloat32(raw.rawOutputContents[0] ?? Buffer.alloc(0)), expected.scores);
-    assert.equal(raw.outputs[0]?.contents, null);
-    const text = raw.rawOutputContents[1] ?? Buffer.alloc(0);
-    assert.equal(text.readUInt32LE(0), 32);
-    const columnsRaw = await infer({
-      modelName: 'trial',
-      inputs: [
-        { name: 'x1', datatype: 'FP32', shape: [1] },
-        { name: 'x2', datatype: 'INT16', shape: [1] },
-        { name: 'c', datatype: 'BYTES', shape: [1] },
-      ],
-      rawInputContents: [
-        float32ToBytes(Float32Array.of(0.5)),
-        Buffer.from(Int16Array.of(1).buffer),
-        Buffer.concat([Buffer.from(Uint32Array.of(3).buffer), Buffer.from('red')]),
-      ],
-    });
-    assert.deepEqual(
-      bytesToFloat32(columnsRaw.rawOutputContents[0] ?? Buffer.alloc(0)),
-      expected.scores.slice(0, 1),
-    );
-  });
-
-  it('gRPC: tells health and metadata, and asks for the token', async () => {
-    const call = <T>(start: (done: (error: ServiceError | null, value?: T) => void) => unknown): Promise<T> =>
-      new Promise((resolve, reject) => {
-        start((error, value) => {
-          if (error !== null || value === undefined) reject(error ?? new Error('no answer'));
-          else resolve(value);
-        });
-      });
-    assert.deepEqual(await call((done) => client.serverLive({}, done)), { live: true });
-    assert.deepEqual(await call((done) => client.serverReady({}, done)), { ready: true });
-    const ready = (version: string) =>
-      call((done) => client.modelReady({ name: 'trial', version }, token(), done));
-    assert.deepEqual(await ready('2'), { ready: true });
-    assert.deepEqual(await ready('3'), { ready: false });
-    const server = await call<{ name: string }>((done) => client.serverMetadata({}, token(), done));
-    assert.equal(server.name, 'tributary-agent');
-    const model = await call<{ inputs: { name: string; shape: string[] }[]; versions: string[] }>((done) =>
-      client.modelMetadata({ name: 'trial' }, token(), done),
-    );
-    assert.deepEqual(
-      model.inputs.map(({ name, shape }) => [name, ...shape]),
-      [
-        ['x1', '-1'],
-        ['x2', '-1'],
-        ['c', '-1'],
-      ],
-    );
-    assert.deepEqual(model.versions, ['1', '2']);
-    const refused = (code: status) => (error: unknown) => (error as ServiceError).code === code;
-    await assert.rejects(infer({ modelName: 'trial' }, new Metadata()), refused(status.UNAUTHENTICATED));
-    await assert.rejects(infer({ modelName: 'trial' }), refused(status.INVALID_ARGUMENT));
-    const inputs = [{ name: 'input', datatype: 'FP32', shape: [1, 5] }];
-    await assert.rejects(infer({ modelName: 'none', inputs }), refused(status.INVALID_ARGUMENT));
-    const contents = { fp32Contents: [0, 0, 0, 0, 0] };
-    const whole = [{ ...inputs[0], contents }];
-    await assert.rejects(infer({ modelName: 'none', inputs: whole }), refused(status.NOT_FOUND));
-    for (const bytes of [Buffer.alloc(19), Buffer.alloc(0)])
-      await assert.rejects(
-        infer({ modelName: 'trial', inputs, rawInputContents: [bytes] }),
-        refused(status.INVALID_ARGUMENT),
-      );
   });
 });
