@@ -9,7 +9,7 @@ import { listenOnPort, listenOnSocket } from '../adapters/http/local-server.js';
 import { WorkerPredictor } from '../adapters/inference/worker-predictor.js';
 import { ModelDirectory } from '../adapters/models/model-directory.js';
 import { MIN_TOKEN } from '../adapters/oip/access.js';
-import { serveGrpc } from '../adapters/oip/grpc-server.js';
+import type { GrpcInferenceServer, GrpcOptions } from '../adapters/oip/grpc-server.js';
 import { InferenceService } from '../adapters/oip/inference-service.js';
 import { restServer } from '../adapters/oip/rest-server.js';
 import { siteFitOf } from '../app/feature-fits.js';
@@ -102,12 +102,18 @@ async function listen(
   closers.push(() => socket.close());
   const rest = port === undefined ? undefined : await listenOnPort(restServer(endpoint), port, host);
   if (rest !== undefined) closers.push(() => rest.close());
-  const grpc = grpcPort === undefined ? undefined : await serveGrpc({ ...endpoint, host, port: grpcPort });
+  const grpc = grpcPort === undefined ? undefined : await openGrpc({ ...endpoint, host, port: grpcPort });
   if (grpc !== undefined) closers.push(() => grpc.close());
   return {
     ...(rest?.port !== undefined && { rest: rest.port }),
     ...(grpc !== undefined && { grpc: grpc.port }),
   };
+}
+
+/** The messages of the protocol are read from their file only where they are wanted: other commands start without. */
+async function openGrpc(options: GrpcOptions): Promise<GrpcInferenceServer> {
+  const { serveGrpc } = await import('../adapters/oip/grpc-server.js');
+  return serveGrpc(options);
 }
 
 /** The fit that the site learned when the model's job trained here, and the vocabularies of its policy. */
