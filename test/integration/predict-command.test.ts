@@ -64,6 +64,7 @@ describe('tributary-agent predict', function () {
       log: createLog('silent'),
     });
     runtimes.push(runtime);
+    await runtime.started;
     return runtime;
   }
 

@@ -39,6 +39,8 @@ export interface ServingRuntime {
   readonly predictions: PredictionLog;
   /** Port of REST and of gRPC, where they are served. */
   readonly ports: { readonly rest?: number; readonly grpc?: number };
+  /** Every model of the store serves, or the log says why not. */
+  readonly started: Promise<void>;
   close(): Promise<void>;
 }
 
@@ -64,7 +66,6 @@ export async function openServing(parts: ServingParts): Promise<ServingRuntime> 
     });
     closers.push(() => predictions.close());
     const serving = new ModelServing({ models, predictor, log, site: (manifest) => siteOf(parts, manifest) });
-    await serving.start();
     const onUnexpected = (error: unknown): void => {
       log.error(describeUnexpected(error), 'unexpected error');
     };
@@ -77,7 +78,13 @@ export async function openServing(parts: ServingParts): Promise<ServingRuntime> 
       },
     });
     const ports = await listen(config, { service, token, onUnexpected }, closers);
-    return { predictor, models, serving, predictions, ports, close };
+    log.info({ host: config.serving.host, ...ports }, 'predictions are answered');
+    // A large model takes seconds to load: the agent does not wait for it, and readiness tells.
+    const started = serving.start().catch((error: unknown) => {
+      const { code, message: detail } = TributaryError.from(error);
+      log.error({ code, detail }, 'the models of the site cannot be read');
+    });
+    return { predictor, models, serving, predictions, ports, started, close };
   } catch (error) {
     await close();
     throw error;
