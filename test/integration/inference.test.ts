@@ -200,6 +200,9 @@ describe('predictions', function () {
     const many = Array.from({ length: LIMITS.predictionRows + 1 }, () => row(0));
     await assert.rejects(made.predict({ model: 'trial', rows: many }), refusal('LIMIT_EXCEEDED'));
     await assert.rejects(made.load(loadOf(registeredModel())), refusal('ALREADY_EXISTS'));
+    const twice = [2, 2].map((version) => made.load(loadOf(registeredModel({ version }))));
+    const [, second] = await Promise.allSettled(twice);
+    assert.ok(second?.status === 'rejected' && refusal('ALREADY_EXISTS')(second.reason));
     await made.unload({ name: 'trial', version: 1 });
     await assert.rejects(made.predict({ model: 'trial', rows: [row(0)] }), refusal('NOT_FOUND'));
   });

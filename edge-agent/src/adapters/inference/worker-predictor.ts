@@ -52,6 +52,8 @@ const DEATHS = 3;
  */
 export class WorkerPredictor implements Predictor {
   readonly #versions = new Map<string, ServedVersion>();
+  /** Keys of versions that are being made ready. */
+  readonly #loading = new Set<string>();
   readonly #lanes = new Map<string, ModelLane>();
   readonly #host: InferenceHost;
   readonly #backends: readonly BackendName[];
@@ -83,14 +85,20 @@ export class WorkerPredictor implements Predictor {
     const { name } = load.manifest;
     const version = servedVersion(load);
     const { key } = version;
-    if (this.#versions.has(key)) throw new TributaryError('ALREADY_EXISTS', `${key} is loaded already`);
-    if (this.#versions.size >= LIMITS.servedModels)
+    if (this.#versions.has(key) || this.#loading.has(key))
+      throw new TributaryError('ALREADY_EXISTS', `${key} is loaded already`);
+    if (this.#versions.size + this.#loading.size >= LIMITS.servedModels)
       throw new TributaryError(
         'LIMIT_EXCEEDED',
         `at most ${String(LIMITS.servedModels)} model versions are served at the same time; unload one`,
       );
     const { maximumRows } = load.batch ?? DEFAULT_RULE;
-    version.backend = await this.#host.build(key, () => buildRequest(version, maximumRows, this.#backends));
+    this.#loading.add(key);
+    try {
+      version.backend = await this.#host.build(key, () => buildRequest(version, maximumRows, this.#backends));
+    } finally {
+      this.#loading.delete(key);
+    }
     this.#versions.set(key, version);
     if (!this.#lanes.has(name)) this.#lanes.set(name, new ModelLane(name, load.batch ?? DEFAULT_RULE));
     return describeVersion(version, false);
