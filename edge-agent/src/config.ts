@@ -5,6 +5,7 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
+import { brokerFile, brokersOf, type BrokerConfig } from './broker-config.js';
 import { datasetConfigSchema, withPaths } from './dataset-config.js';
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 import { trainerConfigOf, trainerFile, type TrainerConfig } from './trainer-config.js';
@@ -33,6 +34,8 @@ const agentFile = z.strictObject({
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
   trainer: trainerFile.optional(),
+  brokers: z.array(brokerFile).max(LIMITS.brokers).default([]),
+  pipelines: z.array(path).max(LIMITS.pipelines).default([]),
 });
 
 /** How to reach the coordinator from behind a firewall: an HTTP CONNECT proxy, spoken to in plaintext. */
@@ -58,6 +61,9 @@ export interface AgentConfig {
   readonly logLevel: LogLevel;
   readonly metricsPort: number | undefined;
   readonly trainer: TrainerConfig;
+  readonly brokers: readonly BrokerConfig[];
+  /** Absolute paths of StreamPipeline documents. */
+  readonly pipelines: readonly string[];
 }
 
 /** Options of the command line; each wins over the environment, which wins over the file. */
@@ -95,6 +101,8 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
     trainer: trainerConfigOf(given.trainer, env, at),
+    brokers: brokersOf(given.brokers, at),
+    pipelines: given.pipelines.map(at),
   };
 }
 
