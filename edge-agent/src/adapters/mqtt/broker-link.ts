@@ -45,6 +45,7 @@ export class BrokerLink {
   #connection: BrokerConnection | undefined;
   #cancelRetry: () => void = () => undefined;
   #failures = 0;
+  #told: string | undefined;
   #openedMs = 0;
 
   constructor(
@@ -109,6 +110,7 @@ export class BrokerLink {
 
   #opened(connection: BrokerConnection, terms: BrokerTerms): void {
     this.#status = { state: 'Connected' };
+    this.#told = undefined;
     this.#openedMs = this.#parts.clock.now();
     const { sessionPresent } = terms;
     this.#parts.log.info({ broker: this.#broker.name, sessionPresent }, 'broker connected');
@@ -127,10 +129,11 @@ export class BrokerLink {
     const waitMs = backoffMs(this.#failures, uniform(random));
     this.#failures += 1;
     this.#status = { state: 'Waiting', error };
-    log.warn(
-      { broker: this.#broker.name, code: error.code, reason: error.message, waitMs },
-      'broker connection lost or refused',
-    );
+    const fields = { broker: this.#broker.name, code: error.code, reason: error.message, waitMs };
+    // An outage is told once, not every few seconds.
+    if (wasConnected || error.code !== this.#told) log.warn(fields, 'broker connection lost or refused');
+    else log.debug(fields, 'broker connection refused again');
+    this.#told = error.code;
     if (wasConnected) this.#handler.disconnected();
     this.#cancelRetry = clock.at(clock.now() + waitMs, () => this.#connect());
   }

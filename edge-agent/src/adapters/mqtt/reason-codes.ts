@@ -11,7 +11,7 @@ const REASONS: Readonly<Record<number, Reason>> = {
   0x84: ['CONFIG_INVALID', 'unsupported protocol version; set protocol'],
   0x85: ['CONFIG_INVALID', 'client identifier not valid; set clientId'],
   0x86: ['UNAUTHENTICATED', 'bad user name or password; check username and passwordFile'],
-  0x87: ['PERMISSION_DENIED', 'not authorized; ask who runs the broker'],
+  0x87: ['PERMISSION_DENIED', 'not authorized; check username and passwordFile, or ask who runs the broker'],
   0x88: ['UNAVAILABLE', 'server unavailable'],
   0x89: ['UNAVAILABLE', 'server busy'],
   0x8a: ['PERMISSION_DENIED', 'banned'],
