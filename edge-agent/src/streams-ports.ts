@@ -80,7 +80,7 @@ export interface MessageSink {
    * Resolves when the broker has the message (QoS 1), or when it is handed to a connection (QoS 0). While the broker is
    * away it waits in a bounded queue; after a reconnection the broker may get it twice. Rejects with OVERLOADED when the
    * queue is full, INVALID_ARGUMENT for a topic that is none, LIMIT_EXCEEDED where it is larger than the broker takes,
-   * PERMISSION_DENIED and others where the broker refuses it, and SHUTTING_DOWN.
+   * PERMISSION_DENIED and others where the broker refuses it, and SHUTTING_DOWN. The payload must stay as it is until then.
    */
   publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void>;
   /** Waits until the broker has what was published, LIMITS.drainMs at most; the rest is rejected. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import { MqttSink } from '@tributary/edge-agent/internal/adapters/mqtt/mqtt-sink.js';
 import { MqttSource } from '@tributary/edge-agent/internal/adapters/mqtt/mqtt-source.js';
+import { systemClock } from '@tributary/edge-agent/internal/adapters/system/clock.js';
 import type { ErrorCode } from '@tributary/proto';
 import type { IConnackPacket, Packet } from 'mqtt-packet';
 
@@ -180,6 +181,32 @@ describe('MQTT ends at a broker that misbehaves', () => {
       broker.received.filter(({ cmd }) => cmd === 'puback').map(({ messageId }) => messageId);
     await eventually('three PUBACKs', () => pubacks().length >= 3 || undefined);
     assert.deepEqual(pubacks(), [13, 11, 12]);
+  });
+
+  it('try another connection where a broker that is there answers no request', async () => {
+    const mute = ({ cmd }: Packet): readonly Packet[] =>
+      cmd === 'connect' ? [accepted()] : cmd === 'pingreq' ? [{ cmd: 'pingresp' }] : [];
+    await script(mute);
+    // A hundred times as fast.
+    const clock = {
+      now: () => Date.now(),
+      at: (atMs: number, action: () => void) =>
+        systemClock.at(Date.now() + (atMs - Date.now()) / 100, action),
+    };
+    const config = localBroker(broker.port, 'V5');
+    const subscription = { topics: ['a'], qos: 1 } as const;
+    const source = new MqttSource({ broker: config, clientId: 'a', subscription }, { ...mqttParts, clock });
+    const sink = new MqttSink({ broker: config, clientId: 'b' }, { ...mqttParts, clock });
+    opened.push(source, sink);
+    begin(source);
+    const published = sink.publish('a', new Uint8Array(1), { qos: 1 });
+    published.catch(refusal('SHUTTING_DOWN'));
+    const count = (cmd: string): number => broker.received.filter((packet) => packet.cmd === cmd).length;
+    await eventually(
+      'a second attempt of each',
+      () => (count('subscribe') >= 2 && count('publish') >= 2) || undefined,
+    );
+    assert.ok(count('pingreq') > 0);
   });
 
   it('ping in time, and give up where nothing answers', async function () {

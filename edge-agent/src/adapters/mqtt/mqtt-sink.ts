@@ -6,7 +6,7 @@ import type { BrokerStatus, MessageSink, PublishOptions } from '../../streams-po
 import type { BrokerConnection, BrokerTerms } from './broker-connection.js';
 import { BrokerLink, type MqttParts } from './broker-link.js';
 import type { LastWill, Publication } from './packets.js';
-import { isRefusal, refusedBy } from './reason-codes.js';
+import { isRefusal, refusedBy, unanswered } from './reason-codes.js';
 import { requireTopic } from './topics.js';
 
 export interface MqttSinkOptions {
@@ -43,6 +43,7 @@ export class MqttSink implements MessageSink {
   #blocked = false;
   #lastId = 0;
   #closing = false;
+  #cancelWatch: () => void = () => undefined;
   #whenEmpty: () => void = () => undefined;
 
   constructor(options: MqttSinkOptions, parts: MqttParts) {
@@ -137,10 +138,22 @@ export class MqttSink implements MessageSink {
     this.#connection = connection;
     this.#terms = terms;
     this.#blocked = false;
+    this.#watch(undefined);
     this.#pump();
   }
 
+  /** Gives the connection up where one message waits for its PUBACK from one look to the next. */
+  #watch(seen: Pending | undefined): void {
+    const { clock } = this.#parts;
+    this.#cancelWatch = clock.at(clock.now() + LIMITS.unaryDeadlineMs, () => {
+      const [oldest] = this.#inFlight.values();
+      if (oldest === undefined || oldest !== seen) this.#watch(oldest);
+      else this.#connection?.fail(unanswered(this.#options.broker.name, 'a message'));
+    });
+  }
+
   #disconnected(): void {
+    this.#cancelWatch();
     this.#connection = undefined;
     this.#waiting = [...this.#inFlight.values(), ...this.#waiting.slice(this.#next)];
     this.#next = 0;

@@ -6,7 +6,7 @@ import type { BrokerStatus, InboundMessage, MessageSource, Subscription } from '
 import type { BrokerConnection, BrokerTerms } from './broker-connection.js';
 import { BrokerLink, type MqttParts } from './broker-link.js';
 import type { LastWill } from './packets.js';
-import { isRefusal, refusedBy } from './reason-codes.js';
+import { isRefusal, refusedBy, unanswered } from './reason-codes.js';
 import { requireFilter } from './topics.js';
 
 export interface MqttSourceOptions {
@@ -50,6 +50,7 @@ export class MqttSource implements MessageSource {
   /** Packet identifiers delivered on this connection and not acknowledged. */
   #held = new Set<number>();
   #refused = 0;
+  #cancelDeadline: () => void = () => undefined;
 
   constructor(options: MqttSourceOptions, parts: MqttParts) {
     this.#options = options;
@@ -121,10 +122,22 @@ export class MqttSource implements MessageSource {
     this.#connection = connection;
     this.#regulate();
     if (terms.sessionPresent && this.#known) this.#subscribed = true;
-    else connection.write(connection.codec.subscribe(SUBSCRIBE_ID, this.#options.subscription));
+    else {
+      connection.write(connection.codec.subscribe(SUBSCRIBE_ID, this.#options.subscription));
+      this.#awaitGrant();
+    }
+  }
+
+  #awaitGrant(): void {
+    const { clock } = this.#parts;
+    this.#cancelDeadline = clock.at(clock.now() + LIMITS.unaryDeadlineMs, () => {
+      // Where nothing is read the answer may have come.
+      if (this.#reading) this.#fail(unanswered(this.#options.broker.name, 'the subscription'));
+    });
   }
 
   #disconnected(): void {
+    this.#cancelDeadline();
     this.#connection = undefined;
     this.#subscribed = false;
     this.#waiting = [];
@@ -139,6 +152,7 @@ export class MqttSource implements MessageSource {
   }
 
   #granted({ granted }: ISubackPacket): void {
+    this.#cancelDeadline();
     const { broker, subscription } = this.#options;
     const codes = granted.map(Number);
     const refusal = codes.find(isRefusal);

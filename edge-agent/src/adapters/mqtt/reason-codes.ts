@@ -49,5 +49,12 @@ export function refusedBy(broker: string, what: string, reasonCode: number): Tri
   });
 }
 
+/** A broker that pings back and leaves a request without an answer: a new connection may do better. */
+export function unanswered(broker: string, what: string): TributaryError {
+  return new TributaryError('DEADLINE_EXCEEDED', `broker ${broker} does not answer ${what}`, {
+    fields: { broker },
+  });
+}
+
 export const isRefusal = (reasonCode: number | undefined): reasonCode is number =>
   reasonCode !== undefined && reasonCode >= 0x80;
