@@ -285,6 +285,28 @@ export function messageBrokerSuite(options: BrokerSuiteOptions): void {
           counts.join(' and '),
         );
       });
+
+      it('gives a member that comes back what it had not acknowledged', async () => {
+        const [steady, restarted] = ['steady', 'restarted'].map((clientId) =>
+          sourceOf({ share: 'replicas' }, { clientId }),
+        );
+        assert.ok(steady !== undefined && restarted !== undefined);
+        const done: string[] = [];
+        const finish = (message: InboundMessage): void => {
+          done.push(text(message));
+          message.acknowledge();
+        };
+        await steady.start(finish);
+        const unfinished = await receiving(restarted);
+        const sink = sinkOf();
+        await send(sink, numbered(20));
+        await eventually('20 messages', () => done.length + unfinished.length === 20 || undefined);
+        assert.ok(unfinished.length > 0);
+        await restarted.close();
+        await sourceOf({ share: 'replicas' }, { clientId: 'restarted' }).start(finish);
+        await eventually('the rest', () => done.length === 20 || undefined);
+        assert.deepEqual(sorted(done), sorted(numbered(20)));
+      });
     }
   });
 }
