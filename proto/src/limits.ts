@@ -177,6 +177,18 @@ export const LIMITS = Object.freeze({
   heartbeatIntervalMs: 5_000,
   /** No sign of life for this long: the agent counts as gone. */
   heartbeatTimeoutMs: 15_000,
+  /** Bytes of a packet from an MQTT broker: a payload of 1 MiB, its topic and properties. */
+  brokerPacketBytes: 1 * MIB + 128 * KIB,
+  /** Messages of one MQTT source delivered and not acknowledged: with 256 bytes each, 50 ms at 20,000 a second. */
+  brokerInFlight: 1_024,
+  /** Messages and bytes that wait in a sink for their broker: a second of results. Whoever publishes more is refused. */
+  sinkMessages: 16_384,
+  sinkBytes: 64 * MIB,
+  /** Milliseconds for which an MQTT 5 broker is asked to keep the session of an absent source: a week. */
+  brokerSessionMs: 7 * 24 * 3_600_000,
+  /** MQTT brokers and pipelines that agent.yaml names. */
+  brokers: 64,
+  pipelines: 256,
   keepaliveTimeMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   reconnectMinMs: 500,
