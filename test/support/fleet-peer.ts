@@ -156,7 +156,7 @@ export class FleetPeer implements Uploader {
       sessionEpoch,
       spendLogHead,
       backend: 'none',
-      datasets: ['trial'],
+      datasets: ['trial', 'loans', 'points'],
       signature,
     };
   }

@@ -11,6 +11,7 @@ import {
 } from '@tributary/proto';
 
 import type { Command } from '../domain/command.js';
+import { sitesWith, type Offers } from '../domain/selection.js';
 import type { JobState } from '../domain/federation-state.js';
 import type { NextStep } from '../domain/next-step.js';
 import { nextRound } from '../domain/rounds/next-round.js';
@@ -80,10 +81,15 @@ export class RoundSteps {
     });
   }
 
-  /** Sites that hold a connection. */
-  connectedSites(): ReadonlySet<string> {
+  /** Sites that hold a connection, with what they said they offer. */
+  offers(): Offers {
     const { agents } = this.#parts.federation.state;
-    return new Set(this.#parts.agents.list().flatMap(({ agentId }) => agents.get(agentId)?.site ?? []));
+    return new Map(
+      this.#parts.agents.list().flatMap(({ agentId, hello }) => {
+        const site = agents.get(agentId)?.site;
+        return site === undefined ? [] : [[site, hello]];
+      }),
+    );
   }
 
   async #startJob(job: JobState): Promise<void> {
@@ -120,7 +126,7 @@ export class RoundSteps {
     await this.execute({
       kind: 'open-round',
       ...ref,
-      connectedSites: [...this.connectedSites()],
+      connectedSites: [...sitesWith(job.document.spec, this.offers())],
       selectionSeed: encodeBase64(this.#parts.random.bytes(32)),
       roundKey: encodeBase64(publicKey),
     });

@@ -7,6 +7,8 @@ export interface SitePresence {
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
   readonly software: string;
+  /** Names of the datasets that it declares. */
+  readonly datasets: readonly string[];
 }
 
 /** What the conditions of a site are judged from. */

@@ -52,9 +52,7 @@ export class ObjectViews {
     const { agents } = this.#federation.state;
     const presence = this.#agents.list().flatMap(({ agentId, connectedAtMs, lastSeenMs, hello }) => {
       const site = agents.get(agentId)?.site;
-      return site === undefined
-        ? []
-        : [[site, { connectedAtMs, lastSeenMs, software: hello.software }] as const];
+      return site === undefined ? [] : [[site, { connectedAtMs, lastSeenMs, ...hello }] as const];
     });
     return { now: this.#clock.now(), presence: new Map(presence) };
   }
