@@ -149,9 +149,17 @@ export { LOSS_NAMES, lossesOf, type LossName } from './metrics/loss-names.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
 export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
 export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
+export { rolloutVersion } from './documents/model-rollout.js';
+export type { ModelRollout, ModelRolloutInput, ModelRolloutSpec } from './documents/model-rollout.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
 export { API_VERSION } from './documents/metadata.js';
-export { parseDocument, parseDocumentBytes, parseFederatedJob, parseSitePolicy } from './documents/parse.js';
+export {
+  parseDocument,
+  parseDocumentBytes,
+  parseFederatedJob,
+  parseModelRollout,
+  parseSitePolicy,
+} from './documents/parse.js';
 export {
   diffMutable,
   documentIdentity,
@@ -162,6 +170,7 @@ export {
 export { signDocument, verifyDocument } from './documents/signature.js';
 export {
   JOB_CONDITION_REASONS,
+  ROLLOUT_CONDITION_REASONS,
   SITE_CONDITION_REASONS,
   type JobCondition,
   type JobConditionType,
@@ -170,6 +179,7 @@ export {
   type ModelReference,
   type ModelStatus,
   type ModelVersionStatus,
+  type RolloutStatus,
   type SiteCondition,
   type SiteConditionType,
   type SitePhase,
@@ -178,6 +188,7 @@ export {
 export type {
   FederatedJobObject,
   ModelObject,
+  ModelRolloutObject,
   ObjectMetadata,
   ServedObject,
   SiteObject,

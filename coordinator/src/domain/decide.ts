@@ -22,6 +22,7 @@ import type { FederationState, JobState } from './federation-state.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
 import { nextRound, roundBase } from './rounds/next-round.js';
+import { decideRollout } from './rollouts.js';
 import { modeOf, planStages } from './rounds/aggregation-mode.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
 import { isUnfinished } from './rounds/round-progress.js';
@@ -54,6 +55,9 @@ function decideFounded(
     case 'approve-site':
     case 'revoke-site':
       return decideEnrolment(state, command);
+    case 'apply-rollout':
+    case 'undo-rollout':
+      return decideRollout(state, command);
     case 'register-model':
       return registerModel(state, command);
     case 'raise-alarm':

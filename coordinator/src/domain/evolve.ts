@@ -3,6 +3,7 @@ import { LIMITS, type EntryOf, type LedgerEntry } from '@tributary/proto';
 import { evolveEnrolment } from './enrolment-evolution.js';
 import type { FederationState } from './federation-state.js';
 import { evolveJobs } from './job-evolution.js';
+import { evolveRollouts } from './rollouts.js';
 
 /** The state after an entry. */
 export function evolve(state: FederationState, entry: LedgerEntry): FederationState {
@@ -27,6 +28,9 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
       return raiseAlarm(state, entry);
     case 'model.registered':
       return registerModel({ ...state, jobs: evolveJobs(state.jobs, entry) }, entry);
+    case 'rollout.applied':
+    case 'rollout.undone':
+      return { ...state, rollouts: evolveRollouts(state.rollouts, entry) };
     default:
       return { ...state, jobs: evolveJobs(state.jobs, entry) };
   }

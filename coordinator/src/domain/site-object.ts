@@ -7,6 +7,21 @@ export interface SitePresence {
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
   readonly software: string;
+  /** Versions that answer there. */
+  readonly serving?: readonly ServedVersion[];
+  /** Rollouts that the agent refused, by id. */
+  readonly refusals?: ReadonlyMap<string, RolloutRefusal>;
+}
+
+export interface ServedVersion {
+  readonly model: string;
+  readonly version: number;
+}
+
+export interface RolloutRefusal {
+  readonly code: string;
+  /** Redacted. */
+  readonly detail: string;
 }
 
 /** What the conditions of a site are judged from. */

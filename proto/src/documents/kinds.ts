@@ -1,12 +1,14 @@
 import type { z } from 'zod';
 
 import { federatedJobSchema, type FederatedJob } from './federated-job.js';
+import { modelRolloutSchema, type ModelRollout } from './model-rollout.js';
 import { schemaNodeOf, type SchemaNode } from './schema-node.js';
 import { sitePolicySchema, type SitePolicy } from './site-policy.js';
 
 /** Every document that people write. */
 export interface DocumentKinds {
   readonly FederatedJob: FederatedJob;
+  readonly ModelRollout: ModelRollout;
   readonly SitePolicy: SitePolicy;
 }
 
@@ -15,6 +17,7 @@ export type TributaryDocument = DocumentKinds[DocumentKind];
 
 export const DOCUMENT_SCHEMAS: { readonly [K in DocumentKind]: z.ZodType<DocumentKinds[K]> } = Object.freeze({
   FederatedJob: federatedJobSchema,
+  ModelRollout: modelRolloutSchema,
   SitePolicy: sitePolicySchema,
 });
 

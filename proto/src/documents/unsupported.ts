@@ -1,3 +1,4 @@
+import type { DocumentKind } from './kinds.js';
 import { quote, type Path, type Problem } from './problem.js';
 
 /**
@@ -71,7 +72,7 @@ const PARTS: readonly UnservedPart[] = [
 ];
 
 /** Everything in `document` that this version does not serve. */
-export function unsupportedProblems(kind: UnservedPart['kind'], document: unknown): Problem[] {
+export function unsupportedProblems(kind: DocumentKind, document: unknown): Problem[] {
   return PARTS.filter((candidate) => candidate.kind === kind).flatMap(({ path, values, fix }) =>
     [...valuesAt(document, path, [])]
       .filter(({ value }) => values?.includes(value as string) ?? value !== undefined)
