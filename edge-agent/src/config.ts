@@ -7,6 +7,7 @@ import { z } from 'zod';
 
 import { datasetConfigSchema, withPaths } from './dataset-config.js';
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
+import { servingConfigOf, servingFile, type ServingConfig } from './serving-config.js';
 import { trainerConfigOf, trainerFile, type TrainerConfig } from './trainer-config.js';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -33,6 +34,7 @@ const agentFile = z.strictObject({
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
   trainer: trainerFile.optional(),
+  serving: servingFile.optional(),
 });
 
 /** How to reach the coordinator from behind a firewall: an HTTP CONNECT proxy, spoken to in plaintext. */
@@ -58,6 +60,7 @@ export interface AgentConfig {
   readonly logLevel: LogLevel;
   readonly metricsPort: number | undefined;
   readonly trainer: TrainerConfig;
+  readonly serving: ServingConfig;
 }
 
 /** Options of the command line; each wins over the environment, which wins over the file. */
@@ -95,6 +98,7 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
     trainer: trainerConfigOf(given.trainer, env, at),
+    serving: servingConfigOf(given.serving, at),
   };
 }
 

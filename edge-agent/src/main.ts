@@ -24,11 +24,14 @@ import { Agent } from './app/agent.js';
 import { EgressCounter } from './app/egress-counter.js';
 import { join } from './app/joining.js';
 import type { Log } from './app/log.js';
+import { predictionMetrics } from './app/prediction-metrics.js';
 import { metricsOf, type AgentStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
 import { describeUnexpected } from './app/unexpected.js';
 import { versionKey } from './app/version-key.js';
 import { backendsCommand, type BackendsFlags } from './commands/backends.js';
+import { predictCommand, type PredictFlags } from './commands/predict.js';
+import { openServing, type ServingRuntime } from './commands/serving.js';
 import { trainParts } from './commands/train-parts.js';
 import { trainCommand, type TrainFlags } from './commands/train.js';
 import { createTrainer } from './commands/trainer.js';
@@ -106,6 +109,15 @@ function buildProgram(options: MainOptions): Command {
     .option('-o, --output <form>', 'text or json', 'text')
     .action(async (flags: AgentFlags & TrainFlags) =>
       print(await trainCommand(flags, () => trainParts(loadConfig(flags, processEnvironment())))),
+    );
+  command('predict', 'Ask a model that the running agent serves, or an exported one, about rows.')
+    .option('-f, --file <rows>', 'a JSON object or array of rows, or one row a line')
+    .option('--model <name@version>', 'without a version the one that serves; the only model where absent')
+    .option('--offline', 'without an agent, with --export')
+    .option('--export <dir>', 'a folder that `tributary models export` wrote')
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action(async (flags: AgentFlags & PredictFlags) =>
+      print(await predictCommand(flags, () => loadConfig(flags, processEnvironment()).dataDir)),
     );
   const dataset = program
     .command('dataset')
@@ -208,6 +220,8 @@ async function serve(
 ): Promise<void> {
   const egress = await EgressCounter.open(data.store);
   const key = await versionKey(data.store, systemRandom);
+  const policy = policyFile(config.policyPath);
+  const clock = options.clock ?? systemClock;
   const agent = await Agent.open({
     ...data,
     dialer: await createDialer(config, egress),
@@ -218,31 +232,38 @@ async function serve(
     datasets: config.datasets.map((declaration) =>
       declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),
     ),
-    policy: policyFile(config.policyPath),
+    policy,
     egress,
-    clock: options.clock ?? systemClock,
+    clock,
     random: systemRandom,
     log,
   });
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
-  const servers = await openServers(config, agent);
+  const serving = await openServing({ config, data, key, policy, clock, log });
+  const servers: LocalServer[] = [];
   try {
+    servers.push(...(await openServers(config, agent, serving)));
     await agent.run(stop.signal);
     log.info({}, 'stopped');
   } finally {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, onSignal);
     await Promise.all(servers.map((server) => server.close()));
+    await serving.close();
   }
 }
 
 async function openServers(
   { dataDir, metricsPort }: AgentConfig,
   agent: Agent,
+  { predictor }: Pick<ServingRuntime, 'predictor'>,
 ): Promise<readonly LocalServer[]> {
   const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(agent.status())}\n` };
-  const metrics: Page = { contentType: 'text/plain; version=0.0.4', body: () => metricsOf(agent.status()) };
+  const metrics: Page = {
+    contentType: 'text/plain; version=0.0.4',
+    body: () => metricsOf(agent.status()) + predictionMetrics(predictor.figures()),
+  };
   const servers = [await servePagesOnSocket(socketPath(dataDir), { '/status': status, '/metrics': metrics })];
   if (metricsPort !== undefined) servers.push(await servePagesOnPort(metricsPort, { '/metrics': metrics }));
   return servers;

@@ -94,6 +94,28 @@ export const LIMITS = Object.freeze({
   trainerTaskMs: 24 * 3_600_000,
   /** A training worker that has not obeyed a cancellation after this long is ended. */
   trainerStopMs: 10_000,
+  /** Model versions that an agent keeps ready to answer at the same time. */
+  servedModels: 64,
+  /** Rows of one request for predictions; more go in several requests. */
+  predictionRows: 4_096,
+  /** Bytes of the encoded rows of one request: 4,096 rows of 4,096 inputs. */
+  predictionInputBytes: 64 * MIB,
+  /** Rows that wait for a prediction: beyond it requests are refused, so that a slow model costs no memory. */
+  predictionQueueRows: 16_384,
+  /** Rows that are predicted together unless a pipeline says otherwise. */
+  predictionBatchRows: 256,
+  /** Milliseconds that the first row of a batch waits for others unless a pipeline says otherwise. */
+  predictionBudgetMs: 2,
+  /** Milliseconds after which an inference worker that does not answer is replaced. */
+  predictionMs: 30_000,
+  /** Bytes of the body of a request for predictions. */
+  predictionBodyBytes: 16 * MIB,
+  /** Connections of the local endpoint for predictions. */
+  predictionConnections: 256,
+  /** Tensors of a request for predictions: one a column. */
+  predictionTensors: 10_000,
+  /** Predictions that wait to be written to their log. */
+  predictionLogPending: 65_536,
   /** Agents known to one coordinator. */
   agents: 10_000,
   /** Uploads received at the same time: each may fill one receive window and one spool file. */

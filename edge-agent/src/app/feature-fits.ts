@@ -40,6 +40,14 @@ const recordSchema = z.strictObject({
 
 type FitRecord = z.output<typeof recordSchema>;
 
+/** What the site scaled for itself when a job trained here: rows for its model are encoded alike. */
+export async function siteFitOf(
+  store: StateStore,
+  jobId: string,
+): Promise<FeatureFit | undefined> {
+  return (await readRecord(store, FITS + jobId, recordSchema))?.site;
+}
+
 /** Learns what the features of a job need to know, once a job, and remembers it. */
 export class FeatureFits {
   readonly #parts: FeatureFitsParts;

@@ -103,7 +103,8 @@ export function metricsOf(status: AgentStatus): string {
   ].join('\n');
 }
 
-function metric(
+/** One metric of the text format with its samples. */
+export function metric(
   name: string,
   type: string,
   help: string,

@@ -26,11 +26,18 @@ export interface DataDirectory {
   readonly decisionLines: LineLog;
   /** For rows that do not fit into memory; emptied at each start. Made where something is put there. */
   readonly scratchDir: string;
+  /** Model versions that the site serves. */
+  readonly modelsDir: string;
+  /** The record of predictions. */
+  readonly predictionsDir: string;
   close(): Promise<void>;
 }
 
 /** Where the running agent answers `status`. */
 export const socketPath = (dataDir: string): string => join(dataDir, 'run', 'agent.sock');
+
+/** Where it answers requests for predictions. */
+export const servingSocketPath = (dataDir: string): string => join(dataDir, 'run', 'serving.sock');
 
 /**
  * Opens the directory, making it where it is missing. Rejects with STORE_LOCKED where another process owns it,
@@ -52,7 +59,16 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
     const decisionLines = await LineFile.open(join(dataDir, 'decisions.jsonl'));
     const scratchDir = join(dataDir, 'scratch');
     await rm(scratchDir, { recursive: true, force: true });
-    return { store, files, checkpoints, decisionLines, scratchDir, close: () => store.close() };
+    return {
+      store,
+      files,
+      checkpoints,
+      decisionLines,
+      scratchDir,
+      modelsDir: join(dataDir, 'models'),
+      predictionsDir: join(dataDir, 'predictions'),
+      close: () => store.close(),
+    };
   } catch (error) {
     await store.close();
     throw error;

@@ -17,14 +17,27 @@ export interface LocalServer {
   close(): Promise<void>;
 }
 
-/** Serves pages on a Unix socket that only this user may open. A socket that a dead process left is replaced. */
-export async function servePagesOnSocket(
+/** Serves pages on a Unix socket that only this user may open. */
+export function servePagesOnSocket(
   path: string,
   pages: Readonly<Record<string, Page>>,
 ): Promise<LocalServer> {
+  return listenOnSocket(pageServer(pages), path);
+}
+
+/** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
+export function servePagesOnPort(
+  port: number,
+  pages: Readonly<Record<string, Page>>,
+): Promise<LocalServer> {
+  return listenOnPort(pageServer(pages), port);
+}
+
+/** Listens on a Unix socket that only this user may open. A socket that a dead process left is replaced. */
+export async function listenOnSocket(server: Server, path: string): Promise<LocalServer> {
   // Whoever gets here owns the data directory: a socket in it is nobody else's.
   await rm(path, { force: true });
-  const server = await listening(pages, (created) => created.listen(path));
+  await listening(server, () => server.listen(path));
   try {
     await chmod(path, 0o600);
   } catch (error) {
@@ -33,15 +46,13 @@ export async function servePagesOnSocket(
   return localServer(server);
 }
 
-/** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
-export async function servePagesOnPort(
-  port: number,
-  pages: Readonly<Record<string, Page>>,
-): Promise<LocalServer> {
-  return localServer(await listening(pages, (created) => created.listen(port)));
+/** Listens on a TCP port, of all interfaces where no host is given; 0 lets the system choose. */
+export async function listenOnPort(server: Server, port: number, host?: string): Promise<LocalServer> {
+  await listening(server, () => (host === undefined ? server.listen(port) : server.listen(port, host)));
+  return localServer(server);
 }
 
-function listening(pages: Readonly<Record<string, Page>>, listen: (server: Server) => void): Promise<Server> {
+function pageServer(pages: Readonly<Record<string, Page>>): Server {
   const server = createServer(
     { requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
     (request, response) => {
@@ -50,12 +61,16 @@ function listening(pages: Readonly<Record<string, Page>>, listen: (server: Serve
     },
   );
   server.maxConnections = 32;
+  return server;
+}
+
+function listening(server: Server, listen: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
       reject(new TributaryError('CONFIG_INVALID', `cannot listen: ${cause.message}`, { cause }));
     });
-    server.once('listening', () => resolve(server));
-    listen(server);
+    server.once('listening', () => resolve());
+    listen();
   });
 }
 

@@ -7,7 +7,7 @@ import type { EncodedRows } from '../datasets/encoded-rows.js';
 import type { Network } from './network.js';
 
 /** Rows predicted at a time: bounds the activations, and lets a cancellation through. */
-const ROWS_AT_A_TIME = 256;
+export const ROWS_AT_A_TIME = 256;
 
 export interface Prediction extends Predictions {
   /** Mean loss of the rows; NaN without rows. */
@@ -63,8 +63,8 @@ export function meanLoss(
   return sum / chosen.length;
 }
 
-/** A copy of the logits: on the cpu backend dataSync() returns the live buffer. */
-function forward(network: Network, inputs: Float32Array, rows: number): Float32Array {
+/** The logits of `inputs` (rows x width), a copy: on the cpu backend dataSync() returns the live buffer. */
+export function forward(network: Network, inputs: Float32Array, rows: number): Float32Array {
   return tidy(() =>
     Float32Array.from(network.logits(tensor2d(inputs, [rows, network.width]), false).dataSync<'float32'>()),
   );

@@ -1,0 +1,166 @@
+import { createHmac } from 'node:crypto';
+import { open, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { LIMITS, TributaryError } from '@tributary/proto';
+
+import {
+  dayOf,
+  expired,
+  fileNameOf,
+  parseFileName,
+  PREDICTION_LOG_HEADER,
+  type LogFile,
+  type Retention,
+} from '../../domain/serving/prediction-line.js';
+import type { PredictionEntry, PredictionLog } from '../../serving-ports.js';
+import { ensureDirectory, fileError } from '../files/durable-file.js';
+
+export interface PredictionFilesOptions {
+  readonly directory: string;
+  /** Secret of the site, under which digests of inputs are made: nobody can try out what the input was. */
+  readonly key: Uint8Array;
+  readonly retention: Retention;
+  readonly now: () => number;
+}
+
+/** A file is this part of what all may take, so that removing the oldest frees little at a time. */
+const FILES_OF_BUDGET = 16;
+/** Milliseconds between two syncs: what a crash of the machine may cost. */
+const SYNC_EVERY_MS = 1_000;
+const LINE_END = Uint8Array.of(0x0a);
+
+interface OpenFile {
+  readonly handle: FileHandle;
+  readonly name: LogFile;
+  bytes: number;
+}
+
+interface Waiting {
+  readonly entries: readonly PredictionEntry[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Predictions as lines of JSON in files of a day, which are removed by age and size. */
+export class PredictionFiles implements PredictionLog {
+  readonly #options: PredictionFilesOptions;
+  #waiting: Waiting[] = [];
+  #pending = 0;
+  #writing: Promise<void> | undefined;
+  #file: OpenFile | undefined;
+  #syncedMs = 0;
+  #closed = false;
+
+  private constructor(options: PredictionFilesOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: PredictionFilesOptions): Promise<PredictionFiles> {
+    await ensureDirectory(options.directory);
+    const files = new PredictionFiles(options);
+    await files.#removeExpired();
+    return files;
+  }
+
+  record(entries: readonly PredictionEntry[]): Promise<void> {
+    if (this.#closed) return Promise.reject(new TributaryError('SHUTTING_DOWN', 'the log is closed'));
+    if (this.#pending + entries.length > LIMITS.predictionLogPending)
+      return Promise.reject(
+        new TributaryError('OVERLOADED', 'too many predictions wait to be logged; the disk is too slow'),
+      );
+    this.#pending += entries.length;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ entries, resolve, reject });
+      this.#writing ??= this.#drain();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#writing;
+    await this.#endFile();
+  }
+
+  /** What came while one write was under way goes out with the next. */
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#write(batch.flatMap(({ entries }) => entries));
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        const known = fileError(error, this.#options.directory);
+        // The last line may be torn: the next one begins a file.
+        await this.#endFile().catch(() => undefined);
+        for (const { reject } of batch) reject(known);
+      }
+      this.#pending -= batch.reduce((sum, { entries }) => sum + entries.length, 0);
+    }
+    this.#writing = undefined;
+  }
+
+  async #write(entries: readonly PredictionEntry[]): Promise<void> {
+    const nowMs = this.#options.now();
+    const file = await this.#fileFor(nowMs);
+    const bytes = Buffer.concat(entries.flatMap((entry) => [this.#line(entry), LINE_END]));
+    await file.handle.appendFile(bytes);
+    file.bytes += bytes.length;
+    if (nowMs - this.#syncedMs < SYNC_EVERY_MS) return;
+    await file.handle.datasync();
+    this.#syncedMs = nowMs;
+  }
+
+  #line({ input, atMs, ...rest }: PredictionEntry): Uint8Array {
+    const digest = input === undefined ? {} : { input: this.#digest(input) };
+    return Buffer.from(JSON.stringify({ at: new Date(atMs).toISOString(), ...rest, ...digest }));
+  }
+
+  #digest(input: Uint8Array): string {
+    return `hmac-sha256:${createHmac('sha256', this.#options.key).update(input).digest('hex')}`;
+  }
+
+  async #fileFor(nowMs: number): Promise<OpenFile> {
+    const day = dayOf(nowMs);
+    const most = this.#options.retention.maximumBytes / FILES_OF_BUDGET;
+    if (this.#file !== undefined && this.#file.name.day === day && this.#file.bytes < most) return this.#file;
+    await this.#endFile();
+    await this.#removeExpired();
+    const parts = (await this.#files()).filter((file) => file.day === day).map(({ part }) => part);
+    // A new file at each start: what a crash left at the end of the last one stays as it is.
+    const name = { day, part: Math.max(0, ...parts) + 1, bytes: 0 };
+    const handle = await open(join(this.#options.directory, fileNameOf(name)), 'ax', 0o600);
+    const header = Buffer.concat([PREDICTION_LOG_HEADER, LINE_END]);
+    await handle.appendFile(header);
+    this.#file = { handle, name, bytes: header.length };
+    return this.#file;
+  }
+
+  async #endFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    try {
+      await file.handle.sync();
+    } finally {
+      await file.handle.close();
+    }
+  }
+
+  async #removeExpired(): Promise<void> {
+    const { directory, retention, now } = this.#options;
+    for (const file of expired(await this.#files(), retention, now()))
+      await rm(join(directory, fileNameOf(file)), { force: true });
+  }
+
+  async #files(): Promise<readonly LogFile[]> {
+    const { directory } = this.#options;
+    const files: LogFile[] = [];
+    for (const entry of await readdir(directory)) {
+      const name = parseFileName(entry);
+      if (name !== undefined) files.push({ ...name, bytes: (await stat(join(directory, entry))).size });
+    }
+    return files;
+  }
+}

@@ -1,0 +1,145 @@
+import { readFile, stat } from 'node:fs/promises';
+
+import { TributaryError, vocabularyDigest, type ModelManifest } from '@tributary/proto';
+
+import { PredictionFiles } from '../adapters/decisions/prediction-files.js';
+import { servingSocketPath, type DataDirectory } from '../adapters/files/data-directory.js';
+import { fileError } from '../adapters/files/durable-file.js';
+import { listenOnPort, listenOnSocket } from '../adapters/http/local-server.js';
+import { WorkerPredictor } from '../adapters/inference/worker-predictor.js';
+import { ModelDirectory } from '../adapters/models/model-directory.js';
+import { MIN_TOKEN } from '../adapters/oip/access.js';
+import { serveGrpc } from '../adapters/oip/grpc-server.js';
+import { InferenceService } from '../adapters/oip/inference-service.js';
+import { restServer } from '../adapters/oip/rest-server.js';
+import { siteFitOf } from '../app/feature-fits.js';
+import type { Log } from '../app/log.js';
+import { ModelServing, type SiteFeatures } from '../app/model-serving.js';
+import { describeUnexpected } from '../app/unexpected.js';
+import type { AgentConfig } from '../config.js';
+import type { PolicySource } from '../app/order-review.js';
+import type { Clock } from '../ports.js';
+import type { ModelStore, PredictionLog, Predictor } from '../serving-ports.js';
+
+export interface ServingParts {
+  readonly config: Pick<AgentConfig, 'dataDir' | 'serving'>;
+  readonly data: Pick<DataDirectory, 'store' | 'modelsDir' | 'predictionsDir'>;
+  /** 32 bytes of the site, under which digests of inputs are made. */
+  readonly key: Uint8Array;
+  readonly policy: PolicySource;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Everything that answers for models; streams use the same. */
+export interface ServingRuntime {
+  readonly predictor: Predictor;
+  readonly models: ModelStore;
+  readonly serving: ModelServing;
+  readonly predictions: PredictionLog;
+  /** Port of REST and of gRPC, where they are served. */
+  readonly ports: { readonly rest?: number; readonly grpc?: number };
+  close(): Promise<void>;
+}
+
+/** What the log of predictions keeps unless a pipeline says otherwise. */
+const RETENTION = { days: 30, maximumBytes: 1024 ** 3 };
+
+/** Serves the models of the store, on the Unix socket and on the ports of agent.yaml. */
+export async function openServing(parts: ServingParts): Promise<ServingRuntime> {
+  const { config, data, key, clock, log } = parts;
+  const token = await tokenOf(config.serving.tokenFile);
+  const predictor = new WorkerPredictor();
+  const closers: (() => Promise<void>)[] = [() => predictor.close()];
+  const close = async (): Promise<void> => {
+    for (const end of closers.splice(0).reverse()) await end();
+  };
+  try {
+    const models = await ModelDirectory.open(data.modelsDir);
+    const predictions = await PredictionFiles.open({
+      directory: data.predictionsDir,
+      key,
+      retention: RETENTION,
+      now: () => clock.now(),
+    });
+    closers.push(() => predictions.close());
+    const serving = new ModelServing({ models, predictor, log, site: (manifest) => siteOf(parts, manifest) });
+    await serving.start();
+    const onUnexpected = (error: unknown): void => {
+      log.error(describeUnexpected(error), 'unexpected error');
+    };
+    const service = new InferenceService({
+      predictor,
+      log: predictions,
+      clock,
+      onLogFailure: ({ code, message }) => {
+        log.warn({ code, detail: message }, 'predictions were not logged');
+      },
+    });
+    const ports = await listen(config, { service, token, onUnexpected }, closers);
+    return { predictor, models, serving, predictions, ports, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface Endpoint {
+  readonly service: InferenceService;
+  readonly token: string | undefined;
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+async function listen(
+  { dataDir, serving }: ServingParts['config'],
+  endpoint: Endpoint,
+  closers: (() => Promise<void>)[],
+): Promise<ServingRuntime['ports']> {
+  const { host, port, grpcPort } = serving;
+  const { token: _, ...open } = endpoint;
+  // Only this user opens the socket: it needs no token.
+  const socket = await listenOnSocket(restServer(open), servingSocketPath(dataDir));
+  closers.push(() => socket.close());
+  const rest = port === undefined ? undefined : await listenOnPort(restServer(endpoint), port, host);
+  if (rest !== undefined) closers.push(() => rest.close());
+  const grpc = grpcPort === undefined ? undefined : await serveGrpc({ ...endpoint, host, port: grpcPort });
+  if (grpc !== undefined) closers.push(() => grpc.close());
+  return {
+    ...(rest?.port !== undefined && { rest: rest.port }),
+    ...(grpc !== undefined && { grpc: grpc.port }),
+  };
+}
+
+/** The fit that the site learned when the model's job trained here, and the vocabularies of its policy. */
+async function siteOf({ data, policy }: ServingParts, manifest: ModelManifest): Promise<SiteFeatures> {
+  const fit = await siteFitOf(data.store, manifest.jobId);
+  const wanted = manifest.features.map((feature) =>
+    feature.type === 'Categorical' ? feature.vocabulary?.digest : undefined,
+  );
+  // Only those that the model means: datasets may have lists of the same name.
+  const vocabularies = wanted.some((digest) => digest !== undefined)
+    ? ((await policy.read())?.spec.datasets ?? [])
+        .flatMap((rule) => rule.vocabularies)
+        .filter(({ values }) => wanted.includes(vocabularyDigest(values)))
+    : [];
+  return { vocabularies, ...(fit && { fit }) };
+}
+
+async function tokenOf(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    const { mode } = await stat(path);
+    const token = (await readFile(path, 'utf8')).trim();
+    if ((mode & 0o007) !== 0) throw badToken(`${path}: other users may read it; run chmod 600 on it`);
+    if (token.length < MIN_TOKEN || /\s/.test(token))
+      throw badToken(`${path}: a token is one word of at least ${String(MIN_TOKEN)} characters`);
+    return token;
+  } catch (error) {
+    throw badToken(fileError(error, path).message);
+  }
+}
+
+const badToken = (detail: string): TributaryError =>
+  new TributaryError('CONFIG_INVALID', `serving.tokenFile: ${detail.replace(/^serving.tokenFile: /, '')}`, {
+    fields: { field: 'serving.tokenFile' },
+  });
