@@ -152,8 +152,6 @@ export const LIMITS = Object.freeze({
   answersKept: 256,
   /** Orders of one agent being verified at the same time; more are dropped and come again with the next stream. */
   ordersVerifying: 64,
-  /** Models that a site reports to serve; more do not fit one machine's memory budget. */
-  servedModels: 64,
   /** Watch and log streams at the same time. */
   watchers: 256,
   /** Entries between two snapshots of the coordinator's state. */
