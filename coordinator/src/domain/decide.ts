@@ -14,6 +14,7 @@ import type {
   OpenRound,
   RaiseAlarm,
   RegisterModel,
+  RolloutCommand,
   RoundCommand,
 } from './command.js';
 import { decideContext } from './contexts.js';
@@ -55,13 +56,22 @@ function decideFounded(
     case 'approve-site':
     case 'revoke-site':
       return decideEnrolment(state, command);
+    case 'raise-alarm':
+      return raiseAlarm(command);
+    default:
+      return decideModels(state, command);
+  }
+}
+
+type ModelCommand = RegisterModel | RolloutCommand;
+
+function decideModels(state: FederationState, command: ModelCommand | WorkCommand): readonly NewEntry[] {
+  switch (command.kind) {
+    case 'register-model':
+      return registerModel(state, command);
     case 'apply-rollout':
     case 'undo-rollout':
       return decideRollout(state, command);
-    case 'register-model':
-      return registerModel(state, command);
-    case 'raise-alarm':
-      return raiseAlarm(command);
     default:
       return decideWork(state, command);
   }

@@ -6,8 +6,12 @@ import {
   parseModelRollout,
   signDocument,
   signingKeyFromSeed,
+  type Digest,
   type ModelRolloutInput,
 } from '@tributary/proto';
+import { MemoryBlobStore } from '@tributary/coordinator/internal/adapters/memory/blob-store.js';
+import { BlobAccess } from '@tributary/coordinator/internal/app/blob-access.js';
+import type { Federation } from '@tributary/coordinator/internal/app/federation.js';
 import { mayAgentRead } from '@tributary/coordinator/internal/domain/authorisation.js';
 import type { ApplyRollout } from '@tributary/coordinator/internal/domain/command.js';
 import { findObject } from '@tributary/coordinator/internal/domain/objects.js';
@@ -142,6 +146,26 @@ describe('rollouts', () => {
       ['Progressing', { selected: 2, serving: 1, refused: 0 }, 'WaitingForSites'],
     );
     assert.deepEqual([shown(1, 1).phase, shown(1, 1).conditions[0]?.status], ['Complete', 'True']);
+  });
+
+  it('open manifest and weights to the sites that follow them, and to no other', async () => {
+    const world = worldWith(2);
+    world.run(setting('a', 1, 'first'));
+    const blobs = new MemoryBlobStore();
+    const access = new BlobAccess({ state: world.state } as unknown as Federation, blobs);
+    const open = (site: string, name: string, digest: Digest) =>
+      access.open(idOf('agt', site), { rolloutId: idOf('rol', name), digest, offset: 0 });
+    // The digests of this world name no bytes: whoever gets that far was let in.
+    const letIn = refusal('STORE_CORRUPT');
+    await assert.rejects(open('first', 'a', digestNamed('m1')), letIn);
+    await assert.rejects(open('first', 'a', digestNamed('w')), letIn);
+    await assert.rejects(open('first', 'a', digestNamed('m2')), refusal('PERMISSION_DENIED'));
+    await assert.rejects(open('second', 'a', digestNamed('m1')), refusal('PERMISSION_DENIED'));
+    await assert.rejects(open('first', 'b', digestNamed('m1')), refusal('PERMISSION_DENIED'));
+    world.run({ kind: 'undo-rollout', model: 'loans', rolloutId: idOf('rol', 'a') });
+    const after = new BlobAccess({ state: world.state } as unknown as Federation, blobs);
+    const request = { rolloutId: idOf('rol', 'a'), digest: digestNamed('m1'), offset: 0 };
+    await assert.rejects(after.open(idOf('agt', 'first'), request), refusal('PERMISSION_DENIED'));
   });
 
   /** What a site is to serve, as somebody with paper and pencil would keep it. */
