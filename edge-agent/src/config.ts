@@ -5,6 +5,7 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
+import { brokerFile, brokersOf, type BrokerConfig } from './broker-config.js';
 import { datasetConfigSchema, withPaths } from './dataset-config.js';
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 import { servingConfigOf, servingFile, type ServingConfig } from './serving-config.js';
@@ -35,6 +36,8 @@ const agentFile = z.strictObject({
   metricsPort: port.optional(),
   trainer: trainerFile.optional(),
   serving: servingFile.optional(),
+  brokers: z.array(brokerFile).max(LIMITS.brokers).default([]),
+  pipelines: z.array(path).max(LIMITS.pipelines).default([]),
 });
 
 /** How to reach the coordinator from behind a firewall: an HTTP CONNECT proxy, spoken to in plaintext. */
@@ -61,6 +64,9 @@ export interface AgentConfig {
   readonly metricsPort: number | undefined;
   readonly trainer: TrainerConfig;
   readonly serving: ServingConfig;
+  readonly brokers: readonly BrokerConfig[];
+  /** Absolute paths of StreamPipeline documents. */
+  readonly pipelines: readonly string[];
 }
 
 /** Options of the command line; each wins over the environment, which wins over the file. */
@@ -99,6 +105,8 @@ export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
     trainer: trainerConfigOf(given.trainer, env, at),
     serving: servingConfigOf(given.serving, at),
+    brokers: brokersOf(given.brokers, at),
+    pipelines: given.pipelines.map(at),
   };
 }
 

@@ -354,7 +354,7 @@ export interface DeclaredDataset {
   readonly declarationDigest: Digest;
   /** Absolute path of a directory of the agent for rows that do not fit into memory; made where it is missing. */
   readonly scratchDir: string;
-  /** Secret of the site, 32 bytes, under which data versions are made. */
+  /** Secret of the site, 32 bytes, under which data versions are made and keys are split. */
   readonly versionKey: Uint8Array;
 }
 

@@ -87,6 +87,7 @@ export { bytesToFloat32, FLOAT32_BYTES, float32ToBytes } from './parameters/floa
 export { requireEncoding, type Encoding, type ServedEncoding } from './parameters/encodings.js';
 export {
   buildLayout,
+  EMPTY_LAYOUT,
   layoutDigest,
   parseLayout,
   tensorSize,
@@ -94,7 +95,13 @@ export {
   type Layout,
   type LayoutTensor,
 } from './parameters/layout.js';
-export { roundVectors, type RoundKind, type RoundVectors } from './parameters/round-vectors.js';
+export {
+  needsEvaluation,
+  roundLayout,
+  roundVectors,
+  type RoundKind,
+  type RoundVectors,
+} from './parameters/round-vectors.js';
 export { encodeWeights, weightsBytes, WeightsDecoder } from './parameters/weights.js';
 export {
   deltaFactor,
@@ -125,7 +132,12 @@ export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulat
 export { vectorFigures } from './accumulator/kernels.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
-export type { DatasetSpec, LearningTask } from './documents/learning-task.js';
+export {
+  labelScaling,
+  type DatasetSpec,
+  type LabelScaling,
+  type LearningTask,
+} from './documents/learning-task.js';
 export {
   columnsOf,
   DEFAULT_MISSING,
@@ -151,6 +163,27 @@ export type { DeidentificationSpec, Generalisation } from './documents/deidentif
 export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
 export { rolloutVersion } from './documents/model-rollout.js';
 export type { ModelRollout, ModelRolloutInput, ModelRolloutSpec } from './documents/model-rollout.js';
+export type {
+  StreamAlertSpec,
+  StreamPipeline,
+  StreamPipelineInput,
+  StreamPipelineSpec,
+} from './documents/stream-pipeline.js';
+export type { SampleEncoding, StreamPayloadSpec, StreamTimeSpec } from './documents/stream-payload.js';
+export type {
+  ReductionSpec,
+  StreamTriggerSpec,
+  StreamWindowSpec,
+  TimeWindowSpec,
+} from './documents/stream-window.js';
+export { parseTextTemplate, templateNames, type TextPart } from './documents/text-template.js';
+export {
+  parseTopicTemplate,
+  topicCaptures,
+  topicFilter,
+  topicsOverlap,
+  type TopicLevel,
+} from './documents/topic-template.js';
 export { DOCUMENT_KINDS, type DocumentKind, type TributaryDocument } from './documents/kinds.js';
 export { API_VERSION } from './documents/metadata.js';
 export {
@@ -159,6 +192,7 @@ export {
   parseFederatedJob,
   parseModelRollout,
   parseSitePolicy,
+  parseStreamPipeline,
 } from './documents/parse.js';
 export {
   diffMutable,
@@ -204,6 +238,7 @@ export {
   type TailShape,
 } from './metrics/evaluation-groups.js';
 export {
+  inLabelUnits,
   METRIC_NAMES,
   METRICS,
   metricFits,

@@ -53,6 +53,8 @@ export const LIMITS = Object.freeze({
   csvRecordBytes: 1 * MIB,
   /** Datasets that a site declares: each is named in its hello. */
   datasets: 256,
+  /** Nesting of JSON in a dataset: FHIR needs some 20, and the reader's own recursion ends the process at thousands. */
+  datasetJsonDepth: 128,
   /** Columns of a source or view. */
   datasetColumns: 10_000,
   /** Sources of a dataset, and files that they name together. */
@@ -108,6 +110,8 @@ export const LIMITS = Object.freeze({
   predictionBudgetMs: 2,
   /** Milliseconds after which an inference worker that does not answer is replaced. */
   predictionMs: 30_000,
+  /** Milliseconds after which an inference worker that has not built a model is replaced: a large one loads for seconds. */
+  modelBuildMs: 120_000,
   /** Bytes of the body of a request for predictions. */
   predictionBodyBytes: 16 * MIB,
   /** Connections of the local endpoint for predictions. */
@@ -173,10 +177,48 @@ export const LIMITS = Object.freeze({
   heartbeatIntervalMs: 5_000,
   /** No sign of life for this long: the agent counts as gone. */
   heartbeatTimeoutMs: 15_000,
+  /** Bytes of a packet from an MQTT broker: a payload of 1 MiB, its topic and properties. */
+  brokerPacketBytes: 1 * MIB + 128 * KIB,
+  /** Messages of one MQTT source delivered and not acknowledged: with 256 bytes each, 50 ms at 20,000 a second. */
+  brokerInFlight: 1_024,
+  /** Messages and bytes that wait in a sink for their broker: a second of results. Whoever publishes more is refused. */
+  sinkMessages: 16_384,
+  sinkBytes: 64 * MIB,
+  /** Milliseconds for which an MQTT 5 broker is asked to keep the session of an absent source: a week. */
+  brokerSessionMs: 7 * 24 * 3_600_000,
+  /** MQTT brokers and pipelines that agent.yaml names. */
+  brokers: 64,
+  pipelines: 256,
   keepaliveTimeMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   reconnectMinMs: 500,
   reconnectMaxMs: 5_000,
   /** Grace for running calls when a daemon stops. */
   drainMs: 10_000,
+  /** Bytes of the payload of one message of a stream: ten seconds of twelve leads at 1 kHz as text fit. */
+  streamPayloadBytes: 1 * MIB,
+  /** Records or samples of a column in one message. */
+  streamPoints: 65_536,
+  /** Columns of a stream. */
+  streamColumns: 256,
+  /** Bytes of a text cell of a stream: texts are held in the state of windows. */
+  streamTextBytes: 1 * KIB,
+  /** Characters of the key of a stream. */
+  streamKeyLength: 256,
+  /** Keys of one pipeline whose state is held: each has about as much as one window. */
+  streamKeys: 10_000,
+  /** Values that one key holds for open windows: half an hour of two leads at 360 Hz, 8 MiB as float64. */
+  streamValuesPerKey: 1_048_576,
+  /** Runs of samples, or records, that one key holds: each costs a comparison when a window closes. */
+  streamRunsPerKey: 16_384,
+  /** Messages of one key that are remembered, so that a repeated one is known. */
+  streamRecentIds: 1_024,
+  /** Gaps of one window that are told one by one; the rest are counted. */
+  streamGaps: 32,
+  /** Milliseconds without a message after which a key with nothing open is forgotten. */
+  streamForgetMs: 3_600_000,
+  /** Milliseconds by which the arrivals of even samples may wander without being taken for a gap or an overlap. */
+  streamJitterMs: 1_000,
+  /** Elements of a Series: as many as a Sequence takes. */
+  streamSeries: 65_536,
 });

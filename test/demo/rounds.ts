@@ -27,7 +27,8 @@ export async function followRounds(
       shown.set(name, currentRound);
       if (phase === 'Failed')
         throw new Error(`${name} failed: ${lastFailureInfo?.code ?? ''} ${lastFailureInfo?.detail ?? ''}`);
-      if (phase === 'Complete') open.delete(name);
+      if (phase === 'Complete' && open.delete(name))
+        say(`${name}  the model of the last round  ${metricsOf(object)}`);
       if (open.size === 0) return;
     }
     throw new Error('the watch ended before the jobs did');
@@ -36,7 +37,10 @@ export async function followRounds(
   }
 }
 
-function roundLine({ metadata, status }: FederatedJobObject): string {
-  const metrics = status.metrics.map(({ name, value }) => `${name} ${Number(value).toFixed(4)}`).join('  ');
-  return `${metadata.name}  round ${String(status.currentRound)}/${String(status.rounds)}  sites ${String(status.sites.reporting)}/${String(status.sites.selected)}  ${metrics}`;
+function roundLine(object: FederatedJobObject): string {
+  const { metadata, status } = object;
+  return `${metadata.name}  round ${String(status.currentRound)}/${String(status.rounds)}  sites ${String(status.sites.reporting)}/${String(status.sites.selected)}  ${metricsOf(object)}`;
 }
+
+const metricsOf = ({ status }: FederatedJobObject): string =>
+  status.metrics.map(({ name, value }) => `${name} ${Number(value).toFixed(4)}`).join('  ');

@@ -2,11 +2,13 @@ import type { LocalFederation } from '../support/federation.js';
 
 interface Event {
   readonly type: string;
-  readonly body: { readonly uploadId?: string };
+  readonly body: { readonly uploadId?: string; readonly round?: number; readonly kind?: string };
 }
 
 export interface Traffic {
+  /** Rounds of training that were committed. */
   readonly rounds: number;
+  /** Of every round: statistics and evaluations leave the sites too. */
   readonly updates: { readonly sent: number; readonly accepted: number; readonly lost: number };
   readonly bytesUp: number;
 }
@@ -14,18 +16,20 @@ export interface Traffic {
 /** What the ledger says of the jobs' rounds, beside what the agents say they sent: an update in one only is lost. */
 export async function readTraffic(federation: LocalFederation, jobs: readonly string[]): Promise<Traffic> {
   const events: Event[] = [];
+  let rounds = 0;
   for (const job of jobs) {
     const described = JSON.parse(await federation.cliText('describe', `fj/${job}`, '-o', 'json')) as {
       readonly events: readonly Event[];
     };
     events.push(...described.events);
+    rounds += trainingRounds(described.events);
   }
   const accepted = new Set(
     events.filter((event) => event.type === 'update.accepted').map((event) => event.body.uploadId),
   );
   const sent = await sentUploads(federation);
   return {
-    rounds: events.filter((event) => event.type === 'round.committed').length,
+    rounds,
     updates: {
       sent: sent.length,
       accepted: accepted.size,
@@ -33,6 +37,12 @@ export async function readTraffic(federation: LocalFederation, jobs: readonly st
     },
     bytesUp: await bytesUp(federation),
   };
+}
+
+function trainingRounds(events: readonly Event[]): number {
+  const others = events.filter(({ type, body }) => type === 'round.opened' && body.kind !== undefined);
+  const numbers = new Set(others.map(({ body }) => body.round));
+  return events.filter(({ type, body }) => type === 'round.committed' && !numbers.has(body.round)).length;
 }
 
 /** Ids of the updates that the agents finished, from their own logs. */

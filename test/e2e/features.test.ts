@@ -166,6 +166,7 @@ describe('features fitted at the sites', function () {
         [1, undefined],
         [2, undefined],
         [3, undefined],
+        [4, 'Evaluation'],
       ],
     );
     const [table] = entriesOf(entries, 'round.committed').map(({ body }) => body.modelDigest);

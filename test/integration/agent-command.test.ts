@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ModelDirectory } from '@tributary/edge-agent/internal/adapters/models/model-directory.js';
 import { ERROR_TABLE } from '@tributary/proto';
 import { stringify } from 'yaml';
 
 import { BINARIES, Daemon, runCommand, type Finished } from '../support/daemon.js';
 import { ScriptedCoordinator, SITE } from '../support/scripted-coordinator.js';
+import { newModel, registeredModel } from '../support/served-model.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 import { eventually } from '../support/waiting.js';
 
@@ -73,6 +75,26 @@ describe('tributary-agent', function () {
     assert.match(twin.stderr, /STORE_LOCKED/);
     assert.deepEqual(await running.stop(), { code: 0, signal: null });
     assert.equal((await agent('status')).code, ERROR_TABLE.UNAVAILABLE.exit);
+  });
+
+  it('answers for the models of its data directory while it runs', async () => {
+    await join_();
+    const models = await ModelDirectory.open(join(folder.path, 'data/models'));
+    await models.put(newModel(registeredModel({ version: 4 })));
+    await models.point('trial', { current: 4 });
+    const rows = join(folder.path, 'row.json');
+    await writeFile(rows, '{"x1":0.5,"x2":1,"c":"red"}');
+    run();
+    const { stdout } = await eventually('a prediction', async () => {
+      const asked = await agent('predict', '-f', rows);
+      return asked.code === 0 ? asked : undefined;
+    });
+    assert.match(stdout, /^1 {2}trial@4 {2}yes=0\.\d{6}/);
+    assert.deepEqual(await daemon?.stop(), { code: 0, signal: null });
+    const [file = ''] = await readdir(join(folder.path, 'data/predictions'));
+    const log = await readFile(join(folder.path, 'data/predictions', file), 'utf8');
+    assert.match(log, /"model":"trial","version":4,"source":"oip"/);
+    assert.equal((await agent('predict', '-f', rows)).code, ERROR_TABLE.UNAVAILABLE.exit);
   });
 
   it('writes no token and no key into logs, output or the data directory', async () => {

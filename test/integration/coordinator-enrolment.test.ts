@@ -9,6 +9,7 @@ import {
   transcript,
   verifySignature,
   logIdOf,
+  WIRE_VERSIONS,
 } from '@tributary/proto';
 import {
   Admin,
@@ -48,7 +49,7 @@ describe('joining and renewing on the enrol port', () => {
     const keys = await drawPeerKeys();
     const answer = await enrol(enrolRequest(token, keys));
     assert.equal(answer.site, 'north');
-    assert.equal(answer.version, '1.0');
+    assert.equal(answer.version, WIRE_VERSIONS[0]);
     assert.match(answer.agentId, /^agt-[0-9a-f]{32}$/);
     const certificate = new X509Certificate(answer.certificate);
     assert.match(certificate.subjectAltName ?? '', new RegExp(`/agent/${answer.agentId}$`));

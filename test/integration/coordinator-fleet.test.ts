@@ -28,9 +28,15 @@ import { eventually } from '../support/waiting.js';
 
 const AUTHOR = signingKeyFromSeed(new Uint8Array(32).fill(77));
 const METRICS = ['auc'] as const;
+type MetricName = (typeof METRICS)[number];
 
 /** Applies a job of one round over the sites with the given label. */
-async function applyJob(world: CoordinatorWorld, name: string, minSites: number): Promise<void> {
+async function applyJob(
+  world: CoordinatorWorld,
+  name: string,
+  minSites: number,
+  metrics: readonly MetricName[] = METRICS,
+): Promise<void> {
   const document = jobDocument();
   const job = {
     ...document,
@@ -40,7 +46,7 @@ async function applyJob(world: CoordinatorWorld, name: string, minSites: number)
       rounds: 1,
       minSites,
       model: { ...document.spec.model, name },
-      evaluation: { metrics: [...METRICS] },
+      evaluation: { metrics: [...metrics] },
     },
   };
   const signature = Buffer.from(signDocument(job, AUTHOR));
@@ -97,7 +103,7 @@ describe('the fleet port', () => {
     const peers = [await world.peer('north'), await world.peer('south')];
     const streams = peers.map((peer) => peer.connect());
     await Promise.all(streams.map((stream) => stream.welcome()));
-    await applyJob(world, 'loans', 2);
+    await applyJob(world, 'loans', 2, []);
     const rounds = await Promise.all(streams.map((stream) => stream.round()));
     for (const [index, peer] of peers.entries()) {
       const round = rounds[index] as PeerRound;
@@ -114,8 +120,8 @@ describe('the fleet port', () => {
         offset: 7,
       });
       assert.deepEqual(tail, base.subarray(7));
-      const upload = recordUpload(round, peer, METRICS, {
-        vector: neutralVector(round, METRICS),
+      const upload = recordUpload(round, peer, [], {
+        vector: neutralVector(round, []),
         seed: index + 1,
       });
       const receipt = await peer.submit(upload.messages);

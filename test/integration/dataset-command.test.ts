@@ -77,13 +77,22 @@ describe('tributary-agent dataset', function () {
     await write('job.yaml', job);
     const file = join(folder.path, 'job.yaml');
     const fine = await dataset('check', '-f', file, '-o', 'json');
-    const [check] = JSON.parse(fine.stdout) as { ok: boolean; problems: string[]; classes: unknown[] }[];
+    const [check] = JSON.parse(fine.stdout) as {
+      ok: boolean;
+      problems: string[];
+      notes?: string[];
+      classes: unknown[];
+    }[];
     assert.deepEqual([check?.problems, check?.ok, fine.code], [[], true, 0], fine.stdout);
     assert.deepEqual(check?.classes, [
       { value: 'Good', rows: 90 },
       { value: 'Bad', rows: 30 },
       { value: 'bad', rows: 0 },
     ]);
+    assert.deepEqual(
+      check?.notes?.[0],
+      'no row has the positive value "bad" in "Class": all of them count as negative',
+    );
     await policy({ minimumRows: 500, deidentification: { drop: ['term'] } });
     const refused = await dataset('check', 'loans', '-f', file);
     assert.equal(refused.code, ERROR_TABLE.DATASET_INVALID.exit);
@@ -91,7 +100,7 @@ describe('tributary-agent dataset', function () {
     assert.match(refused.stdout, /DATASET_TOO_SMALL: the policy demands 500 rows/);
     await policy({ deidentification: { kAnonymity: { quasiIdentifiers: ['term'], k: 5 } } });
     const standing = await dataset('check', 'loans');
-    assert.match(standing.stdout, /k-anonymity: suppressed .* rows stand out/);
+    assert.match(standing.stdout, /k-anonymity: rows that stand out: suppressed/);
     assert.match(standing.stdout, /POLICY_REFUSED: rows stand out by term/);
   });
 

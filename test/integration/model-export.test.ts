@@ -26,6 +26,7 @@ import {
   signManifest,
   type FederatedJobInput,
   type JsonObject,
+  type LabelScaling,
   type LayerSpec,
   type ModelManifest,
   type Row,
@@ -44,6 +45,7 @@ interface Trial {
   readonly features: Features;
   readonly layers: readonly LayerSpec[];
   readonly rows: readonly Row[];
+  readonly labelScaling?: LabelScaling;
 }
 
 const numeric: Trial = {
@@ -82,7 +84,7 @@ const sequences: Trial = {
   ],
 };
 
-function modelOf({ features, layers }: Trial): {
+function modelOf({ features, layers, labelScaling }: Trial): {
   manifest: ModelManifest;
   bytes: Uint8Array;
   weights: Float32Array;
@@ -108,6 +110,7 @@ function modelOf({ features, layers }: Trial): {
     features: [...spec.features],
     fit: {},
     outputs: ['outcome', 'relapse'],
+    ...(labelScaling && { labelScaling }),
     lineage: {
       baseDigest: digestOf(new Uint8Array()),
       rounds: [],
@@ -180,6 +183,20 @@ describe('exported models', () => {
         assert.ok(new Set(scores.map((score) => score.toFixed(4))).size > 1);
       });
 
+  for (const format of EXPORT_FORMATS)
+    it(`${format}: the example gives the label of a regression in its unit`, async () => {
+      const reference = await mkdtemp(join(tmpdir(), 'tributary-export-'));
+      await exported(reference, numeric, 'tfjs');
+      const expected = await (await loadExportedModel(reference)).predict(numeric.rows);
+      await rm(reference, { recursive: true });
+
+      await exported(folder, { ...numeric, labelScaling: { center: 30, scale: 4 } }, format);
+      const { scores } = await runExample(folder, numeric.rows);
+      assert.equal(scores.length, numeric.rows.length);
+      for (const [index, score] of scores.entries())
+        assert.ok(Math.abs(score - (30 + 4 * (expected[index] ?? Number.NaN))) <= 1e-4, String(score));
+    });
+
   it('has the files of its format, and says which cells it could not read', async () => {
     await exported(folder, numeric, 'onnx');
     assert.deepEqual((await readdir(folder)).sort(), [
@@ -190,7 +207,9 @@ describe('exported models', () => {
       'signature.json',
     ]);
     const { notes } = await runExample(folder, numeric.rows);
-    assert.match(notes, /age: NotANumber, taken as missing/);
+    assert.match(notes, /row 3, age: not there, taken as missing/);
+    assert.match(notes, /row 4, age: NotANumber, taken as missing/);
+    assert.doesNotMatch(notes, /grade/);
     assert.doesNotMatch(notes, /old/);
   });
 

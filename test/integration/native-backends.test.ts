@@ -92,7 +92,7 @@ describe('native backends (stand-ins for the binding: nothing here ran on CUDA)'
     assert.ok(performance.now() - begun < 10_000);
   });
 
-  it('hang: closing the trainer, or cancelling, ends the probe too', async () => {
+  it('hang: closing the trainer, or cancelling, ends the probe too, and the next training tries again', async () => {
     const path = await writeStandIn(folder.path, 'hang');
     for (const how of ['close', 'cancel'] as const) {
       await rm(join(path, 'pid'), { force: true });
@@ -102,23 +102,32 @@ describe('native backends (stand-ins for the binding: nothing here ran on CUDA)'
       });
       const controller = new AbortController();
       const dataset = datasetHandle(join(folder.path, 'trial.csv'));
-      const { weights } = modelOf(spec);
-      const work = trainer
-        .train(
-          { jobId: 'job-1', round: 1, spec, layout, weights, dataset, signal: controller.signal },
-          { progress: () => undefined },
-        )
-        .catch((error: unknown) => error);
-      const pid = await eventually('the probe', async () => {
-        const text = await readFile(join(path, 'pid'), 'utf8').catch(() => '');
-        return text === '' ? undefined : Number(text);
-      });
+      const train = (signal: AbortSignal): Promise<unknown> =>
+        trainer
+          .train(
+            { jobId: 'job-1', round: 1, spec, layout, weights: modelOf(spec).weights, dataset, signal },
+            { progress: () => undefined },
+          )
+          .catch((error: unknown) => error);
+      const probe = (): Promise<number> =>
+        eventually('the probe', async () => {
+          const text = await readFile(join(path, 'pid'), 'utf8').catch(() => '');
+          return text === '' ? undefined : Number(text);
+        });
+      const work = train(controller.signal);
+      const pid = await probe();
       if (how === 'cancel') controller.abort();
       else await trainer.close();
       const error = await work;
       assert.equal((error as { code?: string }).code, how === 'cancel' ? 'JOB_CANCELLED' : 'SHUTTING_DOWN');
       await eventually('the end of the probe', () => (isRunning(pid) ? undefined : true), 5_000);
+      if (how === 'close') continue;
+      // What was cut short said nothing about the binding: the next training tries it again.
+      await rm(join(path, 'pid'));
+      const again = train(new AbortController().signal);
+      assert.notEqual(await probe(), pid);
       await trainer.close();
+      await again;
     }
   });
 

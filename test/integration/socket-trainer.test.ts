@@ -50,15 +50,16 @@ describe('trainer behind a socket (a process without our packages)', function ()
 
   interface Run {
     readonly epochs?: number;
+    readonly path?: string;
     readonly signal?: AbortSignal;
     readonly checkpoints?: TrainingCheckpoints;
     readonly events?: TrainingEvents;
   }
-  const train = (trainer: Trainer, { epochs, signal, checkpoints, events }: Run = {}) => {
+  const train = (trainer: Trainer, { epochs, path, signal, checkpoints, events }: Run = {}) => {
     const job = spec(epochs);
     const task = {
       ...{ jobId: 'job-1', round: 1, spec: job, ...modelOf(job) },
-      dataset: datasetHandle(join(folder.path, 'trial.csv')),
+      dataset: datasetHandle(path ?? join(folder.path, 'trial.csv')),
       signal: signal ?? new AbortController().signal,
       ...(checkpoints && { checkpoints }),
     };
@@ -76,6 +77,8 @@ describe('trainer behind a socket (a process without our packages)', function ()
       assert.ok(Math.abs(value - (expected.delta[index] ?? Number.NaN)) < 1e-5);
     assert.ok(Math.abs(result.loss - expected.loss) < 1e-5);
     assert.deepEqual([result.examples, result.testExamples], [expected.examples, expected.testExamples]);
+    assert.match(result.dataVersion ?? '', /^hmac-sha256:/);
+    assert.equal(result.dataVersion, expected.dataVersion);
     for (const [name, value] of Object.entries(expected.metrics))
       assert.ok(Math.abs((result.metrics[name] ?? Number.NaN) - value) < 1e-6, name);
     assert.equal(percents.at(-1), 100);
@@ -105,6 +108,29 @@ describe('trainer behind a socket (a process without our packages)', function ()
     });
     assert.ok((percents[0] ?? 0) > 5, 'the first epochs were not trained again');
     assert.deepEqual(resumed.delta, whole.delta);
+  });
+
+  it('begins anew where the rows are others than those of the checkpoint', async () => {
+    const path = join(folder.path, 'other.csv');
+    await writeFile(path, trialCsv(300));
+    let kept: Uint8Array | undefined;
+    const checkpoints: TrainingCheckpoints = {
+      read: () => Promise.resolve(kept),
+      write: (bytes) => {
+        kept = bytes;
+        return Promise.resolve();
+      },
+    };
+    await assert.rejects(
+      train(open('crash'), { path, checkpoints }),
+      refusal('TRAINING_FAILED', /ended|broke/),
+    );
+    assert.ok(kept !== undefined);
+    await writeFile(path, trialCsv(300).replaceAll(',red,', ',blue,'));
+    const percents: number[] = [];
+    const events = { progress: (percent: number) => percents.push(percent) };
+    await train(open(), { path, checkpoints, events });
+    assert.ok((percents[0] ?? 100) <= 5, 'the first epochs were trained on other rows');
   });
 
   const MISDEEDS: readonly [string, RegExp, ('TRAINING_FAILED' | 'TRAINING_DIVERGED')?][] = [

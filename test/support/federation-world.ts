@@ -72,6 +72,8 @@ export function submission(
 export class FederationWorld {
   /** Milliseconds since the epoch. */
   now = Date.parse('2026-01-01T00:00:00.000Z');
+  /** When the process began that asks for the next step. */
+  since = 0;
   state: FederationState = EMPTY_FEDERATION;
   readonly entries: LedgerEntry[] = [];
   connected = new Set<string>();
@@ -165,7 +167,7 @@ export class FederationWorld {
 
   /** What the runner would do now. */
   next(): NextStep {
-    return nextStep(this.state, { now: this.now, connectedSites: this.connected });
+    return nextStep(this.state, { now: this.now, since: this.since, connectedSites: this.connected });
   }
 
   /** Does what the runner does for a step; a wait passes the time until its end, where it has one. */
@@ -185,14 +187,8 @@ export class FederationWorld {
       }
       case 'open-round':
         return { ...step, connectedSites: [...this.connected], ...drawn(step) };
-      case 'commit-round': {
-        const folded = Array.from(
-          this.state.jobs.get(step.jobId)?.round?.updates.values() ?? [],
-          (one) => one.uploadId,
-        );
-        const modelDigest = digestNamed(`model ${step.jobId} ${String(step.round)}`);
-        return { ...step, modelDigest, folded, metrics: { loss: '0.5', logLoss: '0.25' } };
-      }
+      case 'commit-round':
+        return { ...step, ...this.#resultOf(step.jobId, step.round) };
       case 'register-model': {
         const weightsDigest = this.#base(step.jobId)?.modelDigest ?? digestNamed('none');
         const signature = encodeBase64(new Uint8Array(64));
@@ -201,6 +197,15 @@ export class FederationWorld {
       default:
         return step;
     }
+  }
+
+  #resultOf(jobId: string, number: number) {
+    const round = this.state.jobs.get(jobId)?.round;
+    const folded = Array.from(round?.updates.values() ?? [], (one) => one.uploadId);
+    if (round?.kind === 'Evaluation')
+      return { modelDigest: round.baseDigest, folded, metrics: { logLoss: '0.125' } };
+    const modelDigest = digestNamed(`model ${jobId} ${String(number)}`);
+    return { modelDigest, folded, metrics: { loss: '0.5', logLoss: '0.25' } };
   }
 
   #base(jobId: string): JobBase | undefined {

@@ -58,11 +58,11 @@ export interface RecordedUpload {
   readonly messages: readonly UploadMessage[];
 }
 
-/** A correct update for the round: delta 0, weight and counts 1. */
+/** A correct update for the round: delta 0, weight 1 where it trains, counts 0. */
 export function neutralVector({ opened }: PeerRound, metrics: readonly string[]): Float32Array {
   const vector = new Float32Array(opened.vectorLength);
   const tail = tailLength({ metrics });
-  vector[opened.vectorLength - tail] = 1;
+  if (opened.kind !== 'Evaluation') vector[opened.vectorLength - tail] = 1;
   return vector;
 }
 

@@ -61,6 +61,8 @@ export class SimulatedAgent {
   readonly goodbyes: Goodbye[] = [];
   /** Set to upload by itself when it is ordered to train. */
   automatic = false;
+  /** Whether it answers rounds of evaluation by itself, automatic or not. */
+  evaluates = true;
   readonly #world: TrainingWorld;
   readonly #written = new Map<string, WrittenUpdate>();
   #connection: AgentConnection | undefined;
@@ -110,7 +112,7 @@ export class SimulatedAgent {
       () => random.uint32() / 2 ** 32 - (round.kind === 'Statistics' ? 0 : 0.5),
     );
     const heldOut = spec.evaluation.holdOutSite === this.site;
-    const trainExamples = heldOut ? 0 : 100 + random.below(20_000);
+    const trainExamples = heldOut || shape.trains === false ? 0 : 100 + random.below(20_000);
     const loss = random.uint32() / 2 ** 32;
     const all = {
       examples: 50 + random.below(100),
@@ -182,7 +184,8 @@ export class SimulatedAgent {
   #ordered(order: Order): void {
     this.orders.push(order);
     const entry = lastEntry(order);
-    if (!this.automatic || entry.type !== 'round.opened') return;
+    if (entry.type !== 'round.opened') return;
+    if (!this.automatic && !(this.evaluates && entry.body.kind === 'Evaluation')) return;
     const round = this.#world.job(entry.body.jobId).round;
     // Whatever fails is sent again when the agent connects the next time.
     if (round !== undefined) this.submit(round).catch(() => undefined);

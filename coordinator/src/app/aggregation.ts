@@ -177,10 +177,15 @@ export class Aggregation {
     const parameters = round.vectorLength - tail.length;
     accumulator.readSums(parameters, tail);
     const means = decodeTail(tail, shape);
+    const { task } = job.document.spec;
+    if (round.kind === 'Evaluation') return { modelDigest: round.baseDigest, ...reportOf(means, task) };
     const { digest } = await this.#parts.blobs.put(
       this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
     );
-    return { modelDigest: digest, ...(round.kind === 'Statistics' ? { metrics: {} } : reportOf(means)) };
+    return {
+      modelDigest: digest,
+      ...(round.kind === 'Statistics' ? { metrics: {} } : reportOf(means, task)),
+    };
   }
 
   /** base + sum / weight, chunk by chunk: no second copy of the model is ever held. */

@@ -4,6 +4,7 @@ import {
   encodeBase64,
   encodeManifest,
   fitOfStatistics,
+  labelScaling,
   layoutDigest,
   layoutOf,
   NO_FIT,
@@ -17,6 +18,8 @@ import {
 } from '@tributary/proto';
 
 import type { JobState } from '../domain/federation-state.js';
+import { lossOf } from '../domain/job-evolution.js';
+import { measurementOf } from '../domain/rounds/next-round.js';
 import type { BlobStore, Clock, Signer } from '../ports.js';
 import type { Federation } from './federation.js';
 
@@ -44,6 +47,7 @@ export class ModelRegistry {
     const { spec } = job.document;
     const inputShape = compileFeatures(spec.features).shape;
     const layout = layoutOf(spec.model.layers, inputShape);
+    const scaling = labelScaling(spec.task);
     if (layoutDigest(layout) !== base.layoutDigest)
       throw new TributaryError('INTERNAL', 'the layout of the job has changed');
     const now = clock.now();
@@ -60,8 +64,9 @@ export class ModelRegistry {
       fit: await this.#fit(job),
       features: [...spec.features],
       outputs: [spec.dataset.label, ...outputNames(spec)],
+      ...(scaling === undefined ? {} : { labelScaling: { ...scaling } }),
       lineage: await this.#lineage(job, base.initialDigest),
-      metrics: { ...job.metrics },
+      metrics: { ...(measurementOf(job) === undefined ? lossOf(job) : job.metrics) },
       createdAt: new Date(now).toISOString(),
     });
     const { digest } = await blobs.put([manifest]);
@@ -90,21 +95,25 @@ export class ModelRegistry {
     job: JobState,
     baseDigest: Digest,
   ): Promise<Parameters<typeof encodeManifest>[0]['lineage']> {
-    const rounds = job.history.flatMap(({ round, closedSeq, modelDigest }) =>
-      modelDigest === undefined ? [] : [{ round, seq: closedSeq, modelDigest }],
+    const rounds = job.history.flatMap(({ round, kind, closedSeq, modelDigest }) =>
+      modelDigest === undefined || kind === 'Evaluation' ? [] : [{ round, seq: closedSeq, modelDigest }],
     );
+    const measuredSeq = measurementOf(job)?.closedSeq;
     return {
       baseDigest,
       rounds,
+      ...(measuredSeq === undefined ? {} : { measuredSeq }),
       sites: [...job.contributors],
       ...(await this.#dataVersions(job)),
       documentDigest: await this.#documentDigest(job),
     };
   }
 
-  /** What the sites of the last round said of the rows that they trained on. */
+  /** What the sites of the last round of training said of the rows that they trained on. */
   async #dataVersions(job: JobState): Promise<{ dataVersions?: Record<string, string> }> {
-    const last = job.history.findLast(({ modelDigest }) => modelDigest !== undefined);
+    const last = job.history.findLast(
+      ({ kind, modelDigest }) => kind === undefined && modelDigest !== undefined,
+    );
     if (last === undefined) return {};
     const versions: Record<string, string> = {};
     const { openedSeq, closedSeq, round, attempt } = last;

@@ -1,4 +1,4 @@
-import type { TailMeans } from '@tributary/proto';
+import { inLabelUnits, type LearningTask, type TailMeans } from '@tributary/proto';
 
 import type { GroupReport } from '../domain/federation-state.js';
 
@@ -8,15 +8,17 @@ export interface RoundReport {
   readonly evaluation?: readonly GroupReport[];
 }
 
-/** The groups are told only where there is more to tell than the means. */
-export function reportOf({ loss, metrics, groups }: TailMeans): RoundReport {
+/** The groups are told only where there is more to tell than the means; no loss where nobody trained. Errors of a regression are in units of its label. */
+export function reportOf({ loss, metrics, groups }: TailMeans, task: LearningTask): RoundReport {
+  const figures = (values: Readonly<Record<string, number>>) => texts(inLabelUnits(task, values));
   const plain = groups.length === 1 && groups[0]?.standardErrors === undefined;
   const evaluation = groups.map((one) => ({
     ...one.group,
-    metrics: texts(one.metrics),
-    ...(one.standardErrors && { standardErrors: texts(one.standardErrors) }),
+    metrics: figures(one.metrics),
+    ...(one.standardErrors && { standardErrors: figures(one.standardErrors) }),
   }));
-  return { metrics: texts({ loss, ...metrics }), ...(plain ? {} : { evaluation }) };
+  const losses = Number.isNaN(loss) ? {} : { loss };
+  return { metrics: figures({ ...losses, ...metrics }), ...(plain ? {} : { evaluation }) };
 }
 
 const texts = (values: Readonly<Record<string, number>>): Readonly<Record<string, string>> =>

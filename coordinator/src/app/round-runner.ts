@@ -1,6 +1,7 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
 
-import { nextStep, type NextStep } from '../domain/next-step.js';
+import { completion, nextStep, type NextStep } from '../domain/next-step.js';
+import { isTrained } from '../domain/rounds/next-round.js';
 import type { Clock } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
@@ -28,9 +29,11 @@ export class RoundRunner {
   #stopped = false;
   #woken = false;
   #rouse: () => void = () => undefined;
+  readonly #since: number;
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
+    this.#since = parts.clock.now();
   }
 
   start(): void {
@@ -64,7 +67,8 @@ export class RoundRunner {
   #next(): NextStep {
     const { federation, steps, clock, log } = this.#parts;
     try {
-      return nextStep(federation.state, { now: clock.now(), connectedSites: steps.connectedSites() });
+      const connectedSites = steps.connectedSites();
+      return nextStep(federation.state, { now: clock.now(), since: this.#since, connectedSites });
     } catch (error) {
       log.error({ error }, 'the next step could not be judged');
       return { kind: 'wait', untilMs: this.#retryAt() };
@@ -108,17 +112,32 @@ export class RoundRunner {
       case 'commit-round':
         await steps.execute({ kind: 'fail-round', ...refOf(step), code, detail });
         return true;
-      case 'start-job':
       case 'open-round':
+        return (await this.#endUnmeasured(step.jobId)) || this.#failJob(step.jobId, code, detail);
+      case 'start-job':
       case 'register-model':
-        await steps.execute({ kind: 'fail-job', jobId: step.jobId, code, detail });
-        return true;
+        return this.#failJob(step.jobId, code, detail);
       case 'fail-round':
       case 'fail-job':
       case 'complete-job':
       case 'delete-job':
         return false;
     }
+  }
+
+  /** Registers the model of a job of which only the evaluation cannot be held; false where there is no model yet. */
+  async #endUnmeasured(jobId: string): Promise<boolean> {
+    const { steps, federation } = this.#parts;
+    const job = federation.state.jobs.get(jobId);
+    if (job === undefined || !isTrained(job)) return false;
+    const end = completion(federation.state, job);
+    if (end.kind !== 'wait') await steps.perform(end);
+    return true;
+  }
+
+  async #failJob(jobId: string, code: string, detail: string): Promise<true> {
+    await this.#parts.steps.execute({ kind: 'fail-job', jobId, code, detail });
+    return true;
   }
 
   /** Resolves at `untilMs`, when the runner stops, or, where `mayWake`, when it is woken. */

@@ -1,17 +1,18 @@
 import { age } from './output/age.js';
 import { digits, figureOf } from './output/evaluation.js';
 import type { Column } from './output/table.js';
-import { conditionStatus, list, text, type ShownObject } from './objects.js';
+import { conditionStatus, conditionText, list, text, type ShownObject } from './objects.js';
 import type { ObjectKind } from '../domain/objects.js';
 
 /** Conditions of a job, the newest state first: the first that is True names the STATE. */
 const JOB_STATES = ['Failed', 'Complete', 'Suspended', 'Running', 'Accepted'];
 
-const stateOf = (object: ShownObject): string =>
-  JOB_STATES.find((type) => conditionStatus(object.document, type) === 'True')?.replace(
-    'Accepted',
-    'Queued',
-  ) ?? 'Pending';
+function stateOf({ document }: ShownObject): string {
+  const state = JOB_STATES.find((type) => conditionStatus(document, type) === 'True') ?? 'Pending';
+  if (state === 'Running' && conditionText(document, 'Running', 'reason') === 'Evaluating')
+    return 'Evaluating';
+  return state === 'Accepted' ? 'Queued' : state;
+}
 
 const at =
   (...path: readonly string[]) =>
@@ -78,7 +79,7 @@ export function columnsOf(kind: ObjectKind, nowMs: number): readonly Column<Show
 
 const latest = (object: ShownObject) => list(object.document, 'status', 'versions').at(-1);
 
-/** The first metric that the job asks for, or the loss: its mean of the newest round, with the half width of its interval. */
+/** The first metric that the job asks for, or the loss: its mean as the newest round told it, with the half width of its interval. */
 function metricOf({ document }: ShownObject): string {
   const [first] = list(document, 'spec', 'evaluation', 'metrics');
   const wanted = typeof first === 'string' ? first : 'loss';

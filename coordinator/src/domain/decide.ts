@@ -22,8 +22,8 @@ import { alarmOf, decideEnrolment } from './enrolment.js';
 import type { FederationState, JobState } from './federation-state.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
-import { nextRound, roundBase } from './rounds/next-round.js';
 import { decideRollout } from './rollouts.js';
+import { awaitsEvaluation, isTrained, nextRound, roundBase } from './rounds/next-round.js';
 import { modeOf, planStages } from './rounds/aggregation-mode.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
 import { isUnfinished } from './rounds/round-progress.js';
@@ -127,7 +127,7 @@ function registerModel(state: FederationState, command: RegisterModel): readonly
   const job = requireJobId(state, jobId);
   const model = job.document.spec.model.name;
   if (job.model !== undefined) return [];
-  if (job.phase === 'Failed' || job.committedRounds < job.document.spec.rounds) {
+  if (job.phase === 'Failed' || !isTrained(job) || isUnfinished(job.round)) {
     throw new TributaryError('CONFLICT', 'a job registers its model after its last round');
   }
   if (job.base?.modelDigest !== weightsDigest)
@@ -170,7 +170,7 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
     jobId,
     round,
     attempt,
-    ...(kind === 'Statistics' ? { kind } : {}),
+    ...(kind === 'Training' ? {} : { kind }),
     mode: mode.name,
     stages: planStages(mode, spec.roundDeadlineSeconds * 1_000, spec.minSites),
     cohort: cohort.map(({ site, agentId }) => ({ site, agentId })),
@@ -191,7 +191,8 @@ function requireTurn(
 ): { readonly kind: RoundKind; readonly base: ReturnType<typeof roundBase> } {
   const { round: next, kind } = nextRound(job);
   const isNext = round === next && attempt === job.failedAttempts;
-  const isDue = job.phase === 'Running' && !isUnfinished(job.round) && round <= job.document.spec.rounds;
+  const isDue =
+    job.phase === 'Running' && !isUnfinished(job.round) && (!isTrained(job) || awaitsEvaluation(job));
   if (isNext && isDue && attempt <= LIMITS.roundRetries && job.base !== undefined)
     return { kind, base: roundBase(job.base, job, kind) };
   throw new TributaryError(

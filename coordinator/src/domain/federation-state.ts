@@ -1,4 +1,12 @@
-import type { Digest, EntryBody, ErrorCode, FederatedJob, JobPhase, ModelRollout } from '@tributary/proto';
+import type {
+  Digest,
+  EntryBody,
+  ErrorCode,
+  FederatedJob,
+  JobPhase,
+  ModelRollout,
+  RoundKind,
+} from '@tributary/proto';
 
 import type { JobConditionState } from './job-conditions.js';
 import type { RoundState } from './rounds/round-state.js';
@@ -102,6 +110,8 @@ export interface JobBase {
 export interface RoundSummary {
   readonly round: number;
   readonly attempt: number;
+  /** Absent for training. */
+  readonly kind?: Exclude<RoundKind, 'Training'>;
   readonly openedSeq: number;
   /** Sequence of its `round.committed` or `round.failed`. */
   readonly closedSeq: number;
@@ -160,9 +170,12 @@ export interface JobState {
   readonly members: readonly string[];
   /** Sites whose updates are in the model, sorted. */
   readonly contributors: readonly string[];
-  /** Means over sites of the newest committed round: shortest decimal strings. */
+  /**
+   * Means over sites, as shortest decimal strings: the training loss of the newest round of training, and the metrics of
+   * the newest committed round: of the model that it began with, or of the last one once that was measured.
+   */
   readonly metrics: Readonly<Record<string, string>>;
-  /** Evaluation groups of that round; only of jobs that ask for more than the means. */
+  /** Evaluation groups of these metrics; only of jobs that ask for more than the means. */
   readonly evaluation?: readonly GroupReport[];
   /** The version that was registered for the job. */
   readonly model?: { readonly name: string; readonly version: number };

@@ -1,6 +1,7 @@
-import type { ErrorCode, JobCondition } from '@tributary/proto';
+import { needsEvaluation, type ErrorCode, type JobCondition } from '@tributary/proto';
 
 import type { JobState } from './federation-state.js';
+import { measurementOf, nextRound } from './rounds/next-round.js';
 import { isUnfinished } from './rounds/round-progress.js';
 
 /** One condition of a job as the state keeps it: a metav1.Condition without its generation, which is the job's. */
@@ -53,9 +54,15 @@ function running(job: JobFacts): Judged {
         ? is('False', 'Suspended', 'The open round ends; no further one opens.')
         : is('False', 'Suspended', 'No round opens until the job is resumed.');
     case 'Running':
-      return isUnfinished(job.round)
-        ? is('True', 'RoundOpen', `Round ${String(job.round.round)} is open.`)
-        : is('True', 'WaitingForSites', 'The next round opens when enough selected sites are connected.');
+      if (!isUnfinished(job.round))
+        return is(
+          'True',
+          'WaitingForSites',
+          'The next round opens when enough selected sites are connected.',
+        );
+      return job.round.kind === 'Evaluation'
+        ? is('True', 'Evaluating', 'All rounds are committed; the sites measure the model.')
+        : is('True', 'RoundOpen', `Round ${String(job.round.round)} is open.`);
     case 'Complete':
     case 'Failed':
       return is('False', 'Finished', 'The job has ended.');
@@ -74,13 +81,25 @@ function suspended({ phase }: JobFacts): Judged {
   return { type: 'Suspended', status: 'False', reason: 'NotSuspended', message: '' };
 }
 
-function complete({ phase, model }: JobFacts): Judged {
+function complete(job: JobFacts): Judged {
+  const { phase, model } = job;
   if (phase === 'Complete') {
     const name = model === undefined ? 'the model' : `${model.name} version ${String(model.version)}`;
-    return { type: 'Complete', status: 'True', reason: 'AllRoundsCommitted', message: `Registered ${name}.` };
+    const done = { type: 'Complete', status: 'True' } as const;
+    if (!needsEvaluation(job.document.spec) || measurementOf(job) !== undefined)
+      return { ...done, reason: 'AllRoundsCommitted', message: `Registered ${name}.` };
+    const why = `Registered ${name}, which was not measured: ${whyNotMeasured(job)}`;
+    return { ...done, reason: 'ModelNotMeasured', message: why };
   }
   const reason = phase === 'Failed' ? 'Failed' : 'NotFinished';
   return { type: 'Complete', status: 'False', reason, message: '' };
+}
+
+/** The metrics of such a job are those of the model that its last round began with. */
+function whyNotMeasured({ lastFailure, ...job }: JobFacts): string {
+  if (lastFailure === undefined || lastFailure.round !== nextRound(job).round)
+    return 'no round of evaluation was held; the metrics are of the model before the last round.';
+  return `the metrics are of the model before the last round. The evaluation: ${lastFailure.code}: ${lastFailure.detail}`;
 }
 
 function failed({ phase, lastFailure }: JobFacts): Judged {

@@ -128,23 +128,31 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
 function committed(job: JobState, round: RoundState, entry: EntryOf<'round.committed'>): JobFacts {
   const { modelDigest, reporting, metrics, evaluation } = entry.body;
   const { holdOutSite } = job.document.spec.evaluation;
-  const done = {
+  const ended = {
     ...job,
     failedAttempts: 0,
     history: [...job.history, { ...summaryOf(round), modelDigest }],
-    contributors: union(
-      job.contributors,
-      reporting.filter((site) => site !== holdOutSite),
-    ),
   };
+  const measured = evaluation === undefined ? {} : { evaluation };
+  if (round.kind === 'Evaluation') return { ...ended, ...measured, metrics: { ...lossOf(job), ...metrics } };
+  const contributors = union(
+    job.contributors,
+    reporting.filter((site) => site !== holdOutSite),
+  );
+  const done = { ...ended, contributors };
   if (round.kind === 'Statistics') return { ...done, statisticsDigest: modelDigest };
   return {
     ...done,
-    ...(evaluation === undefined ? {} : { evaluation }),
+    ...measured,
     ...(job.base === undefined ? {} : { base: { ...job.base, modelDigest } }),
     committedRounds: job.committedRounds + 1,
     metrics,
   };
+}
+
+/** The training loss among the figures of a job. */
+export function lossOf({ metrics: { loss } }: Pick<JobState, 'metrics'>): Readonly<Record<string, string>> {
+  return loss === undefined ? {} : { loss };
 }
 
 function retried(job: JobState, round: RoundState, entry: EntryOf<'round.failed'>): JobFacts {
@@ -161,7 +169,8 @@ function retried(job: JobState, round: RoundState, entry: EntryOf<'round.failed'
 
 function summaryOf(round: RoundState): RoundSummary {
   const { round: number, attempt, openedSeq, openedAt, closedSeq = openedSeq, closedAt = openedAt } = round;
-  return { round: number, attempt, openedSeq, closedSeq, openedAt, closedAt, ...countSites(round) };
+  const kind = round.kind === undefined ? {} : { kind: round.kind };
+  return { round: number, attempt, ...kind, openedSeq, closedSeq, openedAt, closedAt, ...countSites(round) };
 }
 
 /** Both lists without repeats, sorted. */

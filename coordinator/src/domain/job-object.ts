@@ -2,6 +2,7 @@ import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/pro
 
 import type { FederationState, GroupReport, JobState } from './federation-state.js';
 import type { SitePresence } from './site-object.js';
+import { awaitsEvaluation } from './rounds/next-round.js';
 import { countSites } from './rounds/round-progress.js';
 import { shortageOf } from './selection.js';
 
@@ -39,7 +40,10 @@ function jobStatus(
     metrics: figures(job.metrics, job.evaluation?.[0]?.standardErrors),
     ...(job.evaluation === undefined ? {} : { evaluation: job.evaluation.map(shownGroup) }),
     ...modelReference(state, job),
-    progressPercentage: Math.floor((100 * job.committedRounds) / rounds),
+    progressPercentage: Math.min(
+      awaitsEvaluation(job) ? 99 : 100,
+      Math.floor((100 * job.committedRounds) / rounds),
+    ),
     ...(activeSince === undefined ? {} : { startTime: timeOf(activeSince) }),
     ...(finishedAt === undefined ? {} : { completionTime: timeOf(finishedAt) }),
     ...failureInfo(job),

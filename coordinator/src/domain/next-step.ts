@@ -3,7 +3,7 @@ import { LIMITS } from '@tributary/proto';
 import type { FederationState, JobState } from './federation-state.js';
 import { isFinished, nextInQueue, nextModelVersion, turnHolder } from './job-queue.js';
 import { retryDelayMs } from './rounds/aggregation-mode.js';
-import { nextRound } from './rounds/next-round.js';
+import { awaitsEvaluation, isTrained, nextRound } from './rounds/next-round.js';
 import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
 import { eligibleMembers, isEnough } from './selection.js';
@@ -12,6 +12,8 @@ import { eligibleMembers, isEnough } from './selection.js';
 export interface Observed {
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** When this process began to drive jobs: sites come back after that. Milliseconds since the epoch. */
+  readonly since: number;
   readonly connectedSites: ReadonlySet<string>;
 }
 
@@ -30,7 +32,7 @@ export type NextStep =
   | ({ readonly kind: 'close-stage'; readonly stage: string } & OfRound)
   | ({
       readonly kind: 'fail-round';
-      readonly code: 'ROUND_UNDERSUBSCRIBED';
+      readonly code: 'ROUND_UNDERSUBSCRIBED' | 'JOB_DEADLINE';
       readonly detail: string;
     } & OfRound)
   /** Finish the sum, store the model, then `commit-round`. */
@@ -74,7 +76,7 @@ function* candidates(state: FederationState, observed: Observed): Generator<Next
   for (const job of state.jobs.values()) {
     if (isFinished(job)) yield expiry(job, observed.now);
     // A job whose last round ended while it was suspended is done; it needs no turn to be completed.
-    else if (job !== holder && isTrained(job)) yield completion(state, job);
+    else if (job !== holder && isDone(job)) yield completion(state, job);
   }
   const next = nextInQueue(state);
   if (holder === undefined && next !== undefined) yield { kind: 'start-job', jobId: next.jobId };
@@ -83,19 +85,26 @@ function* candidates(state: FederationState, observed: Observed): Generator<Next
 function* jobSteps(state: FederationState, job: JobState, observed: Observed): Generator<NextStep> {
   const { jobId } = job;
   if (job.phase === 'Queued') yield { kind: 'start-job', jobId };
-  yield activeDeadline(job, observed.now);
+  yield activeDeadline(state, job, observed.now);
   if (isUnfinished(job.round)) yield roundStep(job.round, observed.now);
-  else if (isTrained(job)) yield completion(state, job);
+  else if (isDone(job)) yield completion(state, job);
   else yield openingStep(state, job, observed);
 }
 
-/** The active time of a job counts while it has its turn; suspension stops it, and a resumed job begins anew. */
-function activeDeadline({ jobId, phase, activeSince, settings }: JobState, now: number): NextStep {
+/**
+ * The active time of a job counts while it has its turn; suspension stops it, and a resumed job begins anew. A job that
+ * has made its model does not fail for it: it goes without having it measured.
+ */
+function activeDeadline(state: FederationState, job: JobState, now: number): NextStep {
+  const { jobId, phase, activeSince, settings, round } = job;
   if (phase !== 'Running' || activeSince === undefined) return { kind: 'wait' };
   const untilMs = activeSince + settings.activeDeadlineSeconds * 1_000;
   if (now < untilMs) return { kind: 'wait', untilMs };
   const detail = `the job ran longer than ${String(settings.activeDeadlineSeconds)} seconds`;
-  return { kind: 'fail-job', jobId, code: 'JOB_DEADLINE', detail };
+  if (!isTrained(job)) return { kind: 'fail-job', jobId, code: 'JOB_DEADLINE', detail };
+  if (!isUnfinished(round)) return completion(state, job);
+  const of = { jobId, round: round.round, attempt: round.attempt };
+  return { kind: 'fail-round', ...of, code: 'JOB_DEADLINE', detail };
 }
 
 function roundStep(round: RoundState, now: number): NextStep {
@@ -113,10 +122,11 @@ function roundStep(round: RoundState, now: number): NextStep {
   }
 }
 
-function openingStep(state: FederationState, job: JobState, { now, connectedSites }: Observed): NextStep {
+function openingStep(state: FederationState, job: JobState, observed: Observed): NextStep {
+  const { now, connectedSites } = observed;
   const { jobId, failedAttempts, lastFailure, document } = job;
   const { spec } = document;
-  const { round } = nextRound(job);
+  const { round, kind } = nextRound(job);
   if (failedAttempts > LIMITS.roundRetries) {
     const last =
       lastFailure === undefined ? '' : `; the last time: ${lastFailure.code}: ${lastFailure.detail}`;
@@ -126,15 +136,26 @@ function openingStep(state: FederationState, job: JobState, { now, connectedSite
   if (job.phase !== 'Running') return { kind: 'wait' };
   const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
-  if (!isEnough(spec, eligibleMembers(state, spec, connectedSites))) return { kind: 'wait' };
-  return { kind: 'open-round', jobId, round, attempt: failedAttempts };
+  if (isEnough(spec, eligibleMembers(state, spec, connectedSites)))
+    return { kind: 'open-round', jobId, round, attempt: failedAttempts };
+  return kind === 'Evaluation' ? withoutSites(state, job, observed) : { kind: 'wait' };
 }
 
-function isTrained({ committedRounds, document }: JobState): boolean {
-  return committedRounds >= document.spec.rounds;
+/** A model that is made waits for sites to measure it as long as a round may take, and no longer. */
+function withoutSites(state: FederationState, job: JobState, { now, since }: Observed): NextStep {
+  const { round, activeSince = 0, document } = job;
+  const from = Math.max(round?.closedAt ?? 0, activeSince, since);
+  const untilMs = from + document.spec.roundDeadlineSeconds * 1_000;
+  return now < untilMs ? { kind: 'wait', untilMs } : completion(state, job);
 }
 
-function completion(state: FederationState, { jobId, model, document }: JobState): NextStep {
+/** Nothing is left to do but to register the model and to complete the job. */
+function isDone(job: JobState): boolean {
+  return isTrained(job) && !awaitsEvaluation(job);
+}
+
+/** The next step towards the end of a job whose model is made. */
+export function completion(state: FederationState, { jobId, model, document }: JobState): NextStep {
   if (model !== undefined) return { kind: 'complete-job', jobId };
   return { kind: 'register-model', jobId, version: nextModelVersion(state, document.spec.model.name) };
 }

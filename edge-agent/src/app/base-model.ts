@@ -22,11 +22,11 @@ export interface DownloadParts {
 /** The base model of a round, straight into the vector that the trainer gets. Rejects as downloadVector does. */
 export function downloadBase(
   parts: DownloadParts,
-  { opened, layout }: OpenedRound,
+  { opened, model }: OpenedRound,
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const { jobId, round, baseDigest } = opened;
-  return downloadVector(parts, { jobId, round, digest: baseDigest, layout }, signal);
+  return downloadVector(parts, { jobId, round, digest: baseDigest, layout: model }, signal);
 }
 
 /** A vector that `round.opened` names. */

@@ -41,10 +41,7 @@ const recordSchema = z.strictObject({
 type FitRecord = z.output<typeof recordSchema>;
 
 /** What the site scaled for itself when a job trained here: rows for its model are encoded alike. */
-export async function siteFitOf(
-  store: StateStore,
-  jobId: string,
-): Promise<FeatureFit | undefined> {
+export async function siteFitOf(store: StateStore, jobId: string): Promise<FeatureFit | undefined> {
   return (await readRecord(store, FITS + jobId, recordSchema))?.site;
 }
 

@@ -26,24 +26,14 @@ export class ModelServing {
   }
 
   /**
-   * Serves the current version of every model in the store; of one that cannot be, the last good one. What serves at
-   * all serves: a broken version is said in the log.
+   * Serves the current version of every model in the store; of one that cannot be, the last good one. One broken model
+   * keeps no other from serving: it is said in the log. Rejects where the store cannot be listed.
    */
-  async start(): Promise<void> {
-    const { models, log } = this.#parts;
-    for (const name of new Set((await models.list()).map((ref) => ref.name))) {
-      const { current, lastGood } = await models.pointers(name);
-      for (const version of new Set([current, lastGood])) {
-        if (version === undefined) continue;
-        try {
-          await this.#serve({ name, version });
-          break;
-        } catch (error) {
-          const { code, message } = TributaryError.from(error);
-          log.warn({ model: name, version, code, detail: message }, 'a model version cannot be served');
-        }
-      }
-    }
+  start(): Promise<void> {
+    return this.#inTurn(async () => {
+      const names = new Set((await this.#parts.models.list()).map((ref) => ref.name));
+      for (const name of names) await this.#resume(name);
+    });
   }
 
   /**
@@ -84,6 +74,31 @@ export class ModelServing {
       await models.point(name, {});
       for (const loaded of predictor.models()) if (loaded.name === name) await predictor.unload(loaded);
     });
+  }
+
+  async #resume(name: string): Promise<void> {
+    const { models, log } = this.#parts;
+    try {
+      const { current, lastGood } = await models.pointers(name);
+      if (current === undefined) return;
+      for (const version of new Set([current, lastGood]))
+        if (version !== undefined && (await this.#tryServing({ name, version }))) return;
+    } catch (error) {
+      const { code, message } = TributaryError.from(error);
+      log.warn({ model: name, code, detail: message }, 'a model cannot be served');
+    }
+  }
+
+  async #tryServing(ref: ModelRef): Promise<boolean> {
+    try {
+      await this.#serve(ref);
+      return true;
+    } catch (error) {
+      const { code, message: detail } = TributaryError.from(error);
+      const fields = { model: ref.name, version: ref.version, code, detail };
+      if (code !== 'SHUTTING_DOWN') this.#parts.log.warn(fields, 'a model version cannot be served');
+      return false;
+    }
   }
 
   async #serve(ref: ModelRef): Promise<LoadedModel> {

@@ -69,11 +69,12 @@ export class OrderReview {
         : evaluatePolicy(policy, round.job.spec, {
             logId: reader.logId,
             authorKey: round.authorKey,
-            parameters: round.parameters,
+            parameters: round.model.length,
             site: reader.site,
             cohort: round.opened.cohort.length,
             datasets,
-            sentOnBase: await outbox.sentOnBase(round),
+            // An evaluation says nothing of how the rows would change the model, and repeated it says the same.
+            sentOnBase: round.opened.kind === 'Evaluation' ? 0 : await outbox.sentOnBase(round),
           });
     await decisions.record(this.#decision(orderId, round, verdict, digest));
     return verdict.allowed

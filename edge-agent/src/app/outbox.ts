@@ -37,6 +37,8 @@ const group = z.discriminatedUnion('type', [
 
 const evaluationSchema = z.strictObject({
   intervals: z.boolean(),
+  /** Of a round in which nobody trains. */
+  trains: z.literal(false).optional(),
   /** Every group of the tail, All first, with the values of the metrics in their order; null where undefined. */
   groups: z.array(z.strictObject({ group, examples: uint, values: figures, variances: figures.optional() })),
 });
@@ -169,7 +171,8 @@ export class Outbox {
         ...(numbers.variances && { variances: valuesOf(numbers.variances, shape.metrics) }),
       };
     });
-    return { intervals: shape.intervals === true, groups };
+    const trains = shape.trains === false ? { trains: shape.trains } : {};
+    return { intervals: shape.intervals === true, ...trains, groups };
   }
 
   /** Rejects with NOT_FOUND. */
@@ -221,8 +224,9 @@ export class Outbox {
 /** What the tail of the vector is like. */
 export function shapeOf({ metricNames: metrics, evaluation }: OutboxItem): TailShape {
   if (evaluation === undefined) return { metrics };
-  const { intervals, groups } = evaluation;
-  return { metrics, intervals, groups: groups.map(({ group }) => group) };
+  const { intervals, trains, groups } = evaluation;
+  const shape = { metrics, intervals, groups: groups.map(({ group }) => group) };
+  return trains === undefined ? shape : { ...shape, trains };
 }
 
 /** What goes into the tail of the vector. */

@@ -15,12 +15,42 @@ export function predictionMetrics({ models, waitingRows, restarts }: PredictorFi
     ]);
   const name = (suffix: string): string => `tributary_agent_predictions_${suffix}`;
   return [
-    ...metric(name('requests_total'), 'counter', 'Requests for predictions.', each((of) => of.requests)),
-    ...metric(name('rows_total'), 'counter', 'Rows of requests.', each((of) => of.rows)),
-    ...metric(name('batches_total'), 'counter', 'Batches that were scored.', each((of) => of.batches)),
-    ...metric(name('refused_total'), 'counter', 'Requests refused, too many waited.', each((of) => of.refused)),
-    ...metric(name('failed_total'), 'counter', 'Requests that failed otherwise.', each((of) => of.failed)),
-    ...metric(name('issues_total'), 'counter', 'Cells that could not be read.', each((of) => of.issues)),
+    ...metric(
+      name('requests_total'),
+      'counter',
+      'Requests for predictions.',
+      each((of) => of.requests),
+    ),
+    ...metric(
+      name('rows_total'),
+      'counter',
+      'Rows of requests.',
+      each((of) => of.rows),
+    ),
+    ...metric(
+      name('batches_total'),
+      'counter',
+      'Batches that were scored.',
+      each((of) => of.batches),
+    ),
+    ...metric(
+      name('refused_total'),
+      'counter',
+      'Requests refused, too many waited.',
+      each((of) => of.refused),
+    ),
+    ...metric(
+      name('failed_total'),
+      'counter',
+      'Requests that failed otherwise.',
+      each((of) => of.failed),
+    ),
+    ...metric(
+      name('issues_total'),
+      'counter',
+      'Cells that could not be read.',
+      each((of) => of.issues),
+    ),
     ...metric(name('latency_seconds'), 'gauge', 'Quantiles over the newest requests.', quantiles),
     ...metric(name('waiting_rows'), 'gauge', 'Rows that wait for a batch.', [['', waitingRows]]),
     ...metric(name('worker_restarts_total'), 'counter', 'Inference workers replaced.', [['', restarts]]),

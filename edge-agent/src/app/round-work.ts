@@ -1,4 +1,4 @@
-import { TributaryError, type FederatedJobSpec } from '@tributary/proto';
+import { TributaryError, type FederatedJobSpec, type RoundKind } from '@tributary/proto';
 
 import type { TrainingNote } from '../domain/decision.js';
 import type { OpenedRound } from '../domain/order.js';
@@ -6,13 +6,14 @@ import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
+import { tellableResult } from '../domain/tellable-result.js';
 import type {
   DatasetHandle,
   DatasetTerms,
   DeclaredDataset,
+  EvaluationTask,
   Trainer,
   TrainingResult,
-  TrainingTask,
 } from '../ports.js';
 import { downloadBase, type DownloadParts } from './base-model.js';
 import type { Checkpoints } from './checkpoints.js';
@@ -109,17 +110,19 @@ export class RoundWork {
     try {
       const dataset = { ...this.#dataset(spec), ...terms };
       submission.expectNothing();
-      log.info(fields, round.opened.kind === 'Statistics' ? 'reading statistics' : 'training');
-      const result =
+      log.info(fields, WORK[round.opened.kind ?? 'Training']);
+      const found =
         round.opened.kind === 'Statistics'
           ? await fits.answer(round, dataset, signal)
           : await this.#result(round, dataset, signal);
+      const result = tellableResult(found, dataset.minCount);
       await this.#note(round, result);
       const uploadId = await outbox.hold(round, result);
       // Without a link nobody knows when.
       if (this.#parts.client() !== undefined) submission.expect(uploadId, result.delta);
       await checkpoints.remove(fields);
-      log.info({ ...fields, uploadId }, 'update held in the outbox');
+      const kind = round.opened.kind === undefined ? {} : { kind: round.opened.kind };
+      log.info({ ...fields, ...kind, uploadId }, 'update held in the outbox');
       return { type: 'Trained', key, uploadId };
     } catch (error) {
       const { code, detail } = redactTraining(error, spec);
@@ -138,15 +141,17 @@ export class RoundWork {
       jobId: round.jobId,
       round: round.opened.round,
       spec: round.job.spec,
-      layout: round.layout,
+      layout: round.model,
       weights: await downloadBase(this.#parts, round, signal),
       dataset,
       fit,
       signal,
-      checkpoints: await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest }),
     };
-    if (round.heldOut) return evaluateOnly(trainer, task);
-    return trainer.train(task, {
+    if (round.heldOut || round.opened.kind === 'Evaluation')
+      return evaluateOnly(trainer, task, round.layout.length);
+    const kept = await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest });
+    const training = { ...task, checkpoints: kept };
+    return trainer.train(training, {
       progress: (percent) => this.#parts.progress(fields, percent),
       resumed: (epochs) => log.info({ ...fields, epochs }, 'training resumed'),
     });
@@ -186,8 +191,19 @@ export class RoundWork {
   }
 }
 
-/** What a site that is held out sends: figures on its test rows, and a delta of nothing that weighs nothing. */
-async function evaluateOnly(trainer: Trainer, task: TrainingTask): Promise<TrainingResult> {
+/** What a log says that a round is about. */
+const WORK: Readonly<Record<RoundKind, string>> = {
+  Training: 'training',
+  Statistics: 'reading statistics',
+  Evaluation: 'evaluating the model',
+};
+
+/** What a site that does not train sends: figures on its test rows, and a delta of nothing that weighs nothing. */
+async function evaluateOnly(
+  trainer: Trainer,
+  task: EvaluationTask,
+  deltaLength: number,
+): Promise<TrainingResult> {
   const { examples: testExamples, ...measured } = await trainer.evaluate(task);
-  return { ...measured, testExamples, delta: new Float32Array(task.layout.length), examples: 0, loss: 0 };
+  return { ...measured, testExamples, delta: new Float32Array(deltaLength), examples: 0, loss: 0 };
 }

@@ -9,6 +9,7 @@ import {
 } from '@tributary/proto';
 
 import { openDataset, type OpenDataset } from '../adapters/datasets/open-dataset.js';
+import { jobColumns } from '../domain/datasets/job-columns.js';
 import { ColumnSummary, type ContentKind } from '../domain/datasets/column-summary.js';
 import { tellable, tellableParts, type TellableCount } from '../domain/datasets/suppression.js';
 import { joinFits, neutralFit } from '../domain/feature-fit.js';
@@ -37,6 +38,8 @@ export interface DatasetCheck {
   readonly policy: string;
   /** What would stop a training, by our codes and words. */
   readonly problems: readonly string[];
+  /** What would not stop it, and is often a value that the job writes otherwise than the rows; with a job. */
+  readonly notes?: readonly string[];
 }
 
 /** Checks a dataset, for a job where one is given. Never rejects because of the data. */
@@ -63,7 +66,7 @@ export async function checkDataset(
   return { ...base, ...looked, problems, ok: problems.length === 0 && dataset.listed };
 }
 
-type Looked = Pick<DatasetCheck, 'rows' | 'columns' | 'classes' | 'standingOut'>;
+type Looked = Pick<DatasetCheck, 'rows' | 'columns' | 'classes' | 'notes' | 'standingOut'>;
 
 async function look(
   { handle }: PolicedDataset,
@@ -93,7 +96,7 @@ async function look(
         const { kind, missing } = summary.describe();
         return { name, type: open.columns.find((column) => column.name === name)?.type ?? '', kind, missing };
       }),
-      ...(job === undefined ? {} : { classes: job.classes() }),
+      ...(job === undefined ? {} : { classes: job.classes(), notes: job.notes() }),
       ...standingOut,
     };
   } finally {
@@ -126,10 +129,14 @@ class JobLook {
   readonly #minCount: number;
   readonly #problems: string[] = [];
   readonly #classes = new Map<string, number>();
+  /** Rows of values beyond the first MOST_CLASSES. */
+  #otherClasses = 0;
   readonly #faults = new Map<
     string,
     { readonly index: number; readonly fault: CellFault; readonly column: string }
   >();
+  /** Categories of the job, by column, that no row has had so far. */
+  readonly #unseen: ReadonlyMap<string, Set<string>>;
   readonly #label: ReturnType<typeof compileLabel>;
   readonly #encode: ((row: Row) => ReturnType<ReturnType<typeof compileFeatures>['encode']>) | undefined;
 
@@ -144,9 +151,17 @@ class JobLook {
     this.#minCount = minCount;
     this.#label = compileLabel(spec.task);
     for (const value of namedClasses(spec.task)) this.#classes.set(value, 0);
+    this.#unseen = new Map(
+      spec.features.flatMap((feature) =>
+        feature.type === 'Categorical' &&
+        feature.categories !== undefined &&
+        open.carried.includes(feature.name)
+          ? [[feature.name, new Set(feature.categories)]]
+          : [],
+      ),
+    );
     const plan = this.#plan(vocabularies);
-    const wanted = [spec.dataset.label, ...(plan?.columns ?? [])];
-    for (const column of wanted)
+    for (const column of jobColumns(spec))
       if (!open.carried.includes(column))
         this.#problems.push(
           `DATASET_INVALID: the dataset has no column ${JSON.stringify(column)} that jobs may read`,
@@ -162,18 +177,38 @@ class JobLook {
     if (typeof target === 'string') this.#fault(label, target, index);
     else if (this.#spec.task.type !== 'Regression') {
       const value = String(row[label]).trim();
-      this.#classes.set(value, (this.#classes.get(value) ?? 0) + 1);
+      const rows = this.#classes.get(value);
+      if (rows !== undefined || this.#classes.size < MOST_CLASSES) this.#classes.set(value, (rows ?? 0) + 1);
+      else this.#otherClasses += 1;
     }
+    for (const [column, unseen] of this.#unseen) unseen.delete(String(row[column]).trim());
     for (const { column, reason } of this.#encode?.(row) ?? []) this.#fault(column, reason, index);
+  }
+
+  /** Values of the job that no row has. */
+  notes(): readonly string[] {
+    const { task, dataset } = this.#spec;
+    const label = JSON.stringify(dataset.label);
+    const classes = namedClasses(task)
+      .filter((value) => this.#classes.get(value) === 0)
+      .map((value) =>
+        task.type === 'Binary'
+          ? `no row has the positive value ${JSON.stringify(value)} in ${label}: all of them count as negative`
+          : `no row has the class ${JSON.stringify(value)} in ${label}`,
+      );
+    const categories = [...this.#unseen].flatMap(([column, unseen]) =>
+      [...unseen].map(
+        (value) => `no row has the category ${JSON.stringify(value)} in ${JSON.stringify(column)}`,
+      ),
+    );
+    return [...classes, ...categories].slice(0, MOST_NOTES);
   }
 
   classes(): NonNullable<DatasetCheck['classes']> {
     const named = new Set(namedClasses(this.#spec.task));
-    const sorted = [...this.#classes].sort(([, m], [, n]) => n - m).slice(0, MOST_CLASSES);
-    const told = tellableParts(
-      sorted.map(([, rows]) => rows),
-      this.#minCount,
-    );
+    const sorted = [...this.#classes].sort(([, m], [, n]) => n - m);
+    const counts = sorted.map(([, rows]) => rows);
+    const told = tellableParts([...counts, this.#otherClasses], this.#minCount);
     return sorted.flatMap(([value], place) => {
       const rows = told[place] ?? 0;
       // A label that few rows share may be a name in the wrong column; the classes of the job are known anyway.
@@ -213,6 +248,9 @@ function namedClasses(task: FederatedJobSpec['task']): readonly string[] {
   return task.type === 'Binary' ? [task.positive] : [];
 }
 
+const MOST_NOTES = 100;
+
+/** Values of the label that are counted apart, in memory: a column with more holds no classes. */
 const MOST_CLASSES = 1_000;
 
 /** The policy's word on a job, taking for granted what only an order shows: coordinator, author, cohort. */
@@ -257,7 +295,7 @@ export function checkText({ name, ok, rows, minCount, columns, ...rest }: Datase
     `  policy:  ${rest.policy}`,
     ...(rest.standingOut === undefined
       ? []
-      : [`  k-anonymity: ${countText(rest.standingOut, minCount)} rows stand out`]),
+      : [`  k-anonymity: rows that stand out: ${countText(rest.standingOut, minCount)}`]),
     ...(rest.classes ?? []).map(
       ({ value, rows: count }) => `  class ${JSON.stringify(value)}: ${countText(count, minCount)}`,
     ),
@@ -265,6 +303,7 @@ export function checkText({ name, ok, rows, minCount, columns, ...rest }: Datase
       (column) =>
         `  column ${column.name}: ${column.type}, ${column.kind}, missing ${countText(column.missing, minCount)}`,
     ),
+    ...(rest.notes ?? []).map((note) => `  note: ${note}`),
     ...rest.problems.map((problem) => `  problem: ${problem}`),
   ];
   return `${lines.join('\n')}\n`;

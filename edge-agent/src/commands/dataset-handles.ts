@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { parseSitePolicy, TributaryError, type SitePolicySpec } from '@tributary/proto';
@@ -23,12 +21,12 @@ export interface SitePolicing {
 }
 
 /**
- * The datasets of agent.yaml as jobs would get them. A command neither needs nor has the secrets of the daemon: files
- * for rows go to the system's temporary directory, and its data versions are nobody's.
+ * The datasets of agent.yaml as jobs would get them. A command neither needs nor has the secrets of the daemon: its
+ * data versions are nobody's, and its split by key is its own, the same in every run.
  */
 export async function policedDatasets(config: AgentConfig): Promise<SitePolicing> {
   const policy = (await policyFile(config.policyPath).read())?.spec;
-  const site = { scratchDir: join(tmpdir(), 'tributary-agent'), versionKey: randomBytes(32) };
+  const site = { scratchDir: join(config.dataDir, 'scratch'), versionKey: new Uint8Array(32) };
   const datasets = config.datasets.map((declaration) => {
     const rule = policy?.datasets.find(({ name }) => name === declaration.name);
     const handle = {

@@ -97,7 +97,8 @@ async function exportedModel(folder: string): Promise<VerifiedModel> {
       return await readFile(path);
     } catch (error) {
       const known = fileError(error, path);
-      const hint = 'export the model with `tributary models export NAME@VERSION --to DIR`, in the format tfjs';
+      const hint =
+        'export the model with `tributary models export NAME@VERSION --to DIR`, in the format tfjs';
       throw new TributaryError(known.code, known.message, { cause: error, hint });
     }
   };

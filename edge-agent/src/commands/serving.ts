@@ -9,7 +9,7 @@ import { listenOnPort, listenOnSocket } from '../adapters/http/local-server.js';
 import { WorkerPredictor } from '../adapters/inference/worker-predictor.js';
 import { ModelDirectory } from '../adapters/models/model-directory.js';
 import { MIN_TOKEN } from '../adapters/oip/access.js';
-import { serveGrpc } from '../adapters/oip/grpc-server.js';
+import type { GrpcInferenceServer, GrpcOptions } from '../adapters/oip/grpc-server.js';
 import { InferenceService } from '../adapters/oip/inference-service.js';
 import { restServer } from '../adapters/oip/rest-server.js';
 import { siteFitOf } from '../app/feature-fits.js';
@@ -39,6 +39,8 @@ export interface ServingRuntime {
   readonly predictions: PredictionLog;
   /** Port of REST and of gRPC, where they are served. */
   readonly ports: { readonly rest?: number; readonly grpc?: number };
+  /** Every model of the store serves, or the log says why not. */
+  readonly started: Promise<void>;
   close(): Promise<void>;
 }
 
@@ -64,7 +66,6 @@ export async function openServing(parts: ServingParts): Promise<ServingRuntime> 
     });
     closers.push(() => predictions.close());
     const serving = new ModelServing({ models, predictor, log, site: (manifest) => siteOf(parts, manifest) });
-    await serving.start();
     const onUnexpected = (error: unknown): void => {
       log.error(describeUnexpected(error), 'unexpected error');
     };
@@ -77,7 +78,13 @@ export async function openServing(parts: ServingParts): Promise<ServingRuntime> 
       },
     });
     const ports = await listen(config, { service, token, onUnexpected }, closers);
-    return { predictor, models, serving, predictions, ports, close };
+    log.info({ host: config.serving.host, ...ports }, 'predictions are answered');
+    // A large model takes seconds to load: the agent does not wait for it, and readiness tells.
+    const started = serving.start().catch((error: unknown) => {
+      const { code, message: detail } = TributaryError.from(error);
+      log.error({ code, detail }, 'the models of the site cannot be read');
+    });
+    return { predictor, models, serving, predictions, ports, started, close };
   } catch (error) {
     await close();
     throw error;
@@ -102,12 +109,18 @@ async function listen(
   closers.push(() => socket.close());
   const rest = port === undefined ? undefined : await listenOnPort(restServer(endpoint), port, host);
   if (rest !== undefined) closers.push(() => rest.close());
-  const grpc = grpcPort === undefined ? undefined : await serveGrpc({ ...endpoint, host, port: grpcPort });
+  const grpc = grpcPort === undefined ? undefined : await openGrpc({ ...endpoint, host, port: grpcPort });
   if (grpc !== undefined) closers.push(() => grpc.close());
   return {
     ...(rest?.port !== undefined && { rest: rest.port }),
     ...(grpc !== undefined && { grpc: grpc.port }),
   };
+}
+
+/** The messages of the protocol are read from their file only where they are wanted: other commands start without. */
+async function openGrpc(options: GrpcOptions): Promise<GrpcInferenceServer> {
+  const { serveGrpc } = await import('../adapters/oip/grpc-server.js');
+  return serveGrpc(options);
 }
 
 /** The fit that the site learned when the model's job trained here, and the vocabularies of its policy. */

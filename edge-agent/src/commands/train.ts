@@ -1,5 +1,6 @@
 import {
   compileFeatures,
+  inLabelUnits,
   initialWeights,
   layoutOf,
   needsStatistics,
@@ -116,7 +117,10 @@ async function trainAlone(
       trainingLoss: trained.loss,
       testLoss: finiteOrNull(measured.loss),
       metrics: Object.fromEntries(
-        Object.entries(measured.metrics).map(([name, value]) => [name, finiteOrNull(value)]),
+        Object.entries(inLabelUnits(spec.task, measured.metrics)).map(([name, value]) => [
+          name,
+          finiteOrNull(value),
+        ]),
       ),
     });
     progress(`round ${String(round)} of ${String(spec.rounds)}: training loss ${trained.loss.toFixed(4)}`);
@@ -137,7 +141,8 @@ function describe({ job, dataset, backend, trainExamples, testExamples, rounds }
     ['Test loss', text(last?.testLoss ?? null)],
     ...Object.entries(last?.metrics ?? {}).map(([name, value]) => [name, text(value)] as const),
   ] as const;
-  return `${lines.map(([name, value]) => `${`${name}:`.padEnd(16)}${value}`).join('\n')}\n`;
+  const width = Math.max(...lines.map(([name]) => name.length)) + 2;
+  return `${lines.map(([name, value]) => `${`${name}:`.padEnd(width)}${value}`).join('\n')}\n`;
 }
 
 const text = (value: number | null): string => (value === null ? 'undefined' : value.toPrecision(6));

@@ -6,11 +6,12 @@ import {
   layoutDigest,
   layoutOf,
   LIMITS,
-  parseCanonical,
+  needsEvaluation,
   needsStatistics,
+  parseCanonical,
   parseFederatedJob,
+  roundLayout,
   roundVectors,
-  statisticsLayout,
   TributaryError,
   vectorLength,
   verifyDocument,
@@ -32,7 +33,7 @@ export interface OrderReader extends PinnedLog {
   readonly site: string;
 }
 
-/** An order to train, with everything that was proven about it. */
+/** An order to train, to tell statistics or to evaluate, with everything that was proven about it. */
 export interface OpenedRound {
   readonly kind: 'Opened';
   readonly jobId: string;
@@ -40,10 +41,10 @@ export interface OpenedRound {
   /** Base64 of the key whose signature over the job document was verified. */
   readonly authorKey: string;
   readonly opened: EntryBody<'round.opened'>;
-  /** Of the vector that the round adds to: the model, or the table of statistics. */
+  /** Of the part of the round's vector before its tail: the model, the table of statistics, or nothing. */
   readonly layout: Layout;
-  /** Parameters of the model. */
-  readonly parameters: number;
+  /** Of the model of the job. */
+  readonly model: Layout;
   /** The job keeps this site out of training: it only evaluates. */
   readonly heldOut: boolean;
 }
@@ -116,7 +117,7 @@ function openedRound(
   if (layoutDigest(model) !== started.layoutDigest)
     throw unproven('the layout of the model is not that of the job');
   requirePurpose(job.spec, opened);
-  const layout = opened.kind === 'Statistics' ? statisticsLayout(job.spec.features) : model;
+  const layout = roundLayout(job.spec, model, opened.kind);
   if (layoutDigest(layout) !== opened.layoutDigest)
     throw unproven('the layout of the round is not that of the job');
   const sites = opened.cohort.map(({ site }) => site);
@@ -126,14 +127,17 @@ function openedRound(
   }
   const heldOut = job.spec.evaluation.holdOutSite === reader.site;
   const { authorKey } = submitted;
-  return { kind: 'Opened', jobId, job, authorKey, opened, layout, parameters: model.length, heldOut };
+  return { kind: 'Opened', jobId, job, authorKey, opened, layout, model, heldOut };
 }
 
 /**
  * A job whose features are scaled by all sites begins with statistics, on a table of zeros, and names them afterwards; no
- * other job may ask for them.
+ * other job may ask for them. A job that asks for metrics ends with an evaluation, and no other one.
  */
 function requirePurpose(spec: FederatedJobSpec, opened: EntryBody<'round.opened'>): void {
+  const isLast = opened.round === spec.rounds + 1;
+  if (opened.kind === 'Evaluation' && !(isLast && needsEvaluation(spec)))
+    throw unproven('the job asks for no evaluation in this round');
   const { kind, round, baseDigest, statisticsDigest } = opened;
   const isStatistics = kind === 'Statistics';
   const asked = needsStatistics(spec);

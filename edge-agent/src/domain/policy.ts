@@ -52,6 +52,7 @@ const RULES: readonly Rule[] = [
   columns,
   dropped,
   vocabularies,
+  rowsPerRound,
   minimumCohort,
   minimumReports,
   maximumParameters,
@@ -173,6 +174,16 @@ function vocabularies(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | 
   } catch (error) {
     return refused('spec.datasets.vocabularies', TributaryError.from(error).message);
   }
+}
+
+/** An update from a few steps on small batches is the gradient of the rows in them. */
+function rowsPerRound(
+  policy: SitePolicySpec,
+  { dataset: { name }, training: { steps, batchSize } }: FederatedJobSpec,
+): Refusal | undefined {
+  const rule = policy.datasets.find((one) => one.name === name);
+  if (steps === undefined || rule === undefined) return undefined;
+  return atLeast('spec.datasets.minCount', rule.minCount, steps * batchSize, 'rows in the steps of a round');
 }
 
 function minimumCohort(

@@ -1,5 +1,6 @@
-import { ERROR_TABLE, featureColumns, TributaryError, type FederatedJobSpec } from '@tributary/proto';
+import { ERROR_TABLE, TributaryError, type FederatedJobSpec } from '@tributary/proto';
 
+import { jobColumns } from './datasets/job-columns.js';
 import { clip, redact, type RedactedError } from './redaction.js';
 
 /** Errors that training raises while it handles records: nothing of their text leaves. */
@@ -34,6 +35,7 @@ const FAULTS: ReadonlyMap<unknown, string> = new Map([
   ['Format', 'not readable in the format that agent.yaml names'],
   ['NoSuchColumn', 'the dataset has no such column that jobs may read'],
   ['KeyMissing', 'the key of the dataset is not there, or missing in a row'],
+  ['Unprotected', 'the policy of the site de-identifies a column that the dataset does not have'],
   ['View', 'the view of the site is not a valid SELECT over its sources'],
   ['ViewForbidden', 'the view of the site reaches beyond its sources'],
   ['Conversion', 'a value does not fit the type that the view casts it to'],
@@ -49,7 +51,7 @@ export function redactTraining(error: unknown, job: FederatedJobSpec): RedactedE
   const known = error instanceof TributaryError ? error : new TributaryError('TRAINING_FAILED', '');
   if (!ABOUT_RECORDS.has(known.code)) return redact(known);
   const code = known.code === 'INTERNAL' ? 'TRAINING_FAILED' : known.code;
-  const names = new Set([job.dataset.name, job.dataset.label, ...featureColumns(job.features)]);
+  const names = new Set([job.dataset.name, ...jobColumns(job)]);
   const told = [
     ...PLACES.flatMap((place) => numberOf(known.fields[place]).map((value) => `${place} ${String(value)}`)),
     ...Object.entries(known.fields).flatMap(([field, value]) =>

@@ -67,7 +67,7 @@ export class UpdateCheck {
     const { clipNorm, site } = this.#bounds;
     const groups = groupsOf(this.#shape);
     const heldOut = groups.some((group) => group.type === 'HeldOut' && group.site === site);
-    requireWeight(this.#tail, heldOut);
+    requireWeight(this.#tail, heldOut || this.#shape.trains === false);
     for (const [index, group] of groups.entries())
       requireGroup(groupPart(this.#tail, this.#shape, index), this.#shape, isOpenTo(group, site, heldOut));
     if (Math.sqrt(this.#squares) > (this.#tail[0] ?? 0) * clipNorm * (1 + NORM_TOLERANCE)) {
@@ -93,9 +93,10 @@ function requireRange(most: number, range: number): void {
 /** A sender may not claim more weight, loss or metrics than an honest one could have. */
 const MOST = VALUE_BOUND * (1 + NORM_TOLERANCE);
 
-function requireWeight([weight = 0, loss = 0]: Float32Array, heldOut: boolean): void {
-  if (heldOut && weight !== 0) throw outOfRange('the site is held out and has a weight');
-  if (!heldOut && (!(weight > 0) || weight > 1)) throw outOfRange('the weight is not above 0 and at most 1');
+function requireWeight([weight = 0, loss = 0]: Float32Array, onlyEvaluates: boolean): void {
+  if (onlyEvaluates && weight !== 0) throw outOfRange('the site does not train and has a weight');
+  if (!onlyEvaluates && (!(weight > 0) || weight > 1))
+    throw outOfRange('the weight is not above 0 and at most 1');
   if (loss < 0 || loss > weight * MOST) throw outOfRange('the loss is beyond its bounds');
 }
 

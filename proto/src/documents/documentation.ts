@@ -15,6 +15,8 @@ const TITLES: Readonly<Record<DocumentKind, string>> = {
     'Which version of a model sites serve. Written by `tributary rollout set`, or applied with `tributary apply`.',
   SitePolicy:
     'What a site allows. A file at the site, named in `agent.yaml`; without it the site refuses every job.',
+  StreamPipeline:
+    'What models answer on: messages of a broker, gathered to records or windows. A file at the site, named in `agent.yaml`.',
 };
 
 /** The reference page of all documents, in Markdown. */

@@ -4,12 +4,14 @@ import { federatedJobSchema, type FederatedJob } from './federated-job.js';
 import { modelRolloutSchema, type ModelRollout } from './model-rollout.js';
 import { schemaNodeOf, type SchemaNode } from './schema-node.js';
 import { sitePolicySchema, type SitePolicy } from './site-policy.js';
+import { streamPipelineSchema, type StreamPipeline } from './stream-pipeline.js';
 
 /** Every document that people write. */
 export interface DocumentKinds {
   readonly FederatedJob: FederatedJob;
   readonly ModelRollout: ModelRollout;
   readonly SitePolicy: SitePolicy;
+  readonly StreamPipeline: StreamPipeline;
 }
 
 export type DocumentKind = keyof DocumentKinds;
@@ -19,6 +21,7 @@ export const DOCUMENT_SCHEMAS: { readonly [K in DocumentKind]: z.ZodType<Documen
   FederatedJob: federatedJobSchema,
   ModelRollout: modelRolloutSchema,
   SitePolicy: sitePolicySchema,
+  StreamPipeline: streamPipelineSchema,
 });
 
 export const DOCUMENT_KINDS = Object.freeze(Object.keys(DOCUMENT_SCHEMAS)) as readonly DocumentKind[];

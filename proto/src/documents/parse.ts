@@ -18,6 +18,8 @@ import { nearest } from './nearest.js';
 import { problemError, quote, type Problem } from './problem.js';
 import { schemaProblems } from './schema-problem.js';
 import type { SitePolicy } from './site-policy.js';
+import { streamProblems } from './stream-coherence.js';
+import type { StreamPipeline } from './stream-pipeline.js';
 import { unsupportedProblems } from './unsupported.js';
 
 const GROUP = API_VERSION.slice(0, API_VERSION.indexOf('/') + 1);
@@ -38,6 +40,8 @@ export function parseDocument(value: unknown): TributaryDocument {
     case 'ModelRollout':
       return parseKind(kind, document);
     case 'SitePolicy':
+      return parseKind(kind, document);
+    case 'StreamPipeline':
       return parseKind(kind, document);
   }
 }
@@ -68,6 +72,13 @@ export function parseSitePolicy(value: unknown): SitePolicy {
   return parseKind('SitePolicy', document);
 }
 
+/** {@link parseDocument}, but any other kind than StreamPipeline is DOCUMENT_INVALID. */
+export function parseStreamPipeline(value: unknown): StreamPipeline {
+  const document = plainJson(value);
+  expectKind(document, 'StreamPipeline');
+  return parseKind('StreamPipeline', document);
+}
+
 function parseKind<K extends DocumentKind>(kind: K, document: JsonValue): DocumentKinds[K] {
   const unsupported = unsupportedProblems(kind, document);
   if (unsupported.length > 0) throw problemError('DOCUMENT_UNSUPPORTED', unsupported);
@@ -86,6 +97,8 @@ function incoherence(document: TributaryDocument): Problem[] {
       return coherenceProblems(document.spec);
     case 'ModelRollout':
       return rolloutProblems(document);
+    case 'StreamPipeline':
+      return streamProblems(document.spec);
     case 'SitePolicy':
       return [];
   }

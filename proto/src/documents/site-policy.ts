@@ -65,7 +65,7 @@ const datasetRuleSchema = z.strictObject({
     .max(1_000_000)
     .default(10)
     .describe(
-      'Fewest rows behind anything that is told of some rows only: a subgroup, a statistic of a feature, a count of `dataset describe`.',
+      'Fewest rows behind anything that is told: the rows that train and those in the steps of a round, the test rows, a subgroup, a statistic of a feature, a count of `dataset describe`.',
     ),
   vocabularies: z
     .array(vocabularySchema)

@@ -13,9 +13,9 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 /** Reasons of each condition of a FederatedJob: a closed set. */
 export const JOB_CONDITION_REASONS = {
   Accepted: ['DocumentValid'],
-  Running: ['RoundOpen', 'WaitingForSites', 'WaitingForTurn', 'Suspended', 'Finished'],
+  Running: ['RoundOpen', 'Evaluating', 'WaitingForSites', 'WaitingForTurn', 'Suspended', 'Finished'],
   Suspended: ['SuspendedByOperator', 'NotSuspended'],
-  Complete: ['AllRoundsCommitted', 'NotFinished', 'Failed'],
+  Complete: ['AllRoundsCommitted', 'ModelNotMeasured', 'NotFinished', 'Failed'],
   Failed: ['DeadlineExceeded', 'Cancelled', 'RetriesExhausted', 'InternalError', 'NotFinished', 'Complete'],
 } as const;
 
@@ -77,7 +77,7 @@ export const jobStatusSchema = z.strictObject({
     ['Accepted', 'Running', 'Suspended', 'Complete', 'Failed'],
     reasonsOf(JOB_CONDITION_REASONS),
   ).describe('One condition per type.'),
-  currentRound: count.describe('Rounds committed so far.'),
+  currentRound: count.describe('Rounds of training committed so far.'),
   rounds: count.describe('Rounds that the job asks for.'),
   sites: z
     .strictObject({ selected: count, reporting: count, dropped: count, rejected: count })
@@ -89,7 +89,9 @@ export const jobStatusSchema = z.strictObject({
   metrics: z
     .array(figureSchema)
     .max(64)
-    .describe('Loss and metrics of the newest committed round, means over sites.'),
+    .describe(
+      'Training loss of the newest committed round and metrics, means over sites: of the model that the round began with, and in the end of the registered one.',
+    ),
   evaluation: z
     .array(
       z.strictObject({
@@ -102,9 +104,13 @@ export const jobStatusSchema = z.strictObject({
     )
     .max(LIMITS.evaluationGroups)
     .optional()
-    .describe('Metrics of that round by group; where the job asks for intervals or groups.'),
+    .describe('These metrics by group; where the job asks for intervals or groups.'),
   modelRef: modelReferenceSchema.optional().describe('The version that a complete job registered.'),
-  progressPercentage: z.int().min(0).max(100).describe('Committed rounds in percent.'),
+  progressPercentage: z
+    .int()
+    .min(0)
+    .max(100)
+    .describe('Committed rounds of training in percent; 100 only when the model was measured too.'),
   startTime: time.optional(),
   completionTime: time.optional(),
   lastFailureInfo: z

@@ -148,7 +148,9 @@ export const trainingSchema = z.strictObject({
     .describe(
       'Ends a round early where the loss on rows held back no longer falls; the weights of the best epoch count.',
     ),
-  seed: seedSchema.default(1).describe('Seed of the order of rows.'),
+  seed: seedSchema
+    .default(1)
+    .describe('Seed of the order of rows, of the rows that judge epochs, and of dropout.'),
 });
 
 export type TrainingSpec = z.output<typeof trainingSchema>;

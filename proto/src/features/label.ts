@@ -1,5 +1,5 @@
 import { DEFAULT_MISSING } from '../documents/feature-spec.js';
-import type { LearningTask } from '../documents/learning-task.js';
+import { labelScaling, type LearningTask } from '../documents/learning-task.js';
 import { presentText, readNumber, type Cell, type CellFault } from './cell.js';
 
 /** How the label column becomes the target of a model. */
@@ -8,7 +8,7 @@ export interface LabelPlan {
   readonly outputs: number;
   /**
    * The target, or why there is none. Binary: 1 for the positive value, 0 for any other. MultiClass: index of the
-   * class. Regression: the number, finite as float32. '', 'NA', 'NaN' and null are Missing.
+   * class. Regression: (number - center) / scale, finite as float32. '', 'NA', 'NaN' and null are Missing.
    */
   read(cell: Cell): number | CellFault;
 }
@@ -35,10 +35,14 @@ function readerOf(task: LearningTask): (text: string) => number | CellFault {
       const indices = new Map(task.classes.map((name, index) => [name, index]));
       return (text) => indices.get(text) ?? 'UnknownClass';
     }
-    case 'Regression':
+    case 'Regression': {
+      const { center, scale } = labelScaling(task) ?? { center: 0, scale: 1 };
       return (text) => {
         const value = readNumber(text);
-        return typeof value === 'number' && !Number.isFinite(Math.fround(value)) ? 'NotFinite' : value;
+        if (typeof value !== 'number') return value;
+        const target = (value - center) / scale;
+        return Number.isFinite(Math.fround(target)) ? target : 'NotFinite';
       };
+    }
   }
 }

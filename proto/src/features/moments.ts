@@ -37,6 +37,27 @@ export class Moments {
   }
 }
 
+/**
+ * Rows with a share above 0, below 1, and between. The author of a job chooses the bounds: where few rows stand on one
+ * side of the rest, or alone between bounds that enclose one value, the sums of the table would tell what those hold.
+ */
+class Places {
+  #above = 0;
+  #below = 0;
+  #between = 0;
+
+  /** Shares of one row. */
+  add(shares: readonly number[]): void {
+    if (shares.some((share) => share > 0)) this.#above += 1;
+    if (shares.some((share) => share < 1)) this.#below += 1;
+    if (shares.some((share) => share > 0 && share < 1)) this.#between += 1;
+  }
+
+  tellable(minCount: number): boolean {
+    return [this.#above, this.#below, this.#between].every((rows) => rows === 0 || rows >= minCount);
+  }
+}
+
 /** What a pass over the training rows of one site gave. */
 export interface SiteStatistics {
   /** Rows. */
@@ -50,6 +71,7 @@ export interface SiteStatistics {
 interface Observation {
   readonly feature: ScaledFeatureSpec;
   readonly moments: Moments;
+  readonly places?: Places;
   /** Values of a row that count: after the transform, or within the bounds of the table. */
   readonly values: (row: Row) => readonly number[] | CellIssue;
 }
@@ -60,12 +82,15 @@ interface Observation {
  */
 export class FeatureStatistics {
   readonly #site: readonly Observation[];
-  readonly #federated: readonly Observation[];
+  readonly #federated: readonly (Observation & { readonly places: Places })[];
   #examples = 0;
 
   constructor(features: readonly FeatureSpec[]) {
     this.#site = scaledBy(features, 'Site').map((feature) => observe(feature, (value) => value));
-    this.#federated = scaledBy(features, 'Federated').map((feature) => observe(feature, shareOf(feature)));
+    this.#federated = scaledBy(features, 'Federated').map((feature) => ({
+      ...observe(feature, shareOf(feature)),
+      places: new Places(),
+    }));
   }
 
   /** Columns that are read. */
@@ -77,20 +102,24 @@ export class FeatureStatistics {
   add(row: Row): CellIssue | undefined {
     this.#examples += 1;
     let first: CellIssue | undefined;
-    for (const { moments, values } of [...this.#site, ...this.#federated]) {
+    for (const { moments, values, places } of [...this.#site, ...this.#federated]) {
       const found = values(row);
       if ('reason' in found) first ??= found;
-      else for (const value of found) moments.add(value, 1 / found.length);
+      else {
+        for (const value of found) moments.add(value, 1 / found.length);
+        places?.add(found);
+      }
     }
     return first;
   }
 
-  /** `minCount`: rows below which nothing is told of a feature. */
+  /** `minCount`: rows below which nothing is told of a feature, nor of any part of its values that the bounds cut off. */
   finish(minCount: number): SiteStatistics {
     const fit = this.#site.map(({ feature, moments }) => [feature.name, scalingOfMoments(moments)] as const);
     const table = new Float32Array(this.#federated.length * TABLE_COLUMNS);
-    for (const [index, { moments }] of this.#federated.entries())
-      table.set(tableRow(moments, this.#examples, minCount), index * TABLE_COLUMNS);
+    for (const [index, { moments, places }] of this.#federated.entries())
+      if (places.tellable(minCount))
+        table.set(tableRow(moments, this.#examples, minCount), index * TABLE_COLUMNS);
     return { examples: this.#examples, fit: Object.fromEntries(fit), table };
   }
 }
@@ -130,12 +159,15 @@ function scalingOfMoments({ mean, variance }: Moments): Scaling {
   };
 }
 
-/** Present fraction, and mean and mean square over all rows of what is present: sums over sites stay exact means. */
+/**
+ * Present fraction, and mean and mean square over all rows of what is present: sums over sites stay exact means. Fewer
+ * missing rows than `minCount` count as rows like the others: which cells are missing is up to the author of the job.
+ */
 function tableRow(moments: Moments, examples: number, minCount: number): readonly number[] {
   // A row's share of a weight may round: ten elements of a tenth are not always 1.
   const present = Math.round(moments.weight);
   if (present === 0 || present < minCount) return [0, 0, 0];
-  const fraction = present / examples;
+  const fraction = examples - present < minCount ? 1 : present / examples;
   const { mean, variance } = moments;
   return [fraction, fraction * mean, fraction * (variance + mean * mean)];
 }

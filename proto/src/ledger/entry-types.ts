@@ -104,8 +104,8 @@ export const ENTRY_BODIES = {
 
   'round.opened': z.strictObject({
     ...round,
-    /** Absent for rounds that train; the round of statistics is round 0. */
-    kind: z.literal('Statistics').optional(),
+    /** Absent for rounds that train. The round of statistics is round 0; that of evaluation comes after the last one. */
+    kind: z.enum(['Statistics', 'Evaluation']).optional(),
     mode: name,
     stages: z.array(stage).min(1),
     cohort: z.array(member),

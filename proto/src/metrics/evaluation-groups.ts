@@ -18,6 +18,8 @@ export interface TailShape {
   readonly groups?: readonly EvaluationGroup[];
   /** Whether a variance follows the metrics of each group. */
   readonly intervals?: boolean;
+  /** False in a round in which nobody trains: the weight of every site is 0, and there is no loss. */
+  readonly trains?: false;
 }
 
 const ALL: readonly EvaluationGroup[] = [{ type: 'All' }];

@@ -1,4 +1,4 @@
-import type { LearningTask } from '../documents/learning-task.js';
+import { labelScaling, type LearningTask } from '../documents/learning-task.js';
 
 type TaskType = LearningTask['type'];
 
@@ -8,6 +8,8 @@ export interface MetricEntry {
   readonly direction: 'maximize' | 'minimize' | 'target';
   /** Where the direction is `target`: the best value. */
   readonly target?: number;
+  /** Whether it is measured in units of the label: sites tell it in units of the scaled label. */
+  readonly inLabelUnits?: true;
   /** Definition and range. */
   readonly documentation: string;
 }
@@ -72,14 +74,16 @@ export const METRICS = {
   rmse: {
     tasks: ['Regression'],
     direction: 'minimize',
+    inLabelUnits: true,
     documentation:
-      'Root of the mean squared error, in units of the label, from 0; reported up to 64, so give the label in fitting units.',
+      'Root of the mean squared error, in units of the label, from 0; reported up to 64 times the scale of the task, so give it a fitting one.',
   },
   mae: {
     tasks: ['Regression'],
     direction: 'minimize',
+    inLabelUnits: true,
     documentation:
-      'Mean absolute error, in units of the label, from 0; reported up to 64, so give the label in fitting units.',
+      'Mean absolute error, in units of the label, from 0; reported up to 64 times the scale of the task, so give it a fitting one.',
   },
   r2: {
     tasks: ['Regression'],
@@ -92,6 +96,25 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS;
 
 export const METRIC_NAMES = Object.freeze(Object.keys(METRICS)) as readonly [MetricName, ...MetricName[]];
+
+/**
+ * Figures (metrics or their standard errors) by name as they are shown and stored, from those of update vectors: in units
+ * of the label instead of units of its scaled value.
+ */
+export function inLabelUnits(
+  task: LearningTask,
+  figures: Readonly<Record<string, number>>,
+): Readonly<Record<string, number>> {
+  const scale = labelScaling(task)?.scale;
+  if (scale === undefined) return figures;
+  const entries: Readonly<Record<string, MetricEntry>> = METRICS;
+  return Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => [
+      name,
+      entries[name]?.inLabelUnits === true ? value * scale : value,
+    ]),
+  );
+}
 
 /** True where a job of that task may ask for the metric. */
 export function metricFits(metric: MetricName, task: TaskType): boolean {

@@ -30,7 +30,7 @@ const shared = {
   version: z.int().min(1),
   jobId: z.string().max(64),
   jobName: nameSchema,
-  /** Rounds committed. */
+  /** Rounds of training committed. */
   rounds: count,
   weightsDigest: digest,
   layoutDigest: digest,
@@ -39,18 +39,22 @@ const shared = {
   features: z.array(featureSchema).min(1),
   /** The label's column, and the names of the outputs in order. */
   outputs: z.array(z.string().max(128)),
+  /** Of a regression whose label was scaled: label = center + scale * output. */
+  labelScaling: z.strictObject({ center: z.number(), scale: z.number().positive() }).optional(),
   lineage: z.strictObject({
     /** Model before the first round. */
     baseDigest: digest,
     /** Ledger sequence of each round.committed, and the model that it made. */
     rounds: z.array(z.strictObject({ round: count, seq: count, modelDigest: digest })),
+    /** Ledger sequence of the round.committed that has the metrics of this very model, where it was measured. */
+    measuredSeq: count.optional(),
     sites: z.array(nameSchema),
     /** Salted digest of the rows that each site trained the last round on, where it gave one. */
     dataVersions: z.record(nameSchema, dataVersionSchema).optional(),
     /** Digest of the signed job document. */
     documentDigest: digest,
   }),
-  /** Of the last round, as decimal strings. */
+  /** As decimal strings: the training loss of the last round and, where it was measured, the metrics of the model. */
   metrics: z.record(z.string().max(63), z.string().max(32)),
   createdAt: z.iso.datetime({ precision: 3 }),
 };

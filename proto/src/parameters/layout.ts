@@ -24,6 +24,9 @@ export type Layout = {
   readonly length: number;
 };
 
+/** Of vectors that change no parameter. Nothing from outside has this layout: a model has tensors. */
+export const EMPTY_LAYOUT: Layout = Object.freeze({ tensors: [], length: 0 });
+
 const TENSOR_NAME = /^[A-Za-z0-9_][A-Za-z0-9_./-]{0,126}$/;
 const MOST_DIMENSIONS = 8;
 

@@ -1,10 +1,37 @@
 import type { FederatedJobSpec } from '../documents/federated-job.js';
-import { statisticsNorm } from '../features/statistics.js';
+import { statisticsLayout, statisticsNorm } from '../features/statistics.js';
 import { tailShapeOf, type TailShape } from '../metrics/evaluation-groups.js';
+import { EMPTY_LAYOUT, type Layout } from './layout.js';
 import type { UpdateBounds } from './update-vector.js';
 
-/** What a round is for: one of statistics comes before the rounds that train. */
-export type RoundKind = 'Training' | 'Statistics';
+/**
+ * What a round is for. One of statistics comes before the rounds that train; one of evaluation comes after them, and
+ * measures the model that they made: each of them reports on the model that it began with.
+ */
+export type RoundKind = 'Training' | 'Statistics' | 'Evaluation';
+
+type Spec = Pick<FederatedJobSpec, 'features' | 'evaluation' | 'update'>;
+
+/** Whether a job ends with a round of evaluation. */
+export function needsEvaluation({ evaluation }: Pick<Spec, 'evaluation'>): boolean {
+  return evaluation.metrics.length > 0;
+}
+
+/** The part of a round's vectors before their tail: `model` is the layout of the job's model. */
+export function roundLayout(
+  spec: Pick<Spec, 'features'>,
+  model: Layout,
+  kind: RoundKind = 'Training',
+): Layout {
+  switch (kind) {
+    case 'Training':
+      return model;
+    case 'Statistics':
+      return statisticsLayout(spec.features);
+    case 'Evaluation':
+      return EMPTY_LAYOUT;
+  }
+}
 
 /** What the vectors of a round are like besides their delta. */
 export interface RoundVectors {
@@ -17,7 +44,7 @@ export interface RoundVectors {
  * is bounded by what it is, and never cut below that: cut, it would be the table of other data.
  */
 export function roundVectors(
-  spec: Pick<FederatedJobSpec, 'features' | 'evaluation' | 'update'>,
+  spec: Spec,
   cohort: readonly string[],
   kind: RoundKind = 'Training',
 ): RoundVectors {
@@ -28,5 +55,9 @@ export function roundVectors(
     const tail = tailShapeOf({ metrics: [], ...(holdOutSite === undefined ? {} : { holdOutSite }) }, cohort);
     return { tail, bounds: { clipNorm: statisticsNorm(spec.features), weightCap } };
   }
-  return { tail: tailShapeOf(spec.evaluation, cohort), bounds: { clipNorm, weightCap } };
+  const tail = tailShapeOf(spec.evaluation, cohort);
+  return {
+    tail: kind === 'Evaluation' ? { ...tail, trains: false } : tail,
+    bounds: { clipNorm, weightCap },
+  };
 }

@@ -13,9 +13,9 @@ export interface GroupMeans {
 
 /** What the tail of a sum of update vectors says. */
 export interface TailMeans {
-  /** Sum of the weights of the sites: what the sum of deltas is divided by. Above 0. */
+  /** Sum of the weights of the sites: what the sum of deltas is divided by. Above 0, unless nobody trains. */
   readonly weight: number;
-  /** Mean training loss, weighted by the train examples. */
+  /** Mean training loss, weighted by the train examples; NaN where nobody trains. */
   readonly loss: number;
   /** Means of the group All. */
   readonly metrics: Readonly<Record<string, number>>;
@@ -23,12 +23,12 @@ export interface TailMeans {
   readonly groups: readonly GroupMeans[];
 }
 
-/** Reads the tail of a sum. Throws UPDATE_OUT_OF_RANGE where no weight was contributed: there is no mean of nothing. */
+/** Reads the tail of a sum. Throws UPDATE_OUT_OF_RANGE where sites train and none has a weight: there is no mean of nothing. */
 export function decodeTail(tail: Float64Array, shape: TailShape): TailMeans {
   if (tail.length !== tailLength(shape))
     throw new TributaryError('INTERNAL', 'the tail has another length than the metrics of the job');
   const [weight = 0, loss = 0] = tail;
-  if (!(weight > 0))
+  if (!(weight > 0) && shape.trains !== false)
     throw new TributaryError('UPDATE_OUT_OF_RANGE', 'the weights of the updates add up to nothing');
   const groups = groupsOf(shape).map((group, index) =>
     groupMeans(group, groupPart(tail, shape, index), shape),

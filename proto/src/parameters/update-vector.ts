@@ -42,7 +42,7 @@ export interface GroupNumbers {
 
 /** What training and evaluation at one site gave. */
 export interface UpdateNumbers {
-  /** Rows trained on, at least 1; 0 at the site that a job holds out. */
+  /** Rows trained on, at least 1; 0 at the site that a job holds out, and where nobody trains. */
   readonly trainExamples: number;
   /** Mean training loss. */
   readonly loss: number;
@@ -129,8 +129,8 @@ export function scaleDelta(values: Float32Array, factor: number): void {
 export function updateTail(numbers: UpdateNumbers, shape: TailShape, weightCap: number): Float32Array {
   if (!Number.isFinite(numbers.loss))
     throw new TributaryError('TRAINING_DIVERGED', 'the training loss is not finite');
-  const mayBeHeldOut = groupsOf(shape).some(({ type }) => type === 'HeldOut');
-  requireCount(numbers.trainExamples, mayBeHeldOut ? 0 : 1, 'trainExamples');
+  const mayBeZero = shape.trains === false || groupsOf(shape).some(({ type }) => type === 'HeldOut');
+  requireCount(numbers.trainExamples, mayBeZero ? 0 : 1, 'trainExamples');
   const weight = exampleWeight(numbers.trainExamples, weightCap);
   const tail = new Float32Array(tailLength(shape));
   tail.set([weight, weight * clamp(numbers.loss, 0, VALUE_BOUND)]);

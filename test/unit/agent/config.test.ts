@@ -65,6 +65,8 @@ describe('agent.yaml', () => {
       logLevel: 'info',
       metricsPort: undefined,
       trainer: { type: 'Tfjs', backend: 'Auto', environment: {} },
+      brokers: [],
+      pipelines: [],
     });
   });
 

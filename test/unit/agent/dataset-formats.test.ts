@@ -105,6 +105,27 @@ describe('dataset formats', () => {
     );
   });
 
+  it('blames the file, not the view, where the format is another', async () => {
+    const path = at('named.parquet');
+    await runSql(
+      `COPY (SELECT 'p' || i AS pid, i * 88.4 AS crea FROM range(500) t(i)) TO '${path}' (FORMAT parquet)`,
+    );
+    const csv = {
+      name: 'source',
+      format: 'Csv',
+      delimiter: ',',
+      quote: '"',
+      encoding: 'Utf8',
+      path,
+    } as const;
+    for (const view of ['SELECT pid FROM source', undefined])
+      await assert.rejects(cellsOf(csv, view), (error: unknown) => {
+        assert.ok(refusal('DATASET_INVALID')(error), inspect(error));
+        assert.doesNotMatch(String(error), /view/);
+        return true;
+      });
+  });
+
   it('makes sequences of long tables, in the order that the SQL names', async () => {
     await writeFile(at('people.csv'), 'id,y\np1,yes\np2,no\n');
     await writeFile(at('values.csv'), 'id,t,x\np1,2,0.2\np2,1,9\np1,1,0.1\np1,3,\n');

@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 
 import { isTestKey } from '@tributary/edge-agent/internal/domain/datasets/split.js';
 import type { DatasetHandle } from '@tributary/edge-agent/internal/ports.js';
+import { TributaryError } from '@tributary/proto';
 
 import { rowsOf } from '../../support/dataset-rows.js';
 import { refusal } from '../../support/refusal.js';
@@ -91,7 +92,20 @@ describe('dataset view', () => {
       ...JOB,
       features: [{ name: 'patient', type: 'Categorical', categories: ['p1'] }] as never,
     });
-    for (const { cells, test } of rows) assert.equal(test, isTestKey(JOB.dataset, String(cells['patient'])));
+    const sides = new Map<unknown, boolean>();
+    for (const { cells, test } of rows) {
+      assert.equal(test, sides.get(cells['patient']) ?? test);
+      sides.set(cells['patient'], test);
+    }
+    // Under a secret of the site: another site, or an author who knows a key, cannot tell its side.
+    const elsewhere = await rowsOf(
+      { ...handed, versionKey: new Uint8Array(32).fill(9) },
+      {
+        ...JOB,
+        features: [{ name: 'patient', type: 'Categorical', categories: ['p1'] }] as never,
+      },
+    );
+    assert.ok(elsewhere.some(({ cells, test }) => test !== sides.get(cells['patient'])));
     const share = rows.filter(({ test }) => test).length / rows.length;
     assert.ok(share > 0.15 && share < 0.45, String(share));
     await writeFile(path, `patient,x,y\np1,1,yes\n,2,${SECRET}\n`);
@@ -154,6 +168,11 @@ describe('dataset view', () => {
       const error: unknown = await rowsOf(handle(view)).catch((cause: unknown) => cause);
       assert.ok(refusal('DATASET_INVALID', words)(error), inspect(error));
       assert.ok(!inspect(error, { depth: 10, showHidden: true }).includes('4711'));
+      if (words.source.startsWith('^the view'))
+        assert.match(
+          error instanceof TributaryError ? (error.hint ?? '') : '',
+          /tables of the view are source;/,
+        );
     }
     await writeFile(path, `${SECRET},yes\n1,2\n`);
     const header: unknown = await rowsOf(handle('SELECT a FROM source')).catch((cause: unknown) => cause);

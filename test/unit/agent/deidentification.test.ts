@@ -66,6 +66,13 @@ describe('de-identification of cells', () => {
     assert.ok(dropped.has('d'));
   });
 
+  it('begins a band at each multiple of its width, whatever binary fractions make of it', () => {
+    for (let units = -40; units <= 40; units += 1) {
+      const bound = String(units / 10);
+      assert.equal(told({ type: 'Band', width: 0.1 }, bound), bound);
+    }
+  });
+
   it('puts every number at or above its bound, less than a width away (property)', () => {
     const widths = fc.constantFrom(0.1, 0.5, 3, 10, 2_500);
     fc.assert(
@@ -157,6 +164,22 @@ describe('de-identified rows', () => {
     await assert.rejects(
       openDataset(handle({ drop: ['id'] }), job),
       refusal('DATASET_INVALID', /column "id" is not in the first line/),
+    );
+  });
+
+  it('are refused where a rule of the policy meets no column', async () => {
+    const misspelt: readonly Parameters<typeof handle>[0][] = [
+      { mask: ['nmae'] },
+      { generalise: [{ column: 'Age', type: 'AgeBand', width: 10 }] },
+      { drop: ['NAME'] },
+      { drop: [' name'] },
+    ];
+    for (const rules of misspelt)
+      await assert.rejects(rowsOf(handle(rules)), refusal('DATASET_INVALID', /not a column of the dataset/));
+    assert.equal(
+      (await rowsOf(handle({ drop: ['phone'] }))).length,
+      3,
+      'what is gone already may be dropped',
     );
   });
 

@@ -83,8 +83,8 @@ describe('orders about statistics', () => {
   it('give the table that is asked for, and the size of the model', async () => {
     const round = await orderedRound({ round: 0, alter: statistics });
     assert.equal(round.layout.length, 3);
-    assert.ok(round.parameters > 3);
-    assert.equal((await training()).layout.length, round.parameters);
+    assert.ok(round.model.length > 3);
+    assert.equal((await training()).layout.length, round.model.length);
   });
 
   for (const [what, options] of [

@@ -158,6 +158,12 @@ const REFUSALS: readonly Refusal[] = [
     rule: 'spec.minimumCohort',
   },
   {
+    title: 'rounds of a few steps on small batches',
+    job: job('training', { steps: 1, batchSize: 1, optimizer: { type: 'Sgd', learningRate: 1 } }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.datasets.minCount',
+  },
+  {
     title: 'more retries on a base model',
     facts: { sentOnBase: 2 },
     code: 'POLICY_REFUSED',

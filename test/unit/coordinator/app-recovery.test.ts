@@ -65,7 +65,8 @@ describe('recovery of rounds', () => {
       const accepted = await world.entries('update.accepted');
       assert.equal(
         accepted.length,
-        2 * sites.length,
+        // Two rounds and the evaluation.
+        3 * sites.length,
         `nothing lost or counted twice at change ${String(failAt)}`,
       );
       assert.deepEqual(await world.spools.list(), [], `spools left at change ${String(failAt)}`);

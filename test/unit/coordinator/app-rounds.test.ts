@@ -83,7 +83,7 @@ describe('rounds at work', () => {
   it('sends orders that prove their entries, and settles the round', async () => {
     const world = await TrainingWorld.create(['east', 'west']);
     world.connectAll();
-    const jobId = await world.submit('loans');
+    const jobId = await world.submit('loans', { evaluation: { metrics: [] } });
     const round = await world.openRound(jobId);
     const east = world.agent('east');
     const order = await world.until('an order', () => east.orders[0]);
@@ -118,7 +118,7 @@ describe('rounds at work', () => {
   it('tells an agent that was away how its round ended', async () => {
     const world = await TrainingWorld.create(['east', 'west', 'north']);
     world.connectAll();
-    const jobId = await world.submit('loans', { roundDeadlineSeconds: 60 });
+    const jobId = await world.submit('loans', { roundDeadlineSeconds: 60, evaluation: { metrics: [] } });
     const round = await world.openRound(jobId);
     const north = world.agent('north');
     north.connection.detach();

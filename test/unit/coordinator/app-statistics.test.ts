@@ -87,7 +87,7 @@ describe('a round of statistics', () => {
     assert.deepEqual(tableEntry?.body.metrics, {});
     assert.deepEqual(
       job.history.map((one) => one.round),
-      [0, 1, 2],
+      [0, 1, 2, 3],
     );
     assert.deepEqual(await manifestFit(world), fit);
     assert.deepEqual(Object.keys(fit).sort(), ['d', 'x']);
@@ -157,7 +157,7 @@ describe('a round of statistics', () => {
       return { outcome, held: held.length, calls: power.calls };
     };
     const whole = await run(0);
-    assert.equal(whole.outcome.accepted, 6);
+    assert.equal(whole.outcome.accepted, 8);
     for (let failAt = 1; failAt <= whole.calls; failAt += 1) {
       const { outcome, held } = await run(failAt);
       assert.deepEqual(outcome, whole.outcome, `power failure at change ${String(failAt)}`);

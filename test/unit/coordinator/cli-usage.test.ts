@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { canonicalize } from '@tributary/proto';
 import { stringify } from 'yaml';
 
 import { CliSession } from '../../support/cli-session.js';
@@ -101,6 +102,24 @@ describe('tributary apply', () => {
       cli.calls.map(({ request }) => (request['signature'] as Buffer).length),
       [64, 64],
     );
+  });
+
+  it('says of a job that has ended that it does not run again', async () => {
+    const path = join(directory.path, 'ended.yaml');
+    await writeFile(path, stringify(trialJob('one')));
+    for (const [phase, notes] of [
+      ['Failed', [/one has ended \(Failed\).*another name, or tributary delete fj\/one/]],
+      ['Running', []],
+    ] as const) {
+      const document = Buffer.from(canonicalize({ status: { phase } }));
+      const object = { kind: 'FederatedJob', name: 'one', seq: '9', document };
+      const cli = new CliSession({ Apply: () => ({ outcome: 'UNCHANGED', object }) });
+      cli.contexts = { ...cli.contexts, authors: [AUTHOR] };
+      await cli.run('apply', '-f', path);
+      assert.deepEqual(cli.terminal.results, ['federatedjob/one unchanged']);
+      assert.equal(cli.terminal.notes.length, notes.length);
+      notes.forEach((expected, index) => assert.match(cli.terminal.notes[index] ?? '', expected));
+    }
   });
 
   for (const [what, text, message] of [

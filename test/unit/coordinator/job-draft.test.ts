@@ -153,8 +153,23 @@ describe('the draft of a task', () => {
           cells(60, (row) => row / 7),
         ),
       ).task,
-      { type: 'Regression' },
+      // Ten rows lie at or beyond 1.29 and 7.14: bounds of 1.2 and 7.2.
+      { type: 'Regression', center: 4.2, scale: 1.5 },
     );
+  });
+
+  it('suggests no scaling of a label that too few rows show', () => {
+    const label = profile(
+      'y',
+      cells(15, (row) => row / 7),
+    );
+    const column = profile(
+      'x',
+      cells(60, (row) => (row % 13) / 3),
+    );
+    const { job, remarks } = draftJob([column, label], { name: 'few' });
+    assert.deepEqual(job.spec.task, { type: 'Regression' });
+    assert.ok(remarks.includes('too few rows of y to suggest task.center and task.scale'));
   });
 
   it('refuses classes that fewer than ten rows share, and labels that are none', () => {

@@ -17,15 +17,18 @@ async function run(evaluation: Readonly<Record<string, unknown>>) {
     minSites: 3,
     evaluation: { metrics: ['auc', 'logLoss'], ...evaluation },
   });
-  const round = await world.openRound(jobId);
+  for (const agent of world.agents.values()) agent.evaluates = false;
+  const training = await world.openRound(jobId);
+  for (const agent of world.agents.values()) await agent.submit(training);
+  const round = await world.openRound(jobId, 2);
   const sums = new Float64Array(round.vectorLength);
   for (const agent of world.agents.values()) {
     agent.vector(round).forEach((value, index) => (sums[index] = (sums[index] ?? 0) + value));
     await agent.submit(round);
   }
   const job = await world.finished(jobId);
-  const [committed] = await world.entries('round.committed');
-  assert.ok(committed);
+  const [trained, committed] = await world.entries('round.committed');
+  assert.ok(trained && committed);
   const view = findObject(
     world.federation.state,
     { kind: 'FederatedJob', name: 'loans' },
@@ -33,10 +36,10 @@ async function run(evaluation: Readonly<Record<string, unknown>>) {
   );
   assert.ok(view?.object.kind === 'FederatedJob');
   const status: JobStatus = jobStatusSchema.parse(view.object.status);
-  const shape = tailShapeOf(job.document.spec.evaluation, SITES);
+  const shape = { ...tailShapeOf(job.document.spec.evaluation, SITES), trains: false as const };
   const expected = decodeTail(sums.subarray(sums.length - tailLength(shape)), shape);
   await world.close();
-  return { job, body: committed.body, status, expected };
+  return { world, job, round, trained: trained.body, body: committed.body, status, expected };
 }
 
 describe('evaluation of a round', () => {

@@ -281,6 +281,17 @@ describe('a round', () => {
       assert.deepEqual(world.perform(step), []);
     });
 
+    it('tells last of sites that only lack the dataset', () => {
+      const world = opened(['a', 'b', 'c', 'west', 'east']);
+      for (const site of ['a', 'b', 'c']) world.run(declined(world, site, 'DATASET_UNKNOWN'));
+      world.run(declined(world, 'west'));
+      const step = world.until('fail-round');
+      assert.match(
+        step.kind === 'fail-round' ? step.detail : '',
+        /can still report; west: POLICY_REFUSED: no; a: DATASET_UNKNOWN: no; b: .*; 1 more$/,
+      );
+    });
+
     it('fails at the deadline when too few have reported', () => {
       const world = opened(['west', 'east', 'north']);
       world.accept('loans', 'west');

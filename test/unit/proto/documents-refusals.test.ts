@@ -7,7 +7,7 @@ import { altered, jobDocument, policyDocument } from '../../support/job-document
 
 describe('refusals of documents', () => {
   describe('what it is', () => {
-    const kinds = 'use one of FederatedJob, ModelRollout, SitePolicy';
+    const kinds = 'use one of FederatedJob, ModelRollout, SitePolicy, StreamPipeline';
     expectRefusals(jobDocument(), 'DOCUMENT_INVALID', [
       ['apiVersion', undefined, 'apiVersion: is missing; write tributary.dev/v1alpha1'],
       ['apiVersion', 'batch/v1', 'apiVersion: "batch/v1" is not known; write tributary.dev/v1alpha1'],

@@ -63,7 +63,7 @@ describe('exported JSON Schema', () => {
       enum: ['Binary', 'MultiClass', 'Regression'],
     });
     assert.deepEqual(task.required, ['type']);
-    assert.deepEqual(Object.keys(task.properties), ['type', 'positive', 'classes']);
+    assert.deepEqual(Object.keys(task.properties), ['type', 'positive', 'classes', 'center', 'scale']);
     assert.deepEqual(features.items.required, ['name', 'type']);
     assert.deepEqual(features.items.properties['center'], {
       type: 'number',

@@ -150,6 +150,27 @@ describe('scaling by all sites', () => {
     assert.notDeepEqual([...statisticsOf([federated()], rows, 3).table], [0, 0, 0]);
   });
 
+  it('tells nothing where the bounds single out fewer rows than that: an extreme, or one value', () => {
+    const rows: Row[] = [...Array.from({ length: 40 }, (_, index) => ({ x: index % 20 })), { x: 28 }];
+    for (const [low, high] of [
+      [25, 30],
+      [-10, 0.5],
+      [6.5, 7.5],
+    ])
+      assert.deepEqual([...statisticsOf([federated({ low, high })], rows, 4).table], [0, 0, 0]);
+    const [present = 0, mean = 0] = statisticsOf([federated()], rows, 4).table;
+    assert.ok(present === 1 && mean > 0.4 && mean < 0.6);
+  });
+
+  it('does not tell that few rows are missing, whatever a job calls missing', () => {
+    const rows: Row[] = [...Array.from({ length: 40 }, (_, index) => ({ x: index % 20 })), { x: 28 }];
+    const probe = federated({ missing: ['28'] });
+    assert.deepEqual(
+      [...statisticsOf([probe], rows, 4).table],
+      [...statisticsOf([probe], rows.slice(0, 40), 4).table],
+    );
+  });
+
   it('has an answer where no site told anything, and where all values are one', () => {
     assert.deepEqual(fitOfStatistics([federated()], emptyStatistics([federated()])), {
       x: { center: 10, scale: 20 },

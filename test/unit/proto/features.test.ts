@@ -4,6 +4,7 @@ import {
   canonicalize,
   compileFeatures,
   compileLabel,
+  labelScaling,
   featuresFile,
   parseCanonical,
   parseFeaturesFile,
@@ -275,6 +276,15 @@ describe('compileLabel', () => {
       const labels = read(task, '', ' ', 'NA', 'NaN', null, undefined, NaN);
       assert.deepEqual(labels, Array(labels.length).fill('Missing'));
     }
+  });
+
+  it('scales the number of a regression by the job', () => {
+    const task = { type: 'Regression', center: 30, scale: 4 } as const;
+    assert.deepEqual(read(task, '30', '38', 20, 'x', '1e60'), [0, 2, -2.5, 'NotANumber', 'NotFinite']);
+    assert.deepEqual(labelScaling(task), { center: 30, scale: 4 });
+    assert.equal(labelScaling({ type: 'Regression' }), undefined);
+    // Beyond float32 as it is, within it when scaled.
+    assert.deepEqual(read({ type: 'Regression', scale: 1024 }, '1e40'), [1e40 / 1024]);
   });
 
   it('says how many outputs the model has', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { encodeUpdate, UpdateCheck } from '@tributary/proto';
+import { decodeTail, encodeUpdate, UpdateCheck } from '@tributary/proto';
 import { portableKernel } from '@tributary/proto/internal/accumulator/portable-kernel.js';
 import { defaultKernel } from '@tributary/proto/internal/accumulator/kernels.js';
 import fc from 'fast-check';
@@ -99,3 +99,19 @@ for (const kernel of [defaultKernel, portableKernel]) {
     });
   });
 }
+
+describe('check of an update where nobody trains', () => {
+  it('lets nobody weigh', () => {
+    const shape = { parameters: 0, metrics: ['auc'], trains: false as const };
+    const check = (...values: number[]): void => {
+      const one = new UpdateCheck(shape, { clipNorm: 10, site: 'west' });
+      one.push(Float32Array.from(values));
+      one.finish();
+    };
+    check(0, 0, 0.5, 0.25);
+    assert.throws(() => check(0.5, 0, 0.5, 0.25), refusal('UPDATE_OUT_OF_RANGE', /does not train/));
+    assert.throws(() => check(0, 0.5, 0.5, 0.25), refusal('UPDATE_OUT_OF_RANGE', /loss/));
+    const means = decodeTail(Float64Array.of(0, 0, 0.5, 0.25), shape);
+    assert.deepEqual([means.metrics, means.loss], [{ auc: 0.5 }, Number.NaN]);
+  });
+});

@@ -14,6 +14,7 @@ import { parseAllDocuments, type Document } from 'yaml';
 
 import type { Author, ContextFile } from '../context-file.js';
 import { withModelFile } from '../model-file.js';
+import { readObject, text } from '../objects.js';
 import type { Session } from '../session.js';
 
 export interface ApplyOptions {
@@ -97,8 +98,23 @@ export async function submit(
     session.terminal.out(
       `${document.kind.toLowerCase()}/${document.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`,
     );
+    const phase =
+      document.kind === 'FederatedJob' && response.outcome === 'UNCHANGED' && !options.dryRun
+        ? phaseOf(response.object)
+        : '';
+    if (ENDED.has(phase)) {
+      const { name } = document.metadata;
+      session.terminal.note(
+        `${name} has ended (${phase}) and does not run again: give the job another name, or tributary delete fj/${name} first`,
+      );
+    }
   }
 }
+
+const ENDED: ReadonlySet<string> = new Set(['Complete', 'Failed', 'Cancelled']);
+
+const phaseOf = (object: Parameters<typeof readObject>[0]): string =>
+  object === null ? '' : text(readObject(object).document, ['status', 'phase'], '');
 
 interface SourceDocument {
   /** File, and number of the document in it where it holds several. */

@@ -5,7 +5,8 @@ const needs = (
 ): string => `// Scores rows with the model in this folder: node example.mjs < rows.ndjson
 // A line of the input is a row as JSON, {"column": value, ...}; a line of the output has its scores by name.
 // Needs: npm install ${packages}
-// and @tributary/proto, a folder of the Tributary repository: the module that encoded the rows in training.
+// and @tributary/proto, the module that encoded the rows in training: npm install PATH-OF-THE-TRIBUTARY-CLONE/proto.
+// Inside the clone, after npm ci and npm run build, all of them are there.
 `;
 
 const TFJS_VERSION = '4.22.0';
@@ -20,17 +21,22 @@ const json = async (name) => JSON.parse((await read(name)).toString('utf8'));
 // vocabulary of the site, need what the site has: pass it to compileFeatures beside the fit.
 const { features, fit } = parseFeaturesFile(await json('features.json'));
 const plan = compileFeatures(features, fit);
-const { outputs } = await json('manifest.json');
+// A regression may have learned (label - center) / scale: what is printed is in units of the label.
+const { outputs, labelScaling: { center, scale } = { center: 0, scale: 1 } } = await json('manifest.json');
 const names = outputs.slice(1);
 `;
 
 const LOOP = `
+let number = 0;
 for await (const line of createInterface({ input: process.stdin })) {
+  const row = JSON.parse(line);
   const inputs = new Float32Array(plan.width);
-  for (const { column, reason } of plan.encode(JSON.parse(line), inputs, 0))
-    console.error(\`\${column}: \${reason}, taken as missing\`);
+  const issues = plan.encode(row, inputs, 0).map(({ column, reason }) => \`\${column}: \${reason}\`);
+  issues.push(...plan.columns.filter((column) => !(column in row)).map((column) => \`\${column}: not there\`));
+  number += 1;
+  for (const issue of issues) console.error(\`row \${number}, \${issue}, taken as missing\`);
   const scores = await predict(inputs);
-  console.log(JSON.stringify(Object.fromEntries(names.map((name, index) => [name, scores[index]]))));
+  console.log(JSON.stringify(Object.fromEntries(names.map((name, index) => [name, center + scale * scores[index]]))));
 }
 `;
 

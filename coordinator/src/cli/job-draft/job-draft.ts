@@ -41,8 +41,8 @@ export function draftJob(columns: readonly ColumnProfile[], { name, label }: Dra
       hint: remarks.join('; '),
     });
   if (task.type === 'Binary') remarks.push(`${target.name} = ${task.positive} is the positive class`);
-  if (task.type === 'Regression')
-    remarks.push(`if ${target.name} is far from 1 in size, scale it in the view of the dataset`);
+  if (task.type === 'Regression' && task.scale === undefined)
+    remarks.push(`too few rows of ${target.name} to suggest task.center and task.scale`);
   const job: FederatedJobInput = {
     apiVersion: API_VERSION,
     kind: 'FederatedJob',

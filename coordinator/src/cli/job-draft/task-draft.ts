@@ -66,7 +66,7 @@ export function draftTask(label: ColumnProfile): TaskDraft {
     return multiClass(label);
   if (label.isNumeric && values?.length !== 1) {
     return {
-      task: { type: 'Regression' },
+      task: { type: 'Regression', ...scalingOf(label) },
       output: { type: 'Dense', units: 1, activation: 'Linear' },
       metrics: ['rmse', 'mae', 'r2'],
     };
@@ -76,6 +76,15 @@ export function draftTask(label: ColumnProfile): TaskDraft {
     `column ${label.name} has neither two to ${String(MOST_CLASSES)} classes nor numbers`,
     { hint: 'Name another column with --label.' },
   );
+}
+
+/** Center and scale that bring most labels to -2 to 2; nothing where the column does not say enough. */
+function scalingOf({ numbers }: ColumnProfile): { readonly center?: number; readonly scale?: number } {
+  const { bounds } = numbers;
+  if (bounds === undefined) return {};
+  // The bounds have two digits; what is left of them beyond twelve is the noise of binary fractions.
+  const rounded = (value: number): number => Number(value.toPrecision(12));
+  return { center: rounded((bounds.low + bounds.high) / 2), scale: rounded((bounds.high - bounds.low) / 4) };
 }
 
 const isQuantity = (label: ColumnProfile): boolean => label.isNumeric && !label.isInteger;

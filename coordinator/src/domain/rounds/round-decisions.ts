@@ -157,6 +157,8 @@ function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
   const { actor, jobId, round: number, attempt, modelDigest, metrics, evaluation } = command;
   if (round.phase === 'Committed' && round.modelDigest === modelDigest) return [];
   if (round.phase !== 'Summing') throw conflict('the round is not complete, or has ended');
+  if (round.kind === 'Evaluation' && modelDigest !== round.baseDigest)
+    throw conflict('a round of evaluation changes no model');
   const updates = summedUpdates(round);
   const expected = updates.map(({ uploadId }) => uploadId).sort();
   const folded = [...command.folded].sort();

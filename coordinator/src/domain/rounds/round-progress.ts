@@ -68,9 +68,13 @@ function reachedTarget(round: RoundState, stage: StageState): boolean {
 /** Sites whose reasons a failure tells; the entries of the round hold all of them. */
 const TOLD_LOSSES = 3;
 
-/** "; south: POLICY_REFUSED: spec.rounds ..." for members that are out, in the order of their names. */
+/**
+ * "; south: POLICY_REFUSED: spec.rounds ..." for members that are out, in the order of their names; those that have
+ * no such dataset, and so tell least of why the others fail, come last.
+ */
 function lossesOf(round: RoundState): string {
-  const lost = [...round.cohort.values()].filter(({ fate }) => fate !== 'Live');
+  const out = [...round.cohort.values()].filter(({ fate }) => fate !== 'Live');
+  const lost = [...out.filter(tells), ...out.filter((member) => !tells(member))];
   const told = lost.slice(0, TOLD_LOSSES).map(({ site, fate, code, detail }) => {
     const why = [code ?? fate, detail ?? ''].filter((words) => words !== '').join(': ');
     return `; ${site}: ${why.slice(0, 150).toWellFormed()}`;
@@ -78,6 +82,8 @@ function lossesOf(round: RoundState): string {
   const others = lost.length - told.length;
   return `${told.join('')}${others === 0 ? '' : `; ${String(others)} more`}`;
 }
+
+const tells = ({ code }: { readonly code?: string | undefined }): boolean => code !== 'DATASET_UNKNOWN';
 
 function undersubscribed(stage: StageState, detail: string): StageOutcome {
   return { kind: 'undersubscribed', detail: `stage ${stage.name}: ${detail}` };

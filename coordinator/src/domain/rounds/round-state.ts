@@ -1,4 +1,4 @@
-import type { Digest, ErrorCode } from '@tributary/proto';
+import type { Digest, ErrorCode, RoundKind } from '@tributary/proto';
 
 /** What a member of the cohort may still do. Only live members can report. */
 export type MemberFate = 'Live' | 'Declined' | 'Refused' | 'Revoked';
@@ -52,12 +52,12 @@ export type RoundPhase = 'Open' | 'Summing' | 'Committed' | 'Failed';
 /** One attempt of a round of a job. */
 export interface RoundState {
   readonly jobId: string;
-  /** From 1; a round of statistics is round 0. */
+  /** From 1; a round of statistics is round 0, one of evaluation comes after the last one. */
   readonly round: number;
   /** From 0; a failed round is tried again with the next attempt on the same base. */
   readonly attempt: number;
   /** Absent for training. */
-  readonly kind?: 'Statistics';
+  readonly kind?: Exclude<RoundKind, 'Training'>;
   readonly mode: string;
   readonly phase: RoundPhase;
   readonly openedSeq: number;

@@ -1,10 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { createGunzip } from 'node:zlib';
-
 import { LIMITS, TributaryError } from '@tributary/proto';
 
 import type { CsvSource } from '../../domain/datasets/declaration.js';
-import { unreadable } from './dataset-faults.js';
+import { readFile } from './file-checks.js';
 
 /** One record: how many cells it has, and the line of the file on which it ends, from 1. */
 export interface ScannedRecord {
@@ -26,18 +23,9 @@ export async function* scanCsv(
   path: string,
   source: CsvSource,
 ): AsyncGenerator<ScannedRecord, void, undefined> {
-  const file = createReadStream(path, { highWaterMark: 256 * 1024 });
-  const input = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
-  if (input !== file) file.on('error', (error) => input.destroy(error));
   const scanner = new Scanner(source);
-  try {
-    for await (const bytes of input) yield* scanner.take(bytes as Buffer);
-    yield* scanner.end();
-  } catch (error) {
-    throw error instanceof TributaryError ? error : unreadable(error);
-  } finally {
-    file.destroy();
-  }
+  for await (const bytes of readFile(path)) yield* scanner.take(bytes);
+  yield* scanner.end();
 }
 
 type State = 'CellStart' | 'Plain' | 'Quoted' | 'QuoteInQuoted';
@@ -105,7 +93,7 @@ class Scanner {
 
   #nextCell(): void {
     this.#count += 1;
-    this.#bytes += 1;
+    this.#grow();
     this.#header?.push([]);
     this.#state = 'CellStart';
   }
@@ -113,7 +101,7 @@ class Scanner {
   #cellByte(byte: number): void {
     if (this.#state === 'CellStart' && byte === this.#quote) {
       this.#state = 'Quoted';
-      this.#bytes += 1;
+      this.#grow();
       return;
     }
     if (this.#state === 'QuoteInQuoted') {
@@ -128,9 +116,13 @@ class Scanner {
   }
 
   #keep(byte: number): void {
+    this.#grow();
+    this.#header?.at(-1)?.push(byte);
+  }
+
+  #grow(): void {
     this.#bytes += 1;
     if (this.#bytes > LIMITS.csvRecordBytes) throw tooLong(this.#line);
-    this.#header?.at(-1)?.push(byte);
   }
 
   #close(): ScannedRecord | undefined {

@@ -51,7 +51,7 @@ export async function loadDataset(
   { dataset, spec, fit }: LoadRequest,
   checkpoint: () => void,
 ): Promise<EncodedDataset> {
-  const open = await openDataset(dataset, spec);
+  const open = await openDataset(dataset, spec, checkpoint);
   const encoder = new DatasetEncoder(open.carried, dataset, spec, fit);
   try {
     let rows = 0;

@@ -14,7 +14,7 @@ export async function collectStatistics(
   { dataset, spec }: Pick<LoadRequest, 'dataset' | 'spec'>,
   poll: () => void,
 ): Promise<SiteStatistics> {
-  const open = await openDataset(dataset, spec);
+  const open = await openDataset(dataset, spec, poll);
   const statistics = new FeatureStatistics(spec.features);
   try {
     let rows = 0;

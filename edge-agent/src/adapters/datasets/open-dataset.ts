@@ -1,3 +1,5 @@
+import { createHmac } from 'node:crypto';
+
 import { TributaryError, type CellFault, type Row } from '@tributary/proto';
 
 import { CombinationCounts } from '../../domain/deidentification/anonymity.js';
@@ -9,6 +11,7 @@ import type { DatasetHandle } from '../../ports.js';
 import { csvFault, csvPlace } from './csv-places.js';
 import { badCell, readerFault, type Place } from './dataset-faults.js';
 import { DuckDbSession } from './duckdb-session.js';
+import { checkFile } from './file-checks.js';
 import { readRows, type Reading } from './row-stream.js';
 import { filesOf } from './source-files.js';
 import { createSource, describe, type LocatedSource, type Relation } from './source-tables.js';
@@ -45,18 +48,25 @@ const VIEW = 'tributary_view';
 
 /**
  * Opens a dataset for a job, or, without one, for a look at all its columns. The one way to the rows of a site: they
- * come de-identified by the terms of the policy, and split. Rejects where a column of the job is not there.
+ * come de-identified by the terms of the policy, and split. Rejects where a column of the job is not there, and with what
+ * `poll`, called now and then while the database works, throws.
  */
-export async function openDataset(handle: DatasetHandle, job: ColumnUse | undefined): Promise<OpenDataset> {
+export async function openDataset(
+  handle: DatasetHandle,
+  job: ColumnUse | undefined,
+  poll: () => void = () => undefined,
+): Promise<OpenDataset> {
   const { sources, view } = handle.declaration;
   const located: LocatedSource[] = [];
   for (const source of sources) located.push({ source, files: await filesOf(source) });
+  for (const { source, files } of located) for (const file of files) await checkFile(file, source, poll);
   const files = located.flatMap((one) => one.files);
-  const session = await DuckDbSession.open(files, handle.scratchDir);
-  const named = (error: unknown): Promise<TributaryError> => explain(error, located, view);
+  const session = await DuckDbSession.open(files, handle.scratchDir, poll);
+  const named = async (error: unknown): Promise<TributaryError> =>
+    session.stopped === undefined ? explain(error, located, view) : TributaryError.from(session.stopped);
   try {
     const tables: Relation[] = [];
-    for (const one of located) tables.push(await createSource(session, one));
+    for (const one of located) tables.push(await createSource(session, one).catch(notTheView(one)));
     const [only] = tables;
     if (only === undefined) throw new TributaryError('INTERNAL', 'a dataset without sources');
     const table = view === undefined ? { relation: only, ordered: true } : await createView(session, view);
@@ -95,6 +105,7 @@ class Reader implements OpenDataset {
     const { handle, job, table } = parts;
     const { dropped, rules } = compileDeidentification(handle.deidentification);
     const all = table.relation.columns;
+    requireProtected(handle.deidentification, all);
     this.columns = all.filter(({ name, kind }) => !dropped.has(name) && kind !== 'Nested');
     this.carried = job === undefined ? [...new Set(this.columns.map(({ name }) => name))] : jobColumns(job);
     const { key } = handle.declaration;
@@ -168,9 +179,11 @@ class Reader implements OpenDataset {
   }
 
   #isTest(index: number, key: string | undefined): boolean {
-    const { job } = this.#parts;
+    const { job, handle } = this.#parts;
     if (job === undefined) return false;
-    return key === undefined ? isTestRow(job.dataset, index) : isTestKey(job.dataset, key);
+    if (key === undefined) return isTestRow(job.dataset, index);
+    // Salted: whoever knows somebody's key must not be able to choose a seed that tells that one apart.
+    return isTestKey(job.dataset, createHmac('sha256', handle.versionKey).update(`key:${key}`).digest('hex'));
   }
 
   async #placeOf(index: number): Promise<Place> {
@@ -208,11 +221,37 @@ async function createView(session: DuckDbSession, view: string): Promise<Table> 
   if (tree === undefined)
     throw new TributaryError('DATASET_INVALID', 'the view is not one valid SELECT and nothing else', {
       fields: { fault: 'View' },
-      hint: 'check datasets[].view in the configuration of the agent',
     });
   await session.run(`CREATE VIEW ${VIEW} AS ${view.trim().replace(/;\s*$/, '')}`);
   return { relation: await describe(session, VIEW), ordered: keepsOrder(tree) };
 }
+
+/**
+ * A rule for a column that is not there protects nothing: the policy and the dataset write its name in two ways. What
+ * is to be dropped may be gone already, but not stand there in other letters.
+ */
+function requireProtected(
+  { drop, mask, generalise }: DatasetHandle['deidentification'],
+  columns: readonly Column[],
+): void {
+  const exact = new Set(columns.map(({ name }) => name));
+  const alike = new Set(columns.map(({ name }) => foldedName(name)));
+  const changed = [...mask, ...generalise.map(({ column }) => column)];
+  const idle =
+    changed.find((name) => !exact.has(name)) ??
+    drop.find((name) => !exact.has(name) && alike.has(foldedName(name)));
+  if (idle === undefined) return;
+  throw new TributaryError(
+    'DATASET_INVALID',
+    `the policy de-identifies ${JSON.stringify(idle)}, which is not a column of the dataset`,
+    {
+      fields: { fault: 'Unprotected' },
+      hint: 'write spec.datasets[].deidentification in the policy as the dataset writes its columns',
+    },
+  );
+}
+
+const foldedName = (name: string): string => name.normalize('NFKC').trim().toLowerCase();
 
 function keyColumn(columns: readonly Column[], key: string): Column {
   const column = columns.find(({ name }) => name === key);
@@ -239,12 +278,35 @@ async function explain(
   located: readonly LocatedSource[],
   view: string | undefined,
 ): Promise<TributaryError> {
-  if (error instanceof TributaryError) return error;
+  if (error instanceof TributaryError)
+    return error.fields['fault'] === 'View' ? aboutTables(error, located) : error;
   const fault = readerFault(error, located[0]?.source.format ?? '', view);
+  if (fault.fields['fault'] === 'View') return aboutTables(fault, located);
   if (fault.fields['fault'] !== 'Format') return fault;
   for (const { source, files } of located) {
     const found = source.format === 'Csv' ? await csvFault(source, files) : undefined;
     if (found !== undefined) return found;
   }
   return fault;
+}
+
+/** A file of another format can make the statements that read it invalid: the site's SQL is not at fault. */
+function notTheView({ source: { format } }: LocatedSource): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof TributaryError || readerFault(error, format, undefined).fields['fault'] !== 'View')
+      throw error;
+    throw new TributaryError('DATASET_INVALID', `the file cannot be read as ${format}`, {
+      fields: { fault: 'Format' },
+      hint: 'check the format in the configuration of the agent',
+    });
+  };
+}
+
+/** With what a site needs to mend its view; a hint is for its own people and stays there. */
+function aboutTables(fault: TributaryError, located: readonly LocatedSource[]): TributaryError {
+  const tables = located.map(({ source }) => source.name).join(', ');
+  return new TributaryError(fault.code, fault.message, {
+    fields: fault.fields,
+    hint: `the tables of the view are ${tables}; CSV cells are text; names with dots and words of SQL stand in double quotes`,
+  });
 }

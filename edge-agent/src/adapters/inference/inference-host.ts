@@ -8,6 +8,7 @@ export interface InferenceHostOptions {
   readonly entry: URL;
   readonly data: unknown;
   readonly answerMs: number;
+  readonly buildMs: number;
   /** Milliseconds until a worker that died is replaced; doubled each time that it dies again without an answer. */
   readonly restartMs: number;
   /** The worker is there again, with its networks. */
@@ -104,11 +105,12 @@ export class InferenceHost {
   }
 
   #start(): void {
-    const { entry, data, answerMs } = this.#options;
+    const { entry, data, answerMs, buildMs } = this.#options;
     const worker: InferenceWorker = new InferenceWorker({
       entry,
       data,
       answerMs,
+      buildMs,
       onEnd: () => {
         if (this.#worker === worker) this.#ended();
       },

@@ -10,8 +10,10 @@ export interface InferenceWorkerOptions {
   readonly entry: URL;
   /** What that module is given. */
   readonly data: unknown;
-  /** Milliseconds in which it must answer; else it is ended. */
+  /** Milliseconds in which it must score a batch; else it is ended. */
   readonly answerMs: number;
+  /** Milliseconds in which it must build a network; the first one waits for TensorFlow.js too. */
+  readonly buildMs: number;
   /** Called once, when it has ended; every call has been rejected with {@link WorkerLost} then. */
   readonly onEnd: () => void;
 }
@@ -24,19 +26,22 @@ export class WorkerLost extends Error {
 interface Call {
   readonly resolve: (answer: InferenceAnswer) => void;
   readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly ms: number;
 }
 
 /** One worker thread with a TensorFlow.js of its own, from its start to its end. It answers in order. */
 export class InferenceWorker {
   readonly #worker: Worker;
-  readonly #answerMs: number;
+  readonly #options: InferenceWorkerOptions;
+  /** In the order of their answers: only the first is at work. */
   readonly #calls = new Map<number, Call>();
+  #timer: NodeJS.Timeout | undefined;
   #next = 0;
   #ended = false;
 
-  constructor({ entry, data, answerMs, onEnd }: InferenceWorkerOptions) {
-    this.#answerMs = answerMs;
+  constructor(options: InferenceWorkerOptions) {
+    this.#options = options;
+    const { entry, data, onEnd } = options;
     // No environment and no output: neither secrets go in, nor what a library prints about its data comes out.
     this.#worker = new Worker(entry, {
       env: {},
@@ -55,11 +60,9 @@ export class InferenceWorker {
     });
     this.#worker.on('exit', () => {
       this.#ended = true;
-      for (const { reject, timer } of this.#calls.values()) {
-        clearTimeout(timer);
-        reject(new WorkerLost());
-      }
+      for (const { reject } of this.#calls.values()) reject(new WorkerLost());
       this.#calls.clear();
+      this.#watch();
       onEnd();
     });
   }
@@ -69,10 +72,9 @@ export class InferenceWorker {
     if (this.#ended) return Promise.reject(new WorkerLost());
     const id = (this.#next += 1);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.end().catch(() => undefined);
-      }, this.#answerMs).unref();
-      this.#calls.set(id, { resolve, reject, timer });
+      const ms = request.kind === 'score' ? this.#options.answerMs : this.#options.buildMs;
+      this.#calls.set(id, { resolve, reject, ms });
+      if (this.#calls.size === 1) this.#watch();
       this.#worker.postMessage({ id, request } satisfies Numbered, transfer);
     });
   }
@@ -81,11 +83,21 @@ export class InferenceWorker {
     await this.#worker.terminate();
   }
 
+  /** Gives the call that is at work now its time. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const [first] = this.#calls.values();
+    if (first === undefined) return;
+    this.#timer = setTimeout(() => {
+      this.end().catch(() => undefined);
+    }, first.ms).unref();
+  }
+
   #settle(reply: InferenceReply): void {
     const call = this.#calls.get(reply.id);
     if (call === undefined) return;
     this.#calls.delete(reply.id);
-    clearTimeout(call.timer);
+    this.#watch();
     if ('answer' in reply) call.resolve(reply.answer);
     else call.reject(failed(fromFailure(reply.failure)));
   }

@@ -28,7 +28,7 @@ export interface WorkerPredictorOptions {
   readonly entry?: URL;
   /** What that module is given. */
   readonly workerData?: unknown;
-  /** Milliseconds in which the worker must answer; LIMITS.predictionMs by default. */
+  /** Milliseconds in which the worker must score a batch; LIMITS.predictionMs by default. */
   readonly answerMs?: number;
   /** Milliseconds until a worker that died is replaced. */
   readonly restartMs?: number;
@@ -52,6 +52,8 @@ const DEATHS = 3;
  */
 export class WorkerPredictor implements Predictor {
   readonly #versions = new Map<string, ServedVersion>();
+  /** Keys of versions that are being made ready. */
+  readonly #loading = new Set<string>();
   readonly #lanes = new Map<string, ModelLane>();
   readonly #host: InferenceHost;
   readonly #backends: readonly BackendName[];
@@ -67,6 +69,7 @@ export class WorkerPredictor implements Predictor {
       entry: options.entry ?? DEFAULT_ENTRY,
       data: options.workerData,
       answerMs: options.answerMs ?? LIMITS.predictionMs,
+      buildMs: LIMITS.modelBuildMs,
       restartMs: options.restartMs ?? RESTART_MS,
       onUp: () => {
         for (const lane of this.#lanes.values()) this.#pump(lane);
@@ -82,14 +85,20 @@ export class WorkerPredictor implements Predictor {
     const { name } = load.manifest;
     const version = servedVersion(load);
     const { key } = version;
-    if (this.#versions.has(key)) throw new TributaryError('ALREADY_EXISTS', `${key} is loaded already`);
-    if (this.#versions.size >= LIMITS.servedModels)
+    if (this.#versions.has(key) || this.#loading.has(key))
+      throw new TributaryError('ALREADY_EXISTS', `${key} is loaded already`);
+    if (this.#versions.size + this.#loading.size >= LIMITS.servedModels)
       throw new TributaryError(
         'LIMIT_EXCEEDED',
         `at most ${String(LIMITS.servedModels)} model versions are served at the same time; unload one`,
       );
     const { maximumRows } = load.batch ?? DEFAULT_RULE;
-    version.backend = await this.#host.build(key, () => buildRequest(version, maximumRows, this.#backends));
+    this.#loading.add(key);
+    try {
+      version.backend = await this.#host.build(key, () => buildRequest(version, maximumRows, this.#backends));
+    } finally {
+      this.#loading.delete(key);
+    }
     this.#versions.set(key, version);
     if (!this.#lanes.has(name)) this.#lanes.set(name, new ModelLane(name, load.batch ?? DEFAULT_RULE));
     return describeVersion(version, false);
@@ -269,7 +278,13 @@ export class WorkerPredictor implements Predictor {
     return lane;
   }
 
-  #version({ name, version }: { readonly name: string; readonly version: number | undefined }): ServedVersion {
+  #version({
+    name,
+    version,
+  }: {
+    readonly name: string;
+    readonly version: number | undefined;
+  }): ServedVersion {
     const found = version === undefined ? undefined : this.#versions.get(keyOf({ name, version }));
     if (found === undefined) throw notLoaded(version === undefined ? name : keyOf({ name, version }));
     return found;

@@ -24,6 +24,7 @@ parentPort?.on('message', ({ id, request }: Numbered) => {
 });
 
 function reply(message: InferenceReply): void {
-  const scores = 'answer' in message && message.answer.kind === 'scores' ? [message.answer.scores.buffer] : [];
+  const scores =
+    'answer' in message && message.answer.kind === 'scores' ? [message.answer.scores.buffer] : [];
   parentPort?.postMessage(message, scores as ArrayBuffer[]);
 }

@@ -109,8 +109,7 @@ export class ModelDirectory implements ModelStore {
 
   async remove(ref: ModelRef): Promise<void> {
     const { current, lastGood } = await this.pointers(ref.name);
-    if (current === ref.version || lastGood === ref.version)
-      throw stillPointedAt(ref);
+    if (current === ref.version || lastGood === ref.version) throw stillPointedAt(ref);
     const folder = this.#folder(ref);
     try {
       // Without its manifest the version is gone, whatever a crash leaves of the rest.

@@ -10,5 +10,8 @@ export function requireToken(header: string | undefined, token: string | undefin
   if (token === undefined) return;
   const digest = (text: string): Uint8Array => sha256(new TextEncoder().encode(text));
   if (timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`))) return;
-  throw new TributaryError('UNAUTHENTICATED', 'give the token of the endpoint as "authorization: Bearer ..."');
+  throw new TributaryError(
+    'UNAUTHENTICATED',
+    'give the token of the endpoint as "authorization: Bearer ..."',
+  );
 }

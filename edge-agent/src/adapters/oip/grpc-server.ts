@@ -151,7 +151,10 @@ function requestOf(request: ModelInferRequest__Output): InferRequest {
       const sizes = shape.map(Number);
       const count = elementsOfShape(name, sizes);
       if (raw && contents !== null)
-        throw new TributaryError('INVALID_ARGUMENT', 'inputs: contents and raw_input_contents exclude each other');
+        throw new TributaryError(
+          'INVALID_ARGUMENT',
+          'inputs: contents and raw_input_contents exclude each other',
+        );
       const bytes = rawInputContents[index];
       const elements =
         raw && bytes !== undefined

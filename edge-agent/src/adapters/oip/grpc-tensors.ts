@@ -1,6 +1,9 @@
 import { bytesToFloat32, float32ToBytes } from '@tributary/proto';
 
-import type { InferTensorContents, InferTensorContents__Output } from '../../gen/inference/InferTensorContents.js';
+import type {
+  InferTensorContents,
+  InferTensorContents__Output,
+} from '../../gen/inference/InferTensorContents.js';
 import { badTensor, NUMBER_BYTES, type Element, type OutputTensor } from './tensors.js';
 
 const LENGTH_BYTES = 4;
@@ -13,7 +16,8 @@ export function rawElements(
   count: number,
 ): ArrayLike<Element> {
   if (datatype === 'BYTES') return rawTexts(name, bytes, count);
-  const size = datatype === 'BOOL' ? 1 : NUMBER_BYTES[datatype];
+  const known = Object.hasOwn(NUMBER_BYTES, datatype) ? NUMBER_BYTES[datatype] : undefined;
+  const size = datatype === 'BOOL' ? 1 : known;
   if (size === undefined) throw unknownType(name);
   if (bytes.length !== size * count)
     throw badTensor(name, `raw contents have ${String(size)} bytes for each element of the shape`);
@@ -74,31 +78,26 @@ export function typedElements(
 }
 
 function fieldOf(name: string, datatype: string, contents: InferTensorContents__Output): readonly Element[] {
-  switch (datatype) {
-    case 'BYTES':
-      return contents.bytesContents.map((bytes) => textOf(name, bytes));
-    case 'BOOL':
-      return contents.boolContents.map(String);
-    case 'INT8':
-    case 'INT16':
-    case 'INT32':
-      return contents.intContents;
-    case 'INT64':
-      return contents.int64Contents;
-    case 'UINT8':
-    case 'UINT16':
-    case 'UINT32':
-      return contents.uintContents;
-    case 'UINT64':
-      return contents.uint64Contents;
-    case 'FP32':
-      return contents.fp32Contents.map(Number);
-    case 'FP64':
-      return contents.fp64Contents.map(Number);
-    default:
-      throw unknownType(name);
-  }
+  if (datatype === 'BYTES') return contents.bytesContents.map((bytes) => textOf(name, bytes));
+  const read = Object.hasOwn(FIELDS, datatype) ? FIELDS[datatype] : undefined;
+  if (read === undefined) throw unknownType(name);
+  return read(contents);
 }
+
+/** 64-bit integers arrive as texts, which every feature reads; so do the floats that JSON has no number for. */
+const FIELDS: Readonly<Record<string, (contents: InferTensorContents__Output) => readonly Element[]>> = {
+  BOOL: ({ boolContents }) => boolContents.map(String),
+  INT8: ({ intContents }) => intContents,
+  INT16: ({ intContents }) => intContents,
+  INT32: ({ intContents }) => intContents,
+  INT64: ({ int64Contents }) => int64Contents,
+  UINT8: ({ uintContents }) => uintContents,
+  UINT16: ({ uintContents }) => uintContents,
+  UINT32: ({ uintContents }) => uintContents,
+  UINT64: ({ uint64Contents }) => uint64Contents,
+  FP32: ({ fp32Contents }) => fp32Contents.map(Number),
+  FP64: ({ fp64Contents }) => fp64Contents.map(Number),
+};
 
 const unknownType = (name: string) =>
   badTensor(name, 'the datatype is BOOL, BYTES, FP32, FP64, or an integer from INT8 to UINT64');

@@ -18,7 +18,10 @@ export function predictionRequest(model: LoadedModel, { inputs }: InferRequest):
   return { ...target, rows: rowsOf(model, inputs) };
 }
 
-function encodedRows({ manifest }: LoadedModel, { name, datatype, shape, elements }: InputTensor): Float32Array {
+function encodedRows(
+  { manifest }: LoadedModel,
+  { name, datatype, shape, elements }: InputTensor,
+): Float32Array {
   const { inputShape } = manifest.topology;
   const width = inputShape.reduce((product, size) => product * size, 1);
   const own = [inputShape, [width]].some(
@@ -54,7 +57,10 @@ function requireColumns(columns: readonly string[], inputs: readonly InputTensor
   const given = new Set<string>();
   for (const { name } of inputs) {
     if (!known.has(name))
-      throw badTensor(name, `the model has no such column; give ${columns.slice(0, 16).map(label).join(', ')}`);
+      throw badTensor(
+        name,
+        `the model has no such column; give ${columns.slice(0, 16).map(label).join(', ')}`,
+      );
     if (given.has(name)) throw badTensor(name, 'give each tensor once');
     given.add(name);
   }

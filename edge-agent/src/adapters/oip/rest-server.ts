@@ -54,7 +54,8 @@ async function respond(options: RestOptions, request: IncomingMessage): Promise<
   if (path === '/v2/health/ready') return get(request, () => readiness({}, service.ready));
   requireToken(request.headers.authorization, token);
   requireNoBrowser(request, token);
-  if (path === '/v2' || path === '/v2/') return get(request, () => ok({ ...service.server(), models: service.active() }));
+  if (path === '/v2' || path === '/v2/')
+    return get(request, () => ok({ ...service.server(), models: service.active() }));
   const [, name, version, action] = MODEL_PATH.exec(path) ?? [];
   if (name === undefined) throw new TributaryError('NOT_FOUND', 'no such path; the protocol begins at /v2');
   return modelAnswer(service, request, { name: decoded(name), version: mapped(version), action });
@@ -71,8 +72,7 @@ async function modelAnswer(
   request: IncomingMessage,
   { name, version, action }: Target,
 ): Promise<Answer> {
-  if (action === 'ready')
-    return get(request, () => readiness({ name }, service.modelReady(name, version)));
+  if (action === 'ready') return get(request, () => readiness({ name }, service.modelReady(name, version)));
   if (action === undefined) return get(request, () => ok(service.model(name, version)));
   if (request.method !== 'POST') return wrongMethod('POST');
   const body = await readBody(request);

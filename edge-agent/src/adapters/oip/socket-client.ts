@@ -126,7 +126,8 @@ function cellText(cell: Row[string]): string | null {
 
 function refusalOf(text: string): TributaryError {
   const [, code = '', message = ''] = /^\{"error":"([A-Z_]+): (.*)"\}$/.exec(text) ?? [];
-  if (!isErrorCode(code)) return new TributaryError('UNAVAILABLE', 'the agent gave an answer of no known form');
+  if (!isErrorCode(code))
+    return new TributaryError('UNAVAILABLE', 'the agent gave an answer of no known form');
   const words = JSON.parse(`"${message}"`) as string;
   return new TributaryError(code, words, { hint: ERROR_TABLE[code].documentation });
 }

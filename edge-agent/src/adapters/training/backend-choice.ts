@@ -3,6 +3,7 @@ import { TributaryError } from '@tributary/proto';
 import { backendLabel, startBackend, type BackendName } from './backend.js';
 import type { BackendSettings, WorkerReply } from './messages.js';
 import { chooseBackend, type Refusal } from './probe.js';
+import { requireRunning } from './stop-word.js';
 import type { StepMemory, TrialModel } from './trial.js';
 
 /** Models whose choice is remembered: a site trains few at a time. */
@@ -17,7 +18,7 @@ interface Chosen {
 export class BackendChoice {
   readonly #chosen = new Map<string, Chosen>();
 
-  /** Makes the model's backend that of this thread. Throws TRAINING_FAILED where none serves. */
+  /** Makes the model's backend that of this thread. Rejects with TRAINING_FAILED where none serves, JOB_CANCELLED. */
   async start(
     model: TrialModel,
     settings: BackendSettings,
@@ -39,6 +40,8 @@ export class BackendChoice {
     settings: BackendSettings,
   ): Promise<{ readonly chosen: Chosen; readonly refused: readonly Refusal[] }> {
     const { backend, memory, refused } = await chooseBackend(model, settings.backends, settings);
+    // A trial that was cut short says nothing about its backend: what came after it must not be remembered.
+    requireRunning(settings.stop);
     if (backend === undefined)
       throw new TributaryError(
         'TRAINING_FAILED',

@@ -5,6 +5,7 @@ import type { DatasetHandle, EvaluationResult, TrainingResult } from '../../port
 import type { BackendName } from './backend.js';
 import type { NativePackages } from './native-backend.js';
 import type { Refusal } from './probe.js';
+import type { StopWord } from './stop-word.js';
 
 /** How tasks of the worker choose a backend. */
 export interface BackendSettings {
@@ -13,13 +14,13 @@ export interface BackendSettings {
   readonly packages: NativePackages;
   /** Of the processes in which bindings are tried. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Ends the processes in which bindings are tried, and the task. */
+  readonly stop: StopWord;
 }
 
 interface Request extends BackendSettings {
   readonly spec: FederatedJobSpec;
   readonly layout: Layout;
-  /** One shared word; not 0 means stop. Shared memory, because a worker that computes reads no messages. */
-  readonly stop: Int32Array;
 }
 
 /** Work on rows. The buffers of `weights` and `resume` are transferred. */

@@ -4,6 +4,7 @@ import { LIMITS } from '@tributary/proto';
 
 import type { BackendName } from './backend.js';
 import type { NativePackages } from './native-backend.js';
+import { isStopped, type StopWord } from './stop-word.js';
 import type { TrialModel } from './trial.js';
 
 /** What the probe process is asked; it answers with a {@link ProbeAnswer}. */
@@ -21,8 +22,8 @@ export interface ProbeAnswer {
 export interface ProbeOptions {
   /** Environment of the probe process: what its libraries are found by, and nothing secret. */
   readonly environment?: Readonly<Record<string, string>> | undefined;
-  /** One shared word; not 0 ends the process. */
-  readonly stop?: Int32Array | undefined;
+  /** Ends the process. */
+  readonly stop?: StopWord | undefined;
   /** Milliseconds; LIMITS.backendProbeMs by default. */
   readonly timeoutMs?: number | undefined;
 }
@@ -46,7 +47,7 @@ export function tryInProcess(request: ProbeRequest, options: ProbeOptions = {}):
       resolve(`it did not take a trial step within ${String(timeoutMs / 1_000)} s`);
     }, timeoutMs);
     const looking = setInterval(() => {
-      if (options.stop !== undefined && Atomics.load(options.stop, 0) !== 0) resolve('the trial was stopped');
+      if (options.stop !== undefined && isStopped(options.stop)) resolve('the trial was stopped');
     }, LOOK_MS);
     child.once('message', (answer: ProbeAnswer) => {
       resolve(answer.fault);

@@ -11,6 +11,7 @@ import { requireHeapSpace, requireModelSpace, requireStepSpace } from './memory-
 import type { ExplainRequest, TaskRequest, WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
 import { Network } from './network.js';
 import { chooseBackend } from './probe.js';
+import { requireRunning } from './stop-word.js';
 import { trainEpochs, type LoopHooks } from './training-loop.js';
 import { TrainingStep } from './training-step.js';
 
@@ -43,10 +44,7 @@ export class TaskRunner {
   }
 
   async #run(request: TaskRequest, report: Report): Promise<Answer> {
-    const poll = (): void => {
-      if (Atomics.load(request.stop, 0) !== 0)
-        throw new TributaryError('JOB_CANCELLED', 'the training was cancelled');
-    };
+    const poll = (): void => requireRunning(request.stop);
     const { spec, layout } = request;
     const dataset = await this.#datasets.get(request, poll);
     requireModelSpace(spec, layout);

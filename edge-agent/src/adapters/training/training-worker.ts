@@ -1,9 +1,11 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import { TributaryError } from '@tributary/proto';
 
 import { fromFailure } from './failures.js';
 import type { WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
+import { onAbort, startSilentWorker } from './silent-worker.js';
+import { cancelled, setStopped, type StopWord } from './stop-word.js';
 
 export interface TrainingWorkerOptions {
   /** Module that the worker runs. */
@@ -28,7 +30,7 @@ export class TrainingWorker {
   #worker: Worker | undefined;
   #closed = false;
   /** What runs: its stop word, and its end. */
-  #running: { readonly stop: Int32Array; readonly ended: Promise<unknown> } | undefined;
+  #running: { readonly stop: StopWord; readonly ended: Promise<unknown> } | undefined;
 
   constructor(options: TrainingWorkerOptions) {
     this.#options = options;
@@ -44,7 +46,7 @@ export class TrainingWorker {
     if (isAborted(signal)) throw cancelled();
     const worker = this.#start();
     const release = onAbort(signal, () => {
-      Atomics.store(request.stop, 0, 1);
+      setStopped(request.stop);
       return setTimeout(() => {
         this.#discard(worker);
       }, this.#options.stopMs).unref();
@@ -76,7 +78,7 @@ export class TrainingWorker {
   async #askToStop(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
-    Atomics.store(running.stop, 0, 1);
+    setStopped(running.stop);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((resolve) => {
       timer = setTimeout(resolve, CLOSE_MS);
@@ -120,19 +122,7 @@ export class TrainingWorker {
 
   #start(): Worker {
     if (this.#worker !== undefined) return this.#worker;
-    // No environment and no output: neither secrets go in, nor what a library prints about its data comes out.
-    const worker = new Worker(this.#options.entry, {
-      env: {},
-      execArgv: [],
-      stdout: true,
-      stderr: true,
-      name: 'training',
-      workerData: this.#options.data,
-    });
-    worker.stdout.resume();
-    worker.stderr.resume();
-    // What it died of may quote data; that it died is told by 'exit'. Without a listener it would end the process.
-    worker.on('error', () => undefined);
+    const worker = startSilentWorker(this.#options.entry, 'training', this.#options.data);
     worker.on('exit', () => {
       if (this.#worker === worker) this.#worker = undefined;
     });
@@ -146,22 +136,7 @@ export class TrainingWorker {
   }
 }
 
-/** Runs `action` when the signal fires; the returned function takes that back and clears the timer of the action. */
-function onAbort(signal: AbortSignal | undefined, action: () => NodeJS.Timeout): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  const listener = (): void => {
-    timer = action();
-  };
-  signal?.addEventListener('abort', listener, { once: true });
-  return () => {
-    signal?.removeEventListener('abort', listener);
-    clearTimeout(timer);
-  };
-}
-
 const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
-
-const cancelled = (): TributaryError => new TributaryError('JOB_CANCELLED', 'the training was cancelled');
 
 const died = (code: number): TributaryError =>
   new TributaryError(

@@ -14,6 +14,7 @@ import { PORTABLE, type BackendName } from './backend.js';
 import type { Explanation, TaskRequest, WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
 import type { NativePackages } from './native-backend.js';
 import type { Refusal } from './probe.js';
+import { cancelled, createStopWord } from './stop-word.js';
 import type { TrialModel } from './trial.js';
 import { TrainingWorker } from './training-worker.js';
 
@@ -128,8 +129,7 @@ export class WorkerTrainer implements Trainer {
 
   #request(spec: FederatedJobSpec, layout: Layout): Omit<WorkerRequest, 'kind' | 'input'> {
     const { backends = PORTABLE, packages = {}, environment = {} } = this.#options;
-    const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-    return { spec, layout, backends, packages, environment, stop };
+    return { spec, layout, backends, packages, environment, stop: createStopWord() };
   }
 
   async #task({ kind, round, task }: TaskParts, call: Call): Promise<WorkerResult> {
@@ -219,8 +219,6 @@ function transferable(weights: Float32Array): Float32Array {
   const whole = weights.byteLength === weights.buffer.byteLength && weights.buffer instanceof ArrayBuffer;
   return whole ? weights : Float32Array.from(weights);
 }
-
-const cancelled = (): TributaryError => new TributaryError('JOB_CANCELLED', 'the training was cancelled');
 
 const mixedUp = (): TributaryError =>
   new TributaryError('INTERNAL', 'the training worker answered another question');

@@ -2,7 +2,7 @@ import { DEFAULT_MISSING, presentText, readDate, readNumber, type Cell } from '@
 
 import { tellableParts, type TellableCount } from './suppression.js';
 
-/** What all present cells of a column can be read as; Mixed: neither all numbers nor all dates nor short lists. */
+/** What all present cells of a column can be read as; Text where they are not all of one other kind. */
 export type ContentKind = 'Number' | 'Date' | 'Text' | 'List' | 'Empty';
 
 export interface NumberSummary {

@@ -80,10 +80,13 @@ function banded(text: string, width: number, top: number | undefined): string | 
   return typeof value === 'number' ? lowerBound(value, width, top) : { fault: value };
 }
 
-/** Twelve significant digits: a bound such as 3 x 0.1 reads as 0.3 everywhere. */
+/**
+ * Bounds have twelve significant digits: 3 x 0.1 reads as 0.3 everywhere. The quotient has fifteen, so that 0.3 begins
+ * the band of that bound and does not end the one below.
+ */
 function lowerBound(value: number, width: number, top: number | undefined): string {
   if (top !== undefined && value >= top) return String(top);
-  return String(Number((Math.floor(value / width) * width).toPrecision(12)) + 0);
+  return String(Number((Math.floor(Number((value / width).toPrecision(15))) * width).toPrecision(12)) + 0);
 }
 
 const yearText = (year: number): string => String(year).padStart(4, '0');

@@ -14,7 +14,8 @@ export function taskOf({ topology }: Pick<ModelManifest, 'topology'>): TaskType 
 }
 
 /** What the scores of a model mean, in order: the first name of a manifest is the label's column. */
-export const scoreNames = ({ outputs }: Pick<ModelManifest, 'outputs'>): readonly string[] => outputs.slice(1);
+export const scoreNames = ({ outputs }: Pick<ModelManifest, 'outputs'>): readonly string[] =>
+  outputs.slice(1);
 
 /** The name of the highest score of each row; the first of equal ones. */
 export function topNames(scores: Float32Array, names: readonly string[]): readonly string[] {

@@ -39,14 +39,16 @@ export const kernelSizeField = z
   .array(z.int().min(1).max(1_024))
   .min(1)
   .max(3)
-  .describe('Size of the kernel along each axis, or one size for all axes; 1 to 1024.');
+  .describe('Size of the kernel along each axis, such as [3, 3], or one for all axes, [3]; 1 to 1024.');
 
 export const stridesField = z
   .array(z.int().min(1).max(1_024))
   .min(1)
   .max(3)
   .optional()
-  .describe('Steps of the window along each axis, or one for all. Without it: 1, and the size of a pool.');
+  .describe(
+    'Steps of the window along each axis, or one for all, [2]. Without it: 1, and the size of a pool.',
+  );
 
 export const PADDINGS = ['Valid', 'Same'] as const;
 
@@ -59,7 +61,7 @@ export const poolSizeField = z
   .array(z.int().min(1).max(1_024))
   .min(1)
   .max(2)
-  .describe('Size of the window along each axis, or one size for all axes; 1 to 1024.');
+  .describe('Size of the window along each axis, such as [2, 2], or one for all axes, [2]; 1 to 1024.');
 
 export const depthMultiplierField = z
   .int()

@@ -13,6 +13,7 @@ import { loadDataset, type EncodedDataset } from '../../datasets/encoded-dataset
 import type { EncodedRows } from '../../datasets/encoded-rows.js';
 import type { TaskRequest, WorkerReply, WorkerRequest, WorkerResult } from '../messages.js';
 import type { RequestRunner } from '../request-server.js';
+import { isStopped, requireRunning } from '../stop-word.js';
 import { encodeFrame, TO_TRAINER } from './frames.js';
 import { AnswerReader, type Expected, type TrainerAnswer } from './trainer-answer.js';
 import { connectTrainer, exchange, type ConnectionLimits } from './trainer-connection.js';
@@ -20,8 +21,8 @@ import { connectTrainer, exchange, type ConnectionLimits } from './trainer-conne
 /** Version of what is said over the socket. */
 export const TRAINER_PROTOCOL = 1;
 
-/** Before the trainer's own bytes in a checkpoint: its format, in which those of another kind of trainer are none. */
-const CHECKPOINT_MAGIC = Buffer.from('TBX1');
+/** Before the trainer's own bytes in a checkpoint: those of another kind of trainer, or of other rows, are none of it. */
+const checkpointMark = ({ dataVersion }: EncodedDataset): Buffer => Buffer.from(`TBX1 ${dataVersion}\n`);
 
 /** Bytes of a frame of rows or weights. */
 const PIECE_BYTES = 256 * 1024;
@@ -47,16 +48,15 @@ export class SocketRunner implements RequestRunner {
   ): Promise<{ readonly result: WorkerResult; readonly tensors: number }> {
     if (request.kind === 'explain')
       throw new TributaryError('USAGE', 'a trainer behind a socket chooses its backend by itself');
-    const stopped = (): boolean => Atomics.load(request.stop, 0) !== 0;
-    const dataset = await this.#datasets.get(request, () => {
-      if (stopped()) throw new TributaryError('JOB_CANCELLED', 'the training was cancelled');
-    });
+    const stopped = (): boolean => isStopped(request.stop);
+    const dataset = await this.#datasets.get(request, () => requireRunning(request.stop));
     const expected = expectedOf(request, dataset);
+    const mark = checkpointMark(dataset);
     const reader = new AnswerReader(expected, {
       progress: (percent) => report({ type: 'progress', percent }),
       checkpoint: (bytes) => {
         if (request.checkpointEveryMs !== undefined)
-          report({ type: 'checkpoint', bytes: new Uint8Array(Buffer.concat([CHECKPOINT_MAGIC, bytes])) });
+          report({ type: 'checkpoint', bytes: new Uint8Array(Buffer.concat([mark, bytes])) });
       },
     });
     const { path, startMs } = this.#settings;
@@ -87,7 +87,7 @@ function* taskFrames(
   expected: Expected,
 ): Generator<Uint8Array> {
   const { spec, layout, round, weights, kind, fit } = request;
-  const resume = ownCheckpoint(request.resume);
+  const resume = ownCheckpoint(request.resume, checkpointMark(dataset));
   const { shape } = compileFeatures(spec.features, fit);
   const task = {
     protocol: TRAINER_PROTOCOL,
@@ -109,9 +109,9 @@ function* taskFrames(
   yield encodeFrame(TO_TRAINER.begin);
 }
 
-function ownCheckpoint(bytes: Uint8Array | undefined): Uint8Array | undefined {
-  const magic = bytes?.subarray(0, CHECKPOINT_MAGIC.length) ?? new Uint8Array();
-  return CHECKPOINT_MAGIC.equals(magic) ? bytes?.subarray(CHECKPOINT_MAGIC.length) : undefined;
+function ownCheckpoint(bytes: Uint8Array | undefined, mark: Buffer): Uint8Array | undefined {
+  const own = bytes !== undefined && mark.equals(bytes.subarray(0, mark.length));
+  return own ? bytes.subarray(mark.length) : undefined;
 }
 
 function* pieces(kind: number, bytes: Uint8Array): Generator<Uint8Array> {
@@ -147,7 +147,8 @@ function resultOf(
   const places = dataset.subgroups.map(({ indices }) => indices);
   const measured = measureAll(spec.evaluation, predictions, places, handle.minCount);
   if (kind === 'evaluate') return { kind, examples: testRows, loss, ...measured };
-  return { kind, delta, examples, loss, testExamples: testRows, ...measured };
+  const { dataVersion } = dataset;
+  return { kind, delta, examples, loss, testExamples: testRows, ...measured, dataVersion };
 }
 
 function labelsOf(rows: EncodedRows): Float32Array {

@@ -2,6 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 
 import { TributaryError } from '@tributary/proto';
 
+import { cancelled } from '../stop-word.js';
 import { encodeFrame, FrameReader, TO_TRAINER } from './frames.js';
 import type { AnswerReader, TrainerAnswer } from './trainer-answer.js';
 
@@ -126,5 +127,3 @@ async function send(socket: Socket, frames: Iterable<Uint8Array>): Promise<void>
 }
 
 const gone = (how: string): TributaryError => new TributaryError('TRAINING_FAILED', `the trainer ${how}`);
-
-const cancelled = (): TributaryError => new TributaryError('JOB_CANCELLED', 'the training was cancelled');

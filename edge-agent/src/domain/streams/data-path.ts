@@ -1,0 +1,21 @@
+/** Reads a place of plain data; undefined where it is not there. Never throws. */
+export type PathReader = (value: unknown) => unknown;
+
+/** Compiles `a.b[0].c`, which the document has checked. Only own members count. */
+export function compilePath(path: string): PathReader {
+  const steps = [...path.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([text, position]) =>
+    position === undefined ? text : Number(position),
+  );
+  return (value) => steps.reduce(stepInto, value);
+}
+
+function stepInto(value: unknown, step: string | number): unknown {
+  if (typeof step === 'number') return Array.isArray(value) ? (value as readonly unknown[])[step] : undefined;
+  return member(value, step);
+}
+
+/** An own member of an object; undefined of anything else. */
+export function member(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[name];
+}

@@ -1,0 +1,40 @@
+/** Why a message cannot be used. Part of dead letters and metrics; never holds anything of the payload. */
+export type FaultReason =
+  | 'UnknownTopic'
+  | 'TooLarge'
+  | 'TooManyPoints'
+  | 'NotText'
+  | 'NotJson'
+  | 'NotCbor'
+  | 'NotAnObject'
+  | 'NotAnObservation'
+  /** FHIR: entered in error, or cancelled. */
+  | 'Retracted'
+  | 'NoTime'
+  | 'NoKey'
+  | 'NoColumns'
+  | 'UnusableCell'
+  | 'UnequalLists'
+  /** Bytes that are no whole number of samples. */
+  | 'Ragged'
+  | 'BadSampledData'
+  /** Further ahead of the clock of the site than clocks differ: it would make everything after it late. */
+  | 'Future'
+  | 'Late'
+  /** The key holds as much as it may already. */
+  | 'Overflow';
+
+export interface Fault {
+  readonly type: 'Fault';
+  readonly reason: FaultReason;
+  /** Column or field, as the pipeline or the format names it. */
+  readonly field?: string;
+}
+
+export function fault(reason: FaultReason, field?: string): Fault {
+  return { type: 'Fault', reason, ...(field !== undefined && { field }) };
+}
+
+export function isFault(value: unknown): value is Fault {
+  return typeof value === 'object' && value !== null && (value as Partial<Fault>).type === 'Fault';
+}

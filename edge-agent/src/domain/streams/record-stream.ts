@@ -1,0 +1,60 @@
+import type { Row } from '@tributary/proto';
+
+import type { Gaps } from './gaps.js';
+import { recordDecisionId } from './identity.js';
+import type { Decision, KeyEvent, KeyStep } from './key-step.js';
+import type { KeyState } from './key-state.js';
+import { isRecent, withRecent } from './recent-ids.js';
+import { endTime, type Run } from './run.js';
+
+/** Records are answered as they come: nothing is waited for, and nothing of them is held but the memory of their ids. */
+export function answerRecord(
+  pipeline: string,
+  key: string,
+  state: KeyState,
+  { input, item, arrivalMs, redelivered }: Extract<KeyEvent, { type: 'Item' }>,
+): KeyStep {
+  const { run, content, identified } = item;
+  if ((identified || redelivered) && isRecent(state.recent, content)) {
+    return {
+      state,
+      effects: [
+        { type: 'Skipped', reason: 'Duplicate', points: run.count },
+        { type: 'Completed', input, by: 'Duplicate' },
+      ],
+    };
+  }
+  const [startMs, endMs] = [run.startMs, endTime(run)];
+  const decision: Decision = {
+    id: recordDecisionId(pipeline, key, run.identity),
+    key,
+    startMs,
+    endMs,
+    row: rowOf(run),
+    points: run.count,
+    gaps: NO_GAPS,
+    labels: run.labels,
+  };
+  return {
+    state: {
+      ...state,
+      arrivalMs: Math.max(state.arrivalMs, arrivalMs),
+      recent: withRecent(state.recent, content),
+    },
+    effects: [
+      { type: 'Decide', decision },
+      { type: 'Completed', input, by: 'Result' },
+    ],
+  };
+}
+
+const NO_GAPS: Gaps = { listed: [], count: 0, totalMs: 0 };
+
+/** Cells of a record; of samples, the list of each column. */
+function rowOf({ columns, labels, periodMs }: Run): Row {
+  const cells = Object.entries(columns).map(([name, list]) => [
+    name,
+    periodMs === 0 ? list[0] : list.map((cell) => (typeof cell === 'number' ? cell : null)),
+  ]);
+  return { ...labels, ...(Object.fromEntries(cells) as Row) };
+}
