@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises';
 
-import { decodeJoinToken, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
+import {
+  decodeJoinToken,
+  ERROR_TABLE,
+  requireName,
+  SOFTWARE_VERSION,
+  TributaryError,
+} from '@tributary/proto';
 import { Command, CommanderError } from 'commander';
 
 import { WorkerStatistics } from './adapters/datasets/worker-statistics.js';
@@ -14,7 +20,7 @@ import {
   type LocalServer,
   type Page,
 } from './adapters/http/local-server.js';
-import { fetchStatus } from './adapters/http/status-client.js';
+import { fetchStatus, requestRollback } from './adapters/http/status-client.js';
 import { createLog } from './adapters/logs/pino-log.js';
 import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';
@@ -46,6 +52,7 @@ import {
 } from './config.js';
 import { declaredDataset } from './domain/datasets/declared-dataset.js';
 import type { Clock, Trainer } from './ports.js';
+import type { ModelRef } from './serving-ports.js';
 
 /** What tests and benchmarks put in the place of adapters; everything else is the daemon as it ships. */
 export interface MainOptions {
@@ -119,6 +126,10 @@ function buildProgram(options: MainOptions): Command {
     .action(async (flags: AgentFlags & PredictFlags) =>
       print(await predictCommand(flags, () => loadConfig(flags, processEnvironment()).dataDir)),
     );
+  command(
+    'rollback <model>',
+    'Go back to the version of a model that answered before, with or without a coordinator.',
+  ).action((model: string, flags: AgentFlags) => rollbackCommand(model, flags));
   const dataset = program
     .command('dataset')
     .description('Look at the datasets of agent.yaml as jobs would see them; nothing leaves the machine.')
@@ -222,35 +233,37 @@ async function serve(
   const key = await versionKey(data.store, systemRandom);
   const policy = policyFile(config.policyPath);
   const clock = options.clock ?? systemClock;
-  const agent = await Agent.open({
-    ...data,
-    dialer: await createDialer(config, egress),
-    keys: tlsKeyMaker,
-    certificates: certificateReader,
-    trainer,
-    statistics: new WorkerStatistics(),
-    datasets: config.datasets.map((declaration) =>
-      declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),
-    ),
-    policy,
-    egress,
-    clock,
-    random: systemRandom,
-    log,
-  });
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
-  const serving = await openServing({ config, data, key, policy, clock, log });
+  const runtime = await openServing({ config, data, key, policy, clock, log });
   const servers: LocalServer[] = [];
   try {
-    servers.push(...(await openServers(config, agent, serving)));
+    const agent = await Agent.open({
+      ...data,
+      dialer: await createDialer(config, egress),
+      keys: tlsKeyMaker,
+      certificates: certificateReader,
+      trainer,
+      statistics: new WorkerStatistics(),
+      datasets: config.datasets.map((declaration) =>
+        declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),
+      ),
+      policy,
+      models: runtime.models,
+      serving: runtime.serving,
+      egress,
+      clock,
+      random: systemRandom,
+      log,
+    });
+    servers.push(...(await openServers(config, agent, runtime)));
     await agent.run(stop.signal);
     log.info({}, 'stopped');
   } finally {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, onSignal);
     await Promise.all(servers.map((server) => server.close()));
-    await serving.close();
+    await runtime.close();
   }
 }
 
@@ -264,7 +277,10 @@ async function openServers(
     contentType: 'text/plain; version=0.0.4',
     body: () => metricsOf(agent.status()) + predictionMetrics(predictor.figures()),
   };
-  const servers = [await servePagesOnSocket(socketPath(dataDir), { '/status': status, '/metrics': metrics })];
+  const pages = { '/status': status, '/metrics': metrics };
+  const rollback = async (query: URLSearchParams): Promise<string> =>
+    JSON.stringify(await agent.rollback(requireName(query.get('model') ?? '', 'model')));
+  const servers = [await servePagesOnSocket(socketPath(dataDir), pages, { '/rollback': rollback })];
   if (metricsPort !== undefined) servers.push(await servePagesOnPort(metricsPort, { '/metrics': metrics }));
   return servers;
 }
@@ -274,6 +290,12 @@ async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
   const { dataDir } = loadConfig(flags, processEnvironment());
   const text = await fetchStatus(socketPath(dataDir));
   process.stdout.write(output === 'json' ? text : describeStatus(JSON.parse(text) as AgentStatus));
+}
+
+async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> {
+  const { dataDir } = loadConfig(flags, processEnvironment());
+  const { name, version } = JSON.parse(await requestRollback(socketPath(dataDir), model)) as ModelRef;
+  process.stdout.write(`${name} answers with version ${String(version)} again, until the next rollout.\n`);
 }
 
 async function createDialer(config: AgentConfig, egress: EgressCounter): Promise<GrpcDialer> {

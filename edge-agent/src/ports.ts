@@ -141,6 +141,12 @@ export interface RenewalRequest {
   readonly identitySignature: Uint8Array;
 }
 
+/** A version of a model that answers at the site. */
+export interface ServedVersion {
+  readonly name: string;
+  readonly version: number;
+}
+
 export type AgentMessage =
   | {
       readonly type: 'Hello';
@@ -151,6 +157,7 @@ export type AgentMessage =
       readonly treeHead: SignedTreeHead | undefined;
       readonly backend: string;
       readonly datasets: readonly string[];
+      readonly serving: readonly ServedVersion[];
       readonly signature: Uint8Array;
     }
   | {
@@ -168,7 +175,7 @@ export type AgentMessage =
       readonly code: string;
       readonly detail: string;
     }
-  | { readonly type: 'Heartbeat' };
+  | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] };
 
 export interface RawOrder {
   readonly orderId: string;
@@ -231,12 +238,10 @@ export type UploadStatus =
   | { readonly state: 'Accepted'; readonly seq: number }
   | { readonly state: 'Refused'; readonly code: string; readonly detail: string; readonly seq: number };
 
-export interface BlobRequest {
-  readonly jobId: string;
-  readonly round: number;
-  readonly digest: Digest;
-  readonly offset: number;
-}
+/** What a blob belongs to: an open round, or a rollout that the site follows. */
+export type BlobOwner = { readonly jobId: string; readonly round: number } | { readonly rolloutId: string };
+
+export type BlobRequest = BlobOwner & { readonly digest: Digest; readonly offset: number };
 
 /** One channel. Every method rejects with the coordinator's own code, or UNAVAILABLE, DEADLINE_EXCEEDED. */
 export interface FleetClient {

@@ -6,7 +6,7 @@ const ID = /^[a-z]{2,4}-[0-9a-f]{32}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /** Prefixes of ids: what an id names can be read off it. */
-export type IdPrefix = 'agt' | 'job' | 'tok' | 'upl' | 'ord' | 'fed' | 'ctx';
+export type IdPrefix = 'agt' | 'job' | 'tok' | 'upl' | 'ord' | 'fed' | 'ctx' | 'rol';
 
 /** "sha256:" and 64 lower-case hex digits. */
 export type Digest = `sha256:${string}`;

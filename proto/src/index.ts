@@ -161,6 +161,8 @@ export { LOSS_NAMES, lossesOf, type LossName } from './metrics/loss-names.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
 export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
 export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
+export { rolloutVersion } from './documents/model-rollout.js';
+export type { ModelRollout, ModelRolloutInput, ModelRolloutSpec } from './documents/model-rollout.js';
 export type {
   StreamAlertSpec,
   StreamPipeline,
@@ -188,6 +190,7 @@ export {
   parseDocument,
   parseDocumentBytes,
   parseFederatedJob,
+  parseModelRollout,
   parseSitePolicy,
   parseStreamPipeline,
 } from './documents/parse.js';
@@ -201,6 +204,7 @@ export {
 export { signDocument, verifyDocument } from './documents/signature.js';
 export {
   JOB_CONDITION_REASONS,
+  ROLLOUT_CONDITION_REASONS,
   SITE_CONDITION_REASONS,
   type JobCondition,
   type JobConditionType,
@@ -209,6 +213,7 @@ export {
   type ModelReference,
   type ModelStatus,
   type ModelVersionStatus,
+  type RolloutStatus,
   type SiteCondition,
   type SiteConditionType,
   type SitePhase,
@@ -217,6 +222,7 @@ export {
 export type {
   FederatedJobObject,
   ModelObject,
+  ModelRolloutObject,
   ObjectMetadata,
   ServedObject,
   SiteObject,

@@ -12,6 +12,8 @@ import { systemRandom } from '@tributary/edge-agent/internal/adapters/system/ran
 import type { Proxy } from '@tributary/edge-agent/internal/adapters/tls/connect-tunnel.js';
 import { certificateReader, tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
 import { Agent } from '@tributary/edge-agent/internal/app/agent.js';
+import type { ServingSwitch } from '@tributary/edge-agent/internal/app/rollout-follower.js';
+import { MemoryModels } from '@tributary/edge-agent/internal/adapters/models/memory-models.js';
 import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
 import { join as joinFederation, type JoinResult } from '@tributary/edge-agent/internal/app/joining.js';
 import type { LogFields } from '@tributary/edge-agent/internal/app/log.js';
@@ -21,6 +23,14 @@ import { digestOf, parseSitePolicy, type JoinToken, type SitePolicySpec } from '
 import { policyDocument } from './job-document.js';
 import { datasetHandle } from './training-job.js';
 import type { ScriptedCoordinator } from './scripted-coordinator.js';
+
+/** Rollouts have tests of their own. */
+const NO_SERVING: ServingSwitch = {
+  swap: () => Promise.resolve(),
+  rollback: (name) => Promise.resolve({ name, version: 1 }),
+  stop: () => Promise.resolve(),
+  served: () => [],
+};
 
 /** A trainer that gives a fixed vector, or what a test wants. */
 export class ScriptedTrainer implements Trainer {
@@ -136,6 +146,8 @@ export class ScriptedSite {
         clock: systemClock,
         random: systemRandom,
       },
+      models: new MemoryModels(),
+      serving: NO_SERVING,
       dialer: this.#dialer(egress),
       datasets: [{ ...datasetHandle(join(this.#folder, 'loans.csv')), name: 'loans' }],
       policy: {

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@tributary/proto';
 
+import type { RolloutRefusal, ServedVersion } from '../domain/site-object.js';
 import type { Order } from './order.js';
 
 /** Why the coordinator ends a stream. */
@@ -19,6 +20,8 @@ export interface AgentHello {
   readonly software: string;
   readonly backend: string;
   readonly datasets: readonly string[];
+  /** Versions that answer at the site. */
+  readonly serving?: readonly ServedVersion[];
 }
 
 /** The way back to one connected agent. Neither call may throw; both return at once. */
@@ -52,7 +55,7 @@ export interface TrainingFailure {
 
 /** One attached stream. Every message from the agent counts as a sign of life. */
 export interface AgentConnection {
-  heartbeat(): void;
+  heartbeat(serving?: readonly ServedVersion[]): void;
   /** Rejects with INVALID_ARGUMENT for a code outside the table. An unknown order is ignored. */
   acknowledge(ack: OrderAcknowledgement): Promise<void>;
   progress(progress: TrainingProgress): void;
@@ -69,4 +72,8 @@ export interface ConnectedAgent {
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
   readonly progressed: TrainingProgress | undefined;
+  /** As the agent said last. */
+  readonly serving: readonly ServedVersion[];
+  /** Rollouts that it refused on this stream, by id. */
+  readonly refusals: ReadonlyMap<string, RolloutRefusal>;
 }

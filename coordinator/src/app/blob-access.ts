@@ -1,13 +1,17 @@
 import { LIMITS, TributaryError, type Digest } from '@tributary/proto';
 
+import type { AgentState, FederationState } from '../domain/federation-state.js';
+import { rolloutFor, versionOf } from '../domain/rollouts.js';
 import type { BlobStore } from '../ports.js';
 import type { Federation } from './federation.js';
 import { unfinishedRounds } from './round-ref.js';
 import { requireAgent } from './upload-admission.js';
 
-export interface BlobRequest {
-  readonly jobId: string;
-  readonly round: number;
+/** A blob of an open round, or of a version that a rollout introduced. */
+export type BlobRequest = BlobPlace &
+  ({ readonly jobId: string; readonly round: number } | { readonly rolloutId: string });
+
+interface BlobPlace {
   readonly digest: Digest;
   /** Byte to begin with. */
   readonly offset: number;
@@ -24,7 +28,10 @@ export interface BlobDownload {
   chunkAt(offset: number): Promise<Uint8Array>;
 }
 
-/** Which blobs an agent may fetch: base model and statistics of an open round of its cohort, and nothing else. */
+/**
+ * Which blobs an agent may fetch: base model and statistics of an open round of its cohort, manifest and weights of the
+ * version of a rollout that selects its site, and nothing else.
+ */
 export class BlobAccess {
   readonly #federation: Federation;
   readonly #blobs: BlobStore;
@@ -38,19 +45,11 @@ export class BlobAccess {
   async open(agentId: string, request: BlobRequest): Promise<BlobDownload> {
     const { state } = this.#federation;
     const agent = requireAgent(state, agentId);
-    const open = unfinishedRounds(state).find(
-      ({ round }) => round.jobId === request.jobId && round.round === request.round,
-    );
-    if (open === undefined) throw new TributaryError('UPDATE_WRONG_ROUND', 'the round is not open');
-    const member = open.round.cohort.get(agent.site);
-    if (member?.agentId !== agentId)
-      throw new TributaryError('NOT_IN_COHORT', 'the site is not in the cohort of this round');
-    if (request.digest !== open.round.baseDigest && request.digest !== open.round.statisticsDigest) {
-      throw new TributaryError('PERMISSION_DENIED', 'the digest is not that of an artefact of this round');
-    }
+    if ('rolloutId' in request) requireRolledOut(state, agent, request);
+    else requireOfRound(state, agent, request);
     const size = await this.#blobs.size(request.digest);
     if (size === undefined)
-      throw new TributaryError('STORE_CORRUPT', 'an artefact of an open round is missing');
+      throw new TributaryError('STORE_CORRUPT', 'an artefact of an open round or of a rollout is missing');
     if (!Number.isSafeInteger(request.offset) || request.offset < 0 || request.offset > size) {
       throw new TributaryError('INVALID_ARGUMENT', `offset: 0 to ${String(size)}`, {
         fields: { field: 'offset' },
@@ -63,6 +62,43 @@ export class BlobAccess {
   async #chunkAt(digest: Digest, offset: number): Promise<Uint8Array> {
     for await (const chunk of this.#blobs.readStored(digest, offset))
       return chunk.subarray(0, LIMITS.chunkBytes - (offset % LIMITS.chunkBytes));
-    throw new TributaryError('STORE_CORRUPT', 'an artefact of an open round is shorter than it was');
+    throw new TributaryError('STORE_CORRUPT', 'an artefact is shorter than it was');
   }
+}
+
+type OfRound = Extract<BlobRequest, { readonly round: number }>;
+
+function requireOfRound(
+  state: FederationState,
+  { agentId, site }: AgentState,
+  { jobId, round, digest }: OfRound,
+): void {
+  const open = unfinishedRounds(state).find(
+    (candidate) => candidate.round.jobId === jobId && candidate.round.round === round,
+  );
+  if (open === undefined) throw new TributaryError('UPDATE_WRONG_ROUND', 'the round is not open');
+  if (open.round.cohort.get(site)?.agentId !== agentId)
+    throw new TributaryError('NOT_IN_COHORT', 'the site is not in the cohort of this round');
+  if (digest !== open.round.baseDigest && digest !== open.round.statisticsDigest)
+    throw new TributaryError('PERMISSION_DENIED', 'the digest is not that of an artefact of this round');
+}
+
+/** The rollout that the site follows now: a version that was taken back is not handed out any more. */
+function requireRolledOut(
+  state: FederationState,
+  { site }: AgentState,
+  { rolloutId, digest }: Extract<BlobRequest, { readonly rolloutId: string }>,
+): void {
+  const known = state.sites.get(site);
+  const followed = [...state.rollouts.values()]
+    .map((model) => (known === undefined ? undefined : rolloutFor(model, known)))
+    .find((wanted) => wanted?.serves === true && wanted.rollout.rolloutId === rolloutId);
+  if (followed === undefined)
+    throw new TributaryError('PERMISSION_DENIED', 'the site follows no such rollout', {
+      hint: 'the next order says which one it follows',
+    });
+  const { document, version } = followed.rollout;
+  const registered = versionOf(state, document.spec.model, version);
+  if (digest !== registered?.manifestDigest && digest !== registered?.weightsDigest)
+    throw new TributaryError('PERMISSION_DENIED', 'the digest is not that of an artefact of this rollout');
 }

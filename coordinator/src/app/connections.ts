@@ -1,6 +1,7 @@
 import { LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
 
 import { requireCode, shortDetail } from '../domain/rounds/round-decisions.js';
+import type { RolloutRefusal, ServedVersion } from '../domain/site-object.js';
 import type { Clock } from '../ports.js';
 import type {
   AgentConnection,
@@ -28,8 +29,14 @@ export interface Decline {
 /** Called when an agent declines; rejections go back to the agent's stream. */
 export type DeclineListener = (agentId: string, decline: Decline) => Promise<void>;
 
+/** The rollout that an order is about. */
+export interface RolloutRef {
+  readonly rolloutId: string;
+  readonly model: string;
+}
+
 /** Orders remembered per stream, to know what an acknowledgement is about. */
-const ORDERS_REMEMBERED = 16;
+const ORDERS_REMEMBERED = 64;
 
 /**
  * The agents whose streams are open: the newest stream of the newest process of each. The ledger fences processes older
@@ -41,6 +48,7 @@ export class ConnectedAgents {
   readonly #connections = new Map<string, Connection>();
   readonly #epochs = new Map<string, bigint>();
   readonly #listeners = new Set<(agentId: string) => void>();
+  readonly #reports = new Set<(agentId: string) => void>();
   #cancelSweep: (() => void) | undefined;
 
   constructor(clock: Clock, onDecline: DeclineListener) {
@@ -61,10 +69,17 @@ export class ConnectedAgents {
     }
     this.#epochs.set(agentId, hello.sessionEpoch);
     this.#replace(agentId, hello.sessionEpoch);
-    const connection = new Connection(agentId, hello, link, this.#clock, this.#onDecline, () => {
-      if (this.#connections.get(agentId) !== connection) return;
-      this.#connections.delete(agentId);
-      this.#notify(agentId);
+    const connection = new Connection(agentId, hello, link, this.#clock, {
+      onDecline: this.#onDecline,
+      onChange: () => {
+        if (this.#connections.get(agentId) === connection)
+          for (const told of [...this.#reports]) told(agentId);
+      },
+      onEnd: () => {
+        if (this.#connections.get(agentId) !== connection) return;
+        this.#connections.delete(agentId);
+        this.#notify(agentId);
+      },
     });
     this.#connections.set(agentId, connection);
     this.#scheduleSweep();
@@ -80,10 +95,10 @@ export class ConnectedAgents {
     return [...this.#connections.values()];
   }
 
-  /** Sends an order about `round`; false where the agent is not connected. */
-  send(agentId: string, order: Order, round: RoundRef): boolean {
+  /** Sends an order about a round or a rollout; false where the agent is not connected. */
+  send(agentId: string, order: Order, about: RoundRef | RolloutRef): boolean {
     const connection = this.#connections.get(agentId);
-    connection?.send(order, round);
+    connection?.send(order, about);
     return connection !== undefined;
   }
 
@@ -96,6 +111,12 @@ export class ConnectedAgents {
   subscribe(listener: (agentId: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Called with the agent's id after it told that it serves other versions, or that it refuses a rollout. */
+  subscribeReports(listener: (agentId: string) => void): () => void {
+    this.#reports.add(listener);
+    return () => this.#reports.delete(listener);
   }
 
   /** Ends all streams, as the daemon stops. */
@@ -138,40 +159,40 @@ export class ConnectedAgents {
   }
 }
 
+interface ConnectionEvents {
+  readonly onDecline: DeclineListener;
+  readonly onChange: () => void;
+  readonly onEnd: () => void;
+}
+
 class Connection implements AgentConnection, ConnectedAgent {
   readonly agentId: string;
   readonly hello: AgentHello;
   readonly connectedAtMs: number;
   lastSeenMs: number;
   progressed: TrainingProgress | undefined;
+  serving: readonly ServedVersion[];
+  readonly refusals = new Map<string, RolloutRefusal>();
   readonly #link: AgentLink;
   readonly #clock: Clock;
-  readonly #onDecline: DeclineListener;
-  readonly #onEnd: () => void;
-  readonly #orders = new Map<string, RoundRef>();
+  readonly #events: ConnectionEvents;
+  readonly #orders = new Map<string, RoundRef | RolloutRef>();
   #open = true;
 
-  constructor(
-    agentId: string,
-    hello: AgentHello,
-    link: AgentLink,
-    clock: Clock,
-    onDecline: DeclineListener,
-    onEnd: () => void,
-  ) {
+  constructor(agentId: string, hello: AgentHello, link: AgentLink, clock: Clock, events: ConnectionEvents) {
     this.agentId = agentId;
     this.hello = hello;
     this.#link = link;
     this.#clock = clock;
-    this.#onDecline = onDecline;
-    this.#onEnd = onEnd;
+    this.#events = events;
+    this.serving = hello.serving ?? [];
     this.connectedAtMs = clock.now();
     this.lastSeenMs = this.connectedAtMs;
   }
 
-  send(order: Order, round: RoundRef): void {
+  send(order: Order, about: RoundRef | RolloutRef): void {
     if (!this.#open) return;
-    this.#orders.set(order.orderId, round);
+    this.#orders.set(order.orderId, about);
     if (this.#orders.size > ORDERS_REMEMBERED) this.#orders.delete(this.#orders.keys().next().value ?? '');
     this.#link.order(order);
   }
@@ -185,18 +206,28 @@ class Connection implements AgentConnection, ConnectedAgent {
   detach(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#onEnd();
+    this.#events.onEnd();
   }
 
-  heartbeat(): void {
+  heartbeat(serving?: readonly ServedVersion[]): void {
     this.lastSeenMs = this.#clock.now();
+    if (serving === undefined || isSameServing(serving, this.serving)) return;
+    this.serving = serving;
+    this.#events.onChange();
   }
 
   async acknowledge(ack: OrderAcknowledgement): Promise<void> {
     this.heartbeat();
-    const round = this.#orders.get(ack.orderId);
-    if (ack.accepted || round === undefined || !this.#open) return;
-    await this.#onDecline(this.agentId, { ...round, ...reasonOf(ack) });
+    const about = this.#orders.get(ack.orderId);
+    if (about === undefined || !this.#open) return;
+    if ('rolloutId' in about) this.#answered(about, ack);
+    else if (!ack.accepted) await this.#events.onDecline(this.agentId, { ...about, ...reasonOf(ack) });
+  }
+
+  #answered({ rolloutId }: RolloutRef, ack: OrderAcknowledgement): void {
+    if (ack.accepted) this.refusals.delete(rolloutId);
+    else this.refusals.set(rolloutId, reasonOf(ack));
+    this.#events.onChange();
   }
 
   progress(progress: TrainingProgress): void {
@@ -208,8 +239,15 @@ class Connection implements AgentConnection, ConnectedAgent {
     this.heartbeat();
     if (!this.#open) return;
     const { jobId, round } = failure;
-    await this.#onDecline(this.agentId, { jobId, round, attempt: undefined, ...reasonOf(failure) });
+    await this.#events.onDecline(this.agentId, { jobId, round, attempt: undefined, ...reasonOf(failure) });
   }
+}
+
+function isSameServing(a: readonly ServedVersion[], b: readonly ServedVersion[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ model, version }, at) => b[at]?.model === model && b[at].version === version)
+  );
 }
 
 function reasonOf(reason: {

@@ -3,8 +3,11 @@ import { canonicalize, encodeHex, sha256, TributaryError, type SignedTreeHead } 
 import type { Federation } from './federation.js';
 import type { Order, ProvenEntry } from './order.js';
 
-/** What an order asks for: `train` on the round that its last entry opens, or `settle` the one that it closes. */
-export type OrderPurpose = 'train' | 'settle';
+/**
+ * What an order asks for: `train` on the round that its last entry opens, `settle` the one that it closes, or `serve` as
+ * its last entry says.
+ */
+export type OrderPurpose = 'train' | 'settle' | 'serve';
 
 interface Proof {
   readonly treeHead: SignedTreeHead;

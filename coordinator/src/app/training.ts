@@ -11,6 +11,7 @@ import type { Federation } from './federation.js';
 import { ModelRegistry } from './model-registry.js';
 import { OrderDispatch } from './order-dispatch.js';
 import { Orders } from './orders.js';
+import { RolloutDispatch } from './rollout-dispatch.js';
 import { RoundKeys } from './round-keys.js';
 import { RoundRunner } from './round-runner.js';
 import { RoundSteps } from './round-steps.js';
@@ -42,6 +43,7 @@ export class Training {
   readonly #aggregation: Aggregation;
   readonly #settlement: Settlement;
   readonly #dispatch: OrderDispatch;
+  readonly #rollouts: RolloutDispatch;
   readonly #runner: RoundRunner;
   readonly #subscriptions: (() => void)[] = [];
   #state: FederationState;
@@ -65,7 +67,9 @@ export class Training {
     const settlement = new Settlement({ ...parts, aggregation, keys });
     this.#settlement = settlement;
     const { agents } = this;
-    this.#dispatch = new OrderDispatch({ federation, agents, clock, log, orders: new Orders(federation) });
+    const orders = new Orders(federation);
+    this.#dispatch = new OrderDispatch({ federation, agents, clock, log, orders });
+    this.#rollouts = new RolloutDispatch({ federation, agents, log, orders });
     const registry = new ModelRegistry(parts);
     const steps = new RoundSteps({ ...parts, agents, aggregation, settlement, registry, keys });
     this.#runner = new RoundRunner({ federation, steps, clock, log });
@@ -101,7 +105,10 @@ export class Training {
         this.#observe(entries, state);
       }),
       this.agents.subscribe((agentId) => {
-        if (this.agents.get(agentId) !== undefined) this.#dispatch.connected(agentId);
+        if (this.agents.get(agentId) !== undefined) {
+          this.#dispatch.connected(agentId);
+          this.#rollouts.connected(agentId);
+        }
         this.#runner.wake();
       }),
     );
@@ -115,6 +122,7 @@ export class Training {
     this.uploads.observe(entries);
     this.#follow();
     this.#dispatch.observe(entries, before);
+    this.#rollouts.observe(entries);
     this.#settlement.observe(entries, before);
     for (const entry of entries) if (entry.type === 'agent.revoked') this.#dismiss(entry.body.agentId);
     this.#runner.wake();

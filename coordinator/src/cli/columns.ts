@@ -64,6 +64,16 @@ export function columnsOf(kind: ObjectKind, nowMs: number): readonly Column<Show
         },
         created,
       ];
+    case 'ModelRollout':
+      return [
+        name,
+        { title: 'STABLE', cell: at('status', 'stable', 'version') },
+        { title: 'CANARY', cell: at('status', 'canary', 'version') },
+        { title: 'WEIGHT', cell: at('status', 'weight') },
+        { title: 'PHASE', cell: at('status', 'phase') },
+        { title: 'SITES', cell: ratio(['status', 'sites', 'serving'], ['status', 'sites', 'selected']) },
+        created,
+      ];
   }
 }
 

@@ -13,6 +13,7 @@ import { controlJob, type JobAction } from './commands/jobs.js';
 import { leaveOneOut, showHeldOut } from './commands/leave-one-out.js';
 import { logs } from './commands/logs.js';
 import { exportModel } from './commands/models.js';
+import { setRollout, undoRollout } from './commands/rollouts.js';
 import { approve, invite, revoke } from './commands/sites.js';
 import { version } from './commands/version.js';
 import { wait } from './commands/wait.js';
@@ -71,7 +72,7 @@ function addObjectCommands(program: Command, run: Run): void {
     .action((options: Parameters<typeof apply>[1]) => run((session) => apply(session, options)));
   program
     .command('get <kind> [name]')
-    .description('list fj (jobs), sites or models, or show one')
+    .description('list fj (jobs), sites, models or rollouts, or show one')
     .option(...OUTPUT)
     .option('-w, --watch', 'go on with every change', false)
     .action((kind: string, name: string | undefined, options: Parameters<typeof get>[3]) =>
@@ -194,6 +195,20 @@ function addModelCommands(program: Command, run: Run): void {
     .action((reference: string, options: Parameters<typeof exportModel>[2]) =>
       run((session) => exportModel(session, reference, options)),
     );
+  const rollout = program.command('rollout').description('which version of a model the sites serve');
+  rollout
+    .command('set <model@version>')
+    .description('have the selected sites serve a version from here on')
+    .option('--selector <key=value>', 'label that sites must carry; may be repeated (all sites)', collect, [])
+    .option('--author <name>', 'author who signs')
+    .option('--dry-run', 'check only, change nothing', false)
+    .action((reference: string, options: Parameters<typeof setRollout>[2]) =>
+      run((session) => setRollout(session, reference, options)),
+    );
+  rollout
+    .command('undo <model>')
+    .description('go back to the version before')
+    .action((model: string) => run((session) => undoRollout(session, model)));
 }
 
 function addLocalCommands(program: Command, run: Run): void {

@@ -7,7 +7,7 @@ export function requireKind(word: string): ObjectKind {
   const kind = kindNamed(word);
   if (kind !== undefined) return kind;
   throw new TributaryError('USAGE', `${word}: no such kind`, {
-    hint: 'Kinds are fj (FederatedJob), site and model.',
+    hint: 'Kinds are fj (FederatedJob), site, model and rollout (ModelRollout).',
   });
 }
 

@@ -1,6 +1,7 @@
 import { TributaryError, type EntryType, type LedgerEntry } from '@tributary/proto';
 
 import type { FederationState, Role } from './federation-state.js';
+import { findRollout, selectsSite } from './rollouts.js';
 
 /** Who calls: a context by its role, an agent that is approved or not yet, or somebody without a certificate. */
 export type Principal = Role | 'agent' | 'pending-agent' | 'anyone';
@@ -42,6 +43,7 @@ export const METHOD_PRINCIPALS = {
   CreateInvitation: ADMIN,
   ApproveSite: ADMIN,
   RevokeSite: ADMIN,
+  UndoRollout: ADMIN,
   CreateContext: ADMIN,
   RevokeContext: ADMIN,
   StreamBackup: ADMIN,
@@ -64,9 +66,9 @@ export function requirePermission(principal: Principal, method: Method): void {
 
 /**
  * Which agents may read an entry. `everyone`: all agents; `own-site`: those of the site that it names; `own-jobs`: those
- * of sites that were in a cohort of its job; `operators`: none. Contexts read everything: entries hold no secrets.
+ * of sites that were in a cohort of its job; `own-rollouts`: those of sites that its rollout selects; `operators`: none. Contexts read everything: entries hold no secrets.
  */
-type Audience = 'everyone' | 'own-site' | 'own-jobs' | 'operators';
+type Audience = 'everyone' | 'own-site' | 'own-jobs' | 'own-rollouts' | 'operators';
 
 export const ENTRY_AUDIENCE: Readonly<Record<EntryType, Audience>> = {
   'federation.created': 'everyone',
@@ -96,6 +98,8 @@ export const ENTRY_AUDIENCE: Readonly<Record<EntryType, Audience>> = {
   'round.committed': 'own-jobs',
   'round.failed': 'own-jobs',
   'model.registered': 'own-jobs',
+  'rollout.applied': 'own-rollouts',
+  'rollout.undone': 'own-rollouts',
 };
 
 /** Whether agents of `site` may read the body of an entry. Entries of deleted jobs are read by contexts only. */
@@ -107,7 +111,19 @@ export function mayAgentRead(state: FederationState, site: string, entry: Ledger
       return 'site' in entry.body && entry.body.site === site;
     case 'own-jobs':
       return 'jobId' in entry.body && (state.jobs.get(entry.body.jobId)?.members.includes(site) ?? false);
+    case 'own-rollouts':
+      return 'rolloutId' in entry.body && concerns(state, site, entry.body);
     case 'operators':
       return false;
   }
+}
+
+function concerns(
+  state: FederationState,
+  site: string,
+  { model, rolloutId }: { readonly model: string; readonly rolloutId: string },
+): boolean {
+  const rollout = findRollout(state, model, rolloutId);
+  const known = state.sites.get(site);
+  return rollout !== undefined && known !== undefined && selectsSite(rollout, known);
 }

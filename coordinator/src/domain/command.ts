@@ -231,6 +231,25 @@ export interface FailJob extends Asked {
   readonly detail: string;
 }
 
+/** Apply of a ModelRollout: begins a rollout, or finds that the model's newest one is the same. */
+export interface ApplyRollout extends Asked {
+  readonly kind: 'apply-rollout';
+  /** Drawn for the case that the rollout is new. */
+  readonly rolloutId: string;
+  /** Canonical JSON of the document {apiVersion, kind, metadata, spec}. */
+  readonly document: string;
+  /** Standard base64. */
+  readonly authorKey: string;
+  readonly signature: string;
+}
+
+/** Takes a rollout back: the newest one of the model. */
+export interface UndoRollout extends Asked {
+  readonly kind: 'undo-rollout';
+  readonly model: string;
+  readonly rolloutId: string;
+}
+
 export interface RaiseAlarm extends Asked {
   readonly kind: 'raise-alarm';
   /** "token/<id>", "agent/<id>", "site/<name>" or "federation". */
@@ -260,6 +279,8 @@ export type JobCommand =
   | CompleteJob
   | FailJob;
 
+export type RolloutCommand = ApplyRollout | UndoRollout;
+
 export type EnrolmentCommand = CreateToken | EnrolAgent | RenewAgent | StartAgent | ApproveSite | RevokeSite;
 
 export type Command =
@@ -269,5 +290,6 @@ export type Command =
   | EnrolmentCommand
   | JobCommand
   | RoundCommand
+  | RolloutCommand
   | RegisterModel
   | RaiseAlarm;

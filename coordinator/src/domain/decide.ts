@@ -14,6 +14,7 @@ import type {
   OpenRound,
   RaiseAlarm,
   RegisterModel,
+  RolloutCommand,
   RoundCommand,
 } from './command.js';
 import { decideContext } from './contexts.js';
@@ -21,6 +22,7 @@ import { alarmOf, decideEnrolment } from './enrolment.js';
 import type { FederationState, JobState } from './federation-state.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
+import { decideRollout } from './rollouts.js';
 import { awaitsEvaluation, isTrained, nextRound, roundBase } from './rounds/next-round.js';
 import { modeOf, planStages } from './rounds/aggregation-mode.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
@@ -54,10 +56,22 @@ function decideFounded(
     case 'approve-site':
     case 'revoke-site':
       return decideEnrolment(state, command);
-    case 'register-model':
-      return registerModel(state, command);
     case 'raise-alarm':
       return raiseAlarm(command);
+    default:
+      return decideModels(state, command);
+  }
+}
+
+type ModelCommand = RegisterModel | RolloutCommand;
+
+function decideModels(state: FederationState, command: ModelCommand | WorkCommand): readonly NewEntry[] {
+  switch (command.kind) {
+    case 'register-model':
+      return registerModel(state, command);
+    case 'apply-rollout':
+    case 'undo-rollout':
+      return decideRollout(state, command);
     default:
       return decideWork(state, command);
   }

@@ -2,7 +2,8 @@ import { LIMITS, type EntryOf, type LedgerEntry } from '@tributary/proto';
 
 import { evolveEnrolment } from './enrolment-evolution.js';
 import type { FederationState } from './federation-state.js';
-import { evolveJobs } from './job-evolution.js';
+import { evolveJobs, type JobEntry } from './job-evolution.js';
+import { evolveRollouts } from './rollouts.js';
 
 /** The state after an entry. */
 export function evolve(state: FederationState, entry: LedgerEntry): FederationState {
@@ -25,11 +26,19 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
       return evolveEnrolment(state, entry);
     case 'alarm.raised':
       return raiseAlarm(state, entry);
-    case 'model.registered':
-      return registerModel({ ...state, jobs: evolveJobs(state.jobs, entry) }, entry);
     default:
-      return { ...state, jobs: evolveJobs(state.jobs, entry) };
+      return evolveWork(state, entry);
   }
+}
+
+type RolloutEntry = EntryOf<'rollout.applied' | 'rollout.undone'>;
+
+/** Jobs, the models that they make, and which of these are served. */
+function evolveWork(state: FederationState, entry: JobEntry | RolloutEntry): FederationState {
+  if (entry.type === 'rollout.applied' || entry.type === 'rollout.undone')
+    return { ...state, rollouts: evolveRollouts(state.rollouts, entry) };
+  const next = { ...state, jobs: evolveJobs(state.jobs, entry) };
+  return entry.type === 'model.registered' ? registerModel(next, entry) : next;
 }
 
 function evolveContext(

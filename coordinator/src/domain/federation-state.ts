@@ -1,4 +1,12 @@
-import type { Digest, EntryBody, ErrorCode, FederatedJob, JobPhase, RoundKind } from '@tributary/proto';
+import type {
+  Digest,
+  EntryBody,
+  ErrorCode,
+  FederatedJob,
+  JobPhase,
+  ModelRollout,
+  RoundKind,
+} from '@tributary/proto';
 
 import type { JobConditionState } from './job-conditions.js';
 import type { RoundState } from './rounds/round-state.js';
@@ -194,6 +202,30 @@ export interface ModelState {
   readonly versions: readonly ModelVersionState[];
 }
 
+/** One rollout of a model: what `rollout.applied` began, and perhaps `rollout.undone` ended. */
+export interface RolloutState {
+  readonly rolloutId: string;
+  readonly version: number;
+  readonly manifestDigest: Digest;
+  /** As it was applied. */
+  readonly document: ModelRollout;
+  readonly authorKey: string;
+  /** Sequence of its `rollout.applied`. */
+  readonly seq: number;
+  readonly appliedAt: number;
+  /** Sequence of its `rollout.undone`. */
+  readonly undoneSeq?: number;
+  readonly undoneAt?: number;
+}
+
+export interface ModelRolloutState {
+  readonly model: string;
+  /** Oldest first. */
+  readonly rollouts: readonly RolloutState[];
+  /** Sequence of the last entry about it. */
+  readonly seq: number;
+}
+
 export interface AlarmState {
   readonly code: string;
   readonly detail: string;
@@ -221,6 +253,8 @@ export interface FederationState {
   readonly jobs: ReadonlyMap<string, JobState>;
   /** By model name. */
   readonly models: ReadonlyMap<string, ModelState>;
+  /** By model name. */
+  readonly rollouts: ReadonlyMap<string, ModelRolloutState>;
   /** The newest ones, oldest first. */
   readonly alarms: readonly AlarmState[];
 }
@@ -234,5 +268,6 @@ export const EMPTY_FEDERATION: FederationState = Object.freeze({
   sites: new Map(),
   jobs: new Map(),
   models: new Map(),
+  rollouts: new Map(),
   alarms: [],
 });

@@ -3,6 +3,7 @@ import type { LedgerEntry, ModelObject, ServedObject } from '@tributary/proto';
 import type { FederationState, ModelState } from './federation-state.js';
 import { findJob } from './job-queue.js';
 import { jobObject } from './job-object.js';
+import { rolloutObject } from './rollout-object.js';
 import { siteObject, type SitePresence } from './site-object.js';
 
 export type ObjectKind = ServedObject['kind'];
@@ -12,6 +13,9 @@ const KINDS: ReadonlyMap<string, ObjectKind> = new Map([
   ...['federatedjob', 'federatedjobs', 'fj', 'job', 'jobs'].map((word) => [word, 'FederatedJob'] as const),
   ...['site', 'sites'].map((word) => [word, 'Site'] as const),
   ...['model', 'models'].map((word) => [word, 'Model'] as const),
+  ...['modelrollout', 'modelrollouts', 'rollout', 'rollouts', 'mr'].map(
+    (word) => [word, 'ModelRollout'] as const,
+  ),
 ]);
 
 /** The kind that a word of an operator names, in any case; undefined where there is none. */
@@ -63,6 +67,12 @@ export function findObject(
         ? undefined
         : { object: modelObject(model), seq: model.versions.at(-1)?.seq ?? 0 };
     }
+    case 'ModelRollout': {
+      const rollout = state.rollouts.get(name);
+      return rollout === undefined
+        ? undefined
+        : { object: rolloutObject(state, rollout, surroundings.presence), seq: rollout.seq };
+    }
   }
 }
 
@@ -78,6 +88,9 @@ export function listObjects(
 /** The object that an entry is about, if any. That of a deleted job is known from its last entry only. */
 export function subjectOf(state: FederationState, entry: LedgerEntry): ObjectName | undefined {
   if (entry.type === 'model.registered') return { kind: 'Model', name: entry.body.model };
+  if (entry.type === 'rollout.applied' || entry.type === 'rollout.undone') {
+    return { kind: 'ModelRollout', name: entry.body.model };
+  }
   if (entry.type === 'job.deleted' || entry.type === 'job.submitted') {
     return { kind: 'FederatedJob', name: entry.body.name };
   }
@@ -96,6 +109,8 @@ function namesOf(state: FederationState, kind: ObjectKind): readonly string[] {
       return [...state.sites.keys()];
     case 'Model':
       return [...state.models.keys()];
+    case 'ModelRollout':
+      return [...state.rollouts.keys()];
   }
 }
 

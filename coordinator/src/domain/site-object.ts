@@ -9,6 +9,21 @@ export interface SitePresence {
   readonly software: string;
   /** Names of the datasets that it declares. */
   readonly datasets: readonly string[];
+  /** Versions that answer there. */
+  readonly serving?: readonly ServedVersion[];
+  /** Rollouts that the agent refused, by id. */
+  readonly refusals?: ReadonlyMap<string, RolloutRefusal>;
+}
+
+export interface ServedVersion {
+  readonly model: string;
+  readonly version: number;
+}
+
+export interface RolloutRefusal {
+  readonly code: string;
+  /** Redacted. */
+  readonly detail: string;
 }
 
 /** What the conditions of a site are judged from. */

@@ -10,7 +10,7 @@ import {
 import { EMPTY_FEDERATION, type FederationState } from './federation-state.js';
 
 /** Version of the snapshot format; raised whenever the shape of the state changes. */
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 
 /** Member that marks an object as a map: its value is the list of pairs, in order. */
 const MAP = '$map';

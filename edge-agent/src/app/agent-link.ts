@@ -18,6 +18,7 @@ import type {
   FleetStream,
   Random,
   RawOrder,
+  ServedVersion,
   Welcome,
 } from '../ports.js';
 import type { CertificateKeeper } from './certificate-keeper.js';
@@ -37,7 +38,14 @@ export interface AgentLinkParts {
   readonly random: Random;
   readonly log: Log;
   /** What `describe` shows of the site. */
-  readonly offer: () => { readonly backend: string; readonly datasets: readonly string[] };
+  readonly offer: () => SiteOffer;
+}
+
+export interface SiteOffer {
+  readonly backend: string;
+  readonly datasets: readonly string[];
+  /** Versions that answer now. */
+  readonly serving: readonly ServedVersion[];
 }
 
 /** What the link tells its owner. */
@@ -174,7 +182,10 @@ export class AgentLink {
     if (signal.aborted) return undefined;
     const known = this.#parts.witness.head;
     stream.send(this.#hello(known));
-    const watchdog = new Watchdog(this.#parts.clock, stream);
+    const watchdog = new Watchdog(this.#parts.clock, stream, () => ({
+      type: 'Heartbeat',
+      serving: this.#parts.offer().serving,
+    }));
     try {
       let welcomed = false;
       for await (const message of stream.messages) {

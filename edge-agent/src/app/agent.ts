@@ -26,6 +26,9 @@ import type { Log } from './log.js';
 import { OrderReview, type PolicySource } from './order-review.js';
 import { Outbox } from './outbox.js';
 import { encodeRecord, readRecord } from './records.js';
+import { claimsRollout } from '../domain/rollout-order.js';
+import type { ModelRef, ModelStore } from '../serving-ports.js';
+import { RolloutFollower, type ServingSwitch } from './rollout-follower.js';
 import { RoundWork } from './round-work.js';
 import { SessionRunner } from './session-runner.js';
 import { statusOf, type AgentStatus } from './status.js';
@@ -44,6 +47,8 @@ export interface AgentParts {
   readonly statistics: RowStatistics;
   readonly datasets: readonly DeclaredDataset[];
   readonly policy: PolicySource;
+  readonly models: ModelStore;
+  readonly serving: ServingSwitch;
   readonly egress: EgressCounter;
   readonly clock: Clock;
   readonly random: Random;
@@ -60,6 +65,7 @@ export class Agent {
   readonly #parts: AgentParts;
   readonly #link: AgentLink;
   readonly #runner: SessionRunner;
+  readonly #rollouts: RolloutFollower;
   readonly #keeper: CertificateKeeper;
   readonly #decisions: DecisionLog;
   readonly #ending = new AbortController();
@@ -69,12 +75,14 @@ export class Agent {
     parts: AgentParts,
     link: AgentLink,
     runner: SessionRunner,
+    rollouts: RolloutFollower,
     keeper: CertificateKeeper,
     decisions: DecisionLog,
   ) {
     this.#parts = parts;
     this.#link = link;
     this.#runner = runner;
+    this.#rollouts = rollouts;
     this.#keeper = keeper;
     this.#decisions = decisions;
   }
@@ -83,7 +91,7 @@ export class Agent {
   static async open(parts: AgentParts): Promise<Agent> {
     const { store, files, random, clock, log, egress, trainer } = parts;
     const record = await requireEnrolment(store);
-    const { agentId, site, logId, logKey } = record;
+    const { agentId, site, logId, logKey, modelKey } = record;
     const identity = identityKeyOf(record);
     const keeper = new CertificateKeeper(parts, record);
     const witness = await Witness.open(store, { logId, logKey });
@@ -100,12 +108,12 @@ export class Agent {
         witness,
         identity,
         sessionEpoch,
-        offer: () => ({ backend: trainer.backend, datasets: names }),
+        offer: () => ({ backend: trainer.backend, datasets: names, serving: parts.serving.served() }),
       },
       {
         up: (approved) => runner.up(approved),
         down: () => runner.down(),
-        order: (order) => runner.order(order),
+        order: (order) => (claimsRollout(order) ? rollouts.order(order) : runner.order(order)),
       },
     );
     const client = () => link.client;
@@ -145,8 +153,19 @@ export class Agent {
       askAgain: () => link.drop(),
       alarm: (error) => agent.#end(error),
     });
+    const rollouts: RolloutFollower = new RolloutFollower({
+      ...parts,
+      modelKey,
+      pinned: { logId, logKey },
+      witness,
+      decisions,
+      client,
+      send: (message) => link.send(message),
+      askAgain: () => link.drop(),
+      alarm: (error) => agent.#end(error),
+    });
     runner.recover(held);
-    const agent = new Agent(parts, link, runner, keeper, decisions);
+    const agent = new Agent(parts, link, runner, rollouts, keeper, decisions);
     log.info({ agentId, site, sessionEpoch: String(sessionEpoch), held: held.length }, 'agent ready');
     await review.announcePolicy();
     return agent;
@@ -171,10 +190,15 @@ export class Agent {
       signal.removeEventListener('abort', stop);
       this.#keeper.stop();
       cancelFlush();
-      await withLimit(this.#parts.clock, this.#runner.stop());
+      await withLimit(this.#parts.clock, Promise.all([this.#runner.stop(), this.#rollouts.stop()]));
       await this.#parts.egress.flush();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
+  }
+
+  /** The site goes back to the version before; see RolloutFollower. */
+  rollback(model: string): Promise<ModelRef> {
+    return this.#rollouts.rollback(model);
   }
 
   status(): AgentStatus {
@@ -185,6 +209,7 @@ export class Agent {
       expiresAtMs: this.#keeper.expiresAtMs,
       egress: this.#parts.egress.egress,
       decisions: this.#decisions,
+      serving: this.#parts.serving.served(),
     });
   }
 
@@ -240,9 +265,9 @@ function throttled(clock: Clock, report: Report): Report {
 }
 
 /** A trainer that does not stop must not keep the process from stopping. */
-function withLimit(clock: Clock, work: Promise<void>): Promise<void> {
+function withLimit(clock: Clock, work: Promise<unknown>): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = clock.at(clock.now() + LIMITS.drainMs, resolve);
-    work.then(resolve, reject).finally(cancel);
+    work.then(() => resolve(), reject).finally(cancel);
   });
 }

@@ -9,7 +9,7 @@ import {
 
 import { backoffMs } from '../domain/backoff.js';
 import type { OpenedRound } from '../domain/order.js';
-import type { Clock, FleetClient, Random } from '../ports.js';
+import type { BlobOwner, Clock, FleetClient, Random } from '../ports.js';
 import { pause, uniform } from './pause.js';
 
 export interface DownloadParts {
@@ -48,23 +48,10 @@ export async function downloadVector(
 ): Promise<Float32Array> {
   const decoder = new WeightsDecoder(layout);
   const digest = startDigest();
-  const total = weightsBytes(layout);
-  for (let failures = 0; decoder.received < total;) {
-    const before = decoder.received;
-    try {
-      for await (const bytes of requireClient(parts).fetchBlob(
-        { jobId, round, digest: wanted, offset: before },
-        signal,
-      )) {
-        decoder.push(bytes);
-        digest.update(bytes);
-      }
-      if (decoder.received < total) throw new TributaryError('UNAVAILABLE', 'the download ended early');
-    } catch (error) {
-      if (signal.aborted || !TributaryError.from(error).retryable) throw error;
-      failures = decoder.received > before ? 0 : failures + 1;
-      await pause(parts.clock, backoffMs(failures, uniform(parts.random)), signal);
-    }
+  const named = { jobId, round, digest: wanted, bytes: weightsBytes(layout) };
+  for await (const bytes of downloadBlob(parts, named, signal)) {
+    decoder.push(bytes);
+    digest.update(bytes);
   }
   if (digest.digest() !== wanted)
     throw new TributaryError(
@@ -72,6 +59,36 @@ export async function downloadVector(
       'the base model or its statistics are not those that the ledger names',
     );
   return decoder.finish();
+}
+
+/** A blob, and how long it is where that is known. */
+export type NamedBlob = BlobOwner & { readonly digest: Digest; readonly bytes?: number };
+
+/**
+ * The bytes of a blob from the first on. An interrupted download goes on where it ended, until `signal` ends it; what
+ * has arrived is the caller's to compare with the digest.
+ */
+export async function* downloadBlob(
+  parts: DownloadParts,
+  { bytes: total, ...named }: NamedBlob,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let received = 0;
+  for (let failures = 0; total === undefined || received < total;) {
+    const before = received;
+    try {
+      for await (const bytes of requireClient(parts).fetchBlob({ ...named, offset: before }, signal)) {
+        received += bytes.length;
+        yield bytes;
+      }
+      if (total === undefined) return;
+      if (received < total) throw new TributaryError('UNAVAILABLE', 'the download ended early');
+    } catch (error) {
+      if (signal.aborted || !TributaryError.from(error).retryable) throw error;
+      failures = received > before ? 0 : failures + 1;
+      await pause(parts.clock, backoffMs(failures, uniform(parts.random)), signal);
+    }
+  }
 }
 
 function requireClient({ client }: DownloadParts): FleetClient {

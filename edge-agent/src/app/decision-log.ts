@@ -4,7 +4,7 @@ import {
   followDecision,
   type Decision,
   type DecisionHead,
-  type TrainingNote,
+  type DecisionNote,
 } from '../domain/decision.js';
 import { digestOf } from '@tributary/proto';
 import type { LineLog } from '../ports.js';
@@ -48,11 +48,11 @@ export class DecisionLog {
   }
 
   /** Durable when it resolves. */
-  note(note: TrainingNote): Promise<void> {
+  note(note: DecisionNote): Promise<void> {
     return this.#append(note, () => undefined);
   }
 
-  #append(entry: Decision | TrainingNote, then: () => void): Promise<void> {
+  #append(entry: Decision | DecisionNote, then: () => void): Promise<void> {
     const turn = this.#turn.then(async () => {
       const line = encodeDecision(entry, this.#head.count, this.#head.digest);
       await this.#lines.append(line);

@@ -59,6 +59,14 @@ export class ModelServing {
     throw new TributaryError('NOT_FOUND', `no version of ${name} served here before`);
   }
 
+  /** Versions that answer now. */
+  served(): readonly ModelRef[] {
+    return this.#parts.predictor
+      .models()
+      .filter(({ active }) => active)
+      .map(({ name, version }) => ({ name, version }));
+  }
+
   /** Lets a model go: nothing of it answers any more, and the store points at none of its versions. */
   stop(name: string): Promise<void> {
     return this.#inTurn(async () => {

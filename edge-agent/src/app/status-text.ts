@@ -3,12 +3,14 @@ import type { AgentStatus } from './status.js';
 /** The status for people. */
 export function describeStatus(status: AgentStatus): string {
   const { egress, decisions, lastError } = status;
+  const serving = status.serving.map(({ name, version }) => `${name}@${String(version)}`).join(', ');
   const lines = [
     `Site:          ${status.site} (${status.agentId})`,
     `Coordinator:   ${status.coordinator}`,
     `Connection:    ${status.connection}${lastError === null ? '' : ` (${lastError.code}: ${lastError.detail})`}`,
     `Certificate:   until ${status.certificateExpires}`,
     `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages`,
+    `Serves:        ${serving === '' ? 'no model' : serving}`,
     `Decisions:     ${String(decisions.count)}, head ${decisions.head}`,
     ...decisions.recent.map(
       ({ time, job, round, allowed, code, rule }) =>

@@ -1,6 +1,7 @@
 import type { Decision } from '../domain/decision.js';
 import type { Egress } from '../domain/egress.js';
 import type { SessionState } from '../domain/session-state.js';
+import type { ServedVersion } from '../ports.js';
 import type { AgentLink } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';
@@ -26,6 +27,8 @@ export interface AgentStatus {
   readonly rounds: readonly RoundStatus[];
   /** Bytes that left since the join, as decimal numbers. */
   readonly egress: { readonly update: string; readonly control: string };
+  /** Versions that answer. */
+  readonly serving: readonly ServedVersion[];
   readonly decisions: { readonly count: number; readonly head: string; readonly recent: readonly Decision[] };
 }
 
@@ -36,6 +39,7 @@ export interface StatusSources {
   readonly expiresAtMs: number;
   readonly egress: Egress;
   readonly decisions: Pick<DecisionLog, 'head' | 'recent'>;
+  readonly serving: readonly ServedVersion[];
 }
 
 export function statusOf({
@@ -45,6 +49,7 @@ export function statusOf({
   expiresAtMs,
   egress,
   decisions,
+  serving,
 }: StatusSources): AgentStatus {
   return {
     formatVersion: 1,
@@ -62,6 +67,7 @@ export function statusOf({
       phase: phase.name,
     })),
     egress: { update: String(egress.update), control: String(egress.control) },
+    serving: serving.map(({ name, version }) => ({ name, version })),
     decisions: { count: decisions.head.count, head: decisions.head.digest, recent: decisions.recent },
   };
 }

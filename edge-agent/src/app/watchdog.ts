@@ -1,18 +1,20 @@
 import { LIMITS } from '@tributary/proto';
 
-import type { Clock, FleetStream } from '../ports.js';
+import type { AgentMessage, Clock, FleetStream } from '../ports.js';
 
 /** Sends heartbeats, and closes a stream on which the coordinator has been silent for too long. */
 export class Watchdog {
   readonly #clock: Clock;
   readonly #stream: FleetStream;
+  readonly #heartbeat: () => AgentMessage;
   #lastSeenMs: number;
   #cancel: () => void;
   expired = false;
 
-  constructor(clock: Clock, stream: FleetStream) {
+  constructor(clock: Clock, stream: FleetStream, heartbeat: () => AgentMessage) {
     this.#clock = clock;
     this.#stream = stream;
+    this.#heartbeat = heartbeat;
     this.#lastSeenMs = clock.now();
     this.#cancel = clock.at(this.#lastSeenMs + LIMITS.heartbeatTimeoutMs, () => this.#expire());
   }
@@ -28,7 +30,7 @@ export class Watchdog {
         this.#expire();
         return;
       }
-      this.#stream.send({ type: 'Heartbeat' });
+      this.#stream.send(this.#heartbeat());
       this.beat(intervalMs);
     });
   }

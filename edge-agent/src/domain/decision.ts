@@ -42,11 +42,44 @@ export interface TrainingNote extends RoundRef {
   readonly dataVersion: string;
 }
 
+/** What the site decided about one rollout, and by which rule. */
+export interface RolloutDecision {
+  readonly type: 'Rollout';
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly orderId: string;
+  readonly rolloutId: string;
+  readonly model: string;
+  readonly version: number;
+  /** False where the model is to answer no more. */
+  readonly serves: boolean;
+  readonly authorKey: string;
+  readonly allowed: boolean;
+  readonly code: ErrorCode | '';
+  readonly rule: string;
+  readonly detail: string;
+  /** Digest of the policy document that was in force; empty where there was none. */
+  readonly policyDigest: Digest | '';
+}
+
+/** The site itself goes back to the version before. */
+export interface RollbackNote {
+  readonly type: 'RolledBack';
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly model: string;
+  readonly version: number;
+  readonly previous?: number;
+}
+
+/** A line that is no decision about training. */
+export type DecisionNote = TrainingNote | RolloutDecision | RollbackNote;
+
 /** Digest that the first line names as the one before it. */
 const DECISION_ROOT: Digest = digestOf(new Uint8Array(0));
 
 /** The canonical bytes of a line (without the line end) after a line of digest `prev`. */
-export function encodeDecision(decision: Decision | TrainingNote, seq: number, prev: Digest): Uint8Array {
+export function encodeDecision(decision: Decision | DecisionNote, seq: number, prev: Digest): Uint8Array {
   return canonicalize({ v: DECISION_VERSION, seq, prev, ...decision });
 }
 

@@ -88,17 +88,44 @@ export function evaluatePolicy(
   return { allowed: true, terms: { minimumRows, minCount, vocabularies, deidentification } };
 }
 
+/** What the policy judges of a rollout: all proven. */
+export interface ServingFacts extends Pick<PolicyFacts, 'logId' | 'authorKey'> {
+  readonly model: string;
+}
+
+export type ServingVerdict = { readonly allowed: true } | Refusal;
+
+/** Judges a rollout; what is not listed is refused. Without a policy every rollout is (POLICY_MISSING). */
+export function evaluateServing(policy: SitePolicySpec | undefined, facts: ServingFacts): ServingVerdict {
+  if (policy === undefined) {
+    return {
+      allowed: false,
+      code: 'POLICY_MISSING',
+      rule: '',
+      detail: 'the site has no policy file and refuses every rollout',
+    };
+  }
+  const refusal = coordinator(policy, undefined, facts) ?? author(policy, undefined, facts);
+  if (refusal !== undefined) return refusal;
+  if (policy.serving?.models.includes(facts.model) === true) return { allowed: true };
+  return refused('spec.serving.models', `model ${facts.model} is not listed`);
+}
+
 function coordinator(
   policy: SitePolicySpec,
-  _job: FederatedJobSpec,
-  facts: PolicyFacts,
+  _asked: unknown,
+  facts: Pick<PolicyFacts, 'logId'>,
 ): Refusal | undefined {
   if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId))
     return undefined;
   return refused('spec.coordinators', `log ${facts.logId} is not listed`);
 }
 
-function author(policy: SitePolicySpec, _job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
+function author(
+  policy: SitePolicySpec,
+  _asked: unknown,
+  facts: Pick<PolicyFacts, 'authorKey'>,
+): Refusal | undefined {
   if (policy.authors.some(({ key }) => key === facts.authorKey)) return undefined;
   return {
     allowed: false,

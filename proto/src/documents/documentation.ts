@@ -11,6 +11,8 @@ Required fields are marked with \`*\`. Unknown fields are refused. A field "of t
 const TITLES: Readonly<Record<DocumentKind, string>> = {
   FederatedJob:
     'A training job. Applied by its author with `tributary apply`; examples are in `deploy/examples`.',
+  ModelRollout:
+    'Which version of a model sites serve. Written by `tributary rollout set`, or applied with `tributary apply`.',
   SitePolicy:
     'What a site allows. A file at the site, named in `agent.yaml`; without it the site refuses every job.',
   StreamPipeline:

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 
 import { federatedJobSchema, type FederatedJob } from './federated-job.js';
+import { modelRolloutSchema, type ModelRollout } from './model-rollout.js';
 import { schemaNodeOf, type SchemaNode } from './schema-node.js';
 import { sitePolicySchema, type SitePolicy } from './site-policy.js';
 import { streamPipelineSchema, type StreamPipeline } from './stream-pipeline.js';
@@ -8,6 +9,7 @@ import { streamPipelineSchema, type StreamPipeline } from './stream-pipeline.js'
 /** Every document that people write. */
 export interface DocumentKinds {
   readonly FederatedJob: FederatedJob;
+  readonly ModelRollout: ModelRollout;
   readonly SitePolicy: SitePolicy;
   readonly StreamPipeline: StreamPipeline;
 }
@@ -17,6 +19,7 @@ export type TributaryDocument = DocumentKinds[DocumentKind];
 
 export const DOCUMENT_SCHEMAS: { readonly [K in DocumentKind]: z.ZodType<DocumentKinds[K]> } = Object.freeze({
   FederatedJob: federatedJobSchema,
+  ModelRollout: modelRolloutSchema,
   SitePolicy: sitePolicySchema,
   StreamPipeline: streamPipelineSchema,
 });

@@ -13,6 +13,7 @@ import {
   type TributaryDocument,
 } from './kinds.js';
 import { API_VERSION } from './metadata.js';
+import { rolloutProblems, unservedSteps, type ModelRollout } from './model-rollout.js';
 import { nearest } from './nearest.js';
 import { problemError, quote, type Problem } from './problem.js';
 import { schemaProblems } from './schema-problem.js';
@@ -22,8 +23,7 @@ import type { StreamPipeline } from './stream-pipeline.js';
 import { unsupportedProblems } from './unsupported.js';
 
 const GROUP = API_VERSION.slice(0, API_VERSION.indexOf('/') + 1);
-/** Kinds of the design that nobody may apply yet, or ever. */
-const UNSERVED_KINDS = ['ModelRollout'];
+/** Kinds that nobody applies. */
 const WRITTEN_KINDS = ['Site', 'Model'];
 
 /**
@@ -36,6 +36,8 @@ export function parseDocument(value: unknown): TributaryDocument {
   const kind = kindOf(document);
   switch (kind) {
     case 'FederatedJob':
+      return parseKind(kind, document);
+    case 'ModelRollout':
       return parseKind(kind, document);
     case 'SitePolicy':
       return parseKind(kind, document);
@@ -54,6 +56,13 @@ export function parseFederatedJob(value: unknown): FederatedJob {
   const document = plainJson(value);
   expectKind(document, 'FederatedJob');
   return parseKind('FederatedJob', document);
+}
+
+/** {@link parseDocument}, but any other kind than ModelRollout is DOCUMENT_INVALID. */
+export function parseModelRollout(value: unknown): ModelRollout {
+  const document = plainJson(value);
+  expectKind(document, 'ModelRollout');
+  return parseKind('ModelRollout', document);
 }
 
 /** {@link parseDocument}, but any other kind than SitePolicy is DOCUMENT_INVALID. */
@@ -77,6 +86,8 @@ function parseKind<K extends DocumentKind>(kind: K, document: JsonValue): Docume
   if (!parsed.success) throw invalid(...schemaProblems(parsed.error.issues, documentNode(kind), document));
   const problems = incoherence(parsed.data);
   if (problems.length > 0) throw invalid(...problems);
+  const unserved = parsed.data.kind === 'ModelRollout' ? unservedSteps(parsed.data) : [];
+  if (unserved.length > 0) throw problemError('DOCUMENT_UNSUPPORTED', unserved);
   return parsed.data;
 }
 
@@ -84,6 +95,8 @@ function incoherence(document: TributaryDocument): Problem[] {
   switch (document.kind) {
     case 'FederatedJob':
       return coherenceProblems(document.spec);
+    case 'ModelRollout':
+      return rolloutProblems(document);
     case 'StreamPipeline':
       return streamProblems(document.spec);
     case 'SitePolicy':
@@ -136,11 +149,6 @@ function knownKind(kind: JsonValue | undefined): DocumentKind {
   const choice = `use one of ${DOCUMENT_KINDS.join(', ')}`;
   if (typeof kind !== 'string') throw invalid({ path, what: describe(kind), fix: choice });
   if (isDocumentKind(kind)) return kind;
-  if (UNSERVED_KINDS.includes(kind)) {
-    throw problemError('DOCUMENT_UNSUPPORTED', [
-      { path, what: `${kind} is not served by this version`, fix: choice },
-    ]);
-  }
   if (WRITTEN_KINDS.includes(kind)) {
     throw invalid({ path, what: `${kind} objects are written by the coordinator`, fix: choice });
   }

@@ -1,6 +1,7 @@
 import type { FederatedJob } from './federated-job.js';
+import type { ModelRollout } from './model-rollout.js';
 import type { API_VERSION } from './metadata.js';
-import type { JobStatus, ModelStatus, SiteStatus } from './status.js';
+import type { JobStatus, ModelStatus, RolloutStatus, SiteStatus } from './status.js';
 
 /** Metadata of an object that the coordinator serves. Generation counts changes of the spec, from 1. */
 export type ObjectMetadata = {
@@ -21,7 +22,8 @@ type Resource<K extends string, Spec, Status> = {
 
 /** What `tributary get` shows: the applied document with what became of it. */
 export type FederatedJobObject = Resource<'FederatedJob', FederatedJob['spec'], JobStatus>;
+export type ModelRolloutObject = Resource<'ModelRollout', ModelRollout['spec'], RolloutStatus>;
 export type SiteObject = Resource<'Site', Readonly<Record<string, never>>, SiteStatus>;
 export type ModelObject = Resource<'Model', Readonly<Record<string, never>>, ModelStatus>;
 
-export type ServedObject = FederatedJobObject | SiteObject | ModelObject;
+export type ServedObject = FederatedJobObject | SiteObject | ModelObject | ModelRolloutObject;

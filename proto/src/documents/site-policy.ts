@@ -134,6 +134,16 @@ const sitePolicySpecSchema = z.strictObject({
     .max(LIMITS.roundRetries)
     .default(1)
     .describe('Trainings on the same base model beyond the first, after failed rounds.'),
+  serving: z
+    .strictObject({
+      models: z
+        .array(nameSchema)
+        .max(1_000)
+        .refine(isDistinct, 'a model is listed twice; list each once')
+        .describe('Models whose rollouts are followed, by name; empty follows none.'),
+    })
+    .optional()
+    .describe('What the site serves to its own devices; without it no rollout is followed.'),
 });
 
 /** The rules of a site, in a file at the site. Default deny: what it does not name is refused. */

@@ -27,6 +27,11 @@ export const SITE_CONDITION_REASONS = {
   Connected: ['StreamOpen', 'NoStream', 'HeartbeatMissed'],
 } as const;
 
+/** Reasons of the one condition of a ModelRollout. */
+export const ROLLOUT_CONDITION_REASONS = {
+  Ready: ['AllSitesServe', 'WaitingForSites', 'RefusedBySites', 'NoSites', 'Undone'],
+} as const;
+
 export type JobConditionType = keyof typeof JOB_CONDITION_REASONS;
 export type SiteConditionType = keyof typeof SITE_CONDITION_REASONS;
 
@@ -150,3 +155,30 @@ export const modelStatusSchema = z.strictObject({
 
 export type ModelStatus = z.output<typeof modelStatusSchema>;
 export type ModelVersionStatus = z.output<typeof modelVersionSchema>;
+
+const ROLLOUT_PHASES = ['Progressing', 'Complete', 'Undone'] as const;
+
+export const rolloutStatusSchema = z.strictObject({
+  observedGeneration: count,
+  rolloutId: z.string().max(64).describe('Id in the ledger of the newest rollout; undo names it.'),
+  phase: z.enum(ROLLOUT_PHASES).describe('Complete once every selected site serves the version.'),
+  conditions: conditionsOf(['Ready'], reasonsOf(ROLLOUT_CONDITION_REASONS)),
+  stable: modelReferenceSchema
+    .optional()
+    .describe('The version that selected sites serve; absent once undone.'),
+  canary: modelReferenceSchema.optional().describe('A version that a share of the streams tries.'),
+  weight: z.int().min(0).max(100).describe('Percentage that the newest version answers.'),
+  sites: z
+    .strictObject({
+      selected: count.describe('Joined and approved sites that the selector selects.'),
+      serving: count.describe('Connected sites among them that serve the version.'),
+      refused: count.describe('Sites among them that refused it.'),
+    })
+    .describe('By what connected agents report.'),
+  refusals: z
+    .array(z.strictObject({ site: nameSchema, code: z.string().max(63), detail: z.string().max(512) }))
+    .max(64)
+    .describe('Why sites do not serve it; the first 64.'),
+});
+
+export type RolloutStatus = z.output<typeof rolloutStatusSchema>;

@@ -116,6 +116,8 @@ export type {
   RevokeContextResponse,
   RevokeContextResponse__Output,
 } from '../gen/tributary/v1/RevokeContextResponse.js';
+export type { ServedModel, ServedModel__Output } from '../gen/tributary/v1/ServedModel.js';
+export type { UndoRolloutRequest__Output } from '../gen/tributary/v1/UndoRolloutRequest.js';
 export type { RevokeSiteRequest, RevokeSiteRequest__Output } from '../gen/tributary/v1/RevokeSiteRequest.js';
 export type { SignedTreeHead, SignedTreeHead__Output } from '../gen/tributary/v1/SignedTreeHead.js';
 export type {

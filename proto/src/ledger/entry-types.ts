@@ -168,6 +168,29 @@ export const ENTRY_BODIES = {
     weightsDigest: digest,
     signature: base64,
   }),
+
+  /** Selected sites serve this version from here on. */
+  'rollout.applied': z.strictObject({
+    rolloutId: text,
+    model: name,
+    version: uint,
+    /** The version before it, where the model had a rollout. */
+    previous: uint.optional(),
+    manifestDigest: digest,
+    /** Canonical JSON of the signed ModelRollout: {apiVersion, kind, metadata, spec}. */
+    document: z.string(),
+    authorKey: base64,
+    signature: base64,
+  }),
+  /** A rollout is taken back: its sites follow the newest one before it that selects them, and without one serve none. */
+  'rollout.undone': z.strictObject({
+    rolloutId: text,
+    model: name,
+    /** The version to which the model goes back; absent where the rollout was its first. */
+    version: uint.optional(),
+    /** The version that is taken back. */
+    previous: uint,
+  }),
 } as const;
 
 export type EntryType = keyof typeof ENTRY_BODIES;

@@ -75,6 +75,10 @@ export function operatorTargets({
       approve: false,
     }),
     simple(admin, Admin.service, 'ApproveSite', { site: 'decoy' }),
+    simple(admin, Admin.service, 'UndoRollout', {
+      model: 'decoy',
+      rolloutId: `rol-${'0'.repeat(32)}`,
+    }),
     simple(admin, Admin.service, 'RevokeSite', { site: 'decoy', reason: 'fuzz' }),
     simple(admin, Admin.service, 'CreateContext', { name: 'decoy', role: 'viewer', csr }),
     simple(admin, Admin.service, 'RevokeContext', { name: 'decoy' }),

@@ -73,6 +73,7 @@ describe('the authorisation table', () => {
       'CreateInvitation',
       'ApproveSite',
       'RevokeSite',
+      'UndoRollout',
       'CreateContext',
       'RevokeContext',
       'StreamBackup',

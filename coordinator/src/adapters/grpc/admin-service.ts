@@ -6,7 +6,7 @@ import type { ObjectKind } from '../../domain/objects.js';
 import { streamBackup } from './admin/backup.js';
 import { createContext, revokeContext } from './admin/contexts.js';
 import { describe } from './admin/describe.js';
-import { apply, control } from './admin/jobs.js';
+import { apply, control, undoRollout } from './admin/jobs.js';
 import { streamLogs } from './admin/logs.js';
 import { fetchModelBlob } from './admin/models.js';
 import { toObjectMessage, type ObjectViews } from './admin/object-views.js';
@@ -52,6 +52,9 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
     ),
     ControlJob: calls.unary('ControlJob', async (request, context) =>
       shown('FederatedJob', await control(parts, request, callers.operator(context))),
+    ),
+    UndoRollout: calls.unary('UndoRollout', async (request, context) =>
+      shown('ModelRollout', await undoRollout(parts, request, callers.operator(context))),
     ),
     WatchObjects: calls.serverStream(
       'WatchObjects',

@@ -86,11 +86,11 @@ export class AgentStreams {
   }
 
   #attach(caller: AgentCaller, hello: HelloOffer, link: AgentLink): AgentConnection {
-    const { sessionEpoch, software, backend, datasets } = hello;
+    const { sessionEpoch, software, backend, datasets, serving } = hello;
     const knownSize = hello.treeHead?.treeSize ?? 0;
     return this.#parts.agents.attach(
       caller.agentId,
-      { sessionEpoch, knownSize, software, backend, datasets },
+      { sessionEpoch, knownSize, software, backend, datasets, serving },
       link,
     );
   }
@@ -182,7 +182,7 @@ async function report(
   connection: AgentConnection,
 ): Promise<void> {
   const told = fromAgentMessage(message);
-  connection.heartbeat();
+  connection.heartbeat(told.type === 'Heartbeat' ? told.serving : undefined);
   switch (told.type) {
     case 'Heartbeat':
       link.send({ heartbeatAck: {} });

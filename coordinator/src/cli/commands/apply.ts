@@ -8,6 +8,7 @@ import {
   signingKeyFromSeed,
   TributaryError,
   type FederatedJob,
+  type ModelRollout,
 } from '@tributary/proto';
 import { parseAllDocuments, type Document } from 'yaml';
 
@@ -26,7 +27,12 @@ const OUTCOMES = { CREATED: 'created', CONFIGURED: 'configured', UNCHANGED: 'unc
 
 /** Checks every document of the files, then signs and submits them. */
 export async function apply(session: Session, options: ApplyOptions): Promise<void> {
-  await submitJobs(session, await readJobs(options.filename), options);
+  const documents = await readApplied(options.filename);
+  await submit(
+    session,
+    documents.map(({ document }) => document),
+    options,
+  );
 }
 
 /** A job, and the file that it comes from. */
@@ -35,48 +41,69 @@ export interface SourceJob {
   readonly job: FederatedJob;
 }
 
+/** What authors sign and coordinators record. */
+export type SignedDocument = FederatedJob | ModelRollout;
+
+interface SourceApplied {
+  readonly source: string;
+  readonly document: SignedDocument;
+}
+
 /** The jobs of files, checked. Rejects with USAGE, DOCUMENT_INVALID or DOCUMENT_UNSUPPORTED, naming the file. */
 export async function readJobs(filenames: readonly string[]): Promise<readonly SourceJob[]> {
+  const documents = await readApplied(filenames);
+  return documents.map(({ source, document }) => {
+    if (document.kind === 'FederatedJob') return { source, job: document };
+    throw new TributaryError('DOCUMENT_INVALID', `${source}: a ${document.kind} is no job`);
+  });
+}
+
+async function readApplied(filenames: readonly string[]): Promise<readonly SourceApplied[]> {
   const documents = (await Promise.all(filenames.map(readDocuments))).flat();
   if (documents.length === 0) throw new TributaryError('DOCUMENT_INVALID', 'the files hold no document');
-  const jobs: SourceJob[] = [];
+  const applied: SourceApplied[] = [];
   for (const { value, path, source } of documents) {
     const document = await withSource(source, async () => parseDocument(await withModelFile(value, path)));
-    if (document.kind !== 'FederatedJob') {
+    if (document.kind !== 'FederatedJob' && document.kind !== 'ModelRollout') {
       throw new TributaryError(
         'DOCUMENT_UNSUPPORTED',
         `${source}: a ${document.kind} is not applied to the coordinator`,
         {
-          hint: 'A SitePolicy stays at its site: name the file in agent.yaml.',
+          hint: `A ${document.kind} stays at its site: name the file in agent.yaml.`,
         },
       );
     }
-    jobs.push({ source, job: document });
+    applied.push({ source, document });
   }
-  return jobs;
+  return applied;
 }
 
-/** Signs and submits jobs. The first one that is refused stops the rest. */
-export async function submitJobs(
+/** Signs and submits documents. The first one that is refused stops the rest. */
+export async function submit(
   session: Session,
-  jobs: readonly SourceJob[],
+  documents: readonly SignedDocument[],
   options: Pick<ApplyOptions, 'author' | 'dryRun'>,
 ): Promise<void> {
   const author = requireAuthor(await session.contextFile(), options.author);
   const key = signingKeyFromSeed(decodeBase64(author.seed, 'seed'));
   const admin = await session.admin();
-  for (const { job } of jobs) {
+  for (const document of documents) {
     const response = await admin.unary('Apply', {
-      document: Buffer.from(canonicalize(job)),
+      document: Buffer.from(canonicalize(document)),
       authorKey: Buffer.from(key.publicKey),
-      signature: Buffer.from(signDocument(job, key)),
+      signature: Buffer.from(signDocument(document, key)),
       dryRun: options.dryRun,
     });
     const outcome = OUTCOMES[response.outcome];
-    session.terminal.out(`federatedjob/${job.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`);
-    const phase = response.outcome === 'UNCHANGED' && !options.dryRun ? phaseOf(response.object) : '';
+    session.terminal.out(
+      `${document.kind.toLowerCase()}/${document.metadata.name} ${outcome}${options.dryRun ? ' (dry run)' : ''}`,
+    );
+    const phase =
+      document.kind === 'FederatedJob' && response.outcome === 'UNCHANGED' && !options.dryRun
+        ? phaseOf(response.object)
+        : '';
     if (ENDED.has(phase)) {
-      const { name } = job.metadata;
+      const { name } = document.metadata;
       session.terminal.note(
         `${name} has ended (${phase}) and does not run again: give the job another name, or tributary delete fj/${name} first`,
       );

@@ -6,7 +6,7 @@ import { evaluationOf, shortFigure, type ShownFigure, type ShownGroup } from '..
 import { formatValue, type OutputFormat } from '../output/formats.js';
 import { tableLines, type Column } from '../output/table.js';
 import type { Session } from '../session.js';
-import { readJobs, submitJobs, type ApplyOptions } from './apply.js';
+import { readJobs, submit, type ApplyOptions } from './apply.js';
 
 export interface LeaveOneOutOptions extends ApplyOptions {
   /** Sites to hold out, each in a job of its own; every approved site that the job selects where empty. */
@@ -48,7 +48,11 @@ export async function leaveOneOut(session: Session, options: LeaveOneOutOptions)
     for (const variant of jobs) session.terminal.out(`---\n${stringify(variant.job).trimEnd()}`);
     return;
   }
-  await submitJobs(session, jobs, options);
+  await submit(
+    session,
+    jobs.map(({ job }) => job),
+    options,
+  );
   session.terminal.note(`When they are complete: tributary job held-out ${job.metadata.name}`);
 }
 

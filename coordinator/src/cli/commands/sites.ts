@@ -38,12 +38,12 @@ export async function revoke(
   session.terminal.out(`site/${site} revoked`);
 }
 
-function requireLabels(pairs: readonly string[]): Record<string, string> {
+export function requireLabels(pairs: readonly string[], option = '--label'): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const [key, value, ...rest] = pair.split('=');
       if (key === undefined || key === '' || value === undefined || rest.length > 0) {
-        throw new TributaryError('USAGE', `--label: ${pair} is not KEY=VALUE`);
+        throw new TributaryError('USAGE', `${option}: ${pair} is not KEY=VALUE`);
       }
       return [key, value];
     }),

@@ -49,8 +49,12 @@ export class FleetChannel implements FleetClient {
   }
 
   async *fetchBlob(request: BlobRequest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const { jobId, round, digest, offset } = request;
-    const wire = { jobId, round, digest, offset: String(offset) };
+    const { digest, offset } = request;
+    const owner =
+      'rolloutId' in request
+        ? { rolloutId: request.rolloutId }
+        : { jobId: request.jobId, round: request.round };
+    const wire = { ...owner, digest, offset: String(offset) };
     this.#requireOpen();
     this.#countControl(Fleet.service.FetchBlob.requestSerialize(wire));
     let expected = offset;

@@ -3,6 +3,7 @@ import type {
   AgentMessage as AgentWire,
   CoordinatorMessage__Output,
   Order__Output,
+  ServedModel,
   SignedTreeHead as TreeHeadWire,
   SignedTreeHead__Output,
   UploadMessage,
@@ -14,6 +15,7 @@ import type {
   AgentMessage,
   CoordinatorMessage,
   RawOrder,
+  ServedVersion,
   UploadPart,
   UploadStatus,
   Welcome,
@@ -27,8 +29,17 @@ const MAX_PATH = 64;
 export function toAgentWire(message: AgentMessage): AgentWire {
   switch (message.type) {
     case 'Hello': {
-      const { versions, software, sessionEpoch, spendLogHead, treeHead, backend, datasets, signature } =
-        message;
+      const {
+        versions,
+        software,
+        sessionEpoch,
+        spendLogHead,
+        treeHead,
+        backend,
+        datasets,
+        serving,
+        signature,
+      } = message;
       const head = treeHead === undefined ? null : treeHeadToWire(treeHead);
       return {
         hello: {
@@ -39,6 +50,7 @@ export function toAgentWire(message: AgentMessage): AgentWire {
           treeHead: head,
           backend,
           datasets: [...datasets],
+          serving: servedToWire(serving),
           signature,
         },
       };
@@ -56,8 +68,12 @@ export function toAgentWire(message: AgentMessage): AgentWire {
       return { failure: { jobId, round, code, detail } };
     }
     case 'Heartbeat':
-      return { heartbeat: {} };
+      return { heartbeat: { serving: servedToWire(message.serving) } };
   }
+}
+
+function servedToWire(serving: readonly ServedVersion[]): ServedModel[] {
+  return serving.slice(0, LIMITS.servedModels).map(({ name, version }) => ({ model: name, version }));
 }
 
 /** The domain form of a message; throws INVALID_ARGUMENT naming the field that is missing or out of bounds. */

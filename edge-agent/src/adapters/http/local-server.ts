@@ -1,7 +1,7 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 
-import { TributaryError } from '@tributary/proto';
+import { ERROR_TABLE, TributaryError } from '@tributary/proto';
 
 import { fileError } from '../files/durable-file.js';
 
@@ -10,6 +10,9 @@ export interface Page {
   readonly contentType: string;
   readonly body: () => string;
 }
+
+/** What is done at a POST of its path; rejects with what is answered as {code, message, hint}. */
+export type Action = (query: URLSearchParams) => Promise<string>;
 
 export interface LocalServer {
   /** Port, where it listens on one. */
@@ -21,8 +24,9 @@ export interface LocalServer {
 export function servePagesOnSocket(
   path: string,
   pages: Readonly<Record<string, Page>>,
+  actions: Readonly<Record<string, Action>> = {},
 ): Promise<LocalServer> {
-  return listenOnSocket(pageServer(pages), path);
+  return listenOnSocket(pageServer(pages, actions), path);
 }
 
 /** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
@@ -49,11 +53,17 @@ export async function listenOnPort(server: Server, port: number, host?: string):
   return localServer(server);
 }
 
-function pageServer(pages: Readonly<Record<string, Page>>): Server {
+function pageServer(
+  pages: Readonly<Record<string, Page>>,
+  actions: Readonly<Record<string, Action>> = {},
+): Server {
   const server = createServer(
     { requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
     (request, response) => {
       request.resume();
+      const [path = '', query = ''] = (request.url ?? '').split('?', 2);
+      const action = request.method === 'POST' ? actions[path] : undefined;
+      if (action !== undefined) return act(response, action, new URLSearchParams(query));
       answer(response, request.method, pages[request.url ?? '']);
     },
   );
@@ -77,6 +87,18 @@ function answer(response: ServerResponse, method: string | undefined, page: Page
     return;
   }
   response.writeHead(200, { 'content-type': page.contentType }).end(page.body());
+}
+
+function act(response: ServerResponse, action: Action, query: URLSearchParams): void {
+  const json = { 'content-type': 'application/json' };
+  action(query).then(
+    (body) => response.writeHead(200, json).end(body),
+    (error: unknown) => {
+      const { code, message, hint } = TributaryError.from(error);
+      const said = code === 'INTERNAL' ? 'an unexpected error' : message;
+      response.writeHead(ERROR_TABLE[code].http, json).end(JSON.stringify({ code, message: said, hint }));
+    },
+  );
 }
 
 function localServer(server: Server): LocalServer {

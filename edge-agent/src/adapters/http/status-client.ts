@@ -1,9 +1,40 @@
 import { request } from 'node:http';
 
-import { TributaryError } from '@tributary/proto';
+import { isErrorCode, TributaryError } from '@tributary/proto';
+import { z } from 'zod';
+
+/** A rollback loads a network first. */
+const TIMEOUT_MS = 60_000;
 
 /** What the running daemon answers on its socket; rejects with UNAVAILABLE where none runs. */
-export function fetchStatus(socketPath: string): Promise<string> {
+export async function fetchStatus(socketPath: string): Promise<string> {
+  return (await ask(socketPath, 'GET', '/status')).text;
+}
+
+const refusalSchema = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
+
+/** Has the running daemon go back to the version of a model before. Rejects with its own code, or UNAVAILABLE. */
+export async function requestRollback(socketPath: string, model: string): Promise<string> {
+  const { status, text } = await ask(
+    socketPath,
+    'POST',
+    `/rollback?${String(new URLSearchParams({ model }))}`,
+  );
+  if (status === 200) return text;
+  const { code, message, hint } = refusalSchema.parse(JSON.parse(text));
+  throw new TributaryError(
+    isErrorCode(code) ? code : 'INTERNAL',
+    message,
+    hint === undefined ? {} : { hint },
+  );
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+function ask(socketPath: string, method: string, path: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       reject(
@@ -13,11 +44,13 @@ export function fetchStatus(socketPath: string): Promise<string> {
         }),
       );
     };
-    const call = request({ socketPath, path: '/status', timeout: 5_000 }, (response) => {
+    const call = request({ socketPath, method, path, timeout: TIMEOUT_MS }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', fail);
-      response.on('end', () => resolve(Buffer.concat(parts).toString('utf8')));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') }),
+      );
     });
     call.on('timeout', () => call.destroy(new Error('timed out')));
     call.on('error', fail);

@@ -50,10 +50,14 @@ export class ObjectViews {
 
   #surroundings(): Surroundings {
     const { agents } = this.#federation.state;
-    const presence = this.#agents.list().flatMap(({ agentId, connectedAtMs, lastSeenMs, hello }) => {
-      const site = agents.get(agentId)?.site;
-      return site === undefined ? [] : [[site, { connectedAtMs, lastSeenMs, ...hello }] as const];
-    });
+    const presence = this.#agents
+      .list()
+      .flatMap(({ agentId, connectedAtMs, lastSeenMs, hello, serving, refusals }) => {
+        const site = agents.get(agentId)?.site;
+        return site === undefined
+          ? []
+          : [[site, { connectedAtMs, lastSeenMs, ...hello, serving, refusals }] as const];
+      });
     return { now: this.#clock.now(), presence: new Map(presence) };
   }
 }

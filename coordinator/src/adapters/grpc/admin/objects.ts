@@ -33,6 +33,12 @@ export function listObjects(
   return { objects, seq: String(Math.max(0, federation.size() - 1)) };
 }
 
+const DELETION_HINTS = {
+  Site: (name: string) => `tributary revoke ${name}`,
+  Model: () => 'model versions stay, with their lineage',
+  ModelRollout: (name: string) => `tributary rollout undo ${name}`,
+} as const;
+
 /** Deletes a job; the answer is the job as it last was. */
 export async function deleteObject(
   parts: AdminParts,
@@ -44,7 +50,7 @@ export async function deleteObject(
   const last = toObjectMessage(views.require(kind, name));
   if (kind !== 'FederatedJob') {
     throw new TributaryError('CONFLICT', `a ${kind} is part of the record and cannot be deleted`, {
-      hint: kind === 'Site' ? `tributary revoke ${name}` : 'model versions stay, with their lineage',
+      hint: DELETION_HINTS[kind](name),
     });
   }
   await parts.federation.execute({ kind: 'delete-job', now: parts.clock.now(), actor: caller.actor, name });

@@ -38,8 +38,8 @@ export async function watch(
     if (event !== undefined) await sink.write(event);
   };
   const bookmark = (): Promise<void> => sink.write({ type: 'BOOKMARK', seq: String(Math.max(0, next - 1)) });
-  const present = async (site: string): Promise<void> => {
-    const view = views.get('Site', site);
+  const present = async (name: string): Promise<void> => {
+    const view = views.get(wanted.kind, name);
     if (view !== undefined)
       await sink.write({
         type: 'MODIFIED',
@@ -58,7 +58,7 @@ export async function watch(
       // Asked again: a context may have been revoked since the stream began.
       parts.callers.operator(context);
       if (happened === undefined) await bookmark();
-      else if (happened.type === 'Presence') await present(happened.site);
+      else if (happened.type === 'Presence') await present(happened.name);
       else if (happened.entry.seq >= next) {
         await change(happened.entry);
         next = happened.entry.seq + 1;
@@ -69,10 +69,10 @@ export async function watch(
   }
 }
 
-/** What a watcher is woken for: an entry about an object of its kind, or an agent that came or went. */
+/** What a watcher is woken for: an entry about an object of its kind, or what an agent did that shows in it. */
 type Change =
   | { readonly type: 'Entry'; readonly entry: LedgerEntry }
-  | { readonly type: 'Presence'; readonly site: string };
+  | { readonly type: 'Presence'; readonly name: string };
 
 function follow(
   { federation, agents }: AdminParts,
@@ -84,14 +84,29 @@ function follow(
     for (const entry of appended)
       if (views.subjectOf(entry)?.kind === wanted.kind) queue.push({ type: 'Entry', entry });
   });
+  if (wanted.kind === 'ModelRollout') return [entries, ...rolloutReports(federation, agents, wanted, queue)];
   if (wanted.kind !== 'Site') return [entries];
   // Connections are no decisions and not in the ledger, but a site's status shows them.
   const presence = agents.subscribe((agentId) => {
     const site = federation.state.agents.get(agentId)?.site;
     if (site !== undefined && (wanted.name === '' || wanted.name === site))
-      queue.push({ type: 'Presence', site });
+      queue.push({ type: 'Presence', name: site });
   });
   return [entries, presence];
+}
+
+/** How many sites serve a version is known from their agents alone. */
+function rolloutReports(
+  federation: AdminParts['federation'],
+  agents: AdminParts['agents'],
+  { name }: WatchRequest,
+  queue: BoundedQueue<Change>,
+): readonly (() => void)[] {
+  const changed = (): void => {
+    for (const model of federation.state.rollouts.keys())
+      if (name === '' || name === model) queue.push({ type: 'Presence', name: model });
+  };
+  return [agents.subscribe(changed), agents.subscribeReports(changed)];
 }
 
 async function sendList(

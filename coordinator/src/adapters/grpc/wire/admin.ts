@@ -16,7 +16,7 @@ import { invalid, requireBytes, requireSafeInteger, requireText } from './fields
 export function fromKind(text: string): ObjectKind {
   const kind = kindNamed(text);
   if (kind !== undefined) return kind;
-  throw invalid('kind', 'FederatedJob (fj), Site or Model');
+  throw invalid('kind', 'FederatedJob (fj), Site, Model or ModelRollout');
 }
 
 export function fromRef(ref: { readonly kind: string; readonly name: string }): ObjectName {

@@ -1,4 +1,4 @@
-import { LIMITS, requireDigest, requireId, type SignedTreeHead } from '@tributary/proto';
+import { LIMITS, requireDigest, requireId, requireName, type SignedTreeHead } from '@tributary/proto';
 import type {
   AgentMessage__Output,
   CoordinatorMessage,
@@ -7,6 +7,7 @@ import type {
   Hello__Output,
   OrderAck__Output,
   Progress__Output,
+  ServedModel__Output,
   UploadMessage__Output,
   UploadStatus as UploadStatusMessage,
 } from '@tributary/proto/grpc';
@@ -19,6 +20,7 @@ import type {
 } from '../../../app/agent-connection.js';
 import type { BlobRequest } from '../../../app/blob-access.js';
 import type { Order } from '../../../app/order.js';
+import type { ServedVersion } from '../../../domain/site-object.js';
 import type { UploadOffer, UploadSeal, UploadStatus } from '../../../app/upload.js';
 import {
   invalid,
@@ -45,6 +47,7 @@ export interface HelloOffer {
   readonly treeHead: SignedTreeHead | undefined;
   readonly backend: string;
   readonly datasets: readonly string[];
+  readonly serving: readonly ServedVersion[];
   readonly signature: Uint8Array;
 }
 
@@ -52,7 +55,7 @@ export interface HelloOffer {
 export type AgentReport =
   | { readonly type: 'Ack'; readonly ack: OrderAcknowledgement }
   | { readonly type: 'Progress'; readonly progress: TrainingProgress }
-  | { readonly type: 'Heartbeat' }
+  | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] }
   | { readonly type: 'Failure'; readonly failure: TrainingFailure };
 
 export function fromVersions(versions: readonly string[]): readonly string[] {
@@ -76,15 +79,24 @@ export function fromHello(message: Hello__Output): HelloOffer {
     datasets: requireList(message.datasets, 'hello.datasets', LIMITS.datasets).map((name) =>
       requireText(name, 'hello.datasets'),
     ),
+    serving: fromServing(message.serving, 'hello.serving'),
     signature: requireBytes(message.signature, 'hello.signature', { exactly: 64 }),
   };
+}
+
+function fromServing(served: readonly ServedModel__Output[], field: string): readonly ServedVersion[] {
+  return requireList(served, field, LIMITS.servedModels).map(({ model, version }) => ({
+    model: requireName(model, `${field}.model`),
+    version,
+  }));
 }
 
 /** Throws INVALID_ARGUMENT for a second hello, an empty message, and fields of the wrong form. */
 export function fromAgentMessage(message: AgentMessage__Output): AgentReport {
   if (message.ack) return { type: 'Ack', ack: fromAck(message.ack) };
   if (message.progress) return { type: 'Progress', progress: fromProgress(message.progress) };
-  if (message.heartbeat) return { type: 'Heartbeat' };
+  if (message.heartbeat)
+    return { type: 'Heartbeat', serving: fromServing(message.heartbeat.serving, 'heartbeat.serving') };
   if (message.failure) return { type: 'Failure', failure: fromFailure(message.failure) };
   throw invalid(
     'message',
@@ -120,12 +132,13 @@ function fromFailure(failure: Failure__Output): TrainingFailure {
 }
 
 export function fromFetchBlob(request: FetchBlobRequest__Output): BlobRequest {
-  return {
-    jobId: requireId(request.jobId, 'job', 'jobId'),
-    round: request.round,
+  const place = {
     digest: requireDigest(request.digest, 'digest'),
     offset: requireSafeInteger(request.offset, 'offset'),
   };
+  if (request.rolloutId !== '')
+    return { ...place, rolloutId: requireId(request.rolloutId, 'rol', 'rolloutId') };
+  return { ...place, jobId: requireId(request.jobId, 'job', 'jobId'), round: request.round };
 }
 
 export type UploadPart =
