@@ -39,7 +39,19 @@ async function writeCompat(target: string): Promise<void> {
     await federation.addSite({ name, csv: pointsOf(index + 1, 80).csv, dataset: 'points' });
   }
   const operator = await Operator.of(federation);
-  await operator.apply(pointsJob('first', { rounds: 2, minSites: 2 }));
+  // A round of statistics, two of training, one that measures the model.
+  await operator.apply(
+    pointsJob('first', {
+      rounds: 2,
+      minSites: 2,
+      features: [
+        { name: 'x', type: 'Numeric', scaling: 'Federated', low: -1, high: 1 },
+        { name: 'y', type: 'Numeric', scaling: 'Site' },
+        { name: 'color', type: 'Categorical', categories: ['red', 'blue'] },
+      ],
+      evaluation: { metrics: ['auc'], intervals: true },
+    }),
+  );
   await operator.event('first', 'job.completed');
   const backup = join(directory.path, 'backup.tar');
   await federation.backup(backup);

@@ -65,6 +65,7 @@ describe('agent.yaml', () => {
       logLevel: 'info',
       metricsPort: undefined,
       trainer: { type: 'Tfjs', backend: 'Auto', environment: {} },
+      serving: { host: '127.0.0.1', port: undefined, grpcPort: undefined, tokenFile: undefined },
       brokers: [],
       pipelines: [],
     });

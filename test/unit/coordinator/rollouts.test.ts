@@ -124,6 +124,7 @@ describe('rollouts', () => {
       connectedAtMs: 0,
       lastSeenMs: 0,
       software: '',
+      datasets: [],
       serving: [{ model: 'loans', version }],
     });
     const shown = (first: number, second: number) => {
