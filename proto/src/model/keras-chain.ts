@@ -8,6 +8,8 @@ export interface ChainLayer {
   readonly config: JsonObject;
   /** For messages: `layer 3 "conv"`. */
   readonly where: string;
+  /** Whether the file names the module of the class, as late Keras 2 and Keras 3 do. */
+  readonly modular: boolean;
 }
 
 interface Entry extends ChainLayer {
@@ -58,6 +60,7 @@ function entryOf(value: JsonValue, index: number): Entry {
     config,
     name: label,
     where,
+    modular: Object.hasOwn(value, 'module'),
     inputs: Array.isArray(nodes) ? sources(nodes, where) : undefined,
   };
 }

@@ -32,8 +32,9 @@ export function layersFromKeras(model: JsonValue, input?: Shape): readonly Layer
       ? []
       : [{ type: 'Reshape', targetShape: [...start] }];
   let shape: Shape = start;
-  for (const { className, config, where } of chain) {
+  for (const { className, config, where, modular } of chain) {
     if (className === 'InputLayer') continue;
+    if (modular) requireOneHardSigmoid(config, where);
     const layer = readLayer(className, config, where, shape);
     const output = kindOf(layer).output(layer, shape);
     if (isProblem(output))
@@ -42,6 +43,13 @@ export function layersFromKeras(model: JsonValue, input?: Shape): readonly Layer
     layers.push(layer);
   }
   return withoutIdle(joined(layers));
+}
+
+/** In files that name modules the word means x/6 + 0.5 (Keras 3) or 0.2 x + 0.5 (late Keras 2), and nothing says which. */
+function requireOneHardSigmoid(config: JsonObject, where: string): void {
+  const reader = new KerasConfig(where, config);
+  if (reader.get('recurrent_activation') === 'hard_sigmoid')
+    throw reader.refuse('recurrent_activation', 'hard_sigmoid means different functions in Keras 2 and 3');
 }
 
 /** Sizes of a row by the first layer that names them; unknown sizes (null) count as not named. */

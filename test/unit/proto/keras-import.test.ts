@@ -179,6 +179,14 @@ describe('layersFromKeras', () => {
       /reset_after: only false is served/,
     ],
     [
+      'a word of two meanings',
+      keras2({
+        module: 'keras.layers',
+        ...layer('LSTM', { name: 'l', units: 2, recurrent_activation: 'hard_sigmoid' }),
+      }),
+      /recurrent_activation: hard_sigmoid means different functions/,
+    ],
+    [
       'dropout inside a recurrent layer',
       keras2(layer('LSTM', { name: 'l', units: 2, recurrent_dropout: 0.1 })),
       /recurrent_dropout: only 0 is served/,
