@@ -23,7 +23,6 @@ import {
   type JobState,
 } from '@tributary/coordinator/internal/domain/federation-state.js';
 import { nextStep, type NextStep } from '@tributary/coordinator/internal/domain/next-step.js';
-import type { Offers } from '@tributary/coordinator/internal/domain/selection.js';
 import type { RoundState } from '@tributary/coordinator/internal/domain/rounds/round-state.js';
 
 import { jobDocument } from './job-document.js';
@@ -166,15 +165,9 @@ export class FederationWorld {
     return round;
   }
 
-  /** Every connected site declares the dataset of every job. */
-  #offers(): Offers {
-    const datasets = [...this.state.jobs.values()].map(({ document }) => document.spec.dataset.name);
-    return new Map([...this.connected].map((site) => [site, { datasets }]));
-  }
-
   /** What the runner would do now. */
   next(): NextStep {
-    return nextStep(this.state, { now: this.now, since: this.since, offers: this.#offers() });
+    return nextStep(this.state, { now: this.now, since: this.since, connectedSites: this.connected });
   }
 
   /** Does what the runner does for a step; a wait passes the time until its end, where it has one. */

@@ -156,7 +156,7 @@ export class FleetPeer implements Uploader {
       sessionEpoch,
       spendLogHead,
       backend: 'none',
-      datasets: ['trial', 'loans', 'points'],
+      datasets: ['trial'],
       signature,
     };
   }

@@ -67,8 +67,8 @@ export class RoundRunner {
   #next(): NextStep {
     const { federation, steps, clock, log } = this.#parts;
     try {
-      const observed = { now: clock.now(), since: this.#since, offers: steps.offers() };
-      return nextStep(federation.state, observed);
+      const connectedSites = steps.connectedSites();
+      return nextStep(federation.state, { now: clock.now(), since: this.#since, connectedSites });
     } catch (error) {
       log.error({ error }, 'the next step could not be judged');
       return { kind: 'wait', untilMs: this.#retryAt() };

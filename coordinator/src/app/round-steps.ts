@@ -11,7 +11,6 @@ import {
 } from '@tributary/proto';
 
 import type { Command } from '../domain/command.js';
-import { sitesWith, type Offers } from '../domain/selection.js';
 import type { JobState } from '../domain/federation-state.js';
 import type { NextStep } from '../domain/next-step.js';
 import { nextRound } from '../domain/rounds/next-round.js';
@@ -81,15 +80,10 @@ export class RoundSteps {
     });
   }
 
-  /** Sites that hold a connection, with what they said they offer. */
-  offers(): Offers {
+  /** Sites that hold a connection. */
+  connectedSites(): ReadonlySet<string> {
     const { agents } = this.#parts.federation.state;
-    return new Map(
-      this.#parts.agents.list().flatMap(({ agentId, hello }) => {
-        const site = agents.get(agentId)?.site;
-        return site === undefined ? [] : [[site, hello]];
-      }),
-    );
+    return new Set(this.#parts.agents.list().flatMap(({ agentId }) => agents.get(agentId)?.site ?? []));
   }
 
   async #startJob(job: JobState): Promise<void> {
@@ -126,7 +120,7 @@ export class RoundSteps {
     await this.execute({
       kind: 'open-round',
       ...ref,
-      connectedSites: [...sitesWith(job.document.spec, this.offers())],
+      connectedSites: [...this.connectedSites()],
       selectionSeed: encodeBase64(this.#parts.random.bytes(32)),
       roundKey: encodeBase64(publicKey),
     });

@@ -6,7 +6,7 @@ import { retryDelayMs } from './rounds/aggregation-mode.js';
 import { awaitsEvaluation, isTrained, nextRound } from './rounds/next-round.js';
 import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
-import { eligibleMembers, isEnough, sitesWith, type Offers } from './selection.js';
+import { eligibleMembers, isEnough } from './selection.js';
 
 /** What the runner sees outside the ledger. */
 export interface Observed {
@@ -14,7 +14,7 @@ export interface Observed {
   readonly now: number;
   /** When this process began to drive jobs: sites come back after that. Milliseconds since the epoch. */
   readonly since: number;
-  readonly offers: Offers;
+  readonly connectedSites: ReadonlySet<string>;
 }
 
 interface OfRound {
@@ -123,7 +123,7 @@ function roundStep(round: RoundState, now: number): NextStep {
 }
 
 function openingStep(state: FederationState, job: JobState, observed: Observed): NextStep {
-  const { now, offers } = observed;
+  const { now, connectedSites } = observed;
   const { jobId, failedAttempts, lastFailure, document } = job;
   const { spec } = document;
   const { round, kind } = nextRound(job);
@@ -136,7 +136,7 @@ function openingStep(state: FederationState, job: JobState, observed: Observed):
   if (job.phase !== 'Running') return { kind: 'wait' };
   const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
-  if (isEnough(spec, eligibleMembers(state, spec, sitesWith(spec, offers))))
+  if (isEnough(spec, eligibleMembers(state, spec, connectedSites)))
     return { kind: 'open-round', jobId, round, attempt: failedAttempts };
   return kind === 'Evaluation' ? withoutSites(state, job, observed) : { kind: 'wait' };
 }

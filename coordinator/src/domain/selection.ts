@@ -14,31 +14,23 @@ export type SelectionSpec = Pick<
   'siteSelector' | 'minSites' | 'cohortSize' | 'overSelection'
 >;
 
-/** Connected sites, with the names of the datasets that the agent of each said it declares. */
-export type Offers = ReadonlyMap<string, { readonly datasets: readonly string[] }>;
-
-/** Connected sites that declare the dataset of a job: any other would decline at once, and use a retry up. */
-export function sitesWith(spec: Pick<FederatedJobSpec, 'dataset'>, offers: Offers): ReadonlySet<string> {
-  return new Set(
-    [...offers].flatMap(([site, { datasets }]) => (datasets.includes(spec.dataset.name) ? [site] : [])),
-  );
-}
-
 /** The agent that may train for a site now, or undefined: joined, approved, not revoked. */
 function readyAgent(state: FederationState, site: string): AgentState | undefined {
   const agent = activeAgent(state, site);
   return agent?.approvedAt === undefined ? undefined : agent;
 }
 
-/** Members that could be in a cohort now: ready, among `sites`, with all labels of the selector. Sorted by site. */
+/** Members that could be in a cohort now: ready, connected, with all labels of the selector. Sorted by site. */
 export function eligibleMembers(
   state: FederationState,
   spec: SelectionSpec,
-  sites: ReadonlySet<string>,
+  connectedSites: ReadonlySet<string>,
 ): readonly Member[] {
   const wanted = Object.entries(spec.siteSelector.matchLabels);
   return [...state.sites.values()]
-    .filter(({ site, labels }) => sites.has(site) && wanted.every(([key, value]) => labels[key] === value))
+    .filter(
+      ({ site, labels }) => connectedSites.has(site) && wanted.every(([key, value]) => labels[key] === value),
+    )
     .flatMap(({ site }) => {
       const agent = readyAgent(state, site);
       return agent === undefined ? [] : [{ site, agentId: agent.agentId }];
@@ -50,7 +42,7 @@ export function eligibleMembers(
 const TOLD_SITES = 4;
 
 /** What decides whether a round has the sites that it needs. */
-export type ShortageSpec = SelectionSpec & Pick<FederatedJobSpec, 'evaluation' | 'dataset'>;
+export type ShortageSpec = SelectionSpec & Pick<FederatedJobSpec, 'evaluation'>;
 
 /** Whether a round can open with these members: as many as it needs, and the site that it holds out among them. */
 export function isEnough(spec: ShortageSpec, members: readonly Member[]): boolean {
@@ -60,14 +52,19 @@ export function isEnough(spec: ShortageSpec, members: readonly Member[]): boolea
 }
 
 /** Why no round can open for want of sites, in words; undefined where enough are ready and connected. */
-export function shortageOf(state: FederationState, spec: ShortageSpec, presence: Offers): string | undefined {
-  const ready = eligibleMembers(state, spec, sitesWith(spec, presence));
+export function shortageOf(
+  state: FederationState,
+  spec: ShortageSpec,
+  presence: ReadonlyMap<string, unknown>,
+): string | undefined {
+  const connected = new Set(presence.keys());
+  const ready = eligibleMembers(state, spec, connected);
   if (isEnough(spec, ready)) return undefined;
   const counted = new Set(ready.map(({ site }) => site));
   const absent = [...state.sites.values()].filter(({ site }) => !counted.has(site)).sort(bySite);
   const told = absent
     .slice(0, TOLD_SITES)
-    .map((site) => `; ${site.site} ${whyNot(state, spec, site, presence)}`)
+    .map((site) => `; ${site.site} ${whyNot(state, spec, site)}`)
     .join('');
   const others = Math.max(0, absent.length - TOLD_SITES);
   const more = others === 0 ? '' : `; and ${String(others)} more`;
@@ -77,19 +74,13 @@ export function shortageOf(state: FederationState, spec: ShortageSpec, presence:
 const neededBy = ({ minSites, evaluation: { holdOutSite } }: ShortageSpec): string =>
   holdOutSite === undefined ? String(minSites) : `${String(minSites)} with ${holdOutSite}, which is held out`;
 
-function whyNot(
-  state: FederationState,
-  { siteSelector, dataset }: ShortageSpec,
-  site: SiteState,
-  presence: Offers,
-): string {
+function whyNot(state: FederationState, { siteSelector }: SelectionSpec, site: SiteState): string {
   const lacking = Object.entries(siteSelector.matchLabels).find(([key, value]) => site.labels[key] !== value);
   if (lacking !== undefined) return `lacks the label ${lacking.join('=')}`;
   const agent = site.agentId === undefined ? undefined : state.agents.get(site.agentId);
   if (agent === undefined) return 'has not joined';
   if (agent.revokedAt !== undefined) return 'is revoked';
-  if (agent.approvedAt === undefined) return 'is not approved';
-  return presence.has(site.site) ? `declares no dataset ${dataset.name}` : 'is not connected';
+  return agent.approvedAt === undefined ? 'is not approved' : 'is not connected';
 }
 
 /** Sites to invite: cohortSize and the fraction beyond it, rounded up; every one where cohortSize is 0. */

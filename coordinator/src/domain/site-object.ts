@@ -7,8 +7,6 @@ export interface SitePresence {
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
   readonly software: string;
-  /** Names of the datasets that it declares. */
-  readonly datasets: readonly string[];
   /** Versions that answer there. */
   readonly serving?: readonly ServedVersion[];
   /** Rollouts that the agent refused, by id. */

@@ -27,7 +27,7 @@ function around(world: FederationWorld, lastSeenMs = world.now): Surroundings {
   const presence = new Map(
     Array.from(world.connected, (site) => [
       site,
-      { connectedAtMs: lastSeenMs, lastSeenMs, software: 'agent/1', datasets: ['loans'] },
+      { connectedAtMs: lastSeenMs, lastSeenMs, software: 'agent/1' },
     ]),
   );
   return { now: world.now, presence };

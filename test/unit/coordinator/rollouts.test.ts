@@ -124,7 +124,6 @@ describe('rollouts', () => {
       connectedAtMs: 0,
       lastSeenMs: 0,
       software: '',
-      datasets: [],
       serving: [{ model: 'loans', version }],
     });
     const shown = (first: number, second: number) => {

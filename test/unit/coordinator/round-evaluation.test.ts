@@ -101,8 +101,8 @@ describe('evaluation of a round', () => {
       state,
       world.job(jobId).document.spec,
       new Map([
-        ['east', { datasets: ['trial'] }],
-        ['west', { datasets: ['trial'] }],
+        ['east', 0],
+        ['west', 0],
       ]),
     );
     assert.match(waiting ?? '', /needs 2 with north, which is held out, ready are 2; north is not connected/);

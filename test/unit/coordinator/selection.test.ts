@@ -8,7 +8,6 @@ import {
   eligibleMembers,
   selectCohort,
   type Member,
-  sitesWith,
 } from '@tributary/coordinator/internal/domain/selection.js';
 
 import { FederationWorld, idOf, keyNamed } from '../../support/federation-world.js';
@@ -157,18 +156,5 @@ describe('eligible members', () => {
     assert.deepEqual(names(eligibleMembers(world.state, spec, world.connected)), ['east']);
     world.run({ kind: 'approve-site', site: 'west' });
     assert.deepEqual(names(eligibleMembers(world.state, spec, world.connected)), ['east', 'west']);
-  });
-});
-
-describe('sites of a job', () => {
-  it('are those that declare its dataset', () => {
-    const offers = new Map([
-      ['east', { datasets: ['loans', 'cards'] }],
-      ['north', { datasets: [] }],
-      ['west', { datasets: ['loans'] }],
-    ]);
-    const dataset = { name: 'loans', label: 'Class', testFraction: 0.25, splitSeed: 1 };
-    assert.deepEqual([...sitesWith({ dataset }, offers)], ['east', 'west']);
-    assert.deepEqual([...sitesWith({ dataset: { ...dataset, name: 'other' } }, offers)], []);
   });
 });

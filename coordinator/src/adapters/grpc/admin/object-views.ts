@@ -56,7 +56,7 @@ export class ObjectViews {
         const site = agents.get(agentId)?.site;
         return site === undefined
           ? []
-          : [[site, { connectedAtMs, lastSeenMs, ...hello, serving, refusals }] as const];
+          : [[site, { connectedAtMs, lastSeenMs, software: hello.software, serving, refusals }] as const];
       });
     return { now: this.#clock.now(), presence: new Map(presence) };
   }
