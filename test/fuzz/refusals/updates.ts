@@ -3,8 +3,8 @@ import type { UploadMessage } from '@tributary/proto/grpc';
 
 import type { PeerStream } from '../../support/fleet-peer.js';
 import { neutralVector, recordUpload, type RecordedUpload } from '../../support/peer-round.js';
-import { trialJob, TRIAL_METRICS } from '../../support/trial-job.js';
-import { codeOf, type Provocations, type RefusalWorld } from './world.js';
+import { trialJob } from '../../support/trial-job.js';
+import { codeOf, UNMEASURED, type Provocations, type RefusalWorld } from './world.js';
 
 const stranger = signingKeyFromSeed(new Uint8Array(32).fill(99));
 
@@ -23,7 +23,7 @@ function flipped(data: Buffer): Buffer {
 }
 
 function vectorOf(world: RefusalWorld, name: 'm1' | 'm2', value: number): Float32Array {
-  const vector = neutralVector(world.member(name).round, TRIAL_METRICS);
+  const vector = neutralVector(world.member(name).round, []);
   vector[0] = value;
   return vector;
 }
@@ -71,7 +71,7 @@ export const UPDATE_PROVOCATIONS: Provocations = {
     how: 'an approved site that was not selected uploads',
     provoke: (world) => {
       const { round } = world.member('m5');
-      return codeOf(world.outsider.submit(recordUpload(round, world.outsider, TRIAL_METRICS).messages));
+      return codeOf(world.outsider.submit(recordUpload(round, world.outsider, []).messages));
     },
   },
   FORMAT_UNSUPPORTED: {
@@ -137,13 +137,17 @@ async function late(world: RefusalWorld): Promise<ErrorCode> {
   const streams = peers.map((peer) => peer.connect());
   for (const stream of streams) await stream.welcome();
   await world.operator.apply(
-    trialJob('late', { siteSelector: { matchLabels: { pool: 'late' } }, roundDeadlineSeconds: 4 }),
+    trialJob('late', {
+      siteSelector: { matchLabels: { pool: 'late' } },
+      roundDeadlineSeconds: 4,
+      ...UNMEASURED,
+    }),
   );
   const uploads = [];
   for (const [index, peer] of peers.entries()) {
     const stream = streams[index];
     if (stream === undefined) throw new Error('one stream per peer');
-    uploads.push({ peer, recorded: recordUpload(await stream.round(), peer, TRIAL_METRICS) });
+    uploads.push({ peer, recorded: recordUpload(await stream.round(), peer, []) });
   }
   const last = uploads.pop();
   if (last === undefined) throw new Error('three uploads');

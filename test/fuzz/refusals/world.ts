@@ -11,7 +11,10 @@ import {
   type RecordedUpload,
   type UploadOptions,
 } from '../../support/peer-round.js';
-import { trialJob, TRIAL_METRICS } from '../../support/trial-job.js';
+import { trialJob } from '../../support/trial-job.js';
+
+/** Without metrics a job ends with its last round of training, and needs nobody to evaluate its model. */
+export const UNMEASURED = { evaluation: { metrics: [] } };
 
 /** A peer in the cohort of an open round. */
 export interface Member {
@@ -63,7 +66,9 @@ export class RefusalWorld {
       await stream.welcome();
       streams.set(site, { peer, stream });
     }
-    await operator.apply(trialJob('updates', { siteSelector: { matchLabels: { pool: 'updates' } } }));
+    await operator.apply(
+      trialJob('updates', { siteSelector: { matchLabels: { pool: 'updates' } }, ...UNMEASURED }),
+    );
     const members = new Map<string, Member>();
     for (const [site, { peer, stream }] of streams)
       members.set(site, { peer, stream, round: await stream.round() });
@@ -79,7 +84,7 @@ export class RefusalWorld {
   /** An upload of a member for the open round. */
   record(name: MemberName, options: UploadOptions = {}): RecordedUpload {
     const { peer, round } = this.member(name);
-    return recordUpload(round, peer, TRIAL_METRICS, options);
+    return recordUpload(round, peer, [], options);
   }
 
   /** Another peer, closed with the world. */
