@@ -13,6 +13,9 @@ import { temporaryDirectory, type TemporaryDirectory } from '../support/temporar
 import { trialCsv } from '../support/training-job.js';
 import { eventually } from '../support/waiting.js';
 
+/** Longer than the pause between two checkpoints, on fast machines too. */
+const EPOCHS = 150;
+
 /** Several seconds of training, with everything that a checkpoint has to carry: moments, a schedule, a best epoch. */
 const LONG: Partial<FederatedJobInput['spec']> = {
   task: { type: 'Binary', positive: 'yes' },
@@ -32,7 +35,7 @@ const LONG: Partial<FederatedJobInput['spec']> = {
     seed: 5,
   },
   training: {
-    epochs: 40,
+    epochs: EPOCHS,
     batchSize: 16,
     optimizer: { type: 'Adam', learningRate: 0.01 },
     schedule: { type: 'Cosine', unit: 'Epoch' },
@@ -137,7 +140,7 @@ describe('a training that is killed', function () {
     await coordinator.sendOrder('train', round.seqs);
     const resumed = await vectorOf(round);
     const epochs = await resumedAfter();
-    assert.ok(epochs > 0 && epochs < 40, `resumed after ${String(epochs)} epochs`);
+    assert.ok(epochs > 0 && epochs < EPOCHS, `resumed after ${String(epochs)} epochs`);
     assert.deepEqual(await names(), []);
     await daemon?.stop('SIGKILL');
     coordinator.stop();
