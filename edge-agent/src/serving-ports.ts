@@ -56,6 +56,8 @@ interface PredictionTarget {
   readonly version?: number;
   /** One a row: ids that the answers carry. Made where absent: 32 hex digits. */
   readonly decisionIds?: readonly string[];
+  /** The rows are a batch already: it begins as soon as the worker has room, whatever the budget of the model. */
+  readonly gathered?: boolean;
 }
 
 /** Rows by their columns. */

@@ -188,6 +188,48 @@ describe('predictions', function () {
 
   const ids = (index: number): string[] => [0, 1, 2].map((place) => `${String(index)}/${String(place)}`);
 
+  for (const [what, others] of [
+    ['one model', 0],
+    ['more models than workers', 3],
+  ] as const)
+    it(`answers while a version is made ready, with ${what}`, async () => {
+      const gate = new Int32Array(new SharedArrayBuffer(8));
+      const made = await serving({ entry: FRAGILE, workerData: gate.buffer });
+      const names = ['trial', ...Array.from({ length: others }, (_, index) => `other-${String(index)}`)];
+      for (const name of names.slice(1)) {
+        await made.load(loadOf(registeredModel({ name })));
+        made.activate({ name, version: 1 });
+      }
+      const answeredBy = (model: string): Promise<number> =>
+        made.predict({ model, rows: [row(0)] }).then(({ version }) => version);
+      Atomics.store(gate, 1, 1);
+      const loading = made.load(loadOf(registeredModel({ version: 2 })));
+      for (let turn = 0; turn < 20; turn += 1)
+        for (const name of names) assert.equal(await answeredBy(name), 1);
+      Atomics.store(gate, 1, 0);
+      Atomics.notify(gate, 1);
+      await loading;
+      const before = answeredBy('trial');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      made.activate({ name: 'trial', version: 2 });
+      assert.deepEqual([await before, await answeredBy('trial')], [1, 2]);
+      for (const name of names.slice(1)) assert.equal(await answeredBy(name), 1);
+      await made.unload({ name: 'trial', version: 1 });
+      assert.equal(await answeredBy('trial'), 2);
+      assert.equal(made.figures().restarts, 0);
+    });
+
+  it('begins rows that were gathered at once, whatever the budget', async () => {
+    const made = predictor();
+    await made.load(loadOf(registeredModel(), { batch: { maximumRows: 256, budgetMs: 30_000 } }));
+    made.activate({ name: 'trial', version: 1 });
+    const single = made.predict({ model: 'trial', rows: [row(1)] });
+    const rows = [row(0), row(1)];
+    const gathered = await made.predict({ model: 'trial', rows, gathered: true, decisionIds: ['a', 'b'] });
+    assert.deepEqual((await single).scores, gathered.scores.slice(1));
+    assert.equal(made.figures().models[0]?.batches, 1);
+  });
+
   it('refuses what it does not serve, and rows that do not fit', async () => {
     const made = await serving();
     await assert.rejects(made.predict({ model: 'other', rows: [row(0)] }), refusal('NOT_FOUND'));

@@ -61,7 +61,7 @@ export function answersOf(
   const width = outputs.length;
   let at = 0;
   return batch.map(({ request, rows, issues, sinceMs }) => {
-    const own = scores.slice(at, (at += rows * width));
+    const own = batch.length === 1 ? scores : scores.slice(at, (at += rows * width));
     return {
       model: load.manifest.name,
       version: load.manifest.version,

@@ -49,6 +49,23 @@ export class InferenceHost {
     return this.#restarts;
   }
 
+  /** Networks that it has, or will have again. */
+  get keys(): ReadonlySet<string> {
+    return new Set(this.#recipes.keys());
+  }
+
+  /** Builds the networks of another one, except those that could not be built there either. */
+  async takeOver(other: InferenceHost): Promise<void> {
+    for (const [key, recipe] of other.#recipes) {
+      const broken = other.#broken.get(key);
+      if (broken === undefined) await this.build(key, recipe);
+      else {
+        this.#recipes.set(key, recipe);
+        this.#broken.set(key, broken);
+      }
+    }
+  }
+
   /** Builds a network, on a first worker where there is none; resolves with its backend. */
   async build(key: string, recipe: Recipe): Promise<string> {
     const request = await recipe();

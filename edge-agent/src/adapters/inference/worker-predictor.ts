@@ -14,7 +14,7 @@ import type {
 import { systemRandom } from '../system/random.js';
 import { PORTABLE, type BackendName } from '../training/backend.js';
 import { answersOf, encode, rowCount, split } from './batch.js';
-import { InferenceHost } from './inference-host.js';
+import { InferencePool } from './inference-pool.js';
 import { WorkerLost } from './inference-worker.js';
 import { ModelLane, type Pending } from './model-lane.js';
 import { buildRequest, describeVersion, keyOf, servedVersion, type ServedVersion } from './served-version.js';
@@ -47,15 +47,16 @@ const LOSSES = 2;
 const DEATHS = 3;
 
 /**
- * Predictions in a worker thread of their own. Rows are encoded on this side, gathered into batches and scored there;
- * which version answers is decided when its batch begins.
+ * Predictions in worker threads of their own. Rows are encoded on this side, gathered into batches and scored there.
+ * Which version answers is decided when its batch begins: a request in a batch that has begun is answered by the version
+ * before, by name in its answer, and one that waits by the new one. Nothing waits while a version is made ready.
  */
 export class WorkerPredictor implements Predictor {
   readonly #versions = new Map<string, ServedVersion>();
   /** Keys of versions that are being made ready. */
   readonly #loading = new Set<string>();
   readonly #lanes = new Map<string, ModelLane>();
-  readonly #host: InferenceHost;
+  readonly #pool: InferencePool;
   readonly #backends: readonly BackendName[];
   readonly #queueRows: number;
   readonly #random: Random;
@@ -65,7 +66,7 @@ export class WorkerPredictor implements Predictor {
     this.#backends = options.backends ?? PORTABLE;
     this.#queueRows = options.queueRows ?? LIMITS.predictionQueueRows;
     this.#random = options.random ?? systemRandom;
-    this.#host = new InferenceHost({
+    this.#pool = new InferencePool({
       entry: options.entry ?? DEFAULT_ENTRY,
       data: options.workerData,
       answerMs: options.answerMs ?? LIMITS.predictionMs,
@@ -74,8 +75,8 @@ export class WorkerPredictor implements Predictor {
       onUp: () => {
         for (const lane of this.#lanes.values()) this.#pump(lane);
       },
-      onDown: (times) => {
-        if (times >= DEATHS) this.#refuseWaiting(unavailable());
+      onDown: (keys, times) => {
+        if (times >= DEATHS) this.#refuseWaiting(unavailable(), keys);
       },
     });
   }
@@ -95,7 +96,7 @@ export class WorkerPredictor implements Predictor {
     const { maximumRows } = load.batch ?? DEFAULT_RULE;
     this.#loading.add(key);
     try {
-      version.backend = await this.#host.build(key, () => buildRequest(version, maximumRows, this.#backends));
+      version.backend = await this.#pool.build(key, () => buildRequest(version, maximumRows, this.#backends));
     } finally {
       this.#loading.delete(key);
     }
@@ -125,7 +126,7 @@ export class WorkerPredictor implements Predictor {
       this.#letGo(lane, version);
     });
     this.#versions.delete(version.key);
-    await this.#host.drop(version.key);
+    await this.#pool.drop(version.key);
   }
 
   models(): readonly LoadedModel[] {
@@ -141,9 +142,9 @@ export class WorkerPredictor implements Predictor {
     try {
       const rows = this.#admit(lane, request);
       return await new Promise<PredictionResult>((resolve, reject) => {
-        const { version } = request;
+        const { version, gathered = false } = request;
         const sinceMs = performance.now();
-        lane.queue.add({ request, rows, version, sinceMs, resolve, reject, losses: 0, issues: [] });
+        lane.queue.add({ request, rows, version, sinceMs, gathered, resolve, reject, losses: 0, issues: [] });
         lane.requests += 1;
         lane.rows += rows;
         this.#pump(lane);
@@ -157,14 +158,14 @@ export class WorkerPredictor implements Predictor {
 
   figures(): PredictorFigures {
     const models = [...this.#lanes.values()].map((lane) => lane.figures());
-    return { models, waitingRows: this.#waitingRows(), restarts: this.#host.restarts };
+    return { models, waitingRows: this.#waitingRows(), restarts: this.#pool.restarts };
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#refuseWaiting(shutDown());
     for (const lane of this.#lanes.values()) lane.stop();
-    await this.#host.close();
+    await this.#pool.close();
   }
 
   /** The rows of a request that may wait. */
@@ -192,10 +193,10 @@ export class WorkerPredictor implements Predictor {
 
   /** Begins the batches of a model that are due. */
   #pump(lane: ModelLane): void {
-    while (this.#host.up && lane.hasRoom && !this.#closed) {
+    while (this.#isUp(lane) && lane.hasRoom && !this.#closed) {
       const due = lane.queue.dueMs(performance.now());
       if (due === undefined) return;
-      if (due > 0 || !lane.queue.isFull) {
+      if (due > 0 || !lane.queue.isReady) {
         lane.later(Math.ceil(due), () => {
           this.#begin(lane);
           this.#pump(lane);
@@ -207,7 +208,7 @@ export class WorkerPredictor implements Predictor {
   }
 
   #begin(lane: ModelLane): void {
-    if (!this.#host.up || !lane.hasRoom || this.#closed) return;
+    if (!this.#isUp(lane) || !lane.hasRoom || this.#closed) return;
     const batch = lane.queue.take(lane.active);
     const [first] = batch;
     if (first === undefined) return;
@@ -234,7 +235,7 @@ export class WorkerPredictor implements Predictor {
 
   async #answer(lane: ModelLane, batch: readonly Pending[], version: ServedVersion): Promise<void> {
     try {
-      const scores = await this.#host.score(version.key, encode(batch, version));
+      const scores = await this.#pool.score(version.key, encode(batch, version));
       lane.batches += 1;
       const now = { nowMs: performance.now(), random: this.#random };
       const answers = answersOf(batch, version, scores, now);
@@ -261,8 +262,21 @@ export class WorkerPredictor implements Predictor {
     }
   }
 
-  #refuseWaiting(error: TributaryError): void {
-    for (const { queue } of this.#lanes.values()) for (const { reject } of queue.drain()) reject(error);
+  /** Refuses what waits, for the versions of `keys` only where they are given. */
+  #refuseWaiting(error: TributaryError, keys?: ReadonlySet<string>): void {
+    for (const { model: name, active, queue } of this.#lanes.values())
+      for (const { reject } of queue.drain(
+        ({ version = active }) =>
+          keys === undefined || (version !== undefined && keys.has(keyOf({ name, version }))),
+      ))
+        reject(error);
+  }
+
+  /** True where the worker that the next batch goes to is there, or the batch goes to none. */
+  #isUp({ model: name, queue, active }: ModelLane): boolean {
+    const version = queue.nextVersion(active);
+    const key = version === undefined ? undefined : keyOf({ name, version });
+    return key === undefined || !this.#versions.has(key) || this.#pool.isUp(key);
   }
 
   /** Ends an unloading for which nothing waits any more. */

@@ -6,6 +6,8 @@ export interface Waiting {
   readonly version?: number | undefined;
   /** When it came, in milliseconds. */
   readonly sinceMs: number;
+  /** It waits for no others: whoever sent it has gathered its rows. */
+  readonly gathered?: boolean;
 }
 
 interface BatchLimits {
@@ -18,6 +20,7 @@ export class PredictionQueue<T extends Waiting> {
   #rule: BatchLimits;
   #waiting: T[] = [];
   #rows = 0;
+  #gathered = 0;
 
   constructor(rule: BatchLimits) {
     this.#rule = rule;
@@ -33,27 +36,32 @@ export class PredictionQueue<T extends Waiting> {
     return this.#rows;
   }
 
-  /** True where the next batch can hold no more. */
-  get isFull(): boolean {
-    return this.#rows >= this.#rule.maximumRows;
+  /** True where the next batch can hold no more, or need not wait for more. */
+  get isReady(): boolean {
+    return this.#rows >= this.#rule.maximumRows || this.#gathered > 0;
   }
 
   add(request: T): void {
     this.#waiting.push(request);
-    this.#rows += request.rows;
+    this.#count([request], 1);
   }
 
   /** Puts requests of a batch that got no answer in front again, in their order. */
   putBack(requests: readonly T[]): void {
     this.#waiting = [...requests, ...this.#waiting];
-    this.#rows += rowsOf(requests);
+    this.#count(requests, 1);
   }
 
-  /** Milliseconds until the next batch must begin: 0 where it is full; undefined where nothing waits. */
+  /** The version that answers the next batch, where `active` answers requests that name none. */
+  nextVersion(active: number | undefined): number | undefined {
+    return this.#waiting[0]?.version ?? active;
+  }
+
+  /** Milliseconds until the next batch must begin: 0 where it is ready; undefined where nothing waits. */
   dueMs(nowMs: number): number | undefined {
     const [first] = this.#waiting;
     if (first === undefined) return undefined;
-    if (this.isFull) return 0;
+    if (this.isReady) return 0;
     return Math.max(0, first.sinceMs + this.#rule.budgetMs - nowMs);
   }
 
@@ -62,7 +70,7 @@ export class PredictionQueue<T extends Waiting> {
    * request is never divided; one larger than a batch goes alone.
    */
   take(active: number | undefined): readonly T[] {
-    const version = this.#waiting[0]?.version ?? active;
+    const version = this.nextVersion(active);
     let count = 0;
     let rows = 0;
     for (const request of this.#waiting) {
@@ -71,8 +79,9 @@ export class PredictionQueue<T extends Waiting> {
       rows += request.rows;
       count += 1;
     }
-    this.#rows -= rows;
-    return this.#waiting.splice(0, count);
+    const taken = this.#waiting.splice(0, count);
+    this.#count(taken, -1);
+    return taken;
   }
 
   /** True where a request waits that `chosen` names. */
@@ -84,9 +93,14 @@ export class PredictionQueue<T extends Waiting> {
   drain(chosen: (request: T) => boolean = () => true): readonly T[] {
     const taken = this.#waiting.filter(chosen);
     this.#waiting = this.#waiting.filter((request) => !chosen(request));
-    this.#rows -= rowsOf(taken);
+    this.#count(taken, -1);
     return taken;
   }
-}
 
-const rowsOf = (requests: readonly Waiting[]): number => requests.reduce((sum, { rows }) => sum + rows, 0);
+  #count(requests: readonly Waiting[], sign: 1 | -1): void {
+    for (const { rows, gathered = false } of requests) {
+      this.#rows += sign * rows;
+      if (gathered) this.#gathered += sign;
+    }
+  }
+}
