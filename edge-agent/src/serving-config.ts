@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-import { TributaryError } from '@tributary/proto';
+import { decisionRuleSchema, TributaryError, type DecisionRule } from '@tributary/proto';
 import { z } from 'zod';
 
 const port = z.int().min(0).max(65_535);
@@ -11,6 +11,7 @@ export const servingFile = z.strictObject({
   port: port.optional(),
   grpcPort: port.optional(),
   tokenFile: z.string().min(1).optional(),
+  decisions: decisionRuleSchema.optional(),
 });
 
 /** The local endpoint for predictions; its Unix socket is always there. */
@@ -22,6 +23,8 @@ export interface ServingConfig {
   readonly grpcPort: number | undefined;
   /** Absolute path of the file with the bearer token. */
   readonly tokenFile: string | undefined;
+  /** What the log of the endpoint keeps, and for how long. */
+  readonly decisions: DecisionRule;
 }
 
 const LOOPBACK = '127.0.0.1';
@@ -43,6 +46,7 @@ export function servingConfigOf(
     port: given.port,
     grpcPort: given.grpcPort,
     tokenFile: tokenFile === undefined ? undefined : at(tokenFile),
+    decisions: given.decisions ?? decisionRuleSchema.parse({}),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { CellFault, FeatureFit, ModelManifest, Row, Vocabulary } from '@tributary/proto';
+import type { CellFault, DecisionRule, FeatureFit, ModelManifest, Row, Vocabulary } from '@tributary/proto';
 
 /** A registered version of a model, as `name@version`. */
 export interface ModelRef {
@@ -193,8 +193,8 @@ export interface PredictionEntry {
   readonly scores: readonly number[];
   readonly label?: string;
   readonly latencyMs: number;
-  /** The input itself is never kept: only its digest, under a key of the site. */
-  readonly input?: Uint8Array;
+  /** Bytes of the input, asked for only where the log keeps digests: a digest under a key of the site, never the input. */
+  readonly input?: () => Uint8Array;
 }
 
 /** The site's own record of predictions, kept for a time. */
@@ -203,4 +203,13 @@ export interface PredictionLog {
   record(entries: readonly PredictionEntry[]): Promise<void>;
   /** Writes what waits. */
   close(): Promise<void>;
+}
+
+/** The logs of predictions of a site, one for each source. */
+export interface PredictionLogs {
+  /**
+   * Opens the log of a source: `oip`, or a pipeline by its name. What is too old or too much goes while nothing is
+   * recorded too. Rejects with ALREADY_EXISTS where it is open.
+   */
+  open(source: string, rule: DecisionRule): Promise<PredictionLog>;
 }

@@ -43,7 +43,14 @@ export {
   verifySignature,
   type SigningKey,
 } from './signing/ed25519.js';
-export { digestFromHash, digestOf, sha256, startDigest, type DigestStream } from './signing/hash.js';
+export {
+  digestFromHash,
+  digestOf,
+  sha256,
+  sha256Hex,
+  startDigest,
+  type DigestStream,
+} from './signing/hash.js';
 export { transcript, type TranscriptContext, type TranscriptFields } from './signing/transcript.js';
 
 export { ENTRY_BODIES, ENTRY_TYPES, type EntryBody, type EntryType } from './ledger/entry-types.js';
@@ -163,11 +170,13 @@ export type { DeidentificationSpec, Generalisation } from './documents/deidentif
 export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
 export { rolloutVersion } from './documents/model-rollout.js';
 export type { ModelRollout, ModelRolloutInput, ModelRolloutSpec } from './documents/model-rollout.js';
-export type {
-  StreamAlertSpec,
-  StreamPipeline,
-  StreamPipelineInput,
-  StreamPipelineSpec,
+export {
+  decisionRuleSchema,
+  type DecisionRule,
+  type StreamAlertSpec,
+  type StreamPipeline,
+  type StreamPipelineInput,
+  type StreamPipelineSpec,
 } from './documents/stream-pipeline.js';
 export type { SampleEncoding, StreamPayloadSpec, StreamTimeSpec } from './documents/stream-payload.js';
 export type {

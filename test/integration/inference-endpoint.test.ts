@@ -136,6 +136,31 @@ describe('endpoint of the Open Inference Protocol', function () {
     }
   });
 
+  it('takes decision ids from the request, so that one sent again is logged under the same', async () => {
+    const idsOf = async (request: object): Promise<unknown> => {
+      const { status: code, body } = await post('/v2/models/trial/infer', request);
+      return code === 200 ? (body as InferAnswer).outputs.at(-1)?.data : body;
+    };
+    const one = [tensor({}), tensor({ name: 'x2' }), tensor({ name: 'c', datatype: 'BYTES', data: ['red'] })];
+    endpoint.logged.length = 0;
+    for (let again = 0; again < 2; again += 1) {
+      assert.deepEqual(await idsOf({ id: 'order 7', inputs: one }), ['order 7']);
+      assert.deepEqual(await idsOf({ id: 'order 8', inputs: columns }), ['order 8/0', 'order 8/1']);
+      const parameters = { decision_ids: '["a","b"]' };
+      assert.deepEqual(await idsOf({ id: 'order 9', parameters, inputs: columns }), ['a', 'b']);
+    }
+    const logged = endpoint.logged.map(({ decisionId }) => decisionId);
+    assert.deepEqual(logged.slice(0, 5), ['order 7', 'order 8/0', 'order 8/1', 'a', 'b']);
+    assert.deepEqual(logged.slice(5), logged.slice(0, 5));
+    for (const decision_ids of ['["a"]', '["a","a"]', '["a",""]', '["a","b\\n"]', '[1,2]', 'a,b'])
+      assert.match(
+        JSON.stringify(await idsOf({ parameters: { decision_ids }, inputs: columns })),
+        /INVALID_ARGUMENT.*decision_ids/,
+      );
+    assert.match(JSON.stringify(await idsOf({ id: 'a\u0007', inputs: columns })), /INVALID_ARGUMENT: id/);
+    assert.match(String(await idsOf({ id: '', inputs: one })), /^[0-9a-f]{32}$/);
+  });
+
   it('answers for lists and names classes', async () => {
     const pulse = { name: 'pulse', shape: [1, 4], datatype: 'FP32', data: [[60, 70, null, 90]] };
     const { body } = await post('/v2/models/waves/infer', { inputs: [pulse] });

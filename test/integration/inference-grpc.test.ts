@@ -65,19 +65,20 @@ describe('gRPC endpoint of the Open Inference Protocol', function () {
     });
     assert.deepEqual([typed.modelName, typed.modelVersion, typed.id], ['trial', '1', 'request-2']);
     assert.deepEqual(typed.outputs[0]?.contents?.fp32Contents, [...expected.scores]);
-    assert.equal(typed.outputs[1]?.contents?.bytesContents.length, 2);
+    assert.deepEqual(typed.outputs[1]?.contents?.bytesContents.map(String), ['request-2/0', 'request-2/1']);
     const inputs = [{ name: 'input', datatype: 'FP32', shape: [2, 5] }];
     const encoded = Float32Array.of(0.5, 0, 1, 0, 0, -1, 1, 0, 0, 1);
     const raw = await infer({
       modelName: 'trial',
       modelVersion: '1',
+      parameters: { decision_ids: { stringParam: '["first","second"]' } },
       inputs,
       rawInputContents: [float32ToBytes(encoded)],
     });
     assert.deepEqual(bytesToFloat32(raw.rawOutputContents[0] ?? Buffer.alloc(0)), expected.scores);
     assert.equal(raw.outputs[0]?.contents, null);
     const text = raw.rawOutputContents[1] ?? Buffer.alloc(0);
-    assert.equal(text.readUInt32LE(0), 32);
+    assert.equal(text.toString('latin1'), '\x05\0\0\0first\x06\0\0\0second');
     const columnsRaw = await infer({
       modelName: 'trial',
       inputs: [

@@ -47,7 +47,13 @@ describe('tributary-agent predict', function () {
     for (const runtime of runtimes.splice(0)) await runtime.close();
   });
 
-  const config = { host: '127.0.0.1', port: 0, grpcPort: 0, tokenFile: undefined };
+  const config = {
+    host: '127.0.0.1',
+    port: 0,
+    grpcPort: 0,
+    tokenFile: undefined,
+    decisions: { retentionDays: 1, maximumBytes: 1_000_000, inputs: 'None' },
+  } as const;
 
   async function serving(dataDir: string): Promise<ServingRuntime> {
     await mkdir(join(dataDir, 'run'), { recursive: true });
@@ -182,7 +188,21 @@ describe('tributary-agent predict', function () {
       await writeFile(file, `formatVersion: 1\ndataDir: ./data\nserving:\n${lines}`);
       return loadConfig({ config: file }, {}).serving;
     };
-    assert.deepEqual(await load('  port: 8000\n'), { ...config, port: 8000, grpcPort: undefined });
+    assert.deepEqual(await load('  port: 8000\n'), {
+      ...config,
+      port: 8000,
+      grpcPort: undefined,
+      decisions: { retentionDays: 30, maximumBytes: 1024 ** 3, inputs: 'Digest' },
+    });
+    assert.deepEqual((await load('  decisions: { retentionDays: 2, inputs: None }\n')).decisions, {
+      retentionDays: 2,
+      maximumBytes: 1024 ** 3,
+      inputs: 'None',
+    });
+    await assert.rejects(
+      load('  decisions: { retentionDays: 0 }\n'),
+      refusal('CONFIG_INVALID', /retentionDays/),
+    );
     await assert.rejects(load('  host: 0.0.0.0\n'), refusal('CONFIG_INVALID', /serving\.tokenFile/));
     const open = await load('  host: 0.0.0.0\n  tokenFile: ./token\n');
     assert.equal(open.tokenFile, join(folder.path, 'token'));

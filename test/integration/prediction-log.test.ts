@@ -3,9 +3,11 @@ import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { PredictionFiles } from '@tributary/edge-agent/internal/adapters/decisions/prediction-files.js';
+import { PredictionDirectory } from '@tributary/edge-agent/internal/adapters/decisions/prediction-directory.js';
 import type { PredictionEntry } from '@tributary/edge-agent/internal/serving-ports.js';
-import { LIMITS } from '@tributary/proto';
+import { LIMITS, type DecisionRule } from '@tributary/proto';
 
+import { eventually } from '../support/waiting.js';
 import { refusal } from '../support/refusal.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
@@ -26,12 +28,16 @@ describe('log of predictions', () => {
     await folder.remove();
   });
 
-  async function open(maximumBytes = 1_000_000, days = 3): Promise<PredictionFiles> {
+  async function open(
+    parts: Partial<DecisionRule> = {},
+    expireEveryMs = 3_600_000,
+  ): Promise<PredictionFiles> {
     const log = await PredictionFiles.open({
       directory: folder.path,
       key: new Uint8Array(32).fill(3),
-      retention: { days, maximumBytes },
+      rule: { retentionDays: 3, maximumBytes: 1_000_000, inputs: 'Digest', ...parts },
       now: () => nowMs,
+      expireEveryMs,
     });
     logs.push(log);
     return log;
@@ -45,7 +51,7 @@ describe('log of predictions', () => {
     source: 'oip',
     scores: [0.25],
     latencyMs: 1.5,
-    input: new TextEncoder().encode(input),
+    input: () => new TextEncoder().encode(input),
   });
 
   async function lines(): Promise<Record<string, unknown>[]> {
@@ -80,6 +86,44 @@ describe('log of predictions', () => {
     assert.doesNotMatch(JSON.stringify(await lines()), /Mustermann/);
   });
 
+  it('does not even ask for the inputs where it keeps nothing of them', async () => {
+    const log = await open({ inputs: 'None' });
+    const asked = (): never => assert.fail('asked for the input');
+    await log.record([{ ...entry(1), input: asked }]);
+    const [, line] = await lines();
+    assert.deepEqual([line?.['decisionId'], line?.['input']], ['decision-1', undefined]);
+  });
+
+  it('lets files go while nothing is recorded, the one that is open too', async () => {
+    const log = await open({}, 5);
+    await log.record([entry(1)]);
+    nowMs += 3 * DAY_MS;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(await readdir(folder.path), ['2026-03-01.000001.jsonl']);
+    nowMs += DAY_MS;
+    await eventually('the file to go', async () => (await readdir(folder.path)).length === 0 || undefined);
+    await log.record([entry(2)]);
+    assert.deepEqual(await readdir(folder.path), ['2026-03-05.000001.jsonl']);
+  });
+
+  it('keeps a log for each source by its own rule', async () => {
+    const key = new Uint8Array(32);
+    const all = new PredictionDirectory({ directory: folder.path, key, now: () => nowMs });
+    const rule: DecisionRule = { retentionDays: 1, maximumBytes: 1_000_000, inputs: 'None' };
+    const [beds, oip] = [await all.open('beds', rule), await all.open('oip', { ...rule, retentionDays: 9 })];
+    await assert.rejects(all.open('oip', rule), refusal('ALREADY_EXISTS'));
+    await assert.rejects(all.open('../up', rule), refusal('INVALID_ARGUMENT'));
+    await Promise.all([beds.record([entry(1)]), oip.record([entry(2)])]);
+    nowMs += 2 * DAY_MS;
+    await Promise.all([beds.record([entry(3)]), oip.record([entry(4)])]);
+    await all.close();
+    assert.deepEqual(await readdir(join(folder.path, 'beds')), ['2026-03-03.000001.jsonl']);
+    assert.deepEqual((await readdir(join(folder.path, 'oip'))).sort(), [
+      '2026-03-01.000001.jsonl',
+      '2026-03-03.000001.jsonl',
+    ]);
+  });
+
   it('begins a file a day and at each start, and removes those that are too old', async () => {
     const log = await open();
     for (let day = 0; day < 6; day += 1) {
@@ -100,7 +144,7 @@ describe('log of predictions', () => {
 
   it('keeps to its bytes, and to files that are its own', async () => {
     await writeFile(join(folder.path, 'notes.txt'), 'mine');
-    const log = await open(16_000);
+    const log = await open({ maximumBytes: 16_000 });
     for (let id = 0; id < 300; id += 1) await log.record([entry(id)]);
     const names = await readdir(folder.path);
     assert.ok(names.includes('notes.txt'));

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 
 import { TributaryError, vocabularyDigest, type ModelManifest } from '@tributary/proto';
 
-import { PredictionFiles } from '../adapters/decisions/prediction-files.js';
+import { PredictionDirectory } from '../adapters/decisions/prediction-directory.js';
 import { servingSocketPath, type DataDirectory } from '../adapters/files/data-directory.js';
 import { fileError } from '../adapters/files/durable-file.js';
 import { listenOnPort, listenOnSocket } from '../adapters/http/local-server.js';
@@ -17,9 +17,10 @@ import type { Log } from '../app/log.js';
 import { ModelServing, type SiteFeatures } from '../app/model-serving.js';
 import { describeUnexpected } from '../app/unexpected.js';
 import type { AgentConfig } from '../config.js';
+import { ENDPOINT_SOURCE } from '../domain/serving/prediction-entries.js';
 import type { PolicySource } from '../app/order-review.js';
 import type { Clock } from '../ports.js';
-import type { ModelStore, PredictionLog, Predictor } from '../serving-ports.js';
+import type { ModelStore, PredictionLogs, Predictor } from '../serving-ports.js';
 
 export interface ServingParts {
   readonly config: Pick<AgentConfig, 'dataDir' | 'serving'>;
@@ -36,16 +37,14 @@ export interface ServingRuntime {
   readonly predictor: Predictor;
   readonly models: ModelStore;
   readonly serving: ModelServing;
-  readonly predictions: PredictionLog;
+  /** Where pipelines open logs of their own. */
+  readonly predictions: PredictionLogs;
   /** Port of REST and of gRPC, where they are served. */
   readonly ports: { readonly rest?: number; readonly grpc?: number };
   /** Every model of the store serves, or the log says why not. */
   readonly started: Promise<void>;
   close(): Promise<void>;
 }
-
-/** What the log of predictions keeps unless a pipeline says otherwise. */
-const RETENTION = { days: 30, maximumBytes: 1024 ** 3 };
 
 /** Serves the models of the store, on the Unix socket and on the ports of agent.yaml. */
 export async function openServing(parts: ServingParts): Promise<ServingRuntime> {
@@ -58,20 +57,20 @@ export async function openServing(parts: ServingParts): Promise<ServingRuntime> 
   };
   try {
     const models = await ModelDirectory.open(data.modelsDir);
-    const predictions = await PredictionFiles.open({
+    const predictions = new PredictionDirectory({
       directory: data.predictionsDir,
       key,
-      retention: RETENTION,
       now: () => clock.now(),
     });
     closers.push(() => predictions.close());
+    const endpointLog = await predictions.open(ENDPOINT_SOURCE, config.serving.decisions);
     const serving = new ModelServing({ models, predictor, log, site: (manifest) => siteOf(parts, manifest) });
     const onUnexpected = (error: unknown): void => {
       log.error(describeUnexpected(error), 'unexpected error');
     };
     const service = new InferenceService({
       predictor,
-      log: predictions,
+      log: endpointLog,
       clock,
       onLogFailure: ({ code, message }) => {
         log.warn({ code, detail: message }, 'predictions were not logged');

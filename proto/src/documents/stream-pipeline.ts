@@ -53,6 +53,30 @@ const alertSchema = z.strictObject({
   topic: topic.describe('Where it is published, raised and cleared; {name} is filled in.'),
 });
 
+/** How long a site keeps its log of what a model answered. */
+export const decisionRuleSchema = z.strictObject({
+  retentionDays: z
+    .int()
+    .min(1)
+    .max(3_650)
+    .default(30)
+    .describe('Days for which the site keeps its log of decisions.'),
+  maximumBytes: z
+    .int()
+    .min(MIB)
+    .max(1_048_576 * MIB)
+    .default(1_024 * MIB)
+    .describe('Bytes of that log, 1 MiB to 1 TiB; the oldest decisions go first.'),
+  inputs: z
+    .enum(['Digest', 'None'])
+    .default('Digest')
+    .describe(
+      'What the log says of the rows: their HMAC-SHA-256 under a key of the site, or nothing. Never the rows.',
+    ),
+});
+
+export type DecisionRule = z.output<typeof decisionRuleSchema>;
+
 const streamPipelineSpecSchema = z.strictObject({
   model: z
     .strictObject({
@@ -121,27 +145,7 @@ const streamPipelineSpecSchema = z.strictObject({
     })
     .prefault({})
     .describe('What becomes of messages that cannot be used.'),
-  decisions: z
-    .strictObject({
-      retentionDays: z
-        .int()
-        .min(1)
-        .max(3_650)
-        .default(30)
-        .describe('Days for which the site keeps its log of decisions.'),
-      maximumBytes: z
-        .int()
-        .min(MIB)
-        .max(1_048_576 * MIB)
-        .default(1_024 * MIB)
-        .describe('Bytes of that log, 1 MiB to 1 TiB; the oldest decisions go first.'),
-      inputs: z
-        .enum(['Digest', 'None'])
-        .default('Digest')
-        .describe('What the log says of the rows: their SHA-256, or nothing. Never the rows.'),
-    })
-    .prefault({})
-    .describe('What the site remembers of its answers.'),
+  decisions: decisionRuleSchema.prefault({}).describe('What the site remembers of its answers.'),
 });
 
 /** What a site's models answer on: a file at the site, named in `agent.yaml`. */

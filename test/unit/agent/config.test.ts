@@ -65,7 +65,13 @@ describe('agent.yaml', () => {
       logLevel: 'info',
       metricsPort: undefined,
       trainer: { type: 'Tfjs', backend: 'Auto', environment: {} },
-      serving: { host: '127.0.0.1', port: undefined, grpcPort: undefined, tokenFile: undefined },
+      serving: {
+        host: '127.0.0.1',
+        port: undefined,
+        grpcPort: undefined,
+        tokenFile: undefined,
+        decisions: { retentionDays: 30, maximumBytes: 1_073_741_824, inputs: 'Digest' },
+      },
       brokers: [],
       pipelines: [],
     });

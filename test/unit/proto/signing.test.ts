@@ -8,6 +8,7 @@ import {
   parseCanonical,
   requireSignature,
   sha256,
+  sha256Hex,
   signingKeyFromSeed,
   startDigest,
   transcript,
@@ -126,6 +127,8 @@ describe('digests', () => {
     const expected = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
     assert.equal(digestOf(abc), `sha256:${expected}`);
     assert.equal(encodeHex(sha256(abc.subarray(0, 1), abc.subarray(1))), expected);
+    assert.equal(sha256Hex(abc), expected);
+    assert.equal(sha256Hex(abc.subarray(0, 1), abc.subarray(1)), expected);
     const stream = startDigest();
     for (const byte of abc) stream.update(Uint8Array.of(byte));
     assert.equal(stream.digest(), `sha256:${expected}`);

@@ -20,12 +20,13 @@ describe('files of the prediction log', () => {
 
   it('go when they are too old', () => {
     const files = [file('2026-03-02', 1), file('2026-03-03', 1), file('2026-03-10', 1)];
-    assert.deepEqual(expired(files, { days: 7, maximumBytes: 1_000 }, NOW), [files[0]]);
+    assert.deepEqual(expired(files, { retentionDays: 7, maximumBytes: 1_000 }, NOW), [files[0]]);
+    assert.deepEqual(expired(files.slice(0, 1), { retentionDays: 7, maximumBytes: 1_000 }, NOW), [files[0]]);
   });
 
   it('go oldest first until the rest fits; the newest stays whatever it takes', () => {
     const files = [file('2026-03-09', 1), file('2026-03-09', 2), file('2026-03-10', 1, 15)];
-    assert.deepEqual(expired(files, { days: 7, maximumBytes: 25 }, NOW), [files[0]]);
-    assert.deepEqual(expired(files, { days: 7, maximumBytes: 1 }, NOW), [files[1], files[0]]);
+    assert.deepEqual(expired(files, { retentionDays: 7, maximumBytes: 25 }, NOW), [files[0]]);
+    assert.deepEqual(expired(files, { retentionDays: 7, maximumBytes: 1 }, NOW), [files[1], files[0]]);
   });
 });

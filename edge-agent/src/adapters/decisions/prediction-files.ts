@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { open, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError, type DecisionRule } from '@tributary/proto';
 
 import {
   dayOf,
@@ -11,7 +11,6 @@ import {
   parseFileName,
   PREDICTION_LOG_HEADER,
   type LogFile,
-  type Retention,
 } from '../../domain/serving/prediction-line.js';
 import type { PredictionEntry, PredictionLog } from '../../serving-ports.js';
 import { ensureDirectory, fileError } from '../files/durable-file.js';
@@ -20,15 +19,17 @@ export interface PredictionFilesOptions {
   readonly directory: string;
   /** Secret of the site, under which digests of inputs are made: nobody can try out what the input was. */
   readonly key: Uint8Array;
-  readonly retention: Retention;
+  readonly rule: DecisionRule;
   readonly now: () => number;
+  /** Milliseconds from one look for what is too old to the next; an hour by default. */
+  readonly expireEveryMs?: number;
 }
 
 /** A file is this part of what all may take, so that removing the oldest frees little at a time. */
 const FILES_OF_BUDGET = 16;
 /** Milliseconds between two syncs: what a crash of the machine may cost. */
 const SYNC_EVERY_MS = 1_000;
-const LINE_END = Uint8Array.of(0x0a);
+const EXPIRE_EVERY_MS = 3_600_000;
 
 interface OpenFile {
   readonly handle: FileHandle;
@@ -48,19 +49,30 @@ export class PredictionFiles implements PredictionLog {
   #waiting: Waiting[] = [];
   #pending = 0;
   #writing: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
   #file: OpenFile | undefined;
   #syncedMs = 0;
   #closed = false;
+  readonly #expiry: NodeJS.Timeout;
+  #isExpiring = false;
 
   private constructor(options: PredictionFilesOptions) {
     this.#options = options;
+    this.#expiry = setInterval(() => {
+      this.#expireSoon();
+    }, options.expireEveryMs ?? EXPIRE_EVERY_MS).unref();
   }
 
   static async open(options: PredictionFilesOptions): Promise<PredictionFiles> {
     await ensureDirectory(options.directory);
     const files = new PredictionFiles(options);
-    await files.#removeExpired();
-    return files;
+    try {
+      await files.#removeExpired();
+      return files;
+    } catch (error) {
+      await files.close();
+      throw error;
+    }
   }
 
   record(entries: readonly PredictionEntry[]): Promise<void> {
@@ -78,17 +90,19 @@ export class PredictionFiles implements PredictionLog {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#expiry);
     await this.#writing;
     await this.#endFile();
   }
 
   /** What came while one write was under way goes out with the next. */
   async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#isExpiring) {
+      if (this.#isExpiring) await this.#expire();
       const batch = this.#waiting;
       this.#waiting = [];
       try {
-        await this.#write(batch.flatMap(({ entries }) => entries));
+        if (batch.length > 0) await this.#write(batch);
         for (const { resolve } of batch) resolve();
       } catch (error) {
         const known = fileError(error, this.#options.directory);
@@ -101,29 +115,65 @@ export class PredictionFiles implements PredictionLog {
     this.#writing = undefined;
   }
 
-  async #write(entries: readonly PredictionEntry[]): Promise<void> {
+  /** In turn with the writes. */
+  #expireSoon(): void {
+    this.#isExpiring = true;
+    this.#writing ??= this.#drain();
+  }
+
+  /** A file of a day that is over may go, though nothing else was written. What cannot be removed is tried again. */
+  async #expire(): Promise<void> {
+    this.#isExpiring = false;
+    try {
+      if (this.#file?.name.day !== dayOf(this.#options.now())) await this.#endFile();
+      await this.#removeExpired();
+    } catch {
+      // The disk tells the next write.
+    }
+  }
+
+  async #write(batch: readonly Waiting[]): Promise<void> {
     const nowMs = this.#options.now();
     const file = await this.#fileFor(nowMs);
-    const bytes = Buffer.concat(entries.flatMap((entry) => [this.#line(entry), LINE_END]));
+    const bytes = Buffer.from(this.#lines(batch));
     await file.handle.appendFile(bytes);
     file.bytes += bytes.length;
-    if (nowMs - this.#syncedMs < SYNC_EVERY_MS) return;
-    await file.handle.datasync();
+    if (nowMs - this.#syncedMs >= SYNC_EVERY_MS) this.#syncSoon(file, nowMs);
+  }
+
+  /** Beside the writes, which would wait for a slow disk; where it fails the next of them does. */
+  #syncSoon({ handle }: OpenFile, nowMs: number): void {
     this.#syncedMs = nowMs;
+    this.#syncing ??= handle
+      .datasync()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#syncing = undefined;
+      });
   }
 
-  #line({ input, atMs, ...rest }: PredictionEntry): Uint8Array {
-    const digest = input === undefined ? {} : { input: this.#digest(input) };
-    return Buffer.from(JSON.stringify({ at: new Date(atMs).toISOString(), ...rest, ...digest }));
+  /** A text and its bytes are made for all entries at once: thousands a second are answered. */
+  #lines(batch: readonly Waiting[]): string {
+    let text = '';
+    let at = { ms: Number.NaN, iso: '' };
+    for (const { entries } of batch)
+      for (const { input, atMs, ...rest } of entries) {
+        if (atMs !== at.ms) at = { ms: atMs, iso: new Date(atMs).toISOString() };
+        const digest = this.#digest(input);
+        text += `${JSON.stringify({ at: at.iso, ...rest, ...(digest !== undefined && { input: digest }) })}\n`;
+      }
+    return text;
   }
 
-  #digest(input: Uint8Array): string {
-    return `hmac-sha256:${createHmac('sha256', this.#options.key).update(input).digest('hex')}`;
+  #digest(input: PredictionEntry['input']): string | undefined {
+    const { rule, key } = this.#options;
+    if (rule.inputs === 'None' || input === undefined) return undefined;
+    return `hmac-sha256:${createHmac('sha256', key).update(input()).digest('hex')}`;
   }
 
   async #fileFor(nowMs: number): Promise<OpenFile> {
     const day = dayOf(nowMs);
-    const most = this.#options.retention.maximumBytes / FILES_OF_BUDGET;
+    const most = this.#options.rule.maximumBytes / FILES_OF_BUDGET;
     if (this.#file !== undefined && this.#file.name.day === day && this.#file.bytes < most) return this.#file;
     await this.#endFile();
     await this.#removeExpired();
@@ -131,7 +181,7 @@ export class PredictionFiles implements PredictionLog {
     // A new file at each start: what a crash left at the end of the last one stays as it is.
     const name = { day, part: Math.max(0, ...parts) + 1, bytes: 0 };
     const handle = await open(join(this.#options.directory, fileNameOf(name)), 'ax', 0o600);
-    const header = Buffer.concat([PREDICTION_LOG_HEADER, LINE_END]);
+    const header = Buffer.concat([PREDICTION_LOG_HEADER, Buffer.from('\n')]);
     await handle.appendFile(header);
     this.#file = { handle, name, bytes: header.length };
     return this.#file;
@@ -141,6 +191,7 @@ export class PredictionFiles implements PredictionLog {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
+    await this.#syncing;
     try {
       await file.handle.sync();
     } finally {
@@ -149,8 +200,8 @@ export class PredictionFiles implements PredictionLog {
   }
 
   async #removeExpired(): Promise<void> {
-    const { directory, retention, now } = this.#options;
-    for (const file of expired(await this.#files(), retention, now()))
+    const { directory, rule, now } = this.#options;
+    for (const file of expired(await this.#files(), rule, now()))
       await rm(join(directory, fileNameOf(file)), { force: true });
   }
 

@@ -16,6 +16,7 @@ import type {
   GRPCInferenceServiceDefinition,
   GRPCInferenceServiceHandlers,
 } from '../../gen/inference/GRPCInferenceService.js';
+import type { InferParameter__Output } from '../../gen/inference/InferParameter.js';
 import type { ModelInferRequest__Output } from '../../gen/inference/ModelInferRequest.js';
 import type { ModelInferResponse } from '../../gen/inference/ModelInferResponse.js';
 import { requireToken } from './access.js';
@@ -137,7 +138,7 @@ interface Named {
 const tensorMetadata = ({ shape, ...rest }: TensorDescription) => ({ ...rest, shape: [...shape] });
 
 function requestOf(request: ModelInferRequest__Output): InferRequest {
-  const { modelName, modelVersion, id, inputs, outputs, rawInputContents } = request;
+  const { modelName, modelVersion, id, parameters, inputs, outputs, rawInputContents } = request;
   if (inputs.length === 0 || inputs.length > LIMITS.predictionTensors)
     throw new TributaryError('INVALID_ARGUMENT', 'inputs: give a tensor for each column, or encoded rows');
   const raw = rawInputContents.length > 0;
@@ -147,6 +148,7 @@ function requestOf(request: ModelInferRequest__Output): InferRequest {
     model: modelName,
     version: modelVersion,
     ...(id !== '' && { id }),
+    decisionIds: textOf(parameters['decision_ids']),
     inputs: inputs.map(({ name, datatype, shape, contents }, index): InputTensor => {
       const sizes = shape.map(Number);
       const count = elementsOfShape(name, sizes);
@@ -164,6 +166,12 @@ function requestOf(request: ModelInferRequest__Output): InferRequest {
     }),
     outputs: outputs.map(({ name }) => name),
   };
+}
+
+function textOf(parameter: InferParameter__Output | undefined): string | undefined {
+  if (parameter === undefined) return undefined;
+  if (parameter.stringParam !== undefined) return parameter.stringParam;
+  throw new TributaryError('INVALID_ARGUMENT', 'parameters.decision_ids: a string parameter');
 }
 
 const textParameter = (names: readonly string[]) => ({

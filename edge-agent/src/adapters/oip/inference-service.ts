@@ -1,10 +1,10 @@
-import { columnsOf, float32ToBytes, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
+import { columnsOf, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 
+import { ENDPOINT_SOURCE, entriesOf } from '../../domain/serving/prediction-entries.js';
 import type { Clock } from '../../ports.js';
 import type {
   LoadedModel,
   ModelRef,
-  PredictionEntry,
   PredictionLog,
   PredictionRequest,
   PredictionResult,
@@ -46,7 +46,6 @@ export interface ServerDescription {
 const MODELS_EXTENSION = 'tributary_models';
 
 const ANY = -1;
-const SOURCE = 'oip';
 
 /** The Open Inference Protocol, version 2, apart from how its messages travel. */
 export class InferenceService {
@@ -112,7 +111,7 @@ export class InferenceService {
   async #record(request: PredictionRequest, result: PredictionResult): Promise<void> {
     const { log, clock, onLogFailure } = this.#parts;
     try {
-      await log.record(entriesOf(request, result, clock.now()));
+      await log.record(entriesOf(request, result, { atMs: clock.now(), source: ENDPOINT_SOURCE }));
     } catch (error) {
       onLogFailure(TributaryError.from(error));
     }
@@ -162,35 +161,4 @@ function chosen(outputs: readonly OutputTensor[], names: readonly string[]): rea
     if (found !== undefined) return found;
     throw new TributaryError('INVALID_ARGUMENT', `outputs: the model has no output ${label(name)}`);
   });
-}
-
-/** A line of the log for each row. */
-export function entriesOf(
-  request: PredictionRequest,
-  result: PredictionResult,
-  atMs: number,
-  source = SOURCE,
-): readonly PredictionEntry[] {
-  const { model, version, scores, outputs, labels, decisionIds, latencyMs } = result;
-  const width = outputs.length;
-  return decisionIds.map((decisionId, row) => {
-    const named = labels?.[row];
-    return {
-      atMs,
-      decisionId,
-      model,
-      version,
-      source,
-      scores: [...scores.subarray(row * width, (row + 1) * width)],
-      ...(named !== undefined && { label: named }),
-      latencyMs,
-      input: inputBytes(request, row, decisionIds.length),
-    };
-  });
-}
-
-function inputBytes(request: PredictionRequest, row: number, rows: number): Uint8Array {
-  if ('rows' in request) return new TextEncoder().encode(JSON.stringify(request.rows[row]));
-  const width = request.inputs.length / rows;
-  return float32ToBytes(request.inputs.subarray(row * width, (row + 1) * width));
 }

@@ -1,4 +1,5 @@
 import { LIMITS, TributaryError, type Row } from '@tributary/proto';
+import { z } from 'zod';
 
 import type { LoadedModel, PredictionRequest } from '../../serving-ports.js';
 import { badTensor, label, listCell, type Element, type InferRequest, type InputTensor } from './tensors.js';
@@ -10,12 +11,51 @@ export const ENCODED_INPUT = 'input';
  * The rows of a request for a model: either one tensor of encoded rows, or one for each column. Throws INVALID_ARGUMENT
  * naming the tensor, LIMIT_EXCEEDED.
  */
-export function predictionRequest(model: LoadedModel, { inputs }: InferRequest): PredictionRequest {
-  const target = { model: model.name, version: model.version };
+export function predictionRequest(model: LoadedModel, request: InferRequest): PredictionRequest {
+  const { inputs } = request;
+  const decisionIds = decisionIdsOf(request, inputs[0]?.shape[0] ?? 0);
+  const target = { model: model.name, version: model.version, ...(decisionIds && { decisionIds }) };
   const [only] = inputs;
   const encoded = only?.name === ENCODED_INPUT && !model.columns.includes(ENCODED_INPUT);
   if (encoded && inputs.length === 1) return { ...target, inputs: encodedRows(model, only) };
   return { ...target, rows: rowsOf(model, inputs) };
+}
+
+/** Texts that a log may repeat: printable, and none so long that a request of many rows fills it. */
+const idSchema = z
+  .string()
+  .min(1)
+  .max(256)
+  .regex(/^\P{C}*$/u);
+const idsSchema = z.array(idSchema);
+
+/** The caller's decision ids, so that a request that is sent again has the same; undefined where it gave none. */
+function decisionIdsOf({ id, decisionIds }: InferRequest, rows: number): readonly string[] | undefined {
+  if (decisionIds !== undefined) {
+    const ids = idsSchema.safeParse(parsedJson(decisionIds)).data;
+    if (ids?.length === rows && new Set(ids).size === rows) return ids;
+    throw new TributaryError(
+      'INVALID_ARGUMENT',
+      'parameters.decision_ids: a JSON array in a text, of a different printable text of 1 to 256 characters for each row',
+      { fields: { field: 'parameters.decision_ids' } },
+    );
+  }
+  if (id === undefined || id === '') return undefined;
+  if (!idSchema.safeParse(id).success)
+    throw new TributaryError('INVALID_ARGUMENT', 'id: at most 256 printable characters', {
+      fields: { field: 'id' },
+    });
+  return rows === 1
+    ? [id]
+    : Array.from({ length: Math.min(rows, LIMITS.predictionRows) }, (_, row) => `${id}/${String(row)}`);
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function encodedRows(

@@ -14,6 +14,7 @@ import {
 const name = z.string().min(1).max(256);
 const inferSchema = z.object({
   id: z.string().max(256).optional(),
+  parameters: z.object({ decision_ids: z.string().optional() }).optional(),
   inputs: z
     .array(z.object({ name, datatype: z.string().max(16), shape: z.array(z.unknown()), data: z.unknown() }))
     .min(1)
@@ -39,8 +40,15 @@ export function parseInferRequest(
       `${where === '' ? 'the body' : where}: ${issue?.message ?? 'malformed'}`,
     );
   }
-  const { id, inputs, outputs = [] } = parsed.data;
-  return { model, version, id, inputs: inputs.map(tensorOf), outputs: outputs.map((output) => output.name) };
+  const { id, parameters, inputs, outputs = [] } = parsed.data;
+  return {
+    model,
+    version,
+    id,
+    decisionIds: parameters?.decision_ids,
+    inputs: inputs.map(tensorOf),
+    outputs: outputs.map((output) => output.name),
+  };
 }
 
 function parseJson(body: Uint8Array): unknown {

@@ -26,7 +26,10 @@ export interface InferRequest {
   readonly model: string;
   /** The active one where absent or empty. */
   readonly version?: string | undefined;
+  /** The caller's name for the request; what is asked again has the same. */
   readonly id?: string | undefined;
+  /** The parameter `decision_ids`: a JSON array of texts, one a row. */
+  readonly decisionIds?: string | undefined;
   readonly inputs: readonly InputTensor[];
   /** Names of the outputs that are wanted; all where empty. */
   readonly outputs: readonly string[];

@@ -20,7 +20,7 @@ export interface LogFile {
 
 export interface Retention {
   /** Days, from 1. */
-  readonly days: number;
+  readonly retentionDays: number;
   /** Bytes of all files together. */
   readonly maximumBytes: number;
 }
@@ -38,17 +38,17 @@ export function parseFileName(name: string): Pick<LogFile, 'day' | 'part'> | und
   return day === undefined ? undefined : { day, part: Number(part) };
 }
 
-/** The files to remove: those that are too old, and of the rest the oldest until all fit. The newest always stays. */
+/** The files to remove: those that are too old, and of the rest the oldest until all fit. The newest fits always. */
 export function expired(
   files: readonly LogFile[],
-  { days, maximumBytes }: Retention,
+  { retentionDays, maximumBytes }: Retention,
   nowMs: number,
 ): readonly LogFile[] {
   const newestFirst = [...files].sort((a, b) => (fileNameOf(a) < fileNameOf(b) ? 1 : -1));
-  const oldest = dayOf(nowMs - days * DAY_MS);
+  const oldest = dayOf(nowMs - retentionDays * DAY_MS);
   let bytes = 0;
   return newestFirst.filter((file, index) => {
     bytes += file.bytes;
-    return index > 0 && (file.day < oldest || bytes > maximumBytes);
+    return file.day < oldest || (index > 0 && bytes > maximumBytes);
   });
 }
