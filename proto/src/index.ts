@@ -224,6 +224,7 @@ export {
   type ModelVersionStatus,
   type RolloutStatus,
   type SiteCondition,
+  type SiteIdentity,
   type SiteConditionType,
   type SitePhase,
   type SiteStatus,
@@ -311,5 +312,6 @@ export {
 } from './envelope/writer.js';
 
 export { openBytes, openStream, sealBytes, sealStream, type SealOptions } from './sealing/sealing.js';
+export { IDENTITY_KINDS, kindOf, writtenKind, type IdentityKind } from './enrolment/identity-kind.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';

@@ -122,6 +122,8 @@ export const LIMITS = Object.freeze({
   predictionLogPending: 65_536,
   /** Agents known to one coordinator. */
   agents: 10_000,
+  /** Replicas of one site, invited ones among them: each holds a stream, and fetches every version by itself. */
+  replicasPerSite: 64,
   /** Uploads received at the same time: each may fill one receive window and one spool file. */
   concurrentUploads: 64,
   /** Calls open at the same time on one connection of an operator: a console has a few dozen. */

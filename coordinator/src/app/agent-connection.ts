@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@tributary/proto';
 
-import type { RolloutRefusal, ServedVersion } from '../domain/site-object.js';
+import type { RolloutRefusal, ServedVersion } from '../domain/presence.js';
 import type { Order } from './order.js';
 
 /** Why the coordinator ends a stream. */

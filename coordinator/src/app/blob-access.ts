@@ -70,9 +70,10 @@ type OfRound = Extract<BlobRequest, { readonly round: number }>;
 
 function requireOfRound(
   state: FederationState,
-  { agentId, site }: AgentState,
+  { agentId, site, kind }: AgentState,
   { jobId, round, digest }: OfRound,
 ): void {
+  if (kind === 'Serving') throw new TributaryError('PERMISSION_DENIED', 'a replica takes part in no round');
   const open = unfinishedRounds(state).find(
     (candidate) => candidate.round.jobId === jobId && candidate.round.round === round,
   );

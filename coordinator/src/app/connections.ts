@@ -1,7 +1,7 @@
 import { LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
 
 import { requireCode, shortDetail } from '../domain/rounds/round-decisions.js';
-import type { RolloutRefusal, ServedVersion } from '../domain/site-object.js';
+import type { RolloutRefusal, ServedVersion } from '../domain/presence.js';
 import type { Clock } from '../ports.js';
 import type {
   AgentConnection,

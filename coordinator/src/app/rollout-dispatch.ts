@@ -1,7 +1,7 @@
 import type { LedgerEntry } from '@tributary/proto';
 
-import { activeAgent } from '../domain/enrolment.js';
-import type { FederationState, ModelRolloutState, SiteState } from '../domain/federation-state.js';
+import { activeIdentities } from '../domain/enrolment.js';
+import type { AgentState, FederationState, ModelRolloutState } from '../domain/federation-state.js';
 import { rolloutFor, versionOf, type SiteRollout } from '../domain/rollouts.js';
 import type { AppLog } from './app-log.js';
 import type { ConnectedAgents } from './connections.js';
@@ -16,8 +16,8 @@ export interface RolloutDispatchParts {
 }
 
 /**
- * Sends orders to serve: to selected sites when a rollout begins or is undone, and all that concern a site when its
- * agent connects or is approved. What is sent follows from the state alone, so a missed order comes with the next stream.
+ * Sends orders to serve: to agents and replicas of selected sites when a rollout begins or is undone, and all that
+ * concern a site to whoever of it connects or is approved. What is sent follows from the state alone, so a missed order comes with the next stream.
  */
 export class RolloutDispatch {
   readonly #parts: RolloutDispatchParts;
@@ -37,7 +37,8 @@ export class RolloutDispatch {
       for (const site of state.sites.values()) {
         const wanted = rolloutFor(model, site);
         // An entry about a rollout that does not select the site leaves what it follows as it was.
-        if (wanted?.seq === entry.seq) this.#send(state, model, site, wanted);
+        if (wanted?.seq !== entry.seq) continue;
+        for (const agent of activeIdentities(state, site.site)) this.#send(state, model, agent, wanted);
       }
     }
   }
@@ -45,19 +46,20 @@ export class RolloutDispatch {
   /** Call when an agent has connected. */
   connected(agentId: string): void {
     const { state } = this.#parts.federation;
-    const name = state.agents.get(agentId)?.site;
-    const site = name === undefined ? undefined : state.sites.get(name);
-    if (site?.agentId !== agentId) return;
+    const name = state.agents.get(agentId)?.site ?? '';
+    const site = state.sites.get(name);
+    const agent = activeIdentities(state, name).find((active) => active.agentId === agentId);
+    if (site === undefined || agent === undefined) return;
     for (const model of state.rollouts.values()) {
       const wanted = rolloutFor(model, site);
-      if (wanted !== undefined) this.#send(state, model, site, wanted);
+      if (wanted !== undefined) this.#send(state, model, agent, wanted);
     }
   }
 
-  #send(state: FederationState, model: ModelRolloutState, { site }: SiteState, wanted: SiteRollout): void {
-    const agent = activeAgent(state, site);
-    if (agent?.approvedAt === undefined || this.#parts.agents.get(agent.agentId) === undefined) return;
-    this.#deliver(agent.agentId, model.model, seqsOf(state, wanted), wanted).catch((error: unknown) => {
+  #send(state: FederationState, model: ModelRolloutState, agent: AgentState, wanted: SiteRollout): void {
+    const { agentId, site } = agent;
+    if (agent.approvedAt === undefined || this.#parts.agents.get(agentId) === undefined) return;
+    this.#deliver(agentId, model.model, seqsOf(state, wanted), wanted).catch((error: unknown) => {
       this.#parts.log.error({ error, model: model.model, site }, 'an order could not be built');
     });
   }

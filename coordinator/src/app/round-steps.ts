@@ -14,6 +14,7 @@ import type { Command } from '../domain/command.js';
 import type { JobState } from '../domain/federation-state.js';
 import type { NextStep } from '../domain/next-step.js';
 import { nextRound } from '../domain/rounds/next-round.js';
+import { connectedSites } from '../domain/selection.js';
 import type { BlobStore, Clock, Random } from '../ports.js';
 import type { Aggregation } from './aggregation.js';
 import type { ConnectedAgents } from './connections.js';
@@ -80,10 +81,13 @@ export class RoundSteps {
     });
   }
 
-  /** Sites that hold a connection. */
+  /** Sites whose training agent holds a connection. */
   connectedSites(): ReadonlySet<string> {
-    const { agents } = this.#parts.federation.state;
-    return new Set(this.#parts.agents.list().flatMap(({ agentId }) => agents.get(agentId)?.site ?? []));
+    const { agents, federation } = this.#parts;
+    return connectedSites(
+      federation.state,
+      agents.list().map(({ agentId }) => agentId),
+    );
   }
 
   async #startJob(job: JobState): Promise<void> {

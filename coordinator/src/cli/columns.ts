@@ -49,6 +49,7 @@ export function columnsOf(kind: ObjectKind, nowMs: number): readonly Column<Show
         { title: 'READY', cell: (object) => conditionStatus(object.document, 'Ready') ?? 'Unknown' },
         { title: 'LAST-SEEN', cell: since(nowMs, 'status', 'lastSeenTime') },
         { title: 'AGENT', cell: at('status', 'agentVersion') },
+        { title: 'REPLICAS', cell: ratio(['status', 'replicas', 'ready'], ['status', 'replicas', 'joined']) },
         { title: 'GPUS', cell: at('status', 'gpus') },
         { title: 'CERT-EXPIRES', cell: at('status', 'certificateExpiryTime') },
         created,

@@ -160,18 +160,22 @@ function addSiteCommands(program: Command, run: Run): void {
     .option('--label <key=value>', 'label of the site; may be repeated', collect, [])
     .option('--ttl <duration>', 'validity of the token', '24h')
     .option('--approve', 'approve the site as soon as it joins', false)
+    .option('--serving', 'for a replica of a known site, which serves and does not train', false)
     .action((site: string, options: Parameters<typeof invite>[2]) =>
       run((session) => invite(session, site, options)),
     );
   program
     .command('approve <site>')
-    .description('let a site that has joined take part')
+    .description('let whoever has joined for a site take part')
     .action((site: string) => run((session) => approve(session, site)));
   program
     .command('revoke <site>')
     .description('cut a site off, on open connections too')
     .option('--reason <text>', 'recorded in the ledger', '')
-    .action((site: string, options: { reason: string }) => run((session) => revoke(session, site, options)));
+    .option('--only <agent-id>', 'one identity of the site, a replica for example')
+    .action((site: string, options: Parameters<typeof revoke>[2]) =>
+      run((session) => revoke(session, site, options)),
+    );
 }
 
 function addModelCommands(program: Command, run: Run): void {

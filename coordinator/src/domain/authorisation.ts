@@ -1,17 +1,21 @@
 import { TributaryError, type EntryType, type LedgerEntry } from '@tributary/proto';
 
-import type { FederationState, Role } from './federation-state.js';
+import type { AgentState, FederationState, Role } from './federation-state.js';
 import { findRollout, selectsSite } from './rollouts.js';
 
-/** Who calls: a context by its role, an agent that is approved or not yet, or somebody without a certificate. */
-export type Principal = Role | 'agent' | 'pending-agent' | 'anyone';
+/**
+ * Who calls: a context by its role, an agent that trains or a replica, both approved, either of them not yet approved, or
+ * somebody without a certificate.
+ */
+export type Principal = Role | 'agent' | 'replica' | 'pending-agent' | 'anyone';
 
 const ADMIN = ['admin'] as const;
 const OPERATORS = ['viewer', 'admin'] as const;
-const AGENTS = ['agent'] as const;
-const JOINED = ['pending-agent', 'agent'] as const;
-const ANYONE = ['anyone', 'pending-agent', 'agent', 'viewer', 'admin'] as const;
-const READERS = ['agent', 'viewer', 'admin'] as const;
+const TRAINERS = ['agent'] as const;
+const AGENTS = ['replica', 'agent'] as const;
+const JOINED = ['pending-agent', 'replica', 'agent'] as const;
+const ANYONE = ['anyone', 'pending-agent', 'replica', 'agent', 'viewer', 'admin'] as const;
+const READERS = ['replica', 'agent', 'viewer', 'admin'] as const;
 
 /** Who may call which method: every method of every service has a row; what has none is refused. */
 export const METHOD_PRINCIPALS = {
@@ -22,8 +26,8 @@ export const METHOD_PRINCIPALS = {
   // Fleet.
   Connect: JOINED,
   FetchBlob: AGENTS,
-  GetUploadStatus: AGENTS,
-  SubmitUpdate: AGENTS,
+  GetUploadStatus: TRAINERS,
+  SubmitUpdate: TRAINERS,
   // Ledger, on the fleet port and on the admin port; what an entry shows to whom is a table of its own.
   GetEntries: READERS,
   GetTreeHead: READERS,
@@ -66,7 +70,8 @@ export function requirePermission(principal: Principal, method: Method): void {
 
 /**
  * Which agents may read an entry. `everyone`: all agents; `own-site`: those of the site that it names; `own-jobs`: those
- * of sites that were in a cohort of its job; `own-rollouts`: those of sites that its rollout selects; `operators`: none. Contexts read everything: entries hold no secrets.
+ * of sites that were in a cohort of its job; `own-rollouts`: those of sites that its rollout selects; `operators`: none. A
+ * replica reads nothing of jobs, and of its site only what is about itself. Contexts read everything: entries hold no secrets.
  */
 type Audience = 'everyone' | 'own-site' | 'own-jobs' | 'own-rollouts' | 'operators';
 
@@ -102,15 +107,25 @@ export const ENTRY_AUDIENCE: Readonly<Record<EntryType, Audience>> = {
   'rollout.undone': 'own-rollouts',
 };
 
-/** Whether agents of `site` may read the body of an entry. Entries of deleted jobs are read by contexts only. */
-export function mayAgentRead(state: FederationState, site: string, entry: LedgerEntry): boolean {
+/** Whether an agent or a replica may read the body of an entry. Entries of deleted jobs are read by contexts only. */
+export function mayAgentRead(
+  state: FederationState,
+  { agentId, site, kind }: Pick<AgentState, 'agentId' | 'site' | 'kind'>,
+  entry: LedgerEntry,
+): boolean {
   switch (ENTRY_AUDIENCE[entry.type]) {
     case 'everyone':
       return true;
     case 'own-site':
-      return 'site' in entry.body && entry.body.site === site;
+      return kind === 'Serving'
+        ? 'agentId' in entry.body && entry.body.agentId === agentId
+        : 'site' in entry.body && entry.body.site === site;
     case 'own-jobs':
-      return 'jobId' in entry.body && (state.jobs.get(entry.body.jobId)?.members.includes(site) ?? false);
+      return (
+        kind === 'Training' &&
+        'jobId' in entry.body &&
+        (state.jobs.get(entry.body.jobId)?.members.includes(site) ?? false)
+      );
     case 'own-rollouts':
       return 'rolloutId' in entry.body && concerns(state, site, entry.body);
     case 'operators':

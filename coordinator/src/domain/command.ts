@@ -1,4 +1,4 @@
-import type { Digest } from '@tributary/proto';
+import type { Digest, IdentityKind } from '@tributary/proto';
 
 import type { GroupReport, Role } from './federation-state.js';
 
@@ -38,6 +38,8 @@ export interface CreateToken extends Asked {
   readonly kind: 'create-token';
   readonly tokenId: string;
   readonly site: string;
+  /** Training where absent. */
+  readonly identity?: IdentityKind;
   readonly labels: Readonly<Record<string, string>>;
   /** Standard base64 of the token's public key. */
   readonly key: string;
@@ -70,6 +72,7 @@ export interface StartAgent extends Asked {
   readonly sessionEpoch: bigint;
 }
 
+/** Approves everybody of the site who waits for it. */
 export interface ApproveSite extends Asked {
   readonly kind: 'approve-site';
   readonly site: string;
@@ -78,6 +81,8 @@ export interface ApproveSite extends Asked {
 export interface RevokeSite extends Asked {
   readonly kind: 'revoke-site';
   readonly site: string;
+  /** This identity only; all of the site where absent. */
+  readonly agentId?: string;
   readonly reason: string;
 }
 

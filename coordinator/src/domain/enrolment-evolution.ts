@@ -1,6 +1,6 @@
-import type { Digest, EntryOf } from '@tributary/proto';
+import { kindOf, type Digest, type EntryOf } from '@tributary/proto';
 
-import type { AgentState, FederationState, SiteState } from './federation-state.js';
+import type { AgentState, FederationState, SiteState, TokenState } from './federation-state.js';
 import { judge } from './job-evolution.js';
 import { isUnfinished } from './rounds/round-progress.js';
 import { revokeMember } from './rounds/round-evolution.js';
@@ -40,32 +40,49 @@ export function evolveEnrolment(state: FederationState, entry: EnrolmentEntry): 
   }
 }
 
-/** An invitation replaces the one before it unless that one was used: a lost token no longer works. */
+/**
+ * An invitation of an agent that trains replaces the one before it unless that one was used: a lost token no longer
+ * works. Those of replicas stand side by side until they are used or have expired.
+ */
 function createToken(state: FederationState, entry: EntryOf<'token.created'>): FederationState {
   const { tokenId, site, labels, key, expiresAt, approve } = entry.body;
+  const kind = kindOf(entry.body.kind);
   const tokens = new Map(state.tokens);
-  const before = state.sites.get(site);
-  const replaced = before === undefined ? undefined : tokens.get(before.tokenId);
-  if (replaced !== undefined && replaced.usedBy === undefined) tokens.delete(replaced.tokenId);
+  for (const replaced of replacedBy(state, entry)) tokens.delete(replaced);
   tokens.set(tokenId, {
     tokenId,
     site,
+    kind,
     labels,
     key,
     expiresAt: Date.parse(expiresAt),
     approve,
     alarmed: false,
   });
-  return withSite({ ...state, tokens }, site, entry, { tokenId, labels });
+  return withSite({ ...state, tokens }, site, entry, kind === 'Training' ? { tokenId, labels } : {});
+}
+
+/** Unused tokens that an invitation ends. */
+function replacedBy(state: FederationState, { body, time }: EntryOf<'token.created'>): readonly string[] {
+  const unused = [...state.tokens.values()].filter(
+    ({ site, usedBy }) => site === body.site && usedBy === undefined,
+  );
+  const isReplaced =
+    kindOf(body.kind) === 'Training'
+      ? ({ kind }: TokenState) => kind === 'Training'
+      : ({ kind, expiresAt }: TokenState) => kind === 'Serving' && expiresAt <= Date.parse(time);
+  return unused.filter(isReplaced).map(({ tokenId }) => tokenId);
 }
 
 function enrol(state: FederationState, entry: EntryOf<'agent.enrolled'>): FederationState {
   const { agentId, site, tokenId, identityKey, keyDigest } = entry.body;
+  const kind = kindOf(entry.body.kind);
   const at = Date.parse(entry.time);
   const { seq } = entry;
   const agent = {
     agentId,
     site,
+    kind,
     tokenId,
     identityKey,
     keyDigests: [keyDigest],
@@ -77,14 +94,22 @@ function enrol(state: FederationState, entry: EntryOf<'agent.enrolled'>): Federa
   const token = tokens.get(tokenId);
   if (token !== undefined) tokens.set(tokenId, { ...token, usedBy: agentId });
   const next = { ...state, tokens, agents: new Map(state.agents).set(agentId, agent) };
-  return withSite(next, site, entry, { agentId });
+  const replicas = state.sites.get(site)?.replicas ?? [];
+  return withSite(
+    next,
+    site,
+    entry,
+    kind === 'Training' ? { agentId } : { replicas: [...replicas, agentId] },
+  );
 }
 
 function revoke(state: FederationState, entry: EntryOf<'agent.revoked'>): FederationState {
   const { agentId, site, reason } = entry.body;
   const at = Date.parse(entry.time);
   const next = withAgent(state, agentId, (agent) => ({ ...agent, revokedAt: at, revocationReason: reason }));
-  return withSite({ ...next, jobs: revokeInRounds(next.jobs, agentId, at) }, site, entry, {});
+  const known = state.sites.get(site)?.replicas ?? [];
+  const replicas = known.filter((replica) => replica !== agentId);
+  return withSite({ ...next, jobs: revokeInRounds(next.jobs, agentId, at) }, site, entry, { replicas });
 }
 
 /** A revoked agent reports in no open round any more. */
@@ -113,7 +138,9 @@ function withAgent(
   return { ...state, agents: new Map(state.agents).set(agentId, change(agent)) };
 }
 
-type SiteChange = Partial<Pick<SiteState, 'labels' | 'tokenId' | 'agentId'>>;
+const NEW_SITE = { labels: {}, tokenId: '', replicas: [], generation: 0 };
+
+type SiteChange = Partial<Pick<SiteState, 'labels' | 'tokenId' | 'agentId' | 'replicas'>>;
 
 function withSite(
   state: FederationState,
@@ -122,7 +149,7 @@ function withSite(
   change: SiteChange,
 ): FederationState {
   const at = Date.parse(entry.time);
-  const known = state.sites.get(site) ?? { site, labels: {}, tokenId: '', createdAt: at, generation: 0 };
+  const known = state.sites.get(site) ?? { ...NEW_SITE, site, createdAt: at };
   const next = { ...known, ...change, generation: known.generation + 1, changedAt: at, seq: entry.seq };
   return { ...state, sites: new Map(state.sites).set(site, next) };
 }

@@ -1,4 +1,11 @@
-import { decodeBase64, LIMITS, requireName, TributaryError, type NewEntry } from '@tributary/proto';
+import {
+  decodeBase64,
+  LIMITS,
+  requireName,
+  TributaryError,
+  writtenKind,
+  type NewEntry,
+} from '@tributary/proto';
 
 import type {
   ApproveSite,
@@ -30,7 +37,14 @@ export function decideEnrolment(state: FederationState, command: EnrolmentComman
   }
 }
 
-/** The agent that belongs to the site now: joined and not revoked. */
+/** Everybody who belongs to a site now, joined and not revoked: the agent that trains, then its replicas. */
+export function activeIdentities(state: FederationState, site: string): readonly AgentState[] {
+  const trainer = activeAgent(state, site);
+  const replicas = (state.sites.get(site)?.replicas ?? []).flatMap((id) => state.agents.get(id) ?? []);
+  return trainer === undefined ? replicas : [trainer, ...replicas];
+}
+
+/** The agent that trains for the site now: joined and not revoked. */
 export function activeAgent(state: FederationState, site: string): AgentState | undefined {
   const agentId = state.sites.get(site)?.agentId;
   const agent = agentId === undefined ? undefined : state.agents.get(agentId);
@@ -59,7 +73,7 @@ export function alarmOf(
 }
 
 function createToken(state: FederationState, command: CreateToken): readonly NewEntry[] {
-  const { actor, tokenId, key, approve: approved } = command;
+  const { actor, tokenId, key, identity = 'Training', approve: approved } = command;
   const site = requireName(command.site, 'site');
   const ttlMs = command.ttlMs === 0 ? LIMITS.joinTokenDefaultTtlMs : command.ttlMs;
   if (!(ttlMs > 0 && ttlMs <= LIMITS.joinTokenMaxTtlMs)) {
@@ -68,9 +82,26 @@ function createToken(state: FederationState, command: CreateToken): readonly New
   requireLabels(command.labels);
   decodeBase64(key, 'key', 32);
   if (state.tokens.has(tokenId)) throw new TributaryError('ALREADY_EXISTS', 'a token of that id exists');
-  if (activeAgent(state, site) !== undefined) {
+  if (identity === 'Training') requirePlaceForTrainer(state, site);
+  else requirePlaceForReplica(state, command);
+  const expiresAt = new Date(command.now + ttlMs).toISOString();
+  const body = {
+    tokenId,
+    site,
+    labels: { ...command.labels },
+    key,
+    expiresAt,
+    approve: approved,
+    ...writtenKind(identity),
+  };
+  return [{ type: 'token.created', actor, subject: `site/${site}`, body }];
+}
+
+function requirePlaceForTrainer(state: FederationState, site: string): void {
+  const agent = activeAgent(state, site);
+  if (agent !== undefined) {
     throw new TributaryError('CONFLICT', `site ${site} has an agent already`, {
-      hint: `to replace it, run \`tributary revoke ${site}\` first`,
+      hint: `to replace it, run \`tributary revoke ${site} --only ${agent.agentId}\` first`,
     });
   }
   if (!state.sites.has(site) && state.sites.size >= LIMITS.agents) {
@@ -79,9 +110,23 @@ function createToken(state: FederationState, command: CreateToken): readonly New
       `one coordinator knows at most ${String(LIMITS.agents)} sites`,
     );
   }
-  const expiresAt = new Date(command.now + ttlMs).toISOString();
-  const body = { tokenId, site, labels: { ...command.labels }, key, expiresAt, approve: approved };
-  return [{ type: 'token.created', actor, subject: `site/${site}`, body }];
+}
+
+/** A replica belongs to a site that is known, and has its labels: rollouts select both or neither. */
+function requirePlaceForReplica(state: FederationState, { site: name, labels, now }: CreateToken): void {
+  if (Object.keys(labels).length > 0) throw invalid('labels', 'none; replicas have the labels of their site');
+  const { site, replicas } = requireSite(state, name);
+  const invited = [...state.tokens.values()].filter(
+    (token) =>
+      token.site === site && token.kind === 'Serving' && token.usedBy === undefined && token.expiresAt > now,
+  );
+  if (replicas.length + invited.length >= LIMITS.replicasPerSite) {
+    throw new TributaryError(
+      'LIMIT_EXCEEDED',
+      `a site has at most ${String(LIMITS.replicasPerSite)} replicas, invited ones among them`,
+      { hint: `revoke those that are gone: tributary revoke ${site} --only AGENT-ID` },
+    );
+  }
 }
 
 function requireLabels(labels: CreateToken['labels']): void {
@@ -123,10 +168,10 @@ function certified(
 
 function join(state: FederationState, token: TokenState, command: EnrolAgent): readonly NewEntry[] {
   const { actor, agentId, identityKey, keyDigest, now } = command;
-  const { tokenId, site } = token;
+  const { tokenId, site, kind } = token;
   if (now >= token.expiresAt) throw new TributaryError('TOKEN_EXPIRED', 'the join token has expired');
   decodeBase64(identityKey, 'identity_key', 32);
-  if (activeAgent(state, site) !== undefined)
+  if (kind === 'Training' && activeAgent(state, site) !== undefined)
     throw new TributaryError('CONFLICT', `site ${site} has an agent already`);
   if (state.agents.size >= LIMITS.agents) {
     throw new TributaryError(
@@ -140,7 +185,7 @@ function join(state: FederationState, token: TokenState, command: EnrolAgent): r
     type: 'agent.enrolled',
     actor,
     subject,
-    body: { agentId, site, tokenId, identityKey, keyDigest },
+    body: { agentId, site, tokenId, identityKey, keyDigest, ...writtenKind(kind) },
   };
   if (!token.approve) return [joined];
   return [joined, { type: 'agent.approved', actor: 'coordinator', subject, body: { agentId, site } }];
@@ -154,7 +199,7 @@ function requireFreshIdentity(state: FederationState, { agentId, identityKey, ke
     if (agent.identityKey === identityKey || agent.keyDigests.includes(keyDigest)) {
       throw new TributaryError(
         'ALREADY_EXISTS',
-        'these keys belong to another site; join from an empty data directory',
+        'these keys belong to another identity; join from an empty data directory',
       );
     }
   }
@@ -191,22 +236,52 @@ function requireKnown(state: FederationState, agentId: string): AgentState {
 }
 
 function approve(state: FederationState, { site: name, actor }: ApproveSite): readonly NewEntry[] {
-  const agent = requireJoined(state, requireSite(state, name));
-  if (agent.revokedAt !== undefined) {
+  const site = requireSite(state, name);
+  const active = activeIdentities(state, name);
+  if (active.length === 0) {
+    requireJoined(state, site);
     throw new TributaryError('CONFLICT', `the agent of site ${name} was revoked`, {
       hint: `invite the site again with \`tributary invite ${name}\``,
     });
   }
-  if (agent.approvedAt !== undefined) return [];
-  const { agentId, site } = agent;
-  return [{ type: 'agent.approved', actor, subject: `agent/${agentId}`, body: { agentId, site } }];
+  return active
+    .filter(({ approvedAt }) => approvedAt === undefined)
+    .map(({ agentId }) => ({
+      type: 'agent.approved',
+      actor,
+      subject: `agent/${agentId}`,
+      body: { agentId, site: name },
+    }));
 }
 
-function revoke(state: FederationState, { site: name, actor, reason }: RevokeSite): readonly NewEntry[] {
-  const { agentId, site, revokedAt } = requireJoined(state, requireSite(state, name));
-  if (revokedAt !== undefined) return [];
-  const body = { agentId, site, reason: shortDetail(reason) };
-  return [{ type: 'agent.revoked', actor, subject: `agent/${agentId}`, body }];
+function revoke(state: FederationState, command: RevokeSite): readonly NewEntry[] {
+  const { actor } = command;
+  const reason = shortDetail(command.reason);
+  return identitiesToRevoke(state, command).map(({ agentId, site }) => ({
+    type: 'agent.revoked',
+    actor,
+    subject: `agent/${agentId}`,
+    body: { agentId, site, reason },
+  }));
+}
+
+function identitiesToRevoke(
+  state: FederationState,
+  { site: name, agentId }: RevokeSite,
+): readonly AgentState[] {
+  const site = requireSite(state, name);
+  if (agentId === undefined) {
+    const active = activeIdentities(state, name);
+    if (active.length === 0) requireJoined(state, site);
+    return active;
+  }
+  const agent = state.agents.get(agentId);
+  if (agent?.site !== name) {
+    throw new TributaryError('NOT_FOUND', `site ${name} has no identity ${agentId}`, {
+      hint: `tributary get site ${name} -o yaml lists them in status.identities`,
+    });
+  }
+  return agent.revokedAt === undefined ? [agent] : [];
 }
 
 /** The site of that name; throws NOT_FOUND. */
@@ -218,9 +293,8 @@ export function requireSite(state: FederationState, name: string): SiteState {
   });
 }
 
-function requireJoined(state: FederationState, { site, agentId }: SiteState): AgentState {
-  const agent = agentId === undefined ? undefined : state.agents.get(agentId);
-  if (agent !== undefined) return agent;
+function requireJoined(state: FederationState, { site, agentId }: SiteState): void {
+  if (agentId !== undefined && state.agents.has(agentId)) return;
   throw new TributaryError('CONFLICT', `site ${site} is invited but has not joined yet`);
 }
 

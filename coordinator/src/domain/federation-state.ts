@@ -3,6 +3,7 @@ import type {
   EntryBody,
   ErrorCode,
   FederatedJob,
+  IdentityKind,
   JobPhase,
   ModelRollout,
   RoundKind,
@@ -38,6 +39,8 @@ export interface ContextState {
 export interface TokenState {
   readonly tokenId: string;
   readonly site: string;
+  /** Of the identity that joins with it. */
+  readonly kind: IdentityKind;
   readonly labels: Readonly<Record<string, string>>;
   /** Standard base64 of the token's Ed25519 public key. */
   readonly key: string;
@@ -50,9 +53,11 @@ export interface TokenState {
   readonly alarmed: boolean;
 }
 
+/** An identity of a site: the agent that trains, or a replica. */
 export interface AgentState {
   readonly agentId: string;
   readonly site: string;
+  readonly kind: IdentityKind;
   readonly tokenId: string;
   /** Standard base64 of the Ed25519 identity key. */
   readonly identityKey: string;
@@ -75,10 +80,12 @@ export interface AgentState {
 export interface SiteState {
   readonly site: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** The newest invitation. */
+  /** The newest invitation of an agent that trains. */
   readonly tokenId: string;
-  /** The agent that joined last: active, or revoked and not yet replaced. */
+  /** The agent that trains and joined last: active, or revoked and not yet replaced. */
   readonly agentId?: string;
+  /** Agent ids of the replicas that are not revoked, oldest first. */
+  readonly replicas: readonly string[];
   readonly createdAt: number;
   /** Counts changes of what the operator decides about the site, from 1. */
   readonly generation: number;

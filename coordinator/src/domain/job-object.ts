@@ -1,17 +1,13 @@
 import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/proto';
 
 import type { FederationState, GroupReport, JobState } from './federation-state.js';
-import type { SitePresence } from './site-object.js';
+import type { Presence } from './presence.js';
 import { awaitsEvaluation } from './rounds/next-round.js';
 import { countSites } from './rounds/round-progress.js';
 import { shortageOf } from './selection.js';
 
-/** A job as `get` shows it: the document as applied and configured, with its status. `presence` is by site. */
-export function jobObject(
-  state: FederationState,
-  job: JobState,
-  presence: ReadonlyMap<string, SitePresence>,
-): FederatedJobObject {
+/** A job as `get` shows it: the document as applied and configured, with its status. */
+export function jobObject(state: FederationState, job: JobState, presence: Presence): FederatedJobObject {
   const { apiVersion, kind, metadata, spec } = job.document;
   return {
     apiVersion,
@@ -22,11 +18,7 @@ export function jobObject(
   };
 }
 
-function jobStatus(
-  state: FederationState,
-  job: JobState,
-  presence: ReadonlyMap<string, SitePresence>,
-): JobStatus {
+function jobStatus(state: FederationState, job: JobState, presence: Presence): JobStatus {
   const { rounds } = job.document.spec;
   const { activeSince, finishedAt } = job;
   return {

@@ -4,7 +4,8 @@ import type { FederationState, ModelState } from './federation-state.js';
 import { findJob } from './job-queue.js';
 import { jobObject } from './job-object.js';
 import { rolloutObject } from './rollout-object.js';
-import { siteObject, type SitePresence } from './site-object.js';
+import type { Presence } from './presence.js';
+import { siteObject } from './site-object.js';
 
 export type ObjectKind = ServedObject['kind'];
 
@@ -34,10 +35,10 @@ export interface ObjectName {
   readonly name: string;
 }
 
-/** What is not in the ledger: the time in milliseconds, and the sites whose agents hold a stream. */
+/** What is not in the ledger: the time in milliseconds, and who holds a stream. */
 export interface Surroundings {
   readonly now: number;
-  readonly presence: ReadonlyMap<string, SitePresence>;
+  readonly presence: Presence;
 }
 
 /** The object of that kind and name as it is now. */
@@ -57,7 +58,7 @@ export function findObject(
       const site = state.sites.get(name);
       if (site === undefined) return undefined;
       return {
-        object: siteObject(state, site, surroundings.presence.get(name), surroundings.now),
+        object: siteObject(state, site, surroundings.presence, surroundings.now),
         seq: site.seq,
       };
     }

@@ -1,9 +1,9 @@
 import type { ModelReference, ModelRolloutObject, RolloutStatus } from '@tributary/proto';
 
-import { activeAgent } from './enrolment.js';
-import type { FederationState, ModelRolloutState, RolloutState, SiteState } from './federation-state.js';
+import { activeIdentities } from './enrolment.js';
+import type { AgentState, FederationState, ModelRolloutState, RolloutState } from './federation-state.js';
 import { currentRollout, rolloutFor } from './rollouts.js';
-import type { SitePresence } from './site-object.js';
+import type { AgentPresence, Presence } from './presence.js';
 
 /** Refusals that a status lists. */
 const TOLD_REFUSALS = 64;
@@ -14,7 +14,7 @@ type Sites = RolloutStatus['sites'];
 export function rolloutObject(
   state: FederationState,
   model: ModelRolloutState,
-  presence: ReadonlyMap<string, SitePresence>,
+  presence: Presence,
 ): ModelRolloutObject {
   const current = currentRollout(model);
   const shown = current ?? model.rollouts.at(-1);
@@ -36,7 +36,7 @@ export function rolloutObject(
 }
 
 interface Shown {
-  readonly presence: ReadonlyMap<string, SitePresence>;
+  readonly presence: Presence;
   readonly generation: number;
 }
 
@@ -49,12 +49,17 @@ function statusOf(
   const { rolloutId, version, manifestDigest, undoneAt } = rollout;
   const stable: ModelReference = { name: model.model, version, digest: manifestDigest };
   const selected = selectedSites(state, model, rollout);
+  const serves = ({ agentId }: AgentState): boolean => isServing(presence.get(agentId), stable);
   const refusals = refusalsOf(selected, rolloutId, presence);
   const sites = {
     selected: selected.length,
-    serving: selected.filter(({ site }) => isServing(presence.get(site), stable)).length,
+    serving: selected.filter(({ approved }) => {
+      const present = approved.filter(({ agentId }) => presence.has(agentId));
+      return present.length > 0 && present.every(serves);
+    }).length,
     refused: refusals.length,
   };
+  const replicas = selected.flatMap(({ approved }) => approved).filter(({ kind }) => kind === 'Serving');
   const isUndone = undoneAt !== undefined;
   const [reason, message] = isUndone ? UNDONE : judge(sites);
   const complete = sites.selected > 0 && sites.serving === sites.selected;
@@ -76,6 +81,7 @@ function statusOf(
     weight: isUndone ? 0 : (rollout.document.spec.steps.at(-1)?.weight ?? 0),
     sites,
     refusals: refusals.slice(0, TOLD_REFUSALS),
+    replicas: { selected: replicas.length, serving: replicas.filter(serves).length },
   };
 }
 
@@ -91,31 +97,46 @@ function judge({ selected, serving, refused }: Sites): readonly [Reason, string]
     : ['WaitingForSites', message];
 }
 
+/** A site that follows a rollout, and who of it may serve. */
+interface SelectedSite {
+  readonly site: string;
+  /** One at least. */
+  readonly approved: readonly AgentState[];
+}
+
 /** Sites that may serve and follow this very rollout: of others a newer one with another selector took hold, or none. */
 function selectedSites(
   state: FederationState,
   model: ModelRolloutState,
   { rolloutId }: RolloutState,
-): readonly SiteState[] {
-  return [...state.sites.values()].filter((site) => {
-    const followed = rolloutFor(model, site);
-    const isReady = activeAgent(state, site.site)?.approvedAt !== undefined;
-    return isReady && followed?.serves === true && followed.rollout.rolloutId === rolloutId;
-  });
+): readonly SelectedSite[] {
+  return [...state.sites.values()]
+    .filter((site) => {
+      const followed = rolloutFor(model, site);
+      return followed?.serves === true && followed.rollout.rolloutId === rolloutId;
+    })
+    .map(({ site }) => ({ site, approved: approvedIdentities(state, site) }))
+    .filter(({ approved }) => approved.length > 0);
 }
 
+const approvedIdentities = (state: FederationState, site: string): readonly AgentState[] =>
+  activeIdentities(state, site).filter(({ approvedAt }) => approvedAt !== undefined);
+
+/** One a site: the first of its identities that refused. */
 function refusalsOf(
-  sites: readonly SiteState[],
+  sites: readonly SelectedSite[],
   rolloutId: string,
-  presence: ReadonlyMap<string, SitePresence>,
+  presence: Presence,
 ): RolloutStatus['refusals'] {
-  return sites.flatMap(({ site }) => {
-    const refusal = presence.get(site)?.refusals?.get(rolloutId);
+  return sites.flatMap(({ site, approved }) => {
+    const [refusal] = approved.flatMap(
+      ({ agentId }) => presence.get(agentId)?.refusals?.get(rolloutId) ?? [],
+    );
     return refusal === undefined ? [] : [{ site, code: refusal.code, detail: refusal.detail.slice(0, 512) }];
   });
 }
 
-function isServing(presence: SitePresence | undefined, wanted: ModelReference): boolean {
+function isServing(presence: AgentPresence | undefined, wanted: ModelReference): boolean {
   return (
     presence?.serving?.some(({ model, version }) => model === wanted.name && version === wanted.version) ??
     false

@@ -8,6 +8,16 @@ export interface Member {
   readonly agentId: string;
 }
 
+/** Sites whose training agent is among these: replicas are in no cohort, whoever else of the site is connected. */
+export function connectedSites(state: FederationState, agentIds: Iterable<string>): ReadonlySet<string> {
+  const sites = new Set<string>();
+  for (const agentId of agentIds) {
+    const site = state.agents.get(agentId)?.site;
+    if (site !== undefined && state.sites.get(site)?.agentId === agentId) sites.add(site);
+  }
+  return sites;
+}
+
 /** What selection needs of a job. */
 export type SelectionSpec = Pick<
   FederatedJobSpec,
@@ -51,14 +61,13 @@ export function isEnough(spec: ShortageSpec, members: readonly Member[]): boolea
   return cohortCount(spec, members.length) >= spec.minSites;
 }
 
-/** Why no round can open for want of sites, in words; undefined where enough are ready and connected. */
+/** Why no round can open for want of sites, in words; undefined where enough are ready and connected. `presence` is by agent. */
 export function shortageOf(
   state: FederationState,
   spec: ShortageSpec,
   presence: ReadonlyMap<string, unknown>,
 ): string | undefined {
-  const connected = new Set(presence.keys());
-  const ready = eligibleMembers(state, spec, connected);
+  const ready = eligibleMembers(state, spec, connectedSites(state, presence.keys()));
   if (isEnough(spec, ready)) return undefined;
   const counted = new Set(ready.map(({ site }) => site));
   const absent = [...state.sites.values()].filter(({ site }) => !counted.has(site)).sort(bySite);

@@ -1,28 +1,15 @@
-import { LIMITS, type SiteCondition, type SiteObject, type SitePhase } from '@tributary/proto';
+import {
+  LIMITS,
+  type SiteCondition,
+  type SiteIdentity,
+  type SiteObject,
+  type SitePhase,
+  type SiteStatus,
+} from '@tributary/proto';
 
+import { activeIdentities } from './enrolment.js';
 import type { AgentState, FederationState, SiteState } from './federation-state.js';
-
-/** What the open stream of a site's agent tells. Times in milliseconds. */
-export interface SitePresence {
-  readonly connectedAtMs: number;
-  readonly lastSeenMs: number;
-  readonly software: string;
-  /** Versions that answer there. */
-  readonly serving?: readonly ServedVersion[];
-  /** Rollouts that the agent refused, by id. */
-  readonly refusals?: ReadonlyMap<string, RolloutRefusal>;
-}
-
-export interface ServedVersion {
-  readonly model: string;
-  readonly version: number;
-}
-
-export interface RolloutRefusal {
-  readonly code: string;
-  /** Redacted. */
-  readonly detail: string;
-}
+import { silentFrom, type AgentPresence, type Presence } from './presence.js';
 
 /** What the conditions of a site are judged from. */
 interface SiteFacts {
@@ -30,15 +17,15 @@ interface SiteFacts {
   /** Joined and not revoked, or revoked and not invited again since. */
   readonly agent: AgentState | undefined;
   readonly tokenExpiresAt: number;
-  readonly presence: SitePresence | undefined;
+  readonly presence: AgentPresence | undefined;
   readonly now: number;
 }
 
-/** A site as `get` shows it. */
+/** A site as `get` shows it: its conditions are those of the agent that trains, its replicas are counted apart. */
 export function siteObject(
   state: FederationState,
   site: SiteState,
-  presence: SitePresence | undefined,
+  presence: Presence,
   now: number,
 ): SiteObject {
   const joined = site.agentId === undefined ? undefined : state.agents.get(site.agentId);
@@ -50,7 +37,7 @@ export function siteObject(
     site,
     agent,
     tokenExpiresAt,
-    presence: agent?.revokedAt === undefined ? presence : undefined,
+    presence: agent?.revokedAt === undefined ? presence.get(agent?.agentId ?? '') : undefined,
     now,
   };
   const judged = [enrolled(facts), approved(facts), connected(facts)];
@@ -69,6 +56,7 @@ export function siteObject(
       phase: phaseOf(facts),
       conditions: [ready(facts, judged), ...judged].map((condition) => complete(condition, site.generation)),
       ...agentStatus(facts),
+      ...identityStatus(activeIdentities(state, site.site), presence, now),
     },
   };
 }
@@ -138,7 +126,7 @@ function connected({ site, agent, presence, now }: SiteFacts): Judged {
       at: agent?.enrolledAt ?? site.changedAt,
     };
   }
-  const silentSince = presence.lastSeenMs + LIMITS.heartbeatTimeoutMs;
+  const silentSince = silentFrom(presence);
   if (now >= silentSince) {
     return {
       type,
@@ -192,14 +180,37 @@ function agentStatus({ agent, presence }: SiteFacts): Partial<SiteObject['status
   if (agent === undefined) return {};
   return {
     agentId: agent.agentId,
-    certificateExpiryTime: new Date(agent.certifiedAt + LIMITS.certificateTtlMs).toISOString(),
-    ...(presence === undefined
-      ? {}
-      : {
-          lastSeenTime: new Date(presence.lastSeenMs).toISOString(),
-          agentVersion: presence.software.slice(0, 64),
-        }),
+    ...lifeSigns(agent, presence),
   };
+}
+
+type LifeSigns = Pick<SiteIdentity, 'certificateExpiryTime'> &
+  Partial<Pick<SiteIdentity, 'lastSeenTime' | 'agentVersion'>>;
+
+function lifeSigns({ certifiedAt }: AgentState, presence: AgentPresence | undefined): LifeSigns {
+  const certificateExpiryTime = new Date(certifiedAt + LIMITS.certificateTtlMs).toISOString();
+  if (presence === undefined) return { certificateExpiryTime };
+  const lastSeenTime = new Date(presence.lastSeenMs).toISOString();
+  return { certificateExpiryTime, lastSeenTime, agentVersion: presence.software.slice(0, 64) };
+}
+
+function identityStatus(
+  active: readonly AgentState[],
+  presence: Presence,
+  now: number,
+): Pick<SiteStatus, 'trainers' | 'replicas' | 'identities'> {
+  const identities = active.map((agent): SiteIdentity => {
+    const { agentId, kind, approvedAt } = agent;
+    const stream = presence.get(agentId);
+    const isConnected = stream !== undefined && now < silentFrom(stream);
+    const phase = approvedAt === undefined ? 'Pending' : isConnected ? 'Ready' : 'Offline';
+    return { agentId, kind, phase, ...lifeSigns(agent, stream) };
+  });
+  const countsOf = (kind: SiteIdentity['kind']): SiteStatus['replicas'] => {
+    const alike = identities.filter((identity) => identity.kind === kind);
+    return { joined: alike.length, ready: alike.filter(({ phase }) => phase === 'Ready').length };
+  };
+  return { trainers: countsOf('Training'), replicas: countsOf('Serving'), identities };
 }
 
 function complete({ type, isTrue, reason, message, at }: Judged, observedGeneration: number): SiteCondition {

@@ -10,7 +10,7 @@ import {
 import { EMPTY_FEDERATION, type FederationState } from './federation-state.js';
 
 /** Version of the snapshot format; raised whenever the shape of the state changes. */
-export const SNAPSHOT_VERSION = 4;
+export const SNAPSHOT_VERSION = 5;
 
 /** Member that marks an object as a map: its value is the list of pairs, in order. */
 const MAP = '$map';
@@ -21,18 +21,33 @@ export function encodeSnapshot(state: FederationState): Uint8Array {
 }
 
 /**
- * The state of a snapshot. Throws FORMAT_UNSUPPORTED for a newer format; undefined for an older one or for bytes that
- * are no snapshot, which means: fold the ledger instead.
+ * The state of a snapshot; that of version 4 is brought up to date. Throws FORMAT_UNSUPPORTED for a newer format; undefined
+ * for an older one or for bytes that are no snapshot, which means: fold the ledger instead.
  */
 export function decodeSnapshot(bytes: Uint8Array): FederationState | undefined {
   const snapshot = readObject(bytes);
   const formatVersion = snapshot?.['formatVersion'];
   if (typeof formatVersion !== 'number') return undefined;
   requireFormat(formatVersion, 'the snapshot', SNAPSHOT_VERSION);
-  if (formatVersion < SNAPSHOT_VERSION) return undefined;
+  if (formatVersion < SNAPSHOT_VERSION - 1) return undefined;
   const state = fromJson(snapshot?.['state'] ?? null);
-  return isState(state) ? state : undefined;
+  if (!isState(state)) return undefined;
+  return formatVersion === SNAPSHOT_VERSION ? state : withKinds(state);
 }
+
+/** From version 4, in which every identity was that of an agent that trains. */
+function withKinds(state: FederationState): FederationState {
+  const { tokens, agents, sites } = state;
+  return {
+    ...state,
+    tokens: mapped(tokens, (token) => ({ ...token, kind: 'Training' })),
+    agents: mapped(agents, (agent) => ({ ...agent, kind: 'Training' })),
+    sites: mapped(sites, (site) => ({ ...site, replicas: [] })),
+  };
+}
+
+const mapped = <T>(map: ReadonlyMap<string, T>, change: (value: T) => T): ReadonlyMap<string, T> =>
+  new Map(Array.from(map, ([key, value]) => [key, change(value)]));
 
 function readObject(bytes: Uint8Array): JsonObject | undefined {
   try {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { IDENTITY_KINDS } from '../enrolment/identity-kind.js';
 import { LIMITS } from '../limits.js';
 import { nameSchema } from './metadata.js';
 
@@ -124,6 +125,24 @@ export type JobPhase = JobStatus['phase'];
 export type JobCondition = JobStatus['conditions'][number];
 export type ModelReference = z.output<typeof modelReferenceSchema>;
 
+const identityCountsSchema = z.strictObject({
+  joined: count.describe('Not revoked, approved or not.'),
+  ready: count.describe('Approved and connected.'),
+});
+
+const IDENTITY_PHASES = ['Pending', 'Ready', 'Offline'] as const;
+
+const siteIdentitySchema = z.strictObject({
+  agentId: z.string().max(64),
+  kind: z.enum(IDENTITY_KINDS),
+  phase: z.enum(IDENTITY_PHASES).describe('Pending (joined, not approved), Ready or Offline.'),
+  agentVersion: z.string().max(64).optional(),
+  lastSeenTime: time.optional(),
+  certificateExpiryTime: time,
+});
+
+export type SiteIdentity = z.output<typeof siteIdentitySchema>;
+
 export const siteStatusSchema = z.strictObject({
   observedGeneration: count,
   phase: z.enum(SITE_PHASES).describe('Invited, Pending (joined, not approved), Ready, Offline or Revoked.'),
@@ -133,6 +152,12 @@ export const siteStatusSchema = z.strictObject({
   lastSeenTime: time.optional(),
   certificateExpiryTime: time.optional(),
   gpus: count.optional(),
+  trainers: identityCountsSchema.describe('The agent that trains: 0 or 1.'),
+  replicas: identityCountsSchema.describe('Processes that only serve.'),
+  identities: z
+    .array(siteIdentitySchema)
+    .max(LIMITS.replicasPerSite + 1)
+    .describe('Whoever has joined for the site and is not revoked; the agent that trains first.'),
 });
 
 export type SiteStatus = z.output<typeof siteStatusSchema>;
@@ -171,10 +196,18 @@ export const rolloutStatusSchema = z.strictObject({
   sites: z
     .strictObject({
       selected: count.describe('Joined and approved sites that the selector selects.'),
-      serving: count.describe('Connected sites among them that serve the version.'),
-      refused: count.describe('Sites among them that refused it.'),
+      serving: count.describe(
+        'Sites among them of which everybody who is connected serves the version, one at least.',
+      ),
+      refused: count.describe('Sites among them of which somebody refused it.'),
     })
-    .describe('By what connected agents report.'),
+    .describe('By what connected agents and replicas report.'),
+  replicas: z
+    .strictObject({
+      selected: count.describe('Approved replicas of these sites.'),
+      serving: count.describe('Connected ones among them that serve the version.'),
+    })
+    .describe('Processes of these sites that only serve.'),
   refusals: z
     .array(z.strictObject({ site: nameSchema, code: z.string().max(63), detail: z.string().max(512) }))
     .max(64)

@@ -10,6 +10,8 @@ import { signingKeyFromSeed, type SigningKey } from '../signing/ed25519.js';
 export interface JoinToken {
   readonly tokenId: string;
   readonly site: string;
+  /** For a replica; absent for an agent that trains. */
+  readonly kind?: 'Serving';
   /** 32 bytes: seed of the Ed25519 key that signs the enrolment. It never crosses the wire; the hub knows the public key. */
   readonly seed: Uint8Array;
   /** SHA-256 of the CA certificate (DER): authenticates the first connection. */
@@ -31,6 +33,7 @@ const schema = z.strictObject({
   v: z.literal(VERSION),
   tokenId: z.string().regex(/^tok-[0-9a-f]{32}$/),
   site: z.string().refine(isName),
+  kind: z.literal('Serving').optional(),
   seed: z.string(),
   caDigest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
   enrolAddress: z.string().regex(ADDRESS),
@@ -38,9 +41,17 @@ const schema = z.strictObject({
 
 /** The text of a token: "trib1." and base64url of canonical JSON. It is a secret. Throws INVALID_ARGUMENT. */
 export function encodeJoinToken(token: JoinToken): string {
-  const { tokenId, site, caDigest, enrolAddress } = token;
+  const { tokenId, site, kind, caDigest, enrolAddress } = token;
   const seed = encodeBase64(requireLength(token.seed, SEED_BYTES, 'seed'));
-  const parsed = schema.safeParse({ v: VERSION, tokenId, site, seed, caDigest, enrolAddress });
+  const parsed = schema.safeParse({
+    v: VERSION,
+    tokenId,
+    site,
+    ...(kind && { kind }),
+    seed,
+    caDigest,
+    enrolAddress,
+  });
   if (!parsed.success) {
     const field = parsed.error.issues[0]?.path.map(String).join('.') ?? '';
     throw new TributaryError('INVALID_ARGUMENT', `${field} of the join token is malformed`, {
@@ -57,10 +68,17 @@ export function decodeJoinToken(text: string): JoinToken {
     throw invalid('it begins with "trib1."');
   try {
     const bytes = decodeBase64Url(trimmed.slice(PREFIX.length), 'token');
-    const { seed, tokenId, site, caDigest, enrolAddress } = schema.parse(
+    const { seed, tokenId, site, kind, caDigest, enrolAddress } = schema.parse(
       parseCanonical(bytes, MOST_CHARACTERS),
     );
-    return { tokenId, site, seed: decodeBase64(seed, 'seed', SEED_BYTES), caDigest, enrolAddress };
+    return {
+      tokenId,
+      site,
+      ...(kind && { kind }),
+      seed: decodeBase64(seed, 'seed', SEED_BYTES),
+      caDigest,
+      enrolAddress,
+    };
   } catch {
     // The cause may quote the token: it is dropped.
     throw invalid('copy the whole of it');

@@ -20,6 +20,9 @@ const time = z.iso.datetime({ precision: 3 });
 const real = z.string().regex(/^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN)$/);
 const labels = z.record(z.string().max(63), z.string().max(63));
 
+/** What an identity is for; absent for an agent that trains. */
+const kind = z.literal('Serving').optional();
+
 const round = { jobId: text, round: uint, attempt: uint };
 const stage = z.strictObject({ name, deadlineMs: uint, minimum: uint });
 const member = z.strictObject({ site: name, agentId: text });
@@ -62,6 +65,7 @@ export const ENTRY_BODIES = {
     key: base64,
     expiresAt: time,
     approve: z.boolean(),
+    kind,
   }),
   'alarm.raised': z.strictObject({ code: text, detail: text }),
   'agent.enrolled': z.strictObject({
@@ -70,6 +74,7 @@ export const ENTRY_BODIES = {
     tokenId: text,
     identityKey: base64,
     keyDigest: digest,
+    kind,
   }),
   'agent.renewed': z.strictObject({ agentId: text, site: name, keyDigest: digest }),
   /** A process of the agent connected with a session epoch above all before it; older processes are fenced from here on. */

@@ -140,9 +140,10 @@ describe('who may read which entries', () => {
     return world;
   }
 
+  const trainer = (site: string) => ({ agentId: idOf('agt', site), site, kind: 'Training' as const });
   const readable = (world: FederationWorld, site: string): string[] =>
     world.entries
-      .filter((entry) => mayAgentRead(world.state, site, entry))
+      .filter((entry) => mayAgentRead(world.state, trainer(site), entry))
       .map(({ type, subject }) => `${type} ${subject}`);
 
   it('has a row for every type', () => {
@@ -190,7 +191,9 @@ describe('who may read which entries', () => {
     const hidden = new Set(['token.created', 'context.created', 'context.revoked', 'alarm.raised']);
     for (const site of ['west', 'east', 'north']) {
       assert.ok(
-        world.entries.every((entry) => !hidden.has(entry.type) || !mayAgentRead(world.state, site, entry)),
+        world.entries.every(
+          (entry) => !hidden.has(entry.type) || !mayAgentRead(world.state, trainer(site), entry),
+        ),
       );
     }
   });

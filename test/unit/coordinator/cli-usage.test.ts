@@ -59,17 +59,24 @@ describe('words of the tributary command', () => {
       RevokeSite: () => ({}),
     });
     await cli.run('invite', 'north', '--label', 'region=west', '--ttl', '2h', '--approve');
+    await cli.run('invite', 'north', '--serving');
     await cli.run('cancel', 'fj/loans', '--reason', 'wrong features');
     await cli.run('delete', 'fj', 'loans');
     await cli.run('revoke', 'north', '--reason', 'stolen');
+    await cli.run('revoke', 'north', '--only', 'agt-1');
     assert.deepEqual(cli.calls, [
       {
         method: 'CreateInvitation',
         request: { site: 'north', labels: { region: 'west' }, ttlSeconds: 7_200, approve: true },
       },
+      {
+        method: 'CreateInvitation',
+        request: { site: 'north', ttlSeconds: 86_400, labels: {}, approve: false, kind: 'Serving' },
+      },
       { method: 'ControlJob', request: { name: 'loans', action: 'CANCEL', reason: 'wrong features' } },
       { method: 'DeleteObject', request: { kind: 'FederatedJob', name: 'loans' } },
       { method: 'RevokeSite', request: { site: 'north', reason: 'stolen' } },
+      { method: 'RevokeSite', request: { site: 'north', reason: '', agentId: 'agt-1' } },
     ]);
     assert.equal(cli.terminal.results[0], 'trib1.x', 'the token alone goes to standard output');
   });

@@ -26,7 +26,7 @@ import { digestNamed, FederationWorld, idOf, keyNamed } from '../../support/fede
 function around(world: FederationWorld, lastSeenMs = world.now): Surroundings {
   const presence = new Map(
     Array.from(world.connected, (site) => [
-      site,
+      world.state.sites.get(site)?.agentId ?? '',
       { connectedAtMs: lastSeenMs, lastSeenMs, software: 'agent/1' },
     ]),
   );

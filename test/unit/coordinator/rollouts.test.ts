@@ -133,8 +133,8 @@ describe('rollouts', () => {
         {
           now: world.now,
           presence: new Map([
-            ['first', presence(first)],
-            ['second', presence(second)],
+            [idOf('agt', 'first'), presence(first)],
+            [idOf('agt', 'second'), presence(second)],
           ]),
         },
       )?.object;
@@ -218,7 +218,7 @@ describe('rollouts', () => {
           const about = world.entries.filter(
             (entry) =>
               (entry.type === 'rollout.applied' || entry.type === 'rollout.undone') &&
-              mayAgentRead(world.state, site, entry),
+              mayAgentRead(world.state, { agentId: idOf('agt', site), site, kind: 'Training' }, entry),
           );
           const wanted = about.at(-1)?.seq;
           assert.equal(told?.seq, wanted);

@@ -100,10 +100,7 @@ describe('evaluation of a round', () => {
     const waiting = shortageOf(
       state,
       world.job(jobId).document.spec,
-      new Map([
-        ['east', 0],
-        ['west', 0],
-      ]),
+      new Map(['east', 'west'].map((name) => [world.agents.get(name)?.agentId ?? '', 0])),
     );
     assert.match(waiting ?? '', /needs 2 with north, which is held out, ready are 2; north is not connected/);
     assert.equal(world.job(jobId).round, undefined);

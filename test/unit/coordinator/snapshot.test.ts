@@ -91,7 +91,25 @@ describe('snapshots of the state', () => {
   it('of a newer format are refused, older ones are left aside', () => {
     const newer = canonicalize({ ...read(), formatVersion: SNAPSHOT_VERSION + 1 });
     assert.throws(() => decodeSnapshot(newer), refusal('FORMAT_UNSUPPORTED'));
-    assert.equal(decodeSnapshot(canonicalize({ ...read(), formatVersion: SNAPSHOT_VERSION - 1 })), undefined);
+    assert.equal(decodeSnapshot(canonicalize({ ...read(), formatVersion: SNAPSHOT_VERSION - 2 })), undefined);
+  });
+
+  it('of version 4 know no replicas: every identity of theirs trains', () => {
+    const state = read()['state'] as JsonObject;
+    const without = (map: unknown, field: string): JsonObject => ({
+      $map: ((map as JsonObject)['$map'] as [string, JsonObject][]).map(([key, value]) => {
+        const { [field]: _, ...rest } = value;
+        return [key, rest];
+      }),
+    });
+    const older = {
+      ...state,
+      tokens: without(state['tokens'], 'kind'),
+      agents: without(state['agents'], 'kind'),
+      sites: without(state['sites'], 'replicas'),
+    };
+    assert.notDeepEqual(older, state);
+    assert.deepEqual(decodeSnapshot(canonicalize({ formatVersion: 4, state: older })), world.state);
   });
 
   it('that are damaged are left aside', () => {

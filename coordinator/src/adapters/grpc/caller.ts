@@ -1,4 +1,4 @@
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError, type IdentityKind } from '@tributary/proto';
 
 import type { Federation } from '../../app/federation.js';
 import { requirePermission } from '../../domain/authorisation.js';
@@ -8,10 +8,11 @@ import type { CallContext } from './calls.js';
 import { peerKey, type CertifiedPeer, type Peer } from './peer.js';
 import type { Sessions } from './sessions.js';
 
-/** An agent that has joined and is not revoked. */
+/** An agent or a replica that has joined and is not revoked. */
 export interface AgentCaller {
   readonly agentId: string;
   readonly site: string;
+  readonly kind: IdentityKind;
   /** Ed25519, standard base64. */
   readonly identityKey: string;
   readonly approved: boolean;
@@ -40,14 +41,14 @@ export class Callers {
     this.#sessions = sessions;
   }
 
-  /** The agent that calls. Throws UNAUTHENTICATED, AGENT_REVOKED, AGENT_NOT_APPROVED, PERMISSION_DENIED. */
+  /** The agent or replica that calls. Throws UNAUTHENTICATED, AGENT_REVOKED, AGENT_NOT_APPROVED, PERMISSION_DENIED. */
   agent({ peer, method }: CallContext): AgentCaller {
-    if (peer.kind !== 'agent')
+    if (peer.kind !== 'agent' && peer.kind !== 'replica')
       throw new TributaryError('UNAUTHENTICATED', 'this service takes the certificates of agents only');
     this.#requireOurs(peer);
     const agent = this.#federation.state.agents.get(peer.name);
-    if (agent === undefined)
-      throw new TributaryError('UNAUTHENTICATED', `no agent ${peer.name} has joined this federation`);
+    if (agent === undefined || (agent.kind === 'Serving') !== (peer.kind === 'replica'))
+      throw new TributaryError('UNAUTHENTICATED', `no ${peer.kind} ${peer.name} has joined this federation`);
     this.#requireActive(agent, peer);
     if (!agent.keyDigests.includes(peer.keyDigest)) {
       throw new TributaryError(
@@ -55,10 +56,10 @@ export class Callers {
         'the certificate was replaced by newer ones; connect with the newest',
       );
     }
-    const { agentId, site, identityKey } = agent;
+    const { agentId, site, kind, identityKey } = agent;
     const approved = agent.approvedAt !== undefined;
-    requirePermission(approved ? 'agent' : 'pending-agent', method);
-    return { agentId, site, identityKey, approved };
+    requirePermission(approved ? peer.kind : 'pending-agent', method);
+    return { agentId, site, kind, identityKey, approved };
   }
 
   /** The operator who calls. Throws UNAUTHENTICATED, PERMISSION_DENIED. */

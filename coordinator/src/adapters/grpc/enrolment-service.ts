@@ -8,6 +8,7 @@ import {
   requireSignature,
   transcript,
   TributaryError,
+  writtenKind,
   type Digest,
 } from '@tributary/proto';
 import type {
@@ -81,7 +82,8 @@ async function enroll(
     version,
     agentId: joined.agentId,
     site: joined.site,
-    certificate: (await parts.authority.issueAgent(joined.agentId, offer.csr)).certificate,
+    kind: writtenKind(joined.kind).kind ?? '',
+    certificate: await certificateFor(parts, joined, offer.csr),
     ...answerKeys(parts),
   };
 }
@@ -109,6 +111,17 @@ function tokenOf(parts: EnrolmentParts, tokenId: string): TokenState {
       hint: 'ask for a new one: tributary invite SITE',
     },
   );
+}
+
+/** The name in a certificate tells a replica from an agent that trains. */
+async function certificateFor(
+  { authority }: EnrolmentParts,
+  { agentId, kind }: AgentState,
+  csr: Uint8Array,
+): Promise<Uint8Array> {
+  const issued =
+    kind === 'Serving' ? authority.issueReplica(agentId, csr) : authority.issueAgent(agentId, csr);
+  return (await issued).certificate;
 }
 
 /** What `Enroll` is answered from, the first time and every other. */
@@ -175,7 +188,7 @@ async function renew(
     keyDigest,
   });
   return {
-    certificate: (await parts.authority.issueAgent(offer.agentId, offer.csr)).certificate,
+    certificate: await certificateFor(parts, agent, offer.csr),
     caCertificate: parts.authority.certificate,
   };
 }

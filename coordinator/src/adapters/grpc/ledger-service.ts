@@ -21,11 +21,11 @@ export interface LedgerParts {
   readonly reader: (context: CallContext) => EntryReader;
 }
 
-/** Agents read the entries that concern their site; of the others they get the hash. */
+/** Agents and replicas read the entries that concern them; of the others they get the hash. */
 export function agentLedger(callers: Callers, federation: Federation): LedgerParts['reader'] {
   return (context) => {
-    const { site } = callers.agent(context);
-    return ({ entry }) => mayAgentRead(federation.state, site, entry);
+    const caller = callers.agent(context);
+    return ({ entry }) => mayAgentRead(federation.state, caller, entry);
   };
 }
 

@@ -176,6 +176,11 @@ export class CertificateAuthority {
     return this.#issueClient('agent', requireName(agentId, 'agentId'), csr, lifetimeMs);
   }
 
+  /** A client certificate for a replica's own key. Rejects as `requestedKey` does. */
+  async issueReplica(agentId: string, csr: Uint8Array): Promise<IssuedCertificate> {
+    return this.#issueClient('replica', requireName(agentId, 'agentId'), csr, CERTIFICATE_LIFETIMES.agent);
+  }
+
   /** A client certificate for a context's own key. Rejects as `requestedKey` does. */
   async issueContext(
     context: string,
@@ -186,7 +191,7 @@ export class CertificateAuthority {
   }
 
   async #issueClient(
-    kind: 'agent' | 'context',
+    kind: 'agent' | 'replica' | 'context',
     name: string,
     csr: Uint8Array,
     lifetimeMs: number,

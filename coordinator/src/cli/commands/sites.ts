@@ -7,6 +7,8 @@ export interface InviteOptions {
   readonly label: readonly string[];
   readonly ttl: string;
   readonly approve: boolean;
+  /** For a replica instead of the agent that trains. */
+  readonly serving: boolean;
 }
 
 /** Prints a single-use join token; everything else goes to standard error, so that the token can be piped. */
@@ -17,9 +19,11 @@ export async function invite(session: Session, site: string, options: InviteOpti
     labels: requireLabels(options.label),
     ttlSeconds: requireDuration(options.ttl, '--ttl'),
     approve: options.approve,
+    ...(options.serving && { kind: 'Serving' }),
   });
   session.terminal.out(invitation.token);
-  session.terminal.note(`Valid until ${invitation.expiresAt}, for one agent of site ${site}. At the site:`);
+  const whom = options.serving ? 'replica' : 'agent';
+  session.terminal.note(`Valid until ${invitation.expiresAt}, for one ${whom} of site ${site}. At the site:`);
   session.terminal.note('  tributary-agent join --config agent.yaml --token-file TOKEN-FILE');
   if (!options.approve) session.terminal.note(`Then here: tributary approve ${site}`);
 }
@@ -32,10 +36,16 @@ export async function approve(session: Session, site: string): Promise<void> {
 export async function revoke(
   session: Session,
   site: string,
-  options: { readonly reason: string },
+  { reason, only }: { readonly reason: string; readonly only?: string },
 ): Promise<void> {
-  await (await session.admin()).unary('RevokeSite', { site, reason: options.reason });
-  session.terminal.out(`site/${site} revoked`);
+  await (
+    await session.admin()
+  ).unary('RevokeSite', {
+    site,
+    reason,
+    ...(only !== undefined && { agentId: only }),
+  });
+  session.terminal.out(only === undefined ? `site/${site} revoked` : `${only} of site/${site} revoked`);
 }
 
 export function requireLabels(pairs: readonly string[], option = '--label'): Record<string, string> {

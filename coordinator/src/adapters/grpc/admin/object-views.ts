@@ -49,15 +49,12 @@ export class ObjectViews {
   }
 
   #surroundings(): Surroundings {
-    const { agents } = this.#federation.state;
     const presence = this.#agents
       .list()
-      .flatMap(({ agentId, connectedAtMs, lastSeenMs, hello, serving, refusals }) => {
-        const site = agents.get(agentId)?.site;
-        return site === undefined
-          ? []
-          : [[site, { connectedAtMs, lastSeenMs, software: hello.software, serving, refusals }] as const];
-      });
+      .map(
+        ({ agentId, connectedAtMs, lastSeenMs, hello, serving, refusals }) =>
+          [agentId, { connectedAtMs, lastSeenMs, software: hello.software, serving, refusals }] as const,
+      );
     return { now: this.#clock.now(), presence: new Map(presence) };
   }
 }

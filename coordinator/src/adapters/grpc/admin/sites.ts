@@ -2,10 +2,10 @@ import {
   encodeBase64,
   encodeJoinToken,
   formatId,
-  LIMITS,
   requireName,
   signingKeyFromSeed,
   TributaryError,
+  writtenKind,
 } from '@tributary/proto';
 import type {
   CreateInvitationRequest__Output,
@@ -14,8 +14,7 @@ import type {
 } from '@tributary/proto/grpc';
 
 import type { OperatorCaller } from '../caller.js';
-import { fromInvitation } from '../wire/admin.js';
-import { requireText } from '../wire/fields.js';
+import { fromInvitation, fromRevocation } from '../wire/admin.js';
 import type { AdminParts } from './parts.js';
 
 /** Mints a join token. Its secret is in the answer and nowhere else: the ledger holds its public key. */
@@ -42,6 +41,7 @@ export async function invite(
   const token = encodeJoinToken({
     tokenId,
     site: wanted.site,
+    ...writtenKind(created.kind),
     seed,
     caDigest: authority.digest,
     enrolAddress: parts.enrolAddress(),
@@ -55,20 +55,14 @@ export async function approve(parts: AdminParts, name: string, caller: OperatorC
   return site;
 }
 
-/** Revokes the site's agent; its streams are told so and its connections end (see AgentStreams and Sessions). */
+/** Revokes a site, or one of its identities; their streams are told so and their connections end (see AgentStreams and Sessions). */
 export async function revoke(
   parts: AdminParts,
   request: RevokeSiteRequest__Output,
   caller: OperatorCaller,
 ): Promise<string> {
-  const site = requireName(request.site, 'site');
-  const reason = requireText(request.reason, 'reason', LIMITS.detailLength);
-  await parts.federation.execute({
-    kind: 'revoke-site',
-    now: parts.clock.now(),
-    actor: caller.actor,
-    site,
-    reason,
-  });
-  return site;
+  const wanted = fromRevocation(request);
+  const asked = { now: parts.clock.now(), actor: caller.actor };
+  await parts.federation.execute({ kind: 'revoke-site', ...asked, ...wanted });
+  return wanted.site;
 }

@@ -1,10 +1,18 @@
-import { LIMITS, requireDigest, requireName, type Digest } from '@tributary/proto';
+import {
+  LIMITS,
+  requireDigest,
+  requireId,
+  requireName,
+  type Digest,
+  type IdentityKind,
+} from '@tributary/proto';
 import type {
   ApplyRequest__Output,
   ControlJobRequest__Output,
   CreateContextRequest__Output,
   CreateInvitationRequest__Output,
   FetchModelBlobRequest__Output,
+  RevokeSiteRequest__Output,
   StreamLogsRequest__Output,
   WatchObjectsRequest__Output,
 } from '@tributary/proto/grpc';
@@ -62,6 +70,7 @@ export function fromControl(request: ControlJobRequest__Output): JobControl {
 
 export interface InvitationRequest {
   readonly site: string;
+  readonly identity: IdentityKind;
   readonly labels: Readonly<Record<string, string>>;
   /** 0: the default. */
   readonly ttlMs: number;
@@ -76,9 +85,30 @@ export function fromInvitation(request: CreateInvitationRequest__Output): Invita
   );
   return {
     site: requireName(request.site, 'site'),
+    identity: fromIdentityKind(request.kind),
     labels: Object.fromEntries(checked),
     ttlMs: request.ttlSeconds * 1_000,
     approve: request.approve,
+  };
+}
+
+function fromIdentityKind(text: string): IdentityKind {
+  if (text === '') return 'Training';
+  if (text === 'Serving') return text;
+  throw invalid('kind', 'Serving or nothing');
+}
+
+export interface RevocationRequest {
+  readonly site: string;
+  readonly agentId?: string;
+  readonly reason: string;
+}
+
+export function fromRevocation(request: RevokeSiteRequest__Output): RevocationRequest {
+  return {
+    site: requireName(request.site, 'site'),
+    ...(request.agentId !== '' && { agentId: requireId(request.agentId, 'agt', 'agentId') }),
+    reason: requireText(request.reason, 'reason', LIMITS.detailLength),
   };
 }
 

@@ -20,7 +20,7 @@ import type {
 } from '../../../app/agent-connection.js';
 import type { BlobRequest } from '../../../app/blob-access.js';
 import type { Order } from '../../../app/order.js';
-import type { ServedVersion } from '../../../domain/site-object.js';
+import type { ServedVersion } from '../../../domain/presence.js';
 import type { UploadOffer, UploadSeal, UploadStatus } from '../../../app/upload.js';
 import {
   invalid,
