@@ -107,31 +107,31 @@ export const ENTRY_AUDIENCE: Readonly<Record<EntryType, Audience>> = {
   'rollout.undone': 'own-rollouts',
 };
 
+type Reader = Pick<AgentState, 'agentId' | 'site' | 'kind'>;
+
 /** Whether an agent or a replica may read the body of an entry. Entries of deleted jobs are read by contexts only. */
-export function mayAgentRead(
-  state: FederationState,
-  { agentId, site, kind }: Pick<AgentState, 'agentId' | 'site' | 'kind'>,
-  entry: LedgerEntry,
-): boolean {
+export function mayAgentRead(state: FederationState, reader: Reader, entry: LedgerEntry): boolean {
   switch (ENTRY_AUDIENCE[entry.type]) {
     case 'everyone':
       return true;
     case 'own-site':
-      return kind === 'Serving'
-        ? 'agentId' in entry.body && entry.body.agentId === agentId
-        : 'site' in entry.body && entry.body.site === site;
+      return isOwn(reader, entry.body);
     case 'own-jobs':
-      return (
-        kind === 'Training' &&
-        'jobId' in entry.body &&
-        (state.jobs.get(entry.body.jobId)?.members.includes(site) ?? false)
-      );
+      return reader.kind === 'Training' && isOfMember(state, reader, entry.body);
     case 'own-rollouts':
-      return 'rolloutId' in entry.body && concerns(state, site, entry.body);
+      return 'rolloutId' in entry.body && concerns(state, reader.site, entry.body);
     case 'operators':
       return false;
   }
 }
+
+function isOwn({ agentId, site, kind }: Reader, body: LedgerEntry['body']): boolean {
+  if (kind === 'Serving') return 'agentId' in body && body.agentId === agentId;
+  return 'site' in body && body.site === site;
+}
+
+const isOfMember = (state: FederationState, { site }: Reader, body: LedgerEntry['body']): boolean =>
+  'jobId' in body && (state.jobs.get(body.jobId)?.members.includes(site) ?? false);
 
 function concerns(
   state: FederationState,
