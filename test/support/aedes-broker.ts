@@ -39,7 +39,8 @@ export class AedesBroker {
 }
 
 async function listen(aedes: Aedes, sockets: Set<Socket>, port: number): Promise<Server> {
-  const server = createServer((socket) => {
+  // As every broker in use: a small packet does not wait for the acknowledgement of the one before.
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     aedes.handle(socket);

@@ -29,6 +29,8 @@ export interface SiteOptions {
   readonly policy?: Readonly<Record<string, unknown>>;
   /** Replaces fields of agent.yaml. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Further files beside agent.yaml: their text by name. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Script started instead of the agent's own command; gets the same arguments. */
   readonly script?: string;
   /** Variables of the agent's environment, when it joins and when it runs. */
@@ -151,6 +153,7 @@ export class LocalFederation {
     await writeFile(join(folder, `${site.dataset}.csv`), site.csv);
     await writeFile(join(folder, 'policy.yaml'), stringify(await this.#policyOf(site)));
     await writeFile(join(folder, 'agent.yaml'), stringify(configOf(site)));
+    for (const [name, text] of Object.entries(site.files ?? {})) await writeFile(join(folder, name), text);
     const labels = Object.entries(site.labels ?? {}).flatMap(([key, value]) => [
       '--label',
       `${key}=${value}`,
