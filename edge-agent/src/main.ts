@@ -31,12 +31,15 @@ import { EgressCounter } from './app/egress-counter.js';
 import { join } from './app/joining.js';
 import type { Log } from './app/log.js';
 import { predictionMetrics } from './app/prediction-metrics.js';
-import { metricsOf, type AgentStatus } from './app/status.js';
+import { metricsOf, type FullStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
+import { pipelineMetrics } from './app/streams/pipeline-metrics.js';
 import { describeUnexpected } from './app/unexpected.js';
 import { versionKey } from './app/version-key.js';
 import { backendsCommand, type BackendsFlags } from './commands/backends.js';
 import { predictCommand, type PredictFlags } from './commands/predict.js';
+import { readPipelines } from './commands/pipeline-files.js';
+import { openPipelines, type PipelinesRuntime } from './commands/pipelines.js';
 import { openServing, type ServingRuntime } from './commands/serving.js';
 import { trainParts } from './commands/train-parts.js';
 import { trainCommand, type TrainFlags } from './commands/train.js';
@@ -229,6 +232,7 @@ async function serve(
   log: Log,
   options: MainOptions,
 ): Promise<void> {
+  const documents = await readPipelines(config);
   const egress = await EgressCounter.open(data.store);
   const key = await versionKey(data.store, systemRandom);
   const policy = policyFile(config.policyPath);
@@ -238,6 +242,7 @@ async function serve(
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
   const runtime = await openServing({ config, data, key, policy, clock, log });
   const servers: LocalServer[] = [];
+  let pipelines: PipelinesRuntime | undefined;
   try {
     const agent = await Agent.open({
       ...data,
@@ -257,12 +262,14 @@ async function serve(
       random: systemRandom,
       log,
     });
-    servers.push(...(await openServers(config, agent, runtime)));
+    pipelines = await openPipelines({ config, data, key, documents, clock, log, ...runtime });
+    servers.push(...(await openServers(config, agent, runtime, pipelines)));
     await agent.run(stop.signal);
     log.info({}, 'stopped');
   } finally {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, onSignal);
     await Promise.all(servers.map((server) => server.close()));
+    await pipelines?.close();
     await runtime.close();
   }
 }
@@ -271,11 +278,16 @@ async function openServers(
   { dataDir, metricsPort }: AgentConfig,
   agent: Agent,
   { predictor }: Pick<ServingRuntime, 'predictor'>,
+  pipelines: PipelinesRuntime,
 ): Promise<readonly LocalServer[]> {
-  const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(agent.status())}\n` };
+  const full = (): FullStatus => ({ ...agent.status(), pipelines: pipelines.status() });
+  const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(full())}\n` };
   const metrics: Page = {
     contentType: 'text/plain; version=0.0.4',
-    body: () => metricsOf(agent.status()) + predictionMetrics(predictor.figures()),
+    body: () =>
+      metricsOf(agent.status()) +
+      predictionMetrics(predictor.figures()) +
+      pipelineMetrics(pipelines.status()),
   };
   const pages = { '/status': status, '/metrics': metrics };
   const rollback = async (query: URLSearchParams): Promise<string> =>
@@ -289,7 +301,7 @@ async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
   if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
   const { dataDir } = loadConfig(flags, processEnvironment());
   const text = await fetchStatus(socketPath(dataDir));
-  process.stdout.write(output === 'json' ? text : describeStatus(JSON.parse(text) as AgentStatus));
+  process.stdout.write(output === 'json' ? text : describeStatus(JSON.parse(text) as FullStatus));
 }
 
 async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> {

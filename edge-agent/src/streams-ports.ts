@@ -86,3 +86,18 @@ export interface MessageSink {
   /** Waits until the broker has what was published, LIMITS.drainMs at most; the rest is rejected. */
   close(): Promise<void>;
 }
+
+/** Durable state of the keys of pipelines: what their windows and alerts stand at. */
+export interface StreamStateStore {
+  /** What was written last for each key of a pipeline, in any order. Rejects with SEAL_BROKEN, STORE_CORRUPT. */
+  read(pipeline: string): AsyncIterable<KeyRecord>;
+  /** Durable when it resolves; all or none. Rejects with STORE_FULL, STORE_CORRUPT. */
+  write(pipeline: string, changes: readonly KeyRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface KeyRecord {
+  readonly key: string;
+  /** Absent where the key is forgotten. */
+  readonly state?: Uint8Array;
+}

@@ -223,4 +223,17 @@ export const LIMITS = Object.freeze({
   streamJitterMs: 1_000,
   /** Elements of a Series: as many as a Sequence takes. */
   streamSeries: 65_536,
+  /** Messages, and bytes of them, of one pipeline that are read and not done with: beyond it they stay with the broker. */
+  streamOutstanding: 4_096,
+  streamOutstandingBytes: 64 * MIB,
+  /** Batches of one pipeline at the model at the same time: one is scored while others are encoded and published. */
+  streamBatches: 4,
+  /** Milliseconds for which changed keys are gathered before they are written: each write waits for the disk. */
+  streamWriteMs: 250,
+  /** Messages that wait for a write at which it begins at once: half of what a broker has in flight. */
+  streamWriteInputs: 512,
+  /** Milliseconds without a message after which it begins at once: the broker may send no more until some are acknowledged. */
+  streamQuietMs: 15,
+  /** Files of dead letters that a site keeps of one pipeline. */
+  deadLetterFiles: 1_024,
 });

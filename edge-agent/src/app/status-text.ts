@@ -1,7 +1,8 @@
-import type { AgentStatus } from './status.js';
+import type { FullStatus } from './status.js';
+import { describePipelines } from './streams/pipeline-text.js';
 
 /** The status for people. */
-export function describeStatus(status: AgentStatus): string {
+export function describeStatus(status: FullStatus): string {
   const { egress, decisions, lastError } = status;
   const serving = status.serving.map(({ name, version }) => `${name}@${String(version)}`).join(', ');
   const lines = [
@@ -11,6 +12,7 @@ export function describeStatus(status: AgentStatus): string {
     `Certificate:   until ${status.certificateExpires}`,
     `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages`,
     `Serves:        ${serving === '' ? 'no model' : serving}`,
+    ...describePipelines(status.pipelines),
     `Decisions:     ${String(decisions.count)}, head ${decisions.head}`,
     ...decisions.recent.map(
       ({ time, job, round, allowed, code, rule }) =>

@@ -5,6 +5,7 @@ import type { ServedVersion } from '../ports.js';
 import type { AgentLink } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';
+import type { PipelineStatus } from './streams/pipeline-status.js';
 
 export interface RoundStatus {
   readonly jobId: string;
@@ -30,6 +31,11 @@ export interface AgentStatus {
   /** Versions that answer. */
   readonly serving: readonly ServedVersion[];
   readonly decisions: { readonly count: number; readonly head: string; readonly recent: readonly Decision[] };
+}
+
+/** With what the pipelines of the agent do. */
+export interface FullStatus extends AgentStatus {
+  readonly pipelines: readonly PipelineStatus[];
 }
 
 export interface StatusSources {

@@ -5,7 +5,9 @@ import { requireFormat, TributaryError } from '@tributary/proto';
 import { z } from 'zod';
 
 import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.js';
+import type { StreamStateStore } from '../../streams-ports.js';
 import { LevelStateStore } from '../store/level-state-store.js';
+import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
 import { ensureDirectory, fileError, writeDurable } from './durable-file.js';
 import { LineFile } from './line-file.js';
@@ -30,6 +32,10 @@ export interface DataDirectory {
   readonly modelsDir: string;
   /** The record of predictions. */
   readonly predictionsDir: string;
+  /** State of the keys of pipelines, closed by whoever opened it. Made where something is put there. */
+  openStreams(): Promise<StreamStateStore>;
+  /** Dead letters of one pipeline. */
+  openLetters(pipeline: string): Promise<SealedFiles>;
   close(): Promise<void>;
 }
 
@@ -67,6 +73,8 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       scratchDir,
       modelsDir: join(dataDir, 'models'),
       predictionsDir: join(dataDir, 'predictions'),
+      openStreams: async () => new StreamStates(await LevelStateStore.open(join(dataDir, 'streams'), key)),
+      openLetters: (pipeline) => OutboxDirectory.open(join(dataDir, 'dead-letters', pipeline), key),
       close: () => store.close(),
     };
   } catch (error) {

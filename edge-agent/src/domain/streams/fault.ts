@@ -21,8 +21,12 @@ export type FaultReason =
   /** Further ahead of the clock of the site than clocks differ: it would make everything after it late. */
   | 'Future'
   | 'Late'
-  /** The key holds as much as it may already. */
-  | 'Overflow';
+  /** The key, or the table of keys, holds as much as it may already. */
+  | 'Overflow'
+  /** The model cannot answer for the row, and never will. */
+  | 'Refused'
+  /** The broker does not take the result, and never will. */
+  | 'Unpublishable';
 
 export interface Fault {
   readonly type: 'Fault';

@@ -1,0 +1,24 @@
+import type { PipelineStatus } from './pipeline-status.js';
+
+/** The pipelines of a status for people, a line each. */
+export function describePipelines(pipelines: readonly PipelineStatus[]): readonly string[] {
+  if (pipelines.length === 0) return [];
+  return ['Pipelines:', ...pipelines.flatMap(linesOf)];
+}
+
+function linesOf(pipeline: PipelineStatus): readonly string[] {
+  const { name, state, reason, messages, results, outstanding, keys, p99Ms, version } = pipeline;
+  const model =
+    pipeline.model === null ? 'no model' : `${pipeline.model}@${version === null ? '-' : String(version)}`;
+  const letters = Object.values(pipeline.deadLetters).reduce((sum, count) => sum + count, 0);
+  const counts = [
+    `${String(messages)} messages`,
+    `${String(results)} results`,
+    ...(letters > 0 ? [`${String(letters)} dead letters`] : []),
+    `${String(outstanding)} outstanding`,
+    `${String(keys)} keys`,
+    ...(p99Ms === null ? [] : [`p99 ${String(p99Ms)} ms`]),
+  ];
+  const line = `  ${name}  ${state}  ${model}: ${counts.join(', ')}`;
+  return reason === null ? [line] : [line, `    ${reason.code}: ${reason.detail}`];
+}

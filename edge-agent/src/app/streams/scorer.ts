@@ -1,0 +1,130 @@
+import { TributaryError, type StreamPipelineSpec } from '@tributary/proto';
+
+import { backoffMs } from '../../domain/backoff.js';
+import type { Decision } from '../../domain/streams/key-step.js';
+import type { Clock, Random } from '../../ports.js';
+import type { PredictionResult, Predictor } from '../../serving-ports.js';
+import { pause, uniform } from '../pause.js';
+import type { Outcome } from './stream-work.js';
+
+export interface ScorerParts {
+  readonly predictor: Pick<Predictor, 'predict'>;
+  readonly model: NonNullable<StreamPipelineSpec['model']>;
+  /** Rows of one request at most. */
+  readonly maximumRows: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal: AbortSignal;
+  /** Told why rows wait; what it gives is called when they wait no more. */
+  readonly waiting: (error: TributaryError) => () => void;
+}
+
+/** Failures of some rows alone, others going through, after which they are what is wrong. */
+const SUSPECT_AFTER = 3;
+
+interface Rows {
+  readonly decisions: readonly Decision[];
+  readonly outcomes: Outcome[];
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Has rows answered for, however long it takes; only a row that no model will ever answer for is given up. */
+export class Scorer {
+  readonly #parts: ScorerParts;
+  /** Requests that were answered: where others are, the model is not what is wrong with a row. */
+  #answered = 0;
+
+  constructor(parts: ScorerParts) {
+    this.#parts = parts;
+  }
+
+  /** What became of each decision, in order. Rejects where the signal is aborted, or predictions have ended. */
+  async score(decisions: readonly Decision[]): Promise<readonly Outcome[]> {
+    const outcomes = new Array<Outcome>(decisions.length);
+    const { maximumRows } = this.#parts;
+    for (let from = 0; from < decisions.length; from += maximumRows)
+      await this.#answer({ decisions, outcomes, from, to: Math.min(from + maximumRows, decisions.length) });
+    return outcomes;
+  }
+
+  async #answer(rows: Rows): Promise<void> {
+    const answered = this.#answered;
+    let release: (() => void) | undefined;
+    try {
+      for (let attempt = 0; ; attempt++) {
+        const error = await this.#attempt(rows);
+        if (error === undefined) return;
+        if (error.code === 'SHUTTING_DOWN') throw error;
+        const blamed = this.#isBlamed(error, attempt, answered);
+        if (blamed && rows.to - rows.from === 1) {
+          rows.outcomes[rows.from] = { refused: error.code };
+          return;
+        }
+        if (blamed || isSuspicious(error, attempt)) {
+          if (rows.to - rows.from > 1) {
+            await this.#divide(rows);
+            return;
+          }
+        }
+        release?.();
+        release = this.#parts.waiting(error);
+        const { clock, random, signal } = this.#parts;
+        await pause(clock, backoffMs(attempt, uniform(random)), signal);
+      }
+    } finally {
+      release?.();
+    }
+  }
+
+  /** At the same time: one half may have to wait until the other has shown that the model answers. */
+  async #divide({ from, to, ...rows }: Rows): Promise<void> {
+    const middle = (from + to) >> 1;
+    await Promise.all([
+      this.#answer({ ...rows, from, to: middle }),
+      this.#answer({ ...rows, from: middle, to }),
+    ]);
+  }
+
+  #isBlamed({ code }: TributaryError, attempt: number, answered: number): boolean {
+    if (code === 'INVALID_ARGUMENT' || code === 'LIMIT_EXCEEDED') return true;
+    return isSuspicious({ code }, attempt) && this.#answered > answered;
+  }
+
+  async #attempt({ decisions, outcomes, from, to }: Rows): Promise<TributaryError | undefined> {
+    const { predictor, model } = this.#parts;
+    const asked = from === 0 && to === decisions.length ? decisions : decisions.slice(from, to);
+    try {
+      const result = await predictor.predict({
+        model: model.name,
+        rows: asked.map(({ row }) => row),
+        decisionIds: asked.map(({ id }) => id),
+      });
+      requireOutput(result, model.output);
+      place(result, outcomes, from);
+      this.#answered += 1;
+      return undefined;
+    } catch (error) {
+      return TributaryError.from(error);
+    }
+  }
+}
+
+/** The worker died over these rows, or something that nobody thought of. */
+const isSuspicious = ({ code }: Pick<TributaryError, 'code'>, attempt: number): boolean =>
+  (code === 'UNAVAILABLE' || code === 'INTERNAL') && attempt + 1 >= SUSPECT_AFTER;
+
+function requireOutput({ model, version, outputs }: PredictionResult, output: string | undefined): void {
+  if (output === undefined || outputs.includes(output)) return;
+  throw new TributaryError(
+    'CONFIG_INVALID',
+    `spec.model.output: ${model}@${String(version)} has no output ${output}; use one of ${outputs.join(', ')}`,
+  );
+}
+
+function place(result: PredictionResult, outcomes: Outcome[], from: number): void {
+  const issues = new Map<number, number>();
+  for (const { row } of result.issues) issues.set(row, (issues.get(row) ?? 0) + 1);
+  for (let row = 0; row < result.decisionIds.length; row++)
+    outcomes[from + row] = { result, row, issues: issues.get(row) ?? 0 };
+}
