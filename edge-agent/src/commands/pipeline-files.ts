@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 
 import { fileError } from '../adapters/files/durable-file.js';
 import type { AgentConfig } from '../config.js';
+import { ENDPOINT_SOURCE } from '../domain/serving/prediction-entries.js';
 
 /**
  * The pipelines of agent.yaml, all of them checked before any is started. Rejects with CONFIG_INVALID naming the file, the
@@ -20,6 +21,8 @@ export async function readPipelines({
     const { name } = document.metadata;
     if (documents.some(({ metadata }) => metadata.name === name))
       throw invalid(path, `metadata.name: ${name} occurs twice; give each pipeline its own name`);
+    if (name === ENDPOINT_SOURCE)
+      throw invalid(path, `metadata.name: ${name} is what the local endpoint is called; choose another`);
     const { broker } = document.spec.source;
     if (!brokers.some((known) => known.name === broker)) {
       const names = brokers.map((known) => known.name).join(', ');

@@ -1,9 +1,7 @@
 import { createHmac } from 'node:crypto';
-import { join } from 'node:path';
 
 import { parseTopicTemplate, topicFilter, TributaryError, type StreamPipeline } from '@tributary/proto';
 
-import { PredictionFiles } from '../adapters/decisions/prediction-files.js';
 import type { DataDirectory } from '../adapters/files/data-directory.js';
 import { MqttSink } from '../adapters/mqtt/mqtt-sink.js';
 import { MqttSource } from '../adapters/mqtt/mqtt-source.js';
@@ -15,17 +13,18 @@ import type { PipelineStatus } from '../app/streams/pipeline-status.js';
 import type { BrokerConfig } from '../broker-config.js';
 import type { AgentConfig } from '../config.js';
 import type { Clock } from '../ports.js';
-import type { Predictor } from '../serving-ports.js';
+import type { PredictionLogs, Predictor } from '../serving-ports.js';
 import type { StreamStateStore, Subscription } from '../streams-ports.js';
 
 export interface PipelinesParts {
   readonly config: Pick<AgentConfig, 'brokers'>;
-  readonly data: Pick<DataDirectory, 'predictionsDir' | 'openStreams' | 'openLetters'>;
+  readonly data: Pick<DataDirectory, 'openStreams' | 'openLetters'>;
   /** 32 bytes of the site, which tell this agent from every other. */
   readonly key: Uint8Array;
   /** As readPipelines gives them. */
   readonly documents: readonly StreamPipeline[];
   readonly predictor: Predictor;
+  readonly predictions: PredictionLogs;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -63,7 +62,7 @@ interface Opened {
 }
 
 async function openPipeline(
-  { config, data, key, predictor, clock, log }: PipelinesParts,
+  { config, data, key, predictor, predictions, clock, log }: PipelinesParts,
   pipeline: StreamPipeline,
   states: StreamStateStore,
 ): Promise<Opened> {
@@ -71,13 +70,7 @@ async function openPipeline(
   const broker = config.brokers.find(({ name }) => name === spec.source.broker);
   if (broker === undefined)
     throw new TributaryError('INTERNAL', 'a pipeline names a broker that agent.yaml does not');
-  const { retentionDays: days, maximumBytes } = spec.decisions;
-  const decisions = await PredictionFiles.open({
-    directory: join(data.predictionsDir, metadata.name),
-    key,
-    retention: { days, maximumBytes },
-    now: () => clock.now(),
-  });
+  const decisions = await predictions.open(metadata.name, spec.decisions);
   const letters = await LetterBox.open(await data.openLetters(metadata.name), spec.deadLetter.keepBytes, log);
   const mqtt = { clock, random: systemRandom, log };
   const subscription = subscriptionOf(spec);

@@ -161,7 +161,7 @@ export class Output {
     atMs: number,
     latencyMs: number,
   ): PredictionEntry {
-    const { metadata, spec } = this.#parts.pipeline;
+    const { metadata } = this.#parts.pipeline;
     const { model, version, outputs, scores, labels } = result;
     const label = labels?.[at];
     return {
@@ -173,7 +173,7 @@ export class Output {
       scores: [...scores.subarray(at * outputs.length, (at + 1) * outputs.length)],
       latencyMs,
       ...(label !== undefined && { label }),
-      ...(spec.decisions.inputs === 'Digest' && { input: Buffer.from(JSON.stringify(row)) }),
+      input: () => Buffer.from(JSON.stringify(row)),
     };
   }
 

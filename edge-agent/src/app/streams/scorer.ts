@@ -97,6 +97,7 @@ export class Scorer {
     try {
       const result = await predictor.predict({
         model: model.name,
+        gathered: true,
         rows: asked.map(({ row }) => row),
         decisionIds: asked.map(({ id }) => id),
       });
