@@ -34,6 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const result = await demo({
     keep: values.keep,
+    ...(!values.json && { live: (line: string) => void process.stdout.write(`${line}\n`) }),
     say: (line) => void (values.json ? process.stderr : process.stdout).write(`${line}\n`),
     finished: (done) => {
       const lines = values.json ? [] : resultTable(done);

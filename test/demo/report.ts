@@ -25,6 +25,24 @@ function gainLines({ gain, sites }: DemoResult): string[] {
   ];
 }
 
+/** What arrived on the streams. */
+function streamLines({ predictions, stream }: DemoResult): string[] {
+  const { sent, answered, p50Ms, p99Ms, coherence } = predictions;
+  const lines = [
+    `predictions on the streams: ${String(sent)} records sent, ${String(answered)} answered, ` +
+      `${p50Ms.toFixed(1)} ms at the median, ${p99Ms.toFixed(1)} ms at the 99th percentile; ` +
+      `scores as evaluated, to ${coherence.scoreDifference.toExponential(0)}`,
+  ];
+  if (stream === undefined) return lines;
+  const { messages, signalSeconds, speed, beats, heartRateMean, alarms, lost } = stream;
+  return [
+    ...lines,
+    `ECG: ${(signalSeconds / 60).toFixed(0)} minutes in ${String(messages)} messages, ${String(speed)} times as fast: ` +
+      `${String(beats)} beats, heart rate ${heartRateMean.toFixed(1)}, ${String(alarms)} alarms of tachycardia; ` +
+      `${String(lost)} windows lost, ${stream.p99Ms.toFixed(1)} ms at the 99th percentile`,
+  ];
+}
+
 /** The closing table for people. */
 export function resultTable(result: DemoResult): string[] {
   const rows = [
@@ -65,19 +83,21 @@ export function resultTable(result: DemoResult): string[] {
     '',
     `${String(result.rounds)} rounds; updates: ${String(sent)} sent, ${String(accepted)} accepted, ${String(lost)} lost; ` +
       `${(result.bytesUp / 1e6).toFixed(2)} MB sent by the sites; ${result.seconds.toFixed(0)} s`,
+    ...streamLines(result),
     ...result.places.map(([what, where]) => `${what.padEnd(9)}${where}`),
     '',
     result.ok
-      ? `ok: federated is at least alone and within ${String(POOLED_MARGIN)} of pooled; nothing was lost`
+      ? `ok: federated is at least alone and within ${String(POOLED_MARGIN)} of pooled; nothing was lost; streams answer as evaluated`
       : `not ok: ${result.failures.join('; ')}`,
   ];
 }
 
 const sixDigits = (value: number): number => Number(value.toFixed(6));
+const twoDigits = (value: number): number => Number(value.toFixed(2));
 
 /** The one line for programs. */
 export function resultJson(result: DemoResult): string {
-  const { demo, ok, rounds, updates, bytesUp, seconds } = result;
+  const { demo, ok, rounds, updates, bytesUp, predictions, stream, seconds } = result;
   const auc = {
     local: sixDigits(result.auc.local),
     federated: sixDigits(result.auc.federated),
@@ -98,6 +118,14 @@ export function resultJson(result: DemoResult): string {
     ...(result.leftOut && { leftOut: result.leftOut.rows }),
     updates,
     bytesUp,
+    predictions: {
+      sent: predictions.sent,
+      answered: predictions.answered,
+      p99Ms: twoDigits(predictions.p99Ms),
+    },
+    ...(stream && {
+      stream: { ...stream, heartRateMean: twoDigits(stream.heartRateMean), p99Ms: twoDigits(stream.p99Ms) },
+    }),
     seconds: Number(seconds.toFixed(1)),
   });
 }

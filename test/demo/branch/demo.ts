@@ -1,4 +1,5 @@
 import { runDemo } from '../federated-demo.js';
+import { pipelineAt } from '../replay/planned-pipeline.js';
 import type { DemoOptions, DemoResult } from '../result.js';
 import { jobsOnSplits, testData } from '../splits.js';
 import { REGIONS, splitByRegion } from './regions.js';
@@ -13,6 +14,8 @@ export async function runBranch(options: DemoOptions): Promise<DemoResult> {
     rows: 'loans',
     sites: REGIONS.map((name) => ({ name, csv: branches[name], labels: { kind: 'branch' } })),
     jobs: await jobsOnSplits('test/demo/branch/job.yaml'),
+    records: await pipelineAt('test/demo/branch/applications.yaml'),
+    replaySeconds: 8,
   };
   return runDemo(plan, options);
 }

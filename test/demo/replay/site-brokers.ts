@@ -1,0 +1,46 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const MAIN = join(import.meta.dirname, 'broker-main.js');
+
+/**
+ * An embedded MQTT 3.1.1 broker for each site: rows stay at their own. They run in a process apart from the one that
+ * publishes and takes the time.
+ */
+export class SiteBrokers {
+  readonly #child: ChildProcess;
+  readonly #ports: ReadonlyMap<string, number>;
+
+  private constructor(child: ChildProcess, ports: ReadonlyMap<string, number>) {
+    this.#child = child;
+    this.#ports = ports;
+  }
+
+  static async start(sites: readonly string[]): Promise<SiteBrokers> {
+    const child = spawn(process.execPath, [MAIN, String(sites.length)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+    const ports = JSON.parse(line) as readonly number[];
+    return new SiteBrokers(child, new Map(sites.map((site, index) => [site, ports[index] ?? 0])));
+  }
+
+  portOf(site: string): number {
+    const port = this.#ports.get(site);
+    if (port === undefined) throw new Error(`no broker of ${site}`);
+    return port;
+  }
+
+  /** What agent.yaml of a site says of its broker. */
+  brokersOf(site: string): readonly Readonly<Record<string, string>>[] {
+    return [{ name: 'site', url: `mqtt://127.0.0.1:${String(this.portOf(site))}`, protocol: 'V3' }];
+  }
+
+  async stop(): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    await ended;
+  }
+}
