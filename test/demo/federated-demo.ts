@@ -41,7 +41,7 @@ export async function runDemo(plan: DemoPlan, options: DemoOptions): Promise<Dem
     for (const { spec } of plan.jobs) models.push(await exportedWeights(federation, spec.model.name));
     const evaluation = await evaluate({ jobs: plan.jobs, trainer, sites, references, models });
     const streams = await showStreams({ plan, federation, brokers, sites, evaluation }, options);
-    const result = await resultOf({ plan, federation, evaluation, streams, start });
+    const result = await resultOf({ plan, federation, brokers, evaluation, streams, start });
     options.finished(result);
     if (options.keep) await interrupted(options);
     return result;
@@ -55,13 +55,21 @@ export async function runDemo(plan: DemoPlan, options: DemoOptions): Promise<Dem
 interface Finished {
   readonly plan: DemoPlan;
   readonly federation: LocalFederation;
+  readonly brokers: SiteBrokers;
   readonly evaluation: Evaluation;
   readonly streams: StreamsShown;
   /** performance.now() when the demo began. */
   readonly start: number;
 }
 
-async function resultOf({ plan, federation, evaluation, streams, start }: Finished): Promise<DemoResult> {
+async function resultOf({
+  plan,
+  federation,
+  brokers,
+  evaluation,
+  streams,
+  start,
+}: Finished): Promise<DemoResult> {
   const { sites, auc, gain } = evaluation;
   const traffic = await readTraffic(
     federation,
@@ -84,6 +92,10 @@ async function resultOf({ plan, federation, evaluation, streams, start }: Finish
     seconds: (performance.now() - start) / 1_000,
     places: [
       ['logs', join(federation.folder, '*.log, sites/*/agent.log')],
+      [
+        'brokers',
+        `${plan.sites.map(({ name }) => `${name} ${brokers.urlOf(name)}`).join(', ')} (while it runs: --keep)`,
+      ],
       ['metrics', `http://${addresses.metrics}/metrics (while it runs: --keep)`],
       ['data', federation.folder],
     ],

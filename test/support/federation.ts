@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { AdminConnection } from '@tributary/coordinator/internal/cli/admin-connection.js';
 import { findContext, readContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
-import type { AgentStatus } from '@tributary/edge-agent/internal/app/status.js';
+import type { FullStatus } from '@tributary/edge-agent/internal/app/status.js';
 import { stringify } from 'yaml';
 
 import { BINARIES, Daemon, runCommand, type Finished } from './daemon.js';
@@ -202,11 +202,11 @@ export class LocalFederation {
   }
 
   /** What `tributary-agent status -o json` says of a running agent. */
-  async agentStatus(name: string): Promise<AgentStatus> {
+  async agentStatus(name: string): Promise<FullStatus> {
     const status = ['status', '--config', join(this.siteFolder(name), 'agent.yaml'), '-o', 'json'];
     return JSON.parse(
       requireSuccess(`status of ${name}`, await runCommand(BINARIES.agent, status)).stdout,
-    ) as AgentStatus;
+    ) as FullStatus;
   }
 
   siteFolder(name: string): string {

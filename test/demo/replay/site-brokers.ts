@@ -22,7 +22,10 @@ export class SiteBrokers {
     const child = spawn(process.execPath, [MAIN, String(sites.length)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+    const printed = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>;
+    const ended = once(child, 'exit').then(() => Promise.reject(new Error('the brokers ended')));
+    ended.catch(() => undefined);
+    const [line] = await Promise.race([printed, ended]);
     const ports = JSON.parse(line) as readonly number[];
     return new SiteBrokers(child, new Map(sites.map((site, index) => [site, ports[index] ?? 0])));
   }
@@ -33,9 +36,13 @@ export class SiteBrokers {
     return port;
   }
 
+  urlOf(site: string): string {
+    return `mqtt://127.0.0.1:${String(this.portOf(site))}`;
+  }
+
   /** What agent.yaml of a site says of its broker. */
   brokersOf(site: string): readonly Readonly<Record<string, string>>[] {
-    return [{ name: 'site', url: `mqtt://127.0.0.1:${String(this.portOf(site))}`, protocol: 'V3' }];
+    return [{ name: 'site', url: this.urlOf(site), protocol: 'V3' }];
   }
 
   async stop(): Promise<void> {
