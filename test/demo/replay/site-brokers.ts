@@ -11,10 +11,12 @@ const MAIN = join(import.meta.dirname, 'broker-main.js');
  */
 export class SiteBrokers {
   readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
   readonly #ports: ReadonlyMap<string, number>;
 
-  private constructor(child: ChildProcess, ports: ReadonlyMap<string, number>) {
+  private constructor(child: ChildProcess, ended: Promise<unknown>, ports: ReadonlyMap<string, number>) {
     this.#child = child;
+    this.#ended = ended;
     this.#ports = ports;
   }
 
@@ -23,11 +25,11 @@ export class SiteBrokers {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const printed = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>;
-    const ended = once(child, 'exit').then(() => Promise.reject(new Error('the brokers ended')));
-    ended.catch(() => undefined);
-    const [line] = await Promise.race([printed, ended]);
+    const ended = once(child, 'exit');
+    const line = await Promise.race([printed.then(([text]) => text), ended.then(() => undefined)]);
+    if (line === undefined) throw new Error('the brokers ended before they listened');
     const ports = JSON.parse(line) as readonly number[];
-    return new SiteBrokers(child, new Map(sites.map((site, index) => [site, ports[index] ?? 0])));
+    return new SiteBrokers(child, ended, new Map(sites.map((site, index) => [site, ports[index] ?? 0])));
   }
 
   portOf(site: string): number {
@@ -46,8 +48,7 @@ export class SiteBrokers {
   }
 
   async stop(): Promise<void> {
-    const ended = once(this.#child, 'exit');
     this.#child.stdin?.end();
-    await ended;
+    await this.#ended;
   }
 }
