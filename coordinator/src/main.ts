@@ -1,8 +1,10 @@
 import { setDefaultHighWaterMark } from 'node:stream';
 
 import { ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
-import { Command, CommanderError } from 'commander';
+import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
+import { Command, CommanderError, Option } from 'commander';
 
+import { LOG_LEVELS } from './adapters/logs/log.js';
 import { backup } from './commands/backup.js';
 import { init } from './commands/init.js';
 import { restore } from './commands/restore.js';
@@ -28,19 +30,19 @@ const MESSAGES_AHEAD = 2;
 export async function runCoordinator(args: readonly string[]): Promise<number> {
   setDefaultHighWaterMark(true, MESSAGES_AHEAD);
   try {
-    await program().parseAsync([...args], { from: 'user' });
+    await buildProgram().parseAsync([...args], { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ERROR_TABLE.USAGE.exit;
     const known = TributaryError.from(error);
-    process.stderr.write(`tributary-coordinator: ${known.code}: ${known.message}\n`);
-    if (known.hint !== undefined) process.stderr.write(`  try: ${known.hint}\n`);
+    process.stderr.write(errorReport(known, 'tributary-coordinator'));
     if (known.code === 'INTERNAL') process.stderr.write(`${stackOf(known)}\n`);
     return ERROR_TABLE[known.code].exit;
   }
 }
 
-function program(): Command {
+/** The words and options of `tributary-coordinator`. */
+export function buildProgram(): Command {
   const root = new Command('tributary-coordinator')
     .description('Runs training rounds over the agents of a federation.')
     .version(SOFTWARE_VERSION)
@@ -50,6 +52,7 @@ function program(): Command {
   addServe(root);
   addBackup(root);
   addRestore(root);
+  addSharedCommands(root, { placeholders: {}, print: (text) => void process.stdout.write(text) });
   return root;
 }
 
@@ -107,9 +110,10 @@ function addServe(root: Command): void {
     .option('--health-port <port>', 'grpc.health.v1, plaintext (TRIBUTARY_HEALTH_PORT; 7446)')
     .option('--metrics-port <port>', 'HTTP /metrics, plaintext (TRIBUTARY_METRICS_PORT; 7447)')
     .option(...SEAL_KEY)
-    .option(
-      '--log-level <level>',
-      'trace, debug, info, warn, error, fatal or silent (TRIBUTARY_LOG_LEVEL; info)',
+    .addOption(
+      new Option('--log-level <level>', 'lines that are logged (TRIBUTARY_LOG_LEVEL; info)').choices(
+        LOG_LEVELS,
+      ),
     )
     .addHelpText(
       'after',

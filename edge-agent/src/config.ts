@@ -11,7 +11,7 @@ import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 import { servingConfigOf, servingFile, type ServingConfig } from './serving-config.js';
 import { trainerConfigOf, trainerFile, type TrainerConfig } from './trainer-config.js';
 
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const path = z.string().min(1);

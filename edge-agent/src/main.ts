@@ -7,7 +7,8 @@ import {
   SOFTWARE_VERSION,
   TributaryError,
 } from '@tributary/proto';
-import { Command, CommanderError } from 'commander';
+import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
+import { Command, CommanderError, Option } from 'commander';
 
 import { WorkerStatistics } from './adapters/datasets/worker-statistics.js';
 import { openDataDirectory, socketPath, type DataDirectory } from './adapters/files/data-directory.js';
@@ -36,6 +37,7 @@ import { describeStatus } from './app/status-text.js';
 import { pipelineMetrics } from './app/streams/pipeline-metrics.js';
 import { describeUnexpected } from './app/unexpected.js';
 import { versionKey } from './app/version-key.js';
+import { addNames, PLACEHOLDERS } from './commands/names.js';
 import { backendsCommand, type BackendsFlags } from './commands/backends.js';
 import { predictCommand, type PredictFlags } from './commands/predict.js';
 import { readPipelines } from './commands/pipeline-files.js';
@@ -48,6 +50,7 @@ import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from '
 import {
   joinTokenOf,
   loadConfig,
+  LOG_LEVELS,
   processEnvironment,
   type AgentConfig,
   type AgentFlags,
@@ -84,7 +87,8 @@ interface StatusFlags extends AgentFlags {
   readonly output: string;
 }
 
-function buildProgram(options: MainOptions): Command {
+/** The words and options of `tributary-agent`. */
+export function buildProgram(options: MainOptions): Command {
   const program = new Command('tributary-agent')
     .description('The agent of a site: trains where the data is.')
     .version(SOFTWARE_VERSION)
@@ -101,31 +105,31 @@ function buildProgram(options: MainOptions): Command {
     .option('--token-file <file>', 'file with the join token')
     .action((flags: JoinFlags) => joinCommand(flags));
   command('run', 'Run the agent until it is told to stop.')
-    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
+    .addOption(new Option('--log-level <level>', 'lines that are logged').choices(LOG_LEVELS))
     .option('--metrics-port <port>', 'port of /metrics')
     .action((flags: AgentFlags) => runCommand(flags, options));
   command('status', 'Show what the running agent does.')
-    .option('-o, --output <form>', 'text or json', 'text')
+    .addOption(outputOption())
     .action((flags: StatusFlags) => statusCommand(flags));
   command('backends', 'Show which backend would train here, and why each other would not.')
-    .option('-f, --file <job>', 'a job whose model is tried; a small sample otherwise')
-    .option('-o, --output <form>', 'text or json', 'text')
+    .option('-f, --file <file>', 'a job whose model is tried; a small sample otherwise')
+    .addOption(outputOption())
     .action(async (flags: AgentFlags & BackendsFlags) =>
       print(await backendsCommand(loadConfig(flags, processEnvironment()), flags)),
     );
   command('train', "Train a job's model on this site's rows alone and print its metrics, for comparison.")
     .option('--offline', 'without a coordinator; nothing leaves the site')
-    .option('-f, --file <job>', 'the job')
-    .option('-o, --output <form>', 'text or json', 'text')
+    .option('-f, --file <file>', 'the job')
+    .addOption(outputOption())
     .action(async (flags: AgentFlags & TrainFlags) =>
       print(await trainCommand(flags, () => trainParts(loadConfig(flags, processEnvironment())))),
     );
   command('predict', 'Ask a model that the running agent serves, or an exported one, about rows.')
-    .option('-f, --file <rows>', 'a JSON object or array of rows, or one row a line')
-    .option('--model <name@version>', 'without a version the one that serves; the only model where absent')
+    .option('-f, --file <file>', 'a JSON object or array of rows, or one row a line')
+    .option('--model <model@version>', 'without a version the one that serves; the only model where absent')
     .option('--offline', 'without an agent, with --export')
     .option('--export <dir>', 'a folder that `tributary models export` wrote')
-    .option('-o, --output <form>', 'text or json', 'text')
+    .addOption(outputOption())
     .action(async (flags: AgentFlags & PredictFlags) =>
       print(await predictCommand(flags, () => loadConfig(flags, processEnvironment()).dataDir)),
     );
@@ -137,19 +141,28 @@ function buildProgram(options: MainOptions): Command {
     .command('dataset')
     .description('Look at the datasets of agent.yaml as jobs would see them; nothing leaves the machine.')
     .exitOverride();
-  command('check [name]', 'Rows, types, missing cells, classes, and what the policy would say.', dataset)
-    .option('-f, --file <job>', 'FederatedJob that the dataset is checked for')
-    .option('-o, --output <form>', 'text or json', 'text')
+  command('check [dataset]', 'Rows, types, missing cells, classes, and what the policy would say.', dataset)
+    .option('-f, --file <file>', 'FederatedJob that the dataset is checked for')
+    .addOption(outputOption())
     .action((name: string | undefined, flags: DatasetFlags & AgentFlags) => checkCommand(name, flags));
-  command('describe <name>', 'What may be told of a dataset; counts below minCount are suppressed.', dataset)
-    .option('-o, --output <form>', 'text or json', 'text')
+  command(
+    'describe <dataset>',
+    'What may be told of a dataset; counts below minCount are suppressed.',
+    dataset,
+  )
+    .addOption(outputOption())
     .action(async (name: string, flags: DatasetFlags & AgentFlags) => {
       process.stdout.write(
         await datasetDescribeCommand(loadConfig(flags, processEnvironment()), name, flags),
       );
     });
+  addNames(program, processEnvironment, print);
+  addSharedCommands(program, { placeholders: PLACEHOLDERS, print });
   return program;
 }
+
+const outputOption = (): Option =>
+  new Option('-o, --output <form>', 'form of the answer').choices(['text', 'json']).default('text');
 
 async function checkCommand(name: string | undefined, flags: DatasetFlags & AgentFlags): Promise<void> {
   const { text, ok } = await datasetCheckCommand(loadConfig(flags, processEnvironment()), name, flags);
@@ -298,7 +311,6 @@ async function openServers(
 }
 
 async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
-  if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
   const { dataDir } = loadConfig(flags, processEnvironment());
   const text = await fetchStatus(socketPath(dataDir));
   process.stdout.write(output === 'json' ? text : describeStatus(JSON.parse(text) as FullStatus));
@@ -334,10 +346,9 @@ async function readText(path: string): Promise<string> {
 }
 
 function report(error: unknown): number {
-  const { code, message, hint } = TributaryError.from(error);
-  const entry = ERROR_TABLE[code];
-  process.stderr.write(
-    `error: ${code}: ${code === 'INTERNAL' ? 'an unexpected error' : message}\n  try: ${hint ?? entry.documentation}\n`,
-  );
-  return entry.exit;
+  const known = TributaryError.from(error);
+  // The text of an error that nobody foresaw may quote a cell.
+  const told = known.code === 'INTERNAL' ? new TributaryError('INTERNAL', 'an unexpected error') : known;
+  process.stderr.write(errorReport(told, 'tributary-agent'));
+  return ERROR_TABLE[known.code].exit;
 }

@@ -119,7 +119,8 @@ describe('tributary as a process', function () {
     assert.deepEqual([code, stdout], [15, '']);
     assert.equal(
       stderr,
-      'error: NOT_FOUND: no FederatedJob named loans\n  try: tributary get federatedjob\n',
+      'error: NOT_FOUND: no FederatedJob named loans\n  try: tributary get federatedjob\n' +
+        '  see: tributary explain NOT_FOUND (ERRORS.md#not_found)\n',
     );
   });
 

@@ -106,6 +106,9 @@ describe('tributary-agent dataset', function () {
 
   it('names a dataset that is not declared, and a form that is none', async () => {
     assert.match((await dataset('describe', 'patients')).stderr, /DATASET_UNKNOWN.*\n.*one of loans/);
-    assert.match((await dataset('check', '-o', 'xml')).stderr, /USAGE: --output: text or json/);
+    assert.match(
+      (await dataset('check', '-o', 'xml')).stderr,
+      /'xml' is invalid. Allowed choices are text, json/,
+    );
   });
 });

@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 
 import {
   EXPORT_FORMATS,
-  requireExportFormat,
   writeExport,
   type ExportFormat,
 } from '@tributary/coordinator/internal/cli/export/export-files.js';
@@ -222,7 +221,6 @@ describe('exported models', () => {
       exported(folder, { ...sequences, layers }, 'onnx'),
       refusal('DOCUMENT_UNSUPPORTED', /Gru is not exported to ONNX/),
     );
-    assert.throws(() => requireExportFormat('h5'), refusal('USAGE', /use tfjs or onnx/));
   });
 
   it('reads manifests of version 1, which knew rows of one axis and no fit', () => {

@@ -1,4 +1,5 @@
 import { ERROR_TABLE, TributaryError } from '@tributary/proto';
+import { errorReport } from '@tributary/proto/command-line';
 import { CommanderError } from 'commander';
 
 import { loadContextLocation } from '../config.js';
@@ -54,8 +55,6 @@ async function withSession(
 }
 
 function report(error: TributaryError): number {
-  process.stderr.write(`error: ${error.code}: ${error.message}\n`);
-  const hint = error.hint ?? ERROR_TABLE[error.code].documentation;
-  process.stderr.write(`  try: ${hint}\n`);
+  process.stderr.write(errorReport(error, 'tributary'));
   return ERROR_TABLE[error.code].exit;
 }

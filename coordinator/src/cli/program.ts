@@ -1,10 +1,18 @@
-import { Command, InvalidArgumentError, type CommanderError } from 'commander';
+import { addSharedCommands } from '@tributary/proto/command-line';
+import { Command, InvalidArgumentError, Option, type CommanderError } from 'commander';
 
 import { SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 
 import { apply } from './commands/apply.js';
 import { createAuthor, listAuthors } from './commands/author.js';
-import { createContext, listContexts, revokeContext, useContext } from './commands/contexts.js';
+import {
+  createContext,
+  listContexts,
+  revokeContext,
+  ROLES,
+  useContext,
+  type Role,
+} from './commands/contexts.js';
 import { deleteObject } from './commands/delete.js';
 import { describe } from './commands/describe.js';
 import { get } from './commands/get.js';
@@ -12,13 +20,14 @@ import { initJob } from './commands/job-init.js';
 import { controlJob, type JobAction } from './commands/jobs.js';
 import { leaveOneOut, showHeldOut } from './commands/leave-one-out.js';
 import { logs } from './commands/logs.js';
+import { names, PLACEHOLDERS } from './commands/names.js';
 import { exportModel } from './commands/models.js';
 import { setRollout, undoRollout } from './commands/rollouts.js';
 import { approve, invite, revoke } from './commands/sites.js';
 import { version } from './commands/version.js';
 import { wait } from './commands/wait.js';
 import { EXPORT_FORMATS } from './export/export-files.js';
-import { requireFormat } from './output/formats.js';
+import { OUTPUT_FORMATS } from './output/formats.js';
 import type { Session } from './session.js';
 
 /** Options in front of the command. */
@@ -29,7 +38,8 @@ export interface GlobalOptions {
 
 type WithSession = (options: GlobalOptions, run: (session: Session) => Promise<void>) => Promise<void>;
 
-const OUTPUT = ['-o, --output <format>', 'table, json or yaml', requireFormat, 'table'] as const;
+const output = (): Option =>
+  new Option('-o, --output <format>', 'form of the answer').choices(OUTPUT_FORMATS).default('table');
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 /** The `tributary` command: its words and options. `withSession` opens and closes what a command needs. */
@@ -38,7 +48,7 @@ export function buildProgram(withSession: WithSession): Command {
     .description(
       'Operates a Tributary federation: submits jobs, watches rounds, admits sites, exports models.',
     )
-    .option('--context <name>', 'context to use instead of the current one')
+    .option('--context <context>', 'context to use instead of the current one')
     .option('--config <file>', 'context file (default: TRIBUTARY_CONFIG, or ~/.tributary/config.yaml)')
     .showHelpAfterError('Try: tributary --help')
     .exitOverride();
@@ -50,6 +60,17 @@ export function buildProgram(withSession: WithSession): Command {
   addSiteCommands(program, run);
   addModelCommands(program, run);
   addLocalCommands(program, run);
+  addSharedCommands(program, {
+    placeholders: PLACEHOLDERS,
+    print: (text) => void process.stdout.write(text),
+  });
+  program
+    .command('names <source> [words...]', { hidden: true })
+    .action(async (source: string, words: readonly string[]) => {
+      // Sets --context and --config, as they stand in the line that is completed.
+      program.parseOptions([...words]);
+      await run((session) => names(session, source, words));
+    });
   // Subcommands are made after exitOverride of the program and must throw too.
   for (const command of program.commands.flatMap((child) => [child, ...child.commands]))
     command.exitOverride();
@@ -67,13 +88,13 @@ function addObjectCommands(program: Command, run: Run): void {
       'YAML or JSON file, - for standard input; may be repeated',
       collect,
     )
-    .option('--author <name>', 'author who signs')
+    .option('--author <author>', 'author who signs')
     .option('--dry-run', 'check only, change nothing', false)
     .action((options: Parameters<typeof apply>[1]) => run((session) => apply(session, options)));
   program
     .command('get <kind> [name]')
     .description('list fj (jobs), sites, models or rollouts, or show one')
-    .option(...OUTPUT)
+    .addOption(output())
     .option('-w, --watch', 'go on with every change', false)
     .action((kind: string, name: string | undefined, options: Parameters<typeof get>[3]) =>
       run((session) => get(session, kind, name, options)),
@@ -81,7 +102,7 @@ function addObjectCommands(program: Command, run: Run): void {
   program
     .command('describe <kind/name> [name]')
     .description('show an object with everything the ledger says of it')
-    .option(...OUTPUT)
+    .addOption(output())
     .action(
       (first: string, second: string | undefined, options: { output: Parameters<typeof describe>[3] }) =>
         run((session) => describe(session, first, second, options.output)),
@@ -131,20 +152,20 @@ function addJobCommands(program: Command, run: Run): void {
     .command('leave-one-out')
     .description('submit one job per site, each keeping that site out of training and measuring there')
     .requiredOption('-f, --filename <file>', 'YAML or JSON file with one job, - for standard input', collect)
-    .option('--site <name>', 'site to hold out; may be repeated (all selected sites)', collect, [])
+    .option('--site <site>', 'site to hold out; may be repeated (all selected sites)', collect, [])
     .option('--print', 'print the jobs instead', false)
-    .option('--author <name>', 'author who signs')
+    .option('--author <author>', 'author who signs')
     .option('--dry-run', 'check only, change nothing', false)
     .action((options: Parameters<typeof leaveOneOut>[1]) => run((session) => leaveOneOut(session, options)));
   job
     .command('held-out <job>')
     .description('show what the sites report that leave-one-out kept out of the job')
-    .option(...OUTPUT)
+    .addOption(output())
     .action((name: string, options: { output: Parameters<typeof showHeldOut>[2] }) =>
       run((session) => showHeldOut(session, name, options.output)),
     );
   program
-    .command('logs [name]')
+    .command('logs [kind/name]')
     .description("the coordinator's log lines, all or those of a job or site (NAME or KIND/NAME)")
     .option('-f, --follow', 'go on with new lines', false)
     .option('--tail <lines>', 'last lines to begin with', requireCount, 200)
@@ -181,20 +202,20 @@ function addSiteCommands(program: Command, run: Run): void {
 function addModelCommands(program: Command, run: Run): void {
   const models = program.command('models').description('registered model versions');
   models
-    .command('get [name]')
+    .command('get [model]')
     .description('list models, or show one')
-    .option(...OUTPUT)
+    .addOption(output())
     .action((name: string | undefined, options: { output: Parameters<typeof get>[3]['output'] }) =>
       run((session) => get(session, 'model', name, { ...options, watch: false })),
     );
   models
-    .command('export <name[@version]>')
+    .command('export <model[@version]>')
     .description('write a model with its features, its signed manifest and a loading example')
     .requiredOption('--to <folder>', 'empty folder to write to')
-    .option(
-      '--format <format>',
-      `${EXPORT_FORMATS.join(' or ')} (dense and convolutional models)`,
-      EXPORT_FORMATS[0],
+    .addOption(
+      new Option('--format <format>', 'onnx is for dense and convolutional models')
+        .choices(EXPORT_FORMATS)
+        .default(EXPORT_FORMATS[0]),
     )
     .action((reference: string, options: Parameters<typeof exportModel>[2]) =>
       run((session) => exportModel(session, reference, options)),
@@ -204,7 +225,7 @@ function addModelCommands(program: Command, run: Run): void {
     .command('set <model@version>')
     .description('have the selected sites serve a version from here on')
     .option('--selector <key=value>', 'label that sites must carry; may be repeated (all sites)', collect, [])
-    .option('--author <name>', 'author who signs')
+    .option('--author <author>', 'author who signs')
     .option('--dry-run', 'check only, change nothing', false)
     .action((reference: string, options: Parameters<typeof setRollout>[2]) =>
       run((session) => setRollout(session, reference, options)),
@@ -218,7 +239,7 @@ function addModelCommands(program: Command, run: Run): void {
 function addLocalCommands(program: Command, run: Run): void {
   const author = program.command('author').description('keys that sign job documents');
   author
-    .command('create <name>')
+    .command('create <new-name>')
     .description('make a key')
     .action((name: string) => run((session) => createAuthor(session, name)));
   author
@@ -231,24 +252,24 @@ function addLocalCommands(program: Command, run: Run): void {
     .description('show contexts')
     .action(() => run(listContexts));
   context
-    .command('use <name>')
+    .command('use <context>')
     .description('make a context current')
     .action((name: string) => run((session) => useContext(session, name)));
   context
-    .command('create <name>')
+    .command('create <new-name>')
     .description('have a new key certified and add a context for it')
-    .requiredOption('--role <role>', 'admin or viewer')
-    .action((name: string, options: { role: string }) =>
+    .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
+    .action((name: string, options: { role: Role }) =>
       run((session) => createContext(session, name, options.role)),
     );
   context
-    .command('revoke <name>')
+    .command('revoke <context>')
     .description('cut a context off, on open connections too')
     .action((name: string) => run((session) => revokeContext(session, name)));
   program
     .command('version')
     .description(`versions of this command (${SOFTWARE_VERSION}) and of the coordinator`)
-    .option(...OUTPUT)
+    .addOption(output())
     .option('--client', 'only of this command', false)
     .action((options: Parameters<typeof version>[1]) => run((session) => version(session, options)));
 }

@@ -28,7 +28,6 @@ const quiet = { info: () => undefined, warn: () => undefined };
 
 /** Tells which backend would train a model here, and why each other would not; see `tributary-agent backends`. */
 export async function backendsCommand(config: AgentConfig, { output, file }: BackendsFlags): Promise<string> {
-  if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
   if (config.trainer.type === 'Socket')
     throw new TributaryError(
       'USAGE',

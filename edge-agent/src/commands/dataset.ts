@@ -18,7 +18,6 @@ export async function datasetCheckCommand(
   name: string | undefined,
   { output, file }: DatasetFlags,
 ): Promise<{ readonly text: string; readonly ok: boolean }> {
-  requireForm(output);
   const spec = file === undefined ? undefined : (await readJob(file)).spec;
   const policing = await policedDatasets(config);
   const wanted = name ?? spec?.dataset.name;
@@ -39,12 +38,7 @@ export async function datasetDescribeCommand(
   name: string,
   { output }: DatasetFlags,
 ): Promise<string> {
-  requireForm(output);
   const { handle } = datasetNamed(await policedDatasets(config), name);
   const description = await describeDataset(handle);
   return output === 'json' ? `${JSON.stringify(description, null, 2)}\n` : descriptionText(description);
-}
-
-function requireForm(output: string): void {
-  if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
 }

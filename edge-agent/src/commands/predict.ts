@@ -37,7 +37,6 @@ type Ask = (rows: readonly Row[]) => Promise<Answers>;
  */
 export async function predictCommand(flags: PredictFlags, dataDir: () => string): Promise<string> {
   const { output, file, offline = false } = flags;
-  if (output !== 'text' && output !== 'json') throw new TributaryError('USAGE', '--output: text or json');
   if (file === undefined) throw new TributaryError('USAGE', 'predict needs -f FILE, the rows');
   if (offline !== (flags.export !== undefined))
     throw new TributaryError('USAGE', '--offline and --export DIR go together');

@@ -51,8 +51,6 @@ export interface OfflineResult {
  * weights, split, order of rows and optimizer, but no other site, no clipping and nothing sent. For comparison.
  */
 export async function trainCommand(flags: TrainFlags, parts: () => TrainParts): Promise<string> {
-  if (flags.output !== 'text' && flags.output !== 'json')
-    throw new TributaryError('USAGE', '--output: text or json');
   if (flags.offline !== true)
     throw new TributaryError(
       'USAGE',

@@ -1,3 +1,4 @@
+import { explanationLines } from './error-explanation.js';
 import { ERROR_CODES, ERROR_TABLE, type ErrorCode } from './error-table.js';
 
 /** Kinds of causes by the tens of their exit codes. */
@@ -14,36 +15,30 @@ const GROUPS: readonly (readonly [tens: number, title: string])[] = [
 
 const INTRODUCTION = `# Errors
 
-Generated from \`src/errors/error-table.ts\` by \`npm run document -w proto\` after a build; a test keeps the two in
-step. A code is never reused or renamed. *Repeat* says whether the same call may succeed later without a change. Commands
-end with the exit code; 0 is success, 1 is left to Node.js itself.`;
+Commands end with the exit code; 0 is success, 1 is left to Node.js itself. Every command prints the section of a code,
+or of an exit code, without a network: \`tributary explain STORE_LOCKED\`, \`tributary-agent explain 73\`. *Repeat* says whether
+the same may succeed later without a change. A code is never reused or renamed.
 
-/** The text of proto/ERRORS.md. */
+Generated from \`src/errors\` by \`npm run document -w proto\` after a build; a test keeps the two in step.`;
+
+/** The text of proto/ERRORS.md: an index by exit code, then a section for each code. */
 export function errorDocumentation(): string {
-  const sections = GROUPS.map(([tens, title]) => [`## ${title}`, '', ...table(codesOf(tens))].join('\n'));
-  return `${[INTRODUCTION, ...sections].join('\n\n')}\n`;
+  const sections = GROUPS.flatMap(([tens, title]) => [`## ${title}`, ...codesOf(tens).map(section)]);
+  return `${[INTRODUCTION, index(), ...sections].join('\n\n')}\n`;
 }
 
-function codesOf(tens: number): readonly ErrorCode[] {
-  return ERROR_CODES.filter((code) => Math.floor(ERROR_TABLE[code].exit / 10) === tens);
+const codesOf = (tens: number): readonly ErrorCode[] =>
+  ERROR_CODES.filter((code) => Math.floor(ERROR_TABLE[code].exit / 10) === tens);
+
+function index(): string {
+  const rows = GROUPS.flatMap(([tens]) =>
+    codesOf(tens).map((code) => {
+      const { grpc, http, exit, retryable } = ERROR_TABLE[code];
+      const repeat = retryable ? 'yes' : 'no';
+      return `| ${String(exit)} | [\`${code}\`](#${code.toLowerCase()}) | ${grpc} | ${String(http)} | ${repeat} |`;
+    }),
+  );
+  return ['| exit | code | gRPC | HTTP | repeat |', '|---|---|---|---|---|', ...rows].join('\n');
 }
 
-function table(codes: readonly ErrorCode[]): string[] {
-  const rows = codes.map((code) => {
-    const { grpc, http, exit, retryable, documentation } = ERROR_TABLE[code];
-    const cells = [
-      `\`${code}\``,
-      grpc,
-      http,
-      exit,
-      retryable ? 'yes' : 'no',
-      documentation.replaceAll('|', '\\|'),
-    ];
-    return `| ${cells.join(' | ')} |`;
-  });
-  return [
-    '| code | gRPC | HTTP | exit | repeat | what happened, what to do |',
-    '|---|---|---|---|---|---|',
-    ...rows,
-  ];
-}
+const section = (code: ErrorCode): string => [`### ${code}`, '', ...explanationLines(code)].join('\n');

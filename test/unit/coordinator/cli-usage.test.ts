@@ -18,7 +18,11 @@ describe('words of the tributary command', () => {
     [['frobnicate'], /unknown command/],
     [['get'], /missing required argument/],
     [['get', 'pods'], /pods: no such kind/],
-    [['get', 'fj', '-o', 'xml'], /--output: xml is not one of/],
+    [['get', 'fj', '-o', 'xml'], /--output.* 'xml' is invalid. Allowed choices are table, json, yaml/],
+    [
+      ['models', 'export', 'loans', '--to', 'x', '--format', 'h5'],
+      /'h5' is invalid. Allowed choices are tfjs, onnx/,
+    ],
     [['get', 'fj', '--wide'], /unknown option/],
     [['describe', 'loans'], /name an object as KIND\/NAME/],
     [['apply'], /required option/],
@@ -31,7 +35,7 @@ describe('words of the tributary command', () => {
     [['invite', 'north', '--ttl', '1w'], /--ttl: 1w is not a duration/],
     [['invite', 'north', '--label', 'west'], /--label: west is not KEY=VALUE/],
     [['logs', '--tail', 'many'], /not a whole number/],
-    [['context', 'create', 'bob', '--role', 'root'], /--role: root is neither admin nor viewer/],
+    [['context', 'create', 'bob', '--role', 'root'], /'root' is invalid. Allowed choices are admin, viewer/],
   ] as const) {
     it(`tributary ${words.join(' ')} is refused with USAGE`, async () => {
       const cli = new CliSession();

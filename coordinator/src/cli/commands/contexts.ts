@@ -9,6 +9,9 @@ import { findContext, withContext } from '../context-file.js';
 import { tableLines } from '../output/table.js';
 import type { Session } from '../session.js';
 
+export const ROLES = ['admin', 'viewer'] as const;
+export type Role = (typeof ROLES)[number];
+
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
 export async function listContexts(session: Session): Promise<void> {
@@ -37,9 +40,7 @@ export async function revokeContext(session: Session, name: string): Promise<voi
 }
 
 /** Makes a key here, has the coordinator certify it for `role`, and adds the context to the file. */
-export async function createContext(session: Session, name: string, role: string): Promise<void> {
-  if (role !== 'admin' && role !== 'viewer')
-    throw new TributaryError('USAGE', `--role: ${role} is neither admin nor viewer`);
+export async function createContext(session: Session, name: string, role: Role): Promise<void> {
   const file = await session.contextFile();
   if (file.contexts.some((context) => context.name === name))
     throw new TributaryError('ALREADY_EXISTS', `a context named ${name} exists`);

@@ -3,14 +3,13 @@ import { join } from 'node:path';
 
 import { parseManifest, TributaryError, verifyManifest } from '@tributary/proto';
 
-import { requireExportFormat, writeExport } from '../export/export-files.js';
+import { writeExport, type ExportFormat } from '../export/export-files.js';
 import { fetchManifest, fetchWeights, findVersion, requireVersion } from '../export/model-download.js';
 import type { Session } from '../session.js';
 
 export interface ExportOptions {
   readonly to: string;
-  /** tfjs or onnx. */
-  readonly format: string;
+  readonly format: ExportFormat;
 }
 
 /**
@@ -22,7 +21,6 @@ export async function exportModel(
   reference: string,
   options: ExportOptions,
 ): Promise<void> {
-  const format = requireExportFormat(options.format);
   const admin = await session.admin();
   const { name, version, signature } = await findVersion(admin, requireVersion(reference));
   const { modelKey } = await admin.unary('GetVersion', {});
@@ -30,7 +28,7 @@ export async function exportModel(
   verifyManifest(manifestBytes, modelKey, signature);
   const manifest = parseManifest(manifestBytes);
 
-  const folder = options.to;
+  const { format, to: folder } = options;
   await requireEmpty(folder);
   const weightsFile = join(folder, '.weights.part');
   await fetchWeights(session, admin, manifest, weightsFile);

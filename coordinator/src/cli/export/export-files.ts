@@ -8,7 +8,6 @@ import {
   featuresFile,
   kerasModel,
   onnxModel,
-  TributaryError,
   type ModelManifest,
 } from '@tributary/proto';
 
@@ -17,13 +16,6 @@ import { loadingExample } from './loading-example.js';
 /** What an export is for: TensorFlow.js, or runtimes of ONNX. */
 export const EXPORT_FORMATS = ['tfjs', 'onnx'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
-
-/** The format of that name; throws USAGE for another. */
-export function requireExportFormat(name: string): ExportFormat {
-  const found = EXPORT_FORMATS.find((format) => format === name);
-  if (found !== undefined) return found;
-  throw new TributaryError('USAGE', `--format: ${name} is not known; use ${EXPORT_FORMATS.join(' or ')}`);
-}
 
 /** Files of an exported model, beside each other in one folder. */
 const FILES = {

@@ -6,9 +6,9 @@ import { z } from 'zod';
 /** A rollback loads a network first. */
 const TIMEOUT_MS = 60_000;
 
-/** What the running daemon answers on its socket; rejects with UNAVAILABLE where none runs. */
-export async function fetchStatus(socketPath: string): Promise<string> {
-  return (await ask(socketPath, 'GET', '/status')).text;
+/** What the running daemon answers on its socket; rejects with UNAVAILABLE where none runs, or none answers in time. */
+export async function fetchStatus(socketPath: string, timeoutMs = TIMEOUT_MS): Promise<string> {
+  return (await ask(socketPath, 'GET', '/status', timeoutMs)).text;
 }
 
 const refusalSchema = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
@@ -34,7 +34,7 @@ interface Answer {
   readonly text: string;
 }
 
-function ask(socketPath: string, method: string, path: string): Promise<Answer> {
+function ask(socketPath: string, method: string, path: string, timeout = TIMEOUT_MS): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       reject(
@@ -44,7 +44,7 @@ function ask(socketPath: string, method: string, path: string): Promise<Answer> 
         }),
       );
     };
-    const call = request({ socketPath, method, path, timeout: TIMEOUT_MS }, (response) => {
+    const call = request({ socketPath, method, path, timeout }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', fail);
