@@ -8,17 +8,16 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(hashOf(parts).digest());
 }
 
-/** The same as 64 hex digits. One short part, as messages are, costs a third of what a stream of parts does. */
-export function sha256Hex(...parts: readonly Uint8Array[]): string {
-  const [first] = parts;
-  return parts.length === 1 && first !== undefined
-    ? hash('sha256', first, 'hex')
-    : hashOf(parts).digest('hex');
+/** The SHA-256 of bytes, or of a text in UTF-8, as 64 hex digits: a third of what it costs by a stream of parts. */
+export function sha256Hex(content: Uint8Array | string): string {
+  return hash('sha256', content, 'hex');
 }
 
 /** Digest of the concatenation of `parts`: the name of content in documents, entries and stores. */
 export function digestOf(...parts: readonly Uint8Array[]): Digest {
-  return requireDigest(`sha256:${sha256Hex(...parts)}`, 'hash');
+  const [only] = parts;
+  const hex = parts.length === 1 && only !== undefined ? sha256Hex(only) : hashOf(parts).digest('hex');
+  return requireDigest(`sha256:${hex}`, 'hash');
 }
 
 function hashOf(parts: readonly Uint8Array[]): Hash {

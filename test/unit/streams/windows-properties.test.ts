@@ -160,6 +160,6 @@ describe('windows in event time', () => {
     );
     const state = play(document, many, { flush: false }).states.get('7');
     assert.ok(state && state.runs.length <= 101, String(state?.runs.length));
-    assert.ok(state.recent.pages.flat().length <= LIMITS.streamRecentIds);
+    assert.ok(state.recent.toJSON().pages.flat().length <= LIMITS.streamRecentIds);
   });
 });

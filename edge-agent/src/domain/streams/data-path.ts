@@ -6,6 +6,8 @@ export function compilePath(path: string): PathReader {
   const steps = [...path.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([text, position]) =>
     position === undefined ? text : Number(position),
   );
+  const [only] = steps;
+  if (steps.length === 1 && typeof only === 'string') return (value) => member(value, only);
   return (value) => steps.reduce(stepInto, value);
 }
 
@@ -18,4 +20,10 @@ function stepInto(value: unknown, step: string | number): unknown {
 export function member(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
   return (value as Readonly<Record<string, unknown>>)[name];
+}
+
+/** Sets an own member, whatever its name. */
+export function setOwn<T>(record: Record<string, T>, name: string, value: NoInfer<T>): void {
+  if (name === '__proto__') Object.defineProperty(record, name, { value, enumerable: true });
+  else record[name] = value;
 }

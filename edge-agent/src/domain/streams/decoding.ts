@@ -1,7 +1,7 @@
-import { encodeHex, LIMITS, sha256, type Cell, type StreamPipelineSpec } from '@tributary/proto';
+import { LIMITS, sha256Hex, type Cell, type StreamPipelineSpec } from '@tributary/proto';
 
 import { fault, isFault, type Fault } from './fault.js';
-import { idOf } from './identity.js';
+import { contentId, idOf } from './identity.js';
 import { fhirReader } from './payload/fhir-observation.js';
 import type { Extract, PayloadReader, StreamMessage } from './payload/message.js';
 import { packedReader } from './payload/packed-payload.js';
@@ -58,13 +58,13 @@ export function compileDecoder(spec: StreamPipelineSpec): MessageDecoder {
     if (!message.topic.isWellFormed()) return fault('UnknownTopic');
     const extracts = read(message, captures);
     if (isFault(extracts)) return extracts;
-    const digest = encodeHex(sha256(message.payload));
+    const digest = sha256Hex(message.payload);
     const items: StreamItem[] = [];
     for (const [position, extract] of extracts.entries()) {
       const { id, arrived, startMs } = extract;
       // A time may stand beside the payload: a flat line is the same bytes again and again.
       const time = arrived ? null : startMs;
-      const content = idOf({ topic: message.topic, digest, id, position, time });
+      const content = contentId({ topic: message.topic, digest, id, position, time });
       const made = item(message, captures, extract, content);
       if (isFault(made)) return made;
       items.push(made);

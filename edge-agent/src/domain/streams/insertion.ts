@@ -3,7 +3,6 @@ import { LIMITS } from '@tributary/proto';
 import type { FaultReason } from './fault.js';
 import type { Completion, InputId, KeyEffect, KeyEvent } from './key-step.js';
 import type { KeyState } from './key-state.js';
-import { isRecent, withRecent } from './recent-ids.js';
 import { cellCount, cut, endTime, indexFrom, lastTime, unknownParts, withRun, type Run } from './run.js';
 
 type ItemEvent = Extract<KeyEvent, { type: 'Item' }>;
@@ -19,7 +18,7 @@ export interface Insertion {
 export function insert(before: KeyState, event: ItemEvent, deadLetterLate: boolean): Insertion {
   const { item, input } = event;
   const state = { ...before, arrivalMs: Math.max(before.arrivalMs, event.arrivalMs) };
-  if ((item.identified || event.redelivered) && isRecent(state.recent, item.content))
+  if ((item.identified || event.redelivered) && state.recent.has(item.content))
     return { state, effects: skipped('Duplicate', item.run.count), by: 'Duplicate' };
   const run = item.arrived ? continued(item.run, state.newestMs) : item.run;
   if (lastTime(run) > event.arrivalMs + LIMITS.clockSkewMs) return dead(state, input, 'Future');
@@ -37,7 +36,7 @@ export function insert(before: KeyState, event: ItemEvent, deadLetterLate: boole
     ...state,
     newestMs: Math.max(state.newestMs ?? -Infinity, endTime(run)),
     runs: withRuns(state.runs, parts),
-    recent: withRecent(state.recent, item.content),
+    recent: state.recent.with(item.content),
   };
   return { state: next, effects, by: 'State' };
 }

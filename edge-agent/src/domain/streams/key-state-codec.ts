@@ -4,6 +4,7 @@ import type { AlertState } from './alerts.js';
 import { member } from './data-path.js';
 import { idOf } from './identity.js';
 import type { KeyState } from './key-state.js';
+import { RecentIds } from './recent-ids.js';
 import type { Run } from './run.js';
 
 /** What is kept of one key: windows, and alerts as of the decisions that those windows have given so far. */
@@ -39,7 +40,8 @@ export function snapshotCodec(spec: StreamPipelineSpec, initial: KeyState): Snap
       if (member(value, 'plan') !== plan) return undefined;
       const { key: name, state, alerts } = value as KeySnapshot;
       if (typeof name !== 'string' || !isState(state, initial) || !isAlerts(alerts)) throw corrupt();
-      return { key: name, state, alerts };
+      const { pages } = state.recent as unknown as { readonly pages: readonly (readonly string[])[] };
+      return { key: name, state: { ...state, recent: RecentIds.of(pages.flat()) }, alerts };
     },
   };
 }

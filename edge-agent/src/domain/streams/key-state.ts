@@ -2,7 +2,7 @@ import { INITIAL_RECENT, type RecentIds } from './recent-ids.js';
 import { lastTime, type Run } from './run.js';
 import type { TriggerHit } from './triggers/trigger.js';
 
-/** Where the windows of one key stand. Plain data, never changed in place: any of them may be written to disk as it is. */
+/** Where the windows of one key stand. Values that never change: any of them may be written to disk as it is. */
 export interface KeyState {
   /** Everything before this has been waited for; null where nothing came yet. Never falls. */
   readonly watermarkMs: number | null;

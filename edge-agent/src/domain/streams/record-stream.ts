@@ -1,10 +1,10 @@
-import type { Row } from '@tributary/proto';
+import type { Cell, Row } from '@tributary/proto';
 
 import type { Gaps } from './gaps.js';
+import { setOwn } from './data-path.js';
 import { recordDecisionId } from './identity.js';
 import type { Decision, KeyEvent, KeyStep } from './key-step.js';
 import type { KeyState } from './key-state.js';
-import { isRecent, withRecent } from './recent-ids.js';
 import { endTime, type Run } from './run.js';
 
 /** Records are answered as they come: nothing is waited for, and nothing of them is held but the memory of their ids. */
@@ -15,7 +15,7 @@ export function answerRecord(
   { input, item, arrivalMs, redelivered }: Extract<KeyEvent, { type: 'Item' }>,
 ): KeyStep {
   const { run, content, identified } = item;
-  if ((identified || redelivered) && isRecent(state.recent, content)) {
+  if ((identified || redelivered) && state.recent.has(content)) {
     return {
       state,
       effects: [
@@ -39,7 +39,7 @@ export function answerRecord(
     state: {
       ...state,
       arrivalMs: Math.max(state.arrivalMs, arrivalMs),
-      recent: withRecent(state.recent, content),
+      recent: state.recent.with(content),
     },
     effects: [
       { type: 'Decide', decision },
@@ -52,9 +52,14 @@ const NO_GAPS: Gaps = { listed: [], count: 0, totalMs: 0 };
 
 /** Cells of a record; of samples, the list of each column. */
 function rowOf({ columns, labels, periodMs }: Run): Row {
-  const cells = Object.entries(columns).map(([name, list]) => [
-    name,
-    periodMs === 0 ? list[0] : list.map((cell) => (typeof cell === 'number' ? cell : null)),
-  ]);
-  return { ...labels, ...(Object.fromEntries(cells) as Row) };
+  const row: Record<string, Cell> = { ...labels };
+  for (const name in columns) {
+    const list = columns[name] ?? [];
+    setOwn(
+      row,
+      name,
+      periodMs === 0 ? list[0] : list.map((cell) => (typeof cell === 'number' ? cell : null)),
+    );
+  }
+  return row;
 }

@@ -28,9 +28,10 @@ export function compileTopics(templates: readonly string[]): TopicMatcher {
 function match(levels: readonly TopicLevel[], parts: readonly string[]): Captures | undefined {
   if (parts[0]?.startsWith('$') === true && levels[0]?.type !== 'Text') return undefined;
   const captures: Record<string, string> = {};
-  for (const [index, level] of levels.entries()) {
+  let index = 0;
+  for (const level of levels) {
     if (level.type === 'Rest') return captures;
-    const part = parts[index];
+    const part = parts[index++];
     if (part === undefined || (level.type === 'Text' && level.text !== part)) return undefined;
     if (level.type === 'Capture') captures[level.name] = part;
   }

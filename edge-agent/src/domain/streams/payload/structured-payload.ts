@@ -1,6 +1,6 @@
 import { LIMITS, type Cell, type StreamPayloadSpec } from '@tributary/proto';
 
-import { compilePath, type PathReader } from '../data-path.js';
+import { compilePath, setOwn, type PathReader } from '../data-path.js';
 import { fault, isFault, type Fault } from '../fault.js';
 import { instant } from '../instant.js';
 import type { Captures } from '../topic-matching.js';
@@ -83,7 +83,7 @@ export function readColumns(
     const cell = cellFrom(there);
     if (cell === undefined) return fault('UnusableCell', name);
     found ||= there !== undefined;
-    cells[name] = cell;
+    setOwn(cells, name, cell);
   }
   return found ? cells : fault('NoColumns');
 }
@@ -103,7 +103,8 @@ interface Shape {
 }
 
 function record(cells: Readonly<Record<string, Cell>>): Shape {
-  const columns = Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, [cell]]));
+  const columns: Columns = {};
+  for (const name in cells) setOwn(columns, name, [cells[name]]);
   return { periodMs: 0, count: 1, columns };
 }
 
