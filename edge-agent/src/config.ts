@@ -21,7 +21,7 @@ const agentFile = z.strictObject({
   formatVersion: z.literal(1),
   dataDir: path,
   policy: path.optional(),
-  datasets: z.array(datasetConfigSchema).max(LIMITS.datasets).default([]),
+  datasets: z.array(datasetConfigSchema).max(LIMITS.datasets).optional(),
   sealKeyFile: path.optional(),
   proxy: z
     .strictObject({
@@ -69,6 +69,9 @@ export interface AgentConfig {
   readonly pipelines: readonly string[];
 }
 
+/** What a replica is told: it has no dataset and no trainer. */
+export type ReplicaConfig = Omit<AgentConfig, 'datasets' | 'trainer'>;
+
 /** Options of the command line; each wins over the environment, which wins over the file. */
 export interface AgentFlags {
   readonly config?: string;
@@ -90,20 +93,43 @@ export const joinTokenOf = (env: Environment): string | undefined => env['TRIBUT
  * count from the file. Throws CONFIG_INVALID naming the field and the fix.
  */
 export function loadConfig(flags: AgentFlags, env: Environment): AgentConfig {
+  const { given, at } = locate(flags, env);
+  const { datasets = [] } = given;
+  requireDistinct(datasets.map(({ name }) => name));
+  return {
+    ...commonOf(given, flags, env, at),
+    datasets: datasets.map((dataset) => withPaths(dataset, at)),
+    trainer: trainerConfigOf(given.trainer, env, at),
+  };
+}
+
+/** The same for a replica. Throws CONFIG_INVALID also where the file has what only the agent that trains takes. */
+export function loadReplicaConfig(flags: AgentFlags, env: Environment): ReplicaConfig {
+  const { given, at } = locate(flags, env);
+  const field = (['datasets', 'trainer'] as const).find((name) => given[name] !== undefined);
+  if (field !== undefined)
+    throw invalid(
+      field,
+      'a replica trains nothing; remove it, or start the agent with `tributary-agent run`',
+    );
+  return commonOf(given, flags, env, at);
+}
+
+/** agent.yaml, and what makes its paths absolute. */
+function locate(flags: AgentFlags, env: Environment): { readonly given: AgentFile; readonly at: Resolver } {
   const file = flags.config ?? env['TRIBUTARY_AGENT_CONFIG'];
   if (file === undefined)
     throw invalid('--config', 'give the path of agent.yaml, or set TRIBUTARY_AGENT_CONFIG');
   const configPath = resolve(file);
-  const given = readAgentFile(configPath);
-  const at = (value: string): string => resolve(dirname(configPath), value);
-  requireDistinct(given.datasets.map(({ name }) => name));
+  return { given: readAgentFile(configPath), at: (value) => resolve(dirname(configPath), value) };
+}
+
+function commonOf(given: AgentFile, flags: AgentFlags, env: Environment, at: Resolver): ReplicaConfig {
   return {
     ...pathsOf(given, flags, env, at),
-    datasets: given.datasets.map((dataset) => withPaths(dataset, at)),
     proxy: proxyOf(given.proxy, env, at),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
-    trainer: trainerConfigOf(given.trainer, env, at),
     serving: servingConfigOf(given.serving, at),
     brokers: brokersOf(given.brokers, at),
     pipelines: given.pipelines.map(at),

@@ -1,70 +1,41 @@
 import { readFile } from 'node:fs/promises';
 
-import {
-  decodeJoinToken,
-  ERROR_TABLE,
-  requireName,
-  SOFTWARE_VERSION,
-  TributaryError,
-} from '@tributary/proto';
+import { decodeJoinToken, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
 import { Command, CommanderError, Option } from 'commander';
 
-import { WorkerStatistics } from './adapters/datasets/worker-statistics.js';
-import { openDataDirectory, socketPath, type DataDirectory } from './adapters/files/data-directory.js';
+import { openDataDirectory, socketPath } from './adapters/files/data-directory.js';
 import { fileError } from './adapters/files/durable-file.js';
-import { policyFile } from './adapters/files/policy-file.js';
-import { GrpcDialer } from './adapters/grpc/dialer.js';
-import {
-  servePagesOnPort,
-  servePagesOnSocket,
-  type LocalServer,
-  type Page,
-} from './adapters/http/local-server.js';
 import { fetchStatus, requestRollback } from './adapters/http/status-client.js';
-import { createLog } from './adapters/logs/pino-log.js';
 import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';
 import { certificateReader, tlsKeyMaker } from './adapters/tls/tls-keys.js';
-import type { Proxy } from './adapters/tls/connect-tunnel.js';
-import { Agent } from './app/agent.js';
 import { EgressCounter } from './app/egress-counter.js';
+import { STARTED_BY } from './app/enrolment-record.js';
 import { join } from './app/joining.js';
-import type { Log } from './app/log.js';
-import { predictionMetrics } from './app/prediction-metrics.js';
-import { metricsOf, type FullStatus } from './app/status.js';
+import type { FullStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
-import { pipelineMetrics } from './app/streams/pipeline-metrics.js';
-import { describeUnexpected } from './app/unexpected.js';
-import { versionKey } from './app/version-key.js';
 import { addNames, PLACEHOLDERS } from './commands/names.js';
 import { backendsCommand, type BackendsFlags } from './commands/backends.js';
+import { createDialer } from './commands/coordinator-dialer.js';
+import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from './commands/dataset.js';
+import { fitsExportCommand, type FitsFlags } from './commands/fits.js';
 import { predictCommand, type PredictFlags } from './commands/predict.js';
-import { readPipelines } from './commands/pipeline-files.js';
-import { openPipelines, type PipelinesRuntime } from './commands/pipelines.js';
-import { openServing, type ServingRuntime } from './commands/serving.js';
+import { runCommand, type RunOptions } from './commands/run.js';
+import { serveCommand } from './commands/serve.js';
 import { trainParts } from './commands/train-parts.js';
 import { trainCommand, type TrainFlags } from './commands/train.js';
-import { createTrainer } from './commands/trainer.js';
-import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from './commands/dataset.js';
 import {
   joinTokenOf,
   loadConfig,
+  loadReplicaConfig,
   LOG_LEVELS,
   processEnvironment,
-  type AgentConfig,
   type AgentFlags,
-  type ProxyConfig,
 } from './config.js';
-import { declaredDataset } from './domain/datasets/declared-dataset.js';
-import type { Clock, Trainer } from './ports.js';
 import type { ModelRef } from './serving-ports.js';
 
-/** What tests and benchmarks put in the place of adapters; everything else is the daemon as it ships. */
-export interface MainOptions {
-  readonly trainer?: (config: AgentConfig) => Trainer;
-  readonly clock?: Clock;
-}
+export type MainOptions = RunOptions;
 
 /** Runs the `tributary-agent` command; resolves with its exit code (see the error table). */
 export async function runAgent(argv: readonly string[], options: MainOptions = {}): Promise<number> {
@@ -107,7 +78,11 @@ export function buildProgram(options: MainOptions): Command {
   command('run', 'Run the agent until it is told to stop.')
     .addOption(new Option('--log-level <level>', 'lines that are logged').choices(LOG_LEVELS))
     .option('--metrics-port <port>', 'port of /metrics')
-    .action((flags: AgentFlags) => runCommand(flags, options));
+    .action((flags: AgentFlags) => runCommand(loadConfig(flags, processEnvironment()), options));
+  command('serve', 'Run a replica, which answers with what is rolled out to its site and does not train.')
+    .addOption(new Option('--log-level <level>', 'lines that are logged').choices(LOG_LEVELS))
+    .option('--metrics-port <port>', 'port of /metrics')
+    .action((flags: AgentFlags) => serveCommand(loadReplicaConfig(flags, processEnvironment()), options));
   command('status', 'Show what the running agent does.')
     .addOption(outputOption())
     .action((flags: StatusFlags) => statusCommand(flags));
@@ -137,6 +112,15 @@ export function buildProgram(options: MainOptions): Command {
     'rollback <model>',
     'Go back to the version of a model that answered before, with or without a coordinator.',
   ).action((model: string, flags: AgentFlags) => rollbackCommand(model, flags));
+  const fits = program
+    .command('fits')
+    .description('What this site learnt for itself, which its replicas need; it never leaves the site.')
+    .exitOverride();
+  command('export', 'Write it to a file for serving.fits of the replicas.', fits)
+    .requiredOption('--to <file>', 'file, which only this user may read')
+    .action(async (flags: AgentFlags & FitsFlags) =>
+      print(await fitsExportCommand(loadConfig(flags, processEnvironment()).dataDir, flags)),
+    );
   const dataset = program
     .command('dataset')
     .description('Look at the datasets of agent.yaml as jobs would see them; nothing leaves the machine.')
@@ -194,10 +178,10 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
       random: systemRandom,
       clock: systemClock,
     };
-    const { agentId, site, fresh } = await join(parts, token);
+    const { agentId, site, kind, fresh } = await join(parts, token);
     await egress.flush();
     const next = fresh
-      ? `\nNext: the operator runs \`tributary approve ${site}\` unless the token approves by itself; start the agent with \`tributary-agent run\`.`
+      ? `\nNext: the operator runs \`tributary approve ${site}\` unless the token approves by itself; start it with \`${STARTED_BY[kind]}\`.`
       : '';
     process.stdout.write(`${fresh ? 'Joined' : 'Already joined'} as site ${site} (${agentId}).${next}\n`);
   } finally {
@@ -221,95 +205,6 @@ async function tokenText({ token, tokenFile }: JoinFlags, fromEnv: string | unde
   }
 }
 
-async function runCommand(flags: AgentFlags, options: MainOptions): Promise<void> {
-  const config = loadConfig(flags, processEnvironment());
-  const log = createLog(config.logLevel);
-  const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
-  const trainer = options.trainer?.(config) ?? createTrainer(config, log);
-  try {
-    await serve(config, data, trainer, log, options);
-  } catch (error) {
-    if (TributaryError.from(error).code === 'INTERNAL')
-      log.error(describeUnexpected(error), 'unexpected error');
-    throw error;
-  } finally {
-    await trainer.close();
-    await data.close();
-  }
-}
-
-async function serve(
-  config: AgentConfig,
-  data: DataDirectory,
-  trainer: Trainer,
-  log: Log,
-  options: MainOptions,
-): Promise<void> {
-  const documents = await readPipelines(config);
-  const egress = await EgressCounter.open(data.store);
-  const key = await versionKey(data.store, systemRandom);
-  const policy = policyFile(config.policyPath);
-  const clock = options.clock ?? systemClock;
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
-  const runtime = await openServing({ config, data, key, policy, clock, log });
-  const servers: LocalServer[] = [];
-  let pipelines: PipelinesRuntime | undefined;
-  try {
-    const agent = await Agent.open({
-      ...data,
-      dialer: await createDialer(config, egress),
-      keys: tlsKeyMaker,
-      certificates: certificateReader,
-      trainer,
-      statistics: new WorkerStatistics(),
-      datasets: config.datasets.map((declaration) =>
-        declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),
-      ),
-      policy,
-      models: runtime.models,
-      serving: runtime.serving,
-      egress,
-      clock,
-      random: systemRandom,
-      log,
-    });
-    pipelines = await openPipelines({ config, data, key, documents, clock, log, ...runtime });
-    servers.push(...(await openServers(config, agent, runtime, pipelines)));
-    await agent.run(stop.signal);
-    log.info({}, 'stopped');
-  } finally {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, onSignal);
-    await Promise.all(servers.map((server) => server.close()));
-    await pipelines?.close();
-    await runtime.close();
-  }
-}
-
-async function openServers(
-  { dataDir, metricsPort }: AgentConfig,
-  agent: Agent,
-  { predictor }: Pick<ServingRuntime, 'predictor'>,
-  pipelines: PipelinesRuntime,
-): Promise<readonly LocalServer[]> {
-  const full = (): FullStatus => ({ ...agent.status(), pipelines: pipelines.status() });
-  const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(full())}\n` };
-  const metrics: Page = {
-    contentType: 'text/plain; version=0.0.4',
-    body: () =>
-      metricsOf(agent.status()) +
-      predictionMetrics(predictor.figures()) +
-      pipelineMetrics(pipelines.status()),
-  };
-  const pages = { '/status': status, '/metrics': metrics };
-  const rollback = async (query: URLSearchParams): Promise<string> =>
-    JSON.stringify(await agent.rollback(requireName(query.get('model') ?? '', 'model')));
-  const servers = [await servePagesOnSocket(socketPath(dataDir), pages, { '/rollback': rollback })];
-  if (metricsPort !== undefined) servers.push(await servePagesOnPort(metricsPort, { '/metrics': metrics }));
-  return servers;
-}
-
 async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
   const { dataDir } = loadConfig(flags, processEnvironment());
   const text = await fetchStatus(socketPath(dataDir));
@@ -320,29 +215,6 @@ async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> 
   const { dataDir } = loadConfig(flags, processEnvironment());
   const { name, version } = JSON.parse(await requestRollback(socketPath(dataDir), model)) as ModelRef;
   process.stdout.write(`${name} answers with version ${String(version)} again, until the next rollout.\n`);
-}
-
-async function createDialer(config: AgentConfig, egress: EgressCounter): Promise<GrpcDialer> {
-  const { proxy, caBundlePath } = config;
-  return new GrpcDialer({
-    proxy: () => withPassword(proxy),
-    noProxy: proxy?.noProxy ?? [],
-    bundle: caBundlePath === undefined ? undefined : await readText(caBundlePath),
-    egress,
-  });
-}
-
-async function withPassword(proxy: ProxyConfig | undefined): Promise<Proxy | undefined> {
-  if (proxy?.passwordFile === undefined) return proxy;
-  return { ...proxy, password: (await readText(proxy.passwordFile)).replace(/\r?\n$/, '') };
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TributaryError('CONFIG_INVALID', fileError(error, path).message, { cause: error });
-  }
 }
 
 function report(error: unknown): number {

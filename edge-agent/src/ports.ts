@@ -116,6 +116,8 @@ export interface EnrolAnswer {
   readonly version: string;
   readonly agentId: string;
   readonly site: string;
+  /** Empty for an agent that trains. */
+  readonly kind: string;
   readonly certificate: Uint8Array;
   readonly authority: Uint8Array;
   readonly logId: string;

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-import { decisionRuleSchema, TributaryError, type DecisionRule } from '@tributary/proto';
+import { decisionRuleSchema, LIMITS, TributaryError, type DecisionRule } from '@tributary/proto';
 import { z } from 'zod';
 
 const port = z.int().min(0).max(65_535);
@@ -12,6 +12,7 @@ export const servingFile = z.strictObject({
   grpcPort: port.optional(),
   tokenFile: z.string().min(1).optional(),
   decisions: decisionRuleSchema.optional(),
+  fits: z.array(z.string().min(1)).max(LIMITS.servedModels).default([]),
 });
 
 /** The local endpoint for predictions; its Unix socket is always there. */
@@ -25,13 +26,15 @@ export interface ServingConfig {
   readonly tokenFile: string | undefined;
   /** What the log of the endpoint keeps, and for how long. */
   readonly decisions: DecisionRule;
+  /** Absolute paths of what the training agent of the site exported, for a replica. */
+  readonly fits: readonly string[];
 }
 
 const LOOPBACK = '127.0.0.1';
 
 /** The endpoint that agent.yaml asks for. Throws CONFIG_INVALID where others could reach it without a token. */
 export function servingConfigOf(
-  given: z.infer<typeof servingFile> = {},
+  given: z.infer<typeof servingFile> = { fits: [] },
   at: (path: string) => string,
 ): ServingConfig {
   const { host = LOOPBACK, tokenFile } = given;
@@ -47,6 +50,7 @@ export function servingConfigOf(
     grpcPort: given.grpcPort,
     tokenFile: tokenFile === undefined ? undefined : at(tokenFile),
     decisions: given.decisions ?? decisionRuleSchema.parse({}),
+    fits: given.fits.map(at),
   };
 }
 

@@ -129,7 +129,7 @@ describe('connection of an agent', () => {
 
   it('ends with an alarm where the log has shrunk', async () => {
     const first = await start();
-    await connected();
+    await eventually('the welcome', () => first.agent.status().connection === 'Connected' || undefined);
     await first.stop();
     coordinator.log.entries = coordinator.log.entries.slice(0, 1);
     running = await site.run();

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { writeExport } from '@tributary/coordinator/internal/cli/export/export-files.js';
 import { createLog } from '@tributary/edge-agent/internal/adapters/logs/pino-log.js';
 import { systemClock } from '@tributary/edge-agent/internal/adapters/system/clock.js';
-import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { predictCommand } from '@tributary/edge-agent/internal/commands/predict.js';
 import { openServing, type ServingRuntime } from '@tributary/edge-agent/internal/commands/serving.js';
 import { loadConfig } from '@tributary/edge-agent/internal/config.js';
@@ -53,6 +52,7 @@ describe('tributary-agent predict', function () {
     grpcPort: 0,
     tokenFile: undefined,
     decisions: { retentionDays: 1, maximumBytes: 1_000_000, inputs: 'None' },
+    fits: [],
   } as const;
 
   async function serving(dataDir: string): Promise<ServingRuntime> {
@@ -60,11 +60,11 @@ describe('tributary-agent predict', function () {
     const runtime = await openServing({
       config: { dataDir, serving: config },
       data: {
-        store: new MemoryStateStore(),
         modelsDir: join(dataDir, 'models'),
         predictionsDir: join(dataDir, 'predictions'),
       },
       key: new Uint8Array(32),
+      siteFit: () => Promise.resolve(undefined),
       policy: { read: () => Promise.resolve(undefined) },
       clock: systemClock,
       log: createLog('silent'),

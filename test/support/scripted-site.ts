@@ -12,6 +12,7 @@ import { systemRandom } from '@tributary/edge-agent/internal/adapters/system/ran
 import type { Proxy } from '@tributary/edge-agent/internal/adapters/tls/connect-tunnel.js';
 import { certificateReader, tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
 import { Agent } from '@tributary/edge-agent/internal/app/agent.js';
+import { trainingDuty } from '@tributary/edge-agent/internal/app/training-duty.js';
 import type { ServingSwitch } from '@tributary/edge-agent/internal/app/rollout-follower.js';
 import { MemoryModels } from '@tributary/edge-agent/internal/adapters/models/memory-models.js';
 import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
@@ -135,31 +136,32 @@ export class ScriptedSite {
     const egress = await EgressCounter.open(data.store);
     const say = (level: string) => (fields: LogFields, message: string) =>
       this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
-    const agent = await Agent.open({
-      ...data,
-      ...{
-        egress,
-        trainer: this.trainer,
-        statistics: new WorkerStatistics(),
+    const clock = systemClock;
+    const random = systemRandom;
+    const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    const policy = {
+      read: () =>
+        Promise.resolve(
+          this.policy === undefined ? undefined : { spec: this.policy, digest: digestOf(new Uint8Array(0)) },
+        ),
+    };
+    const common = { ...data, egress, clock, random, policy, log };
+    const agent = await Agent.open(
+      {
+        ...common,
         keys: tlsKeyMaker,
         certificates: certificateReader,
-        clock: systemClock,
-        random: systemRandom,
+        models: new MemoryModels(),
+        serving: NO_SERVING,
+        dialer: this.#dialer(egress),
       },
-      models: new MemoryModels(),
-      serving: NO_SERVING,
-      dialer: this.#dialer(egress),
-      datasets: [{ ...datasetHandle(join(this.#folder, 'loans.csv')), name: 'loans' }],
-      policy: {
-        read: () =>
-          Promise.resolve(
-            this.policy === undefined
-              ? undefined
-              : { spec: this.policy, digest: digestOf(new Uint8Array(0)) },
-          ),
-      },
-      log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
-    }).catch(async (error: unknown) => {
+      trainingDuty({
+        ...common,
+        trainer: this.trainer,
+        statistics: new WorkerStatistics(),
+        datasets: [{ ...datasetHandle(join(this.#folder, 'loans.csv')), name: 'loans' }],
+      }),
+    ).catch(async (error: unknown) => {
       await data.close();
       throw error;
     });

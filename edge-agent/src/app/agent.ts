@@ -2,50 +2,36 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { z } from 'zod';
 
 import type {
+  AgentMessage,
   CertificateReader,
   Clock,
-  DeclaredDataset,
   Dialer,
   LineLog,
-  OutboxFiles,
   Random,
-  RowStatistics,
-  SealedFiles,
   StateStore,
   TlsKeyMaker,
-  Trainer,
 } from '../ports.js';
 import { AgentLink } from './agent-link.js';
 import { CertificateKeeper } from './certificate-keeper.js';
-import { Checkpoints } from './checkpoints.js';
 import { DecisionLog } from './decision-log.js';
 import type { EgressCounter } from './egress-counter.js';
-import { identityKeyOf, requireEnrolment } from './enrolment-record.js';
-import { FeatureFits } from './feature-fits.js';
+import type { Duty, DutyPlan } from './duty.js';
+import { identityKeyOf, requireEnrolment, requireKind } from './enrolment-record.js';
 import type { Log } from './log.js';
-import { OrderReview, type PolicySource } from './order-review.js';
-import { Outbox } from './outbox.js';
+import type { PolicySource } from './order-review.js';
 import { encodeRecord, readRecord } from './records.js';
 import { claimsRollout } from '../domain/rollout-order.js';
 import type { ModelRef, ModelStore } from '../serving-ports.js';
 import { RolloutFollower, type ServingSwitch } from './rollout-follower.js';
-import { RoundWork } from './round-work.js';
-import { SessionRunner } from './session-runner.js';
 import { statusOf, type AgentStatus } from './status.js';
-import { Submission } from './submission.js';
 import { Witness } from './witness.js';
 
 export interface AgentParts {
   readonly store: StateStore;
-  readonly files: OutboxFiles;
-  readonly checkpoints: SealedFiles;
   readonly decisionLines: LineLog;
   readonly dialer: Dialer;
   readonly keys: TlsKeyMaker;
   readonly certificates: CertificateReader;
-  readonly trainer: Trainer;
-  readonly statistics: RowStatistics;
-  readonly datasets: readonly DeclaredDataset[];
   readonly policy: PolicySource;
   readonly models: ModelStore;
   readonly serving: ServingSwitch;
@@ -60,11 +46,11 @@ const EPOCH = 'session-epoch';
 /** How often the counters are written, where nothing else writes them. */
 const FLUSH_MS = 5_000;
 
-/** The running agent: one identity, one stream, one training at a time. */
+/** A running process of a site: one identity, one stream, what is rolled out to the site, and its duty. */
 export class Agent {
   readonly #parts: AgentParts;
   readonly #link: AgentLink;
-  readonly #runner: SessionRunner;
+  readonly #duty: Duty;
   readonly #rollouts: RolloutFollower;
   readonly #keeper: CertificateKeeper;
   readonly #decisions: DecisionLog;
@@ -74,32 +60,33 @@ export class Agent {
   private constructor(
     parts: AgentParts,
     link: AgentLink,
-    runner: SessionRunner,
+    duty: Duty,
     rollouts: RolloutFollower,
     keeper: CertificateKeeper,
     decisions: DecisionLog,
   ) {
     this.#parts = parts;
     this.#link = link;
-    this.#runner = runner;
+    this.#duty = duty;
     this.#rollouts = rollouts;
     this.#keeper = keeper;
     this.#decisions = decisions;
   }
 
-  /** Reads the state, takes the next session epoch and recovers the outbox. Rejects with UNAUTHENTICATED before a join. */
-  static async open(parts: AgentParts): Promise<Agent> {
-    const { store, files, random, clock, log, egress, trainer } = parts;
+  /**
+   * Reads the state and takes the next session epoch. Rejects with UNAUTHENTICATED before a join, and with CONFLICT where
+   * the identity is not of the kind that the duty takes.
+   */
+  static async open(parts: AgentParts, plan: DutyPlan): Promise<Agent> {
+    const { store, random, log } = parts;
     const record = await requireEnrolment(store);
+    requireKind(record, plan.kind);
     const { agentId, site, logId, logKey, modelKey } = record;
     const identity = identityKeyOf(record);
     const keeper = new CertificateKeeper(parts, record);
     const witness = await Witness.open(store, { logId, logKey });
-    const outbox = new Outbox(store, files, random, agentId);
-    const held = await outbox.recover();
     const decisions = await DecisionLog.open(parts.decisionLines);
     const sessionEpoch = await nextEpoch(store, random);
-    const names = parts.datasets.map(({ name }) => name);
 
     const link: AgentLink = new AgentLink(
       {
@@ -108,66 +95,32 @@ export class Agent {
         witness,
         identity,
         sessionEpoch,
-        offer: () => ({ backend: trainer.backend, datasets: names, serving: parts.serving.served() }),
+        offer: () => ({ ...duty.offer, serving: parts.serving.served() }),
       },
       {
-        up: (approved) => runner.up(approved),
-        down: () => runner.down(),
-        order: (order) => (claimsRollout(order) ? rollouts.order(order) : runner.order(order)),
+        up: (approved) => duty.up(approved),
+        down: () => duty.down(),
+        order: (order) => (claimsRollout(order) ? rollouts.order(order) : duty.order(order)),
       },
     );
-    const client = () => link.client;
-    const submission = new Submission({
-      outbox,
-      files,
-      random,
-      egress,
-      identity,
-      site,
-      logId,
-      wire: () => link.wire,
-    });
-    const fits = new FeatureFits({ ...parts, client });
-    const work = new RoundWork({
-      ...parts,
-      fits,
-      checkpoints: new Checkpoints(parts.checkpoints, log),
-      client,
-      outbox,
-      submission,
-      noted: (note) => decisions.note({ time: new Date(clock.now()).toISOString(), ...note }),
-      progress: throttled(clock, ({ jobId, round }, percent) =>
-        link.send({ type: 'Progress', jobId, round, percent }),
-      ),
-    });
-    const reader = { agentId, site, logId, logKey };
-    const review = new OrderReview({ ...parts, reader, witness, outbox, decisions, datasets: names });
-    const runner: SessionRunner = new SessionRunner({
-      review,
-      work,
-      client,
-      clock,
-      random,
-      log,
-      send: (message) => link.send(message),
-      askAgain: () => link.drop(),
-      alarm: (error) => agent.#end(error),
-    });
-    const rollouts: RolloutFollower = new RolloutFollower({
-      ...parts,
-      modelKey,
-      pinned: { logId, logKey },
+    const surroundings = {
       witness,
       decisions,
-      client,
-      send: (message) => link.send(message),
+      client: () => link.client,
+      send: (message: AgentMessage) => link.send(message),
       askAgain: () => link.drop(),
-      alarm: (error) => agent.#end(error),
+      alarm: (error: TributaryError) => agent.#end(error),
+    };
+    const duty: Duty = await plan.prepare({ ...surroundings, record, identity, wire: () => link.wire });
+    const rollouts = new RolloutFollower({
+      ...parts,
+      ...surroundings,
+      modelKey,
+      pinned: { logId, logKey },
     });
-    runner.recover(held);
-    const agent = new Agent(parts, link, runner, rollouts, keeper, decisions);
-    log.info({ agentId, site, sessionEpoch: String(sessionEpoch), held: held.length }, 'agent ready');
-    await review.announcePolicy();
+    const agent = new Agent(parts, link, duty, rollouts, keeper, decisions);
+    log.info({ agentId, site, kind: plan.kind, sessionEpoch: String(sessionEpoch) }, 'agent ready');
+    await duty.begin();
     return agent;
   }
 
@@ -190,7 +143,7 @@ export class Agent {
       signal.removeEventListener('abort', stop);
       this.#keeper.stop();
       cancelFlush();
-      await withLimit(this.#parts.clock, Promise.all([this.#runner.stop(), this.#rollouts.stop()]));
+      await withLimit(this.#parts.clock, Promise.all([this.#duty.stop(), this.#rollouts.stop()]));
       await this.#parts.egress.flush();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
@@ -205,7 +158,7 @@ export class Agent {
     return statusOf({
       record: this.#keeper.record,
       link: this.#link,
-      session: this.#runner.state,
+      session: this.#duty.session,
       expiresAtMs: this.#keeper.expiresAtMs,
       egress: this.#parts.egress.egress,
       decisions: this.#decisions,
@@ -250,18 +203,6 @@ async function nextEpoch(store: StateStore, random: Random): Promise<bigint> {
   const epoch = (starts << 32n) | BigInt(Buffer.from(random.bytes(4)).readUInt32BE());
   await store.put({ [EPOCH]: encodeRecord({ epoch: String(epoch) }) });
   return epoch;
-}
-
-type Report = (round: { readonly jobId: string; readonly round: number }, percent: number) => void;
-
-/** At most one report a second, and the last one. */
-function throttled(clock: Clock, report: Report): Report {
-  let lastMs = 0;
-  return (round, percent) => {
-    if (percent < 100 && clock.now() - lastMs < 1_000) return;
-    lastMs = clock.now();
-    report(round, Math.max(0, Math.min(100, Math.round(percent))));
-  };
 }
 
 /** A trainer that does not stop must not keep the process from stopping. */

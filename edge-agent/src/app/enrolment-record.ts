@@ -1,4 +1,11 @@
-import { encodeBase64, signingKeyFromSeed, TributaryError, type SigningKey } from '@tributary/proto';
+import {
+  encodeBase64,
+  kindOf,
+  signingKeyFromSeed,
+  TributaryError,
+  type IdentityKind,
+  type SigningKey,
+} from '@tributary/proto';
 import { z } from 'zod';
 
 import type { ChannelIdentity, StateStore, TlsKey } from '../ports.js';
@@ -11,6 +18,8 @@ const PENDING_RENEWAL = 'pending-renewal';
 const enrolmentSchema = z.strictObject({
   agentId: z.string(),
   site: z.string(),
+  /** Of a replica; absent for an agent that trains. */
+  kind: z.literal('Serving').optional(),
   tokenId: z.string(),
   identitySeed: bytesField(32),
   tlsKey: bytesField(),
@@ -53,6 +62,24 @@ export async function requireEnrolment(store: StateStore): Promise<EnrolmentReco
   });
 }
 
+/** How each kind of identity is started. */
+export const STARTED_BY: Readonly<Record<IdentityKind, string>> = {
+  Training: 'tributary-agent run',
+  Serving: 'tributary-agent serve',
+};
+
+/** Throws CONFLICT where the identity is of the other kind. */
+export function requireKind({ kind: written, site }: EnrolmentRecord, wanted: IdentityKind): void {
+  const kind = kindOf(written);
+  if (kind === wanted) return;
+  const is = kind === 'Serving' ? 'a replica, which only serves' : 'the agent that trains';
+  throw new TributaryError(
+    'CONFLICT',
+    `this data directory holds the identity of ${is} for site ${site}; \`${STARTED_BY[wanted]}\` takes the other kind`,
+    { hint: `Start it with \`${STARTED_BY[kind]}\`, or join with another token in an empty data directory.` },
+  );
+}
+
 export const readPendingJoin = (store: StateStore): Promise<PendingJoin | undefined> =>
   readRecord(store, PENDING_JOIN, pendingJoinSchema);
 
@@ -85,11 +112,12 @@ export function writeEnrolment(
   record: EnrolmentRecord,
   also: Readonly<Record<string, undefined>> = {},
 ): Promise<void> {
-  const { agentId, site, tokenId, obtainedAtMs, logId, fleetAddress, enrolAddress } = record;
+  const { agentId, site, kind, tokenId, obtainedAtMs, logId, fleetAddress, enrolAddress } = record;
   const fields = {
     obtainedAtMs,
     agentId,
     site,
+    ...(kind && { kind }),
     tokenId,
     logId,
     fleetAddress,

@@ -14,9 +14,10 @@ import { z } from 'zod';
 
 import { joinFits } from '../domain/feature-fit.js';
 import type { OpenedRound } from '../domain/order.js';
+import type { SiteFit } from './site-fits.js';
 import type { DatasetHandle, RowStatistics, StateStore, TrainingResult } from '../ports.js';
 import { downloadVector, type DownloadParts } from './base-model.js';
-import { encodeRecord, readRecord } from './records.js';
+import { decodeRecord, encodeRecord, readRecord } from './records.js';
 
 export interface FeatureFitsParts extends DownloadParts {
   readonly store: StateStore;
@@ -43,6 +44,16 @@ type FitRecord = z.output<typeof recordSchema>;
 /** What the site scaled for itself when a job trained here: rows for its model are encoded alike. */
 export async function siteFitOf(store: StateStore, jobId: string): Promise<FeatureFit | undefined> {
   return (await readRecord(store, FITS + jobId, recordSchema))?.site;
+}
+
+/** All that the site scaled for itself, by job. */
+export async function siteFitsOf(store: StateStore): Promise<readonly SiteFit[]> {
+  const found: SiteFit[] = [];
+  for await (const { key, value } of store.list(FITS)) {
+    const { site: fit } = decodeRecord(key, value, recordSchema);
+    if (fit !== undefined && Object.keys(fit).length > 0) found.push({ jobId: key.slice(FITS.length), fit });
+  }
+  return found;
 }
 
 /** Learns what the features of a job need to know, once a job, and remembers it. */

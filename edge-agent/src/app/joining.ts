@@ -2,11 +2,13 @@ import {
   digestOf,
   encodeBase64,
   joinTokenKey,
+  kindOf,
   logIdOf,
   signingKeyFromSeed,
   transcript,
   TributaryError,
   WIRE_VERSIONS,
+  type IdentityKind,
   type JoinToken,
 } from '@tributary/proto';
 
@@ -43,6 +45,7 @@ export interface JoiningParts {
 export interface JoinResult {
   readonly agentId: string;
   readonly site: string;
+  readonly kind: IdentityKind;
   readonly logId: string;
   /** False where this token had been used by this agent before. */
   readonly fresh: boolean;
@@ -54,8 +57,8 @@ export interface JoinResult {
  */
 export async function join(parts: JoiningParts, token: JoinToken): Promise<JoinResult> {
   const before = await readEnrolment(parts.store);
-  if (before?.tokenId === token.tokenId)
-    return { agentId: before.agentId, site: before.site, logId: before.logId, fresh: false };
+  if (before?.tokenId === token.tokenId) return { ...resultOf(before), fresh: false };
+  if (before !== undefined) requireSameKind(before, token);
   const pending = await pendingJoin(parts, token.tokenId);
   const client = await parts.dialer.enrolment(token.enrolAddress, await authenticated(parts.dialer, token));
   let answer: EnrolAnswer;
@@ -68,7 +71,24 @@ export async function join(parts: JoiningParts, token: JoinToken): Promise<JoinR
   const record = recordOf(token, pending, answer, parts.clock.now());
   const forget = before !== undefined && before.logId !== record.logId ? { [TREE_HEAD]: undefined } : {};
   await writeEnrolment(parts.store, record, forget);
-  return { agentId: record.agentId, site: record.site, logId: record.logId, fresh: true };
+  return { ...resultOf(record), fresh: true };
+}
+
+const resultOf = ({ agentId, site, kind, logId }: EnrolmentRecord): Omit<JoinResult, 'fresh'> => ({
+  agentId,
+  site,
+  kind: kindOf(kind),
+  logId,
+});
+
+/** What a data directory holds belongs to one kind of identity: a replica has no use for an outbox. */
+function requireSameKind(before: EnrolmentRecord, token: JoinToken): void {
+  if (before.kind === token.kind) return;
+  throw new TributaryError(
+    'CONFLICT',
+    `the token is for a ${kindOf(token.kind)} identity, and this data directory holds a ${kindOf(before.kind)} one`,
+    { hint: 'Join with it in an empty data directory.' },
+  );
 }
 
 async function pendingJoin({ store, keys, random }: JoiningParts, tokenId: string): Promise<PendingJoin> {
@@ -123,6 +143,8 @@ function requireHonest(
   if (digestOf(answer.authority) !== token.caDigest)
     throw mismatch('the answer names another certificate authority than the join token');
   if (answer.site !== token.site) throw untrue('site', `the token is for ${token.site}`);
+  if (answer.kind !== (token.kind ?? ''))
+    throw untrue('kind', `the token is for a ${kindOf(token.kind)} identity`);
   if (answer.logId !== logIdOf(answer.logKey)) throw untrue('logId', 'it is not the digest of logKey');
   if (!certificates.belongs(answer.certificate, answer.authority, pending.tlsKey)) {
     throw untrue('certificate', 'it was not issued by that authority for the key of this agent');
@@ -145,6 +167,7 @@ function recordOf(
   const { identitySeed, tlsKey } = pending;
   const { tokenId, enrolAddress } = token;
   return {
+    ...(token.kind && { kind: token.kind }),
     ...{ agentId, site, tokenId, identitySeed, tlsKey, certificate, obtainedAtMs },
     ...{ authority, logId, logKey, modelKey, fleetAddress, enrolAddress },
   };

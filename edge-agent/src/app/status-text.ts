@@ -6,7 +6,7 @@ export function describeStatus(status: FullStatus): string {
   const { egress, decisions, lastError } = status;
   const serving = status.serving.map(({ name, version }) => `${name}@${String(version)}`).join(', ');
   const lines = [
-    `Site:          ${status.site} (${status.agentId})`,
+    `Site:          ${status.site} (${status.kind === 'Serving' ? 'replica ' : ''}${status.agentId})`,
     `Coordinator:   ${status.coordinator}`,
     `Connection:    ${status.connection}${lastError === null ? '' : ` (${lastError.code}: ${lastError.detail})`}`,
     `Certificate:   until ${status.certificateExpires}`,
@@ -18,7 +18,7 @@ export function describeStatus(status: FullStatus): string {
       ({ time, job, round, allowed, code, rule }) =>
         `  ${time}  ${job} round ${String(round)}: ${allowed ? 'allowed' : `refused, ${code}${rule === '' ? '' : ` by ${rule}`}`}`,
     ),
-    'Rounds:',
+    ...(status.kind === 'Serving' ? [] : ['Rounds:']),
     ...status.rounds.map(
       ({ jobId, round, attempt, phase }) =>
         `  ${jobId} round ${String(round)}, attempt ${String(attempt)}: ${phase}`,

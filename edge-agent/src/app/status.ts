@@ -1,3 +1,5 @@
+import { kindOf, type IdentityKind } from '@tributary/proto';
+
 import type { Decision } from '../domain/decision.js';
 import type { Egress } from '../domain/egress.js';
 import type { SessionState } from '../domain/session-state.js';
@@ -19,6 +21,7 @@ export interface AgentStatus {
   readonly formatVersion: 1;
   readonly agentId: string;
   readonly site: string;
+  readonly kind: IdentityKind;
   readonly coordinator: string;
   readonly logId: string;
   readonly connection: string;
@@ -61,6 +64,7 @@ export function statusOf({
     formatVersion: 1,
     agentId: record.agentId,
     site: record.site,
+    kind: kindOf(record.kind),
     coordinator: record.fleetAddress,
     logId: record.logId,
     connection: link.status,

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 
-import { TributaryError, vocabularyDigest, type ModelManifest } from '@tributary/proto';
+import { TributaryError, vocabularyDigest, type FeatureFit, type ModelManifest } from '@tributary/proto';
 
 import { PredictionDirectory } from '../adapters/decisions/prediction-directory.js';
 import { servingSocketPath, type DataDirectory } from '../adapters/files/data-directory.js';
@@ -12,7 +12,6 @@ import { MIN_TOKEN } from '../adapters/oip/access.js';
 import type { GrpcInferenceServer, GrpcOptions } from '../adapters/oip/grpc-server.js';
 import { InferenceService } from '../adapters/oip/inference-service.js';
 import { restServer } from '../adapters/oip/rest-server.js';
-import { siteFitOf } from '../app/feature-fits.js';
 import type { Log } from '../app/log.js';
 import { ModelServing, type SiteFeatures } from '../app/model-serving.js';
 import { describeUnexpected } from '../app/unexpected.js';
@@ -24,10 +23,12 @@ import type { ModelStore, PredictionLogs, Predictor } from '../serving-ports.js'
 
 export interface ServingParts {
   readonly config: Pick<AgentConfig, 'dataDir' | 'serving'>;
-  readonly data: Pick<DataDirectory, 'store' | 'modelsDir' | 'predictionsDir'>;
+  readonly data: Pick<DataDirectory, 'modelsDir' | 'predictionsDir'>;
   /** 32 bytes of the site, under which digests of inputs are made. */
   readonly key: Uint8Array;
   readonly policy: PolicySource;
+  /** What the site scales for itself in rows of a model; undefined where it learnt nothing of it. */
+  readonly siteFit: (manifest: ModelManifest) => Promise<FeatureFit | undefined>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -123,8 +124,8 @@ async function openGrpc(options: GrpcOptions): Promise<GrpcInferenceServer> {
 }
 
 /** The fit that the site learned when the model's job trained here, and the vocabularies of its policy. */
-async function siteOf({ data, policy }: ServingParts, manifest: ModelManifest): Promise<SiteFeatures> {
-  const fit = await siteFitOf(data.store, manifest.jobId);
+async function siteOf({ siteFit, policy }: ServingParts, manifest: ModelManifest): Promise<SiteFeatures> {
+  const fit = await siteFit(manifest);
   const wanted = manifest.features.map((feature) =>
     feature.type === 'Categorical' ? feature.vocabulary?.digest : undefined,
   );

@@ -71,6 +71,7 @@ describe('agent.yaml', () => {
         grpcPort: undefined,
         tokenFile: undefined,
         decisions: { retentionDays: 30, maximumBytes: 1_073_741_824, inputs: 'Digest' },
+        fits: [],
       },
       brokers: [],
       pipelines: [],

@@ -25,6 +25,7 @@ export class EnrolmentChannel implements EnrolmentClient {
       version: rest.version,
       agentId: rest.agentId,
       site: rest.site,
+      kind: rest.kind,
       logId: rest.logId,
       fleetAddress: rest.fleetAddress,
       certificate: copy(certificate),

@@ -14,12 +14,17 @@ export async function fetchStatus(socketPath: string, timeoutMs = TIMEOUT_MS): P
 const refusalSchema = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 
 /** Has the running daemon go back to the version of a model before. Rejects with its own code, or UNAVAILABLE. */
-export async function requestRollback(socketPath: string, model: string): Promise<string> {
-  const { status, text } = await ask(
-    socketPath,
-    'POST',
-    `/rollback?${String(new URLSearchParams({ model }))}`,
-  );
+export function requestRollback(socketPath: string, model: string): Promise<string> {
+  return act(socketPath, `/rollback?${String(new URLSearchParams({ model }))}`);
+}
+
+/** What the running daemon learnt for its site; see SiteFits. Rejects with UNAVAILABLE where none runs. */
+export function fetchFits(socketPath: string): Promise<string> {
+  return act(socketPath, '/fits');
+}
+
+async function act(socketPath: string, path: string): Promise<string> {
+  const { status, text } = await ask(socketPath, 'POST', path);
   if (status === 200) return text;
   const { code, message, hint } = refusalSchema.parse(JSON.parse(text));
   throw new TributaryError(
@@ -40,7 +45,7 @@ function ask(socketPath: string, method: string, path: string, timeout = TIMEOUT
       reject(
         new TributaryError('UNAVAILABLE', `no agent answers on ${socketPath}: ${cause.message}`, {
           cause,
-          hint: 'Start it with `tributary-agent run`.',
+          hint: 'Start it with `tributary-agent run`, a replica with `tributary-agent serve`.',
         }),
       );
     };

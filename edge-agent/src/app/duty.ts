@@ -1,0 +1,47 @@
+import type { IdentityKind, SigningKey, TributaryError } from '@tributary/proto';
+
+import type { SessionState } from '../domain/session-state.js';
+import type { AgentMessage, FleetClient, RawOrder } from '../ports.js';
+import type { SiteOffer } from './agent-link.js';
+import type { DecisionLog } from './decision-log.js';
+import type { EnrolmentRecord } from './enrolment-record.js';
+import type { Witness } from './witness.js';
+
+/** What a duty finds of the process that it works in. */
+export interface DutySurroundings {
+  readonly record: EnrolmentRecord;
+  readonly identity: SigningKey;
+  readonly witness: Witness;
+  readonly decisions: DecisionLog;
+  /** The channel of the moment. */
+  readonly client: () => FleetClient | undefined;
+  /** Wire version of the moment. */
+  readonly wire: () => string;
+  readonly send: (message: AgentMessage) => void;
+  /** An order could not be judged now: the next stream brings it again. */
+  readonly askAgain: () => void;
+  /** The log contradicts what was seen before. */
+  readonly alarm: (error: TributaryError) => void;
+}
+
+/** What a process of a site does for the federation besides serving what is rolled out. */
+export interface Duty {
+  /** What `describe` shows of it. */
+  readonly offer: Pick<SiteOffer, 'backend' | 'datasets'>;
+  /** Where its rounds stand. */
+  readonly session: SessionState;
+  /** Once everything around it is there, before the first connection. */
+  begin(): Promise<void>;
+  up(approved: boolean): void;
+  down(): void;
+  /** An order that is not about a rollout. */
+  order(order: RawOrder): void;
+  /** Resolves when it has let go of the disk. */
+  stop(): Promise<void>;
+}
+
+/** A duty to come, and the kind of identity that it takes. */
+export interface DutyPlan {
+  readonly kind: IdentityKind;
+  prepare(surroundings: DutySurroundings): Promise<Duty>;
+}

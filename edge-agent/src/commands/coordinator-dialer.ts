@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises';
+
+import { TributaryError } from '@tributary/proto';
+
+import { fileError } from '../adapters/files/durable-file.js';
+import { GrpcDialer } from '../adapters/grpc/dialer.js';
+import type { Proxy } from '../adapters/tls/connect-tunnel.js';
+import type { EgressCounter } from '../app/egress-counter.js';
+import type { AgentConfig, ProxyConfig } from '../config.js';
+
+/** How the coordinator is reached from this site. Rejects with CONFIG_INVALID. */
+export async function createDialer(
+  { proxy, caBundlePath }: Pick<AgentConfig, 'proxy' | 'caBundlePath'>,
+  egress: EgressCounter,
+): Promise<GrpcDialer> {
+  return new GrpcDialer({
+    proxy: () => withPassword(proxy),
+    noProxy: proxy?.noProxy ?? [],
+    bundle: caBundlePath === undefined ? undefined : await readText(caBundlePath),
+    egress,
+  });
+}
+
+async function withPassword(proxy: ProxyConfig | undefined): Promise<Proxy | undefined> {
+  if (proxy?.passwordFile === undefined) return proxy;
+  return { ...proxy, password: (await readText(proxy.passwordFile)).replace(/\r?\n$/, '') };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new TributaryError('CONFIG_INVALID', fileError(error, path).message, { cause: error });
+  }
+}
