@@ -50,14 +50,20 @@ export class Operator {
   /** A join token; the site is approved as soon as it joins unless `approve` is false. */
   async invite(
     site: string,
-    options: { labels?: Record<string, string>; approve?: boolean; ttlSeconds?: number } = {},
+    options: {
+      labels?: Record<string, string>;
+      approve?: boolean;
+      ttlSeconds?: number;
+      kind?: 'Serving';
+    } = {},
   ): Promise<JoinToken> {
-    const { labels = {}, approve = true, ttlSeconds = 0 } = options;
+    const { labels = {}, approve = true, ttlSeconds = 0, kind = '' } = options;
     const { token } = await call(this.admin, Admin.service, 'CreateInvitation', {
       site,
       labels,
       approve,
       ttlSeconds,
+      kind,
     });
     return decodeJoinToken(token);
   }

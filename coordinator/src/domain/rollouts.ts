@@ -32,7 +32,8 @@ function apply(state: FederationState, command: ApplyRollout): readonly NewEntry
   const document = signedRollout(command);
   const { model } = document.spec;
   const before = currentRollout(state.rollouts.get(model));
-  if (before !== undefined && isSame(before.document, document)) return [];
+  // Sites follow authors: the same by another one is another rollout, which sites that refuse the first may follow.
+  if (before?.authorKey === authorKey && isSame(before.document, document)) return [];
   const found = requireVersion(state, model, rolloutVersion(document.spec));
   if (findRollout(state, model, rolloutId) !== undefined)
     throw new TributaryError('ALREADY_EXISTS', 'a rollout of that id exists');
