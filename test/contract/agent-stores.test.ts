@@ -7,6 +7,7 @@ import { LineFile } from '@tributary/edge-agent/internal/adapters/files/line-fil
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import { OutboxDirectory } from '@tributary/edge-agent/internal/adapters/files/outbox-directory.js';
 import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/level-state-store.js';
+import { StreamStates } from '@tributary/edge-agent/internal/adapters/store/stream-states.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 
 import { refusal } from '../support/refusal.js';
@@ -14,6 +15,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../support/temporar
 import { inMemory, type Harness } from './harness.js';
 import { outboxFilesSuite } from './outbox-files.js';
 import { stateStoreSuite } from './state-store.js';
+import { streamStateStoreSuite } from './stream-state-store.js';
 
 const KEY = new Uint8Array(32).fill(9);
 
@@ -26,6 +28,11 @@ function onDisk<T>(open: (path: string) => Promise<T>): () => Promise<Harness<T>
 
 stateStoreSuite({ name: 'memory', factory: inMemory(() => new MemoryStateStore()) });
 stateStoreSuite({ name: 'sealed LevelDB', factory: onDisk((path) => LevelStateStore.open(path, KEY)) });
+streamStateStoreSuite({ name: 'memory', factory: inMemory(() => new StreamStates(new MemoryStateStore())) });
+streamStateStoreSuite({
+  name: 'sealed LevelDB',
+  factory: onDisk(async (path) => new StreamStates(await LevelStateStore.open(path, KEY))),
+});
 outboxFilesSuite({ name: 'memory', factory: inMemory(() => new MemoryOutbox()) });
 outboxFilesSuite({ name: 'directory', factory: onDisk((path) => OutboxDirectory.open(path, KEY)) });
 

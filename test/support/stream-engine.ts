@@ -232,7 +232,7 @@ class Mortal implements MessageSource {
   }
 
   close(): Promise<void> {
-    return this.#source.close();
+    return this.#dead ? Promise.resolve() : this.#source.close();
   }
 
   die(): void {

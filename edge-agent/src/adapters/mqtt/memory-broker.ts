@@ -94,6 +94,11 @@ export class MemoryBroker {
     }
   }
 
+  /** Messages that it keeps for a client id. */
+  unsettled(clientId: string): number {
+    return this.#sessions.get(clientId)?.queue.size ?? 0;
+  }
+
   settle(clientId: string, entry: Queued): void {
     this.#sessions.get(clientId)?.queue.delete(entry);
   }
