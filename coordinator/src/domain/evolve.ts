@@ -3,6 +3,7 @@ import { LIMITS, type EntryOf, type LedgerEntry } from '@tributary/proto';
 import { evolveEnrolment } from './enrolment-evolution.js';
 import type { FederationState } from './federation-state.js';
 import { evolveJobs, type JobEntry } from './job-evolution.js';
+import { evolveMembership } from './membership.js';
 import { evolveRollouts } from './rollouts.js';
 
 /** The state after an entry. */
@@ -24,6 +25,9 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
     case 'agent.approved':
     case 'agent.revoked':
       return evolveEnrolment(state, entry);
+    case 'root.rotated':
+    case 'roster.published':
+      return evolveMembership(state, entry);
     case 'alarm.raised':
       return raiseAlarm(state, entry);
     default:
