@@ -2,7 +2,7 @@ import type { TributaryError } from '@tributary/proto';
 import type { AdminConnection } from '@tributary/coordinator/internal/cli/admin-connection.js';
 import { EMPTY_CONTEXT_FILE, type ContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
 import type { Terminal } from '@tributary/coordinator/internal/cli/output/terminal.js';
-import { buildProgram, usageError } from '@tributary/coordinator/internal/cli/program.js';
+import { buildProgram, descendants, usageError } from '@tributary/coordinator/internal/cli/program.js';
 import type { Session } from '@tributary/coordinator/internal/cli/session.js';
 import { CommanderError } from 'commander';
 
@@ -61,11 +61,7 @@ export class CliSession {
   /** Runs words of a command line; rejects as the command does, with USAGE where the words are wrong. */
   async run(...words: readonly string[]): Promise<void> {
     const program = buildProgram((_options, command) => command(this.session));
-    for (const command of [
-      program,
-      ...program.commands,
-      ...program.commands.flatMap((child) => child.commands),
-    ]) {
+    for (const command of [program, ...descendants(program)]) {
       command.configureOutput({ writeErr: () => undefined, writeOut: (text) => this.terminal.out(text) });
     }
     try {

@@ -44,7 +44,9 @@ export function eligibleMembers(
     )
     .flatMap(({ site }) => {
       const agent = readyAgent(state, site);
-      return agent === undefined || !isMember(state.membership, agent) ? [] : [{ site, agentId: agent.agentId }];
+      return agent === undefined || !isMember(state.membership, agent)
+        ? []
+        : [{ site, agentId: agent.agentId }];
     })
     .sort(bySite);
 }

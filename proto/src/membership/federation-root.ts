@@ -123,11 +123,7 @@ export function requireThreshold(
 
 function isSigned(key: string, message: Uint8Array, signature: string): boolean {
   try {
-    return verifySignature(
-      decodeBase64(key, 'key', 32),
-      message,
-      decodeBase64(signature, 'signature', 64),
-    );
+    return verifySignature(decodeBase64(key, 'key', 32), message, decodeBase64(signature, 'signature', 64));
   } catch {
     return false;
   }

@@ -49,7 +49,10 @@ export function parseIdentityStatement(value: JsonValue): IdentityStatement {
   const { site, agentId, identityKey, logId, fingerprint, signature } = parsed.data;
   const key = decodeBase64(identityKey, 'identityKey', 32);
   const message = transcript('identity', { site, agentId, identityKey, logId });
-  if (fingerprint === digestOf(key) && verifySignature(key, message, decodeBase64(signature, 'signature', 64)))
+  if (
+    fingerprint === digestOf(key) &&
+    verifySignature(key, message, decodeBase64(signature, 'signature', 64))
+  )
     return parsed.data;
   throw new TributaryError('SIGNATURE_INVALID', `the identity of site ${site} is not signed by its own key`, {
     hint: 'have the site run `tributary-agent identity` again and send the whole of what it prints',
