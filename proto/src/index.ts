@@ -1,12 +1,6 @@
 export { TributaryError, type TributaryErrorOptions } from './errors/tributary-error.js';
-export {
-  ERROR_CODES,
-  ERROR_TABLE,
-  isErrorCode,
-  type ErrorCode,
-  type ErrorEntry,
-  type GrpcStatusName,
-} from './errors/error-table.js';
+export { ERROR_CODES, ERROR_TABLE, isErrorCode, type ErrorCode } from './errors/error-table.js';
+export type { ErrorEntry, GrpcStatusName } from './errors/error-entry.js';
 export { LIMITS } from './limits.js';
 export {
   formatId,

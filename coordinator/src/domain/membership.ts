@@ -48,10 +48,10 @@ export function decideRoster(state: FederationState, command: PublishRoster): re
   return [{ type: 'root.rotated', ...place, body: { previous, root, document: handover } }, published];
 }
 
-export function evolveMembership(
-  state: FederationState,
-  entry: EntryOf<'root.rotated' | 'roster.published'>,
-): FederationState {
+/** Entries about who the members are. */
+export type MembershipEntry = EntryOf<'root.rotated' | 'roster.published'>;
+
+export function evolveMembership(state: FederationState, entry: MembershipEntry): FederationState {
   const rotations = state.membership?.rotations ?? [];
   if (entry.type === 'root.rotated')
     return state.membership === undefined

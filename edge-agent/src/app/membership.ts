@@ -47,9 +47,16 @@ export class Membership {
     this.#parts = parts;
   }
 
+  /** {@link prove} for a round; rejects also with NOT_IN_ROSTER where the roster does not name this agent with its key. */
+  async proveOwn(rule: FederationRule, evidence: RosterEvidence): Promise<Roster> {
+    const roster = await this.prove(rule, evidence);
+    this.#requireSelf(roster);
+    return roster;
+  }
+
   /**
    * The roster that an order proves, durably the newest one seen when it resolves. Rejects with ROSTER_MISSING,
-   * ROSTER_INVALID, ROSTER_EXPIRED, ROSTER_ROLLBACK, and NOT_IN_ROSTER where this agent is not in it.
+   * ROSTER_INVALID, ROSTER_EXPIRED, ROSTER_ROLLBACK.
    */
   prove(rule: FederationRule, evidence: RosterEvidence): Promise<Roster> {
     const turn = this.#turn.then(() => this.#prove(rule, evidence));
@@ -63,7 +70,6 @@ export class Membership {
     try {
       const { roster, floor } = proveRoster(federationRoot(root), evidence, known, clock.now());
       if (!isSame(known, floor)) await store.put({ [MEMBERSHIP]: encodeRecord({ ...floor }) });
-      this.#requireSelf(roster);
       return roster;
     } catch (cause) {
       const error = TributaryError.from(cause);

@@ -1,7 +1,12 @@
-import { type Digest, type Roster, type SitePolicySpec, TributaryError } from '@tributary/proto';
+import {
+  type Digest,
+  type FederationRule,
+  type Roster,
+  type SitePolicySpec,
+  TributaryError,
+} from '@tributary/proto';
 
 import type { Decision } from '../domain/decision.js';
-import type { RosterEvidence } from '../domain/membership.js';
 import { verifyOrder, type OpenedRound, type OrderReader, type SettledRound } from '../domain/order.js';
 import { evaluatePolicy, type PolicyVerdict } from '../domain/policy.js';
 import { clip } from '../domain/redaction.js';
@@ -22,7 +27,7 @@ export interface OrderReviewParts {
   readonly reader: OrderReader;
   readonly witness: Witness;
   readonly policy: PolicySource;
-  readonly membership: Pick<Membership, 'prove'>;
+  readonly membership: Pick<Membership, 'proveOwn'>;
   readonly outbox: Outbox;
   readonly decisions: DecisionLog;
   readonly datasets: readonly string[];
@@ -74,7 +79,7 @@ export class OrderReview {
     const roster =
       policy instanceof TributaryError
         ? undefined
-        : await proven(this.#parts.membership, policy, round.evidence);
+        : await proven(policy, (rule) => this.#parts.membership.proveOwn(rule, round.evidence));
     const verdict = await this.#verdict(policy, roster, round);
     await this.#parts.decisions.record(this.#decision(orderId, round, verdict, digest));
     if (!verdict.allowed) return { outcome: 'Refused', round, verdict };
@@ -148,13 +153,12 @@ export class OrderReview {
 
 /** The roster that an order proves, where the policy demands one; why it does not count is as good as a rule. */
 export async function proven(
-  membership: Pick<Membership, 'prove'>,
   policy: SitePolicySpec | undefined,
-  evidence: RosterEvidence,
+  prove: (rule: FederationRule) => Promise<Roster>,
 ): Promise<Roster | TributaryError | undefined> {
   if (policy?.federation === undefined) return undefined;
   try {
-    return await membership.prove(policy.federation, evidence);
+    return await prove(policy.federation);
   } catch (cause) {
     const error = TributaryError.from(cause);
     if (error.code === 'NOT_IN_ROSTER' || error.code.startsWith('ROSTER_')) return error;

@@ -220,7 +220,7 @@ export class RolloutFollower {
   ): Promise<ServingVerdict> {
     if (serves === undefined) return { allowed: true };
     if (policy instanceof TributaryError) return unreadable(policy);
-    const roster = await proven(this.#parts.membership, policy, evidence);
+    const roster = await proven(policy, (rule) => this.#parts.membership.prove(rule, evidence));
     if (roster instanceof TributaryError) return unproven(roster);
     const { logId } = this.#parts.pinned;
     return evaluateServing(policy, { model, authorKey, logId, ...(roster && { roster }) });
