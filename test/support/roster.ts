@@ -58,7 +58,9 @@ export function rosterOf(
 /** The bytes of a roster that these holders signed. */
 export function signedBy(roster: RosterDocument, ...holders: readonly string[]): Uint8Array {
   return encodeRoster(
-    holders.reduce((signed, name) => signRoster(signed, keyOf(name)), { ...parseRoster({ roster, signatures: [] }) }),
+    holders.reduce((signed, name) => signRoster(signed, keyOf(name)), {
+      ...parseRoster({ roster, signatures: [] }),
+    }),
   );
 }
 

@@ -24,7 +24,15 @@ import { evaluatePolicy, type PolicyFacts } from '@tributary/edge-agent/internal
 import fc from 'fast-check';
 
 import { jobDocument, policyDocument } from '../../support/job-document.js';
-import { keyOf, memberOf, publicKeyOf, publishedBody, rootOf, rosterOf, signedBy } from '../../support/roster.js';
+import {
+  keyOf,
+  memberOf,
+  publicKeyOf,
+  publishedBody,
+  rootOf,
+  rosterOf,
+  signedBy,
+} from '../../support/roster.js';
 
 const NOW = Date.parse('2026-06-01T00:00:00.000Z');
 const SITES = ['east', 'north', 'west'];
@@ -41,7 +49,9 @@ const version = (number: number, sites = SITES): RosterEvidence =>
   evidenceOf(rosterOf(root, sites, { version: number }), 'ada');
 
 function handover(from: FederationRoot, to: FederationRoot, signer: string): EntryBody<'root.rotated'> {
-  const document = new TextDecoder().decode(encodeRotation(signRotation(rotationOf(from, to), keyOf(signer))));
+  const document = new TextDecoder().decode(
+    encodeRotation(signRotation(rotationOf(from, to), keyOf(signer))),
+  );
   return { previous: rootDigest(from), root: rootDigest(to), document };
 }
 
@@ -83,7 +93,11 @@ describe('what an order proves of the membership', () => {
     assert.deepEqual(floor.root, rootDigest(third));
     const late = evidenceOf(rosterOf(third, SITES, { version: 3 }), 'cy', chain);
     assert.equal(prove(late, undefined, next).roster.version, 3, 'a policy that pins the second one');
-    assert.throws(() => prove(evidenceOf(rosterOf(next, SITES), 'bo')), code('ROSTER_INVALID'), 'without one');
+    assert.throws(
+      () => prove(evidenceOf(rosterOf(next, SITES), 'bo')),
+      code('ROSTER_INVALID'),
+      'without one',
+    );
     const forged = [handover(root, next, 'bo')];
     assert.throws(() => prove(evidenceOf(rosterOf(next, SITES), 'bo', forged)), code('ROSTER_INVALID'));
   });
@@ -110,7 +124,12 @@ describe('the newest roster of a site', () => {
   const open = (store: MemoryStateStore, site = 'west') => {
     const quiet = (): void => undefined;
     const self = memberOf(site);
-    const log = { debug: quiet, info: quiet, warn: quiet, error: (_: unknown, text: string) => alarms.push(text) };
+    const log = {
+      debug: quiet,
+      info: quiet,
+      warn: quiet,
+      error: (_: unknown, text: string) => alarms.push(text),
+    };
     return new Membership({ store, self, clock: { now: () => NOW }, log });
   };
 

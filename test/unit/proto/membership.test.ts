@@ -70,19 +70,30 @@ describe('a roster', () => {
 
   it('is refused with fewer signatures than the root demands, whoever is missing', () => {
     fc.assert(
-      fc.property(fc.subarray(['a', 'b', 'c', 'd', 'e']), fc.integer({ min: 1, max: 5 }), (signers, threshold) => {
-        const root = rootOf(threshold, 'a', 'b', 'c', 'd', 'e');
-        const signed = signedBy(rosterOf(root, SITES), ...signers);
-        if (signers.length >= threshold) assert.equal(verifyRoster(root, signed, NOW).version, 1);
-        else assert.throws(() => verifyRoster(root, signed, NOW), refused('ROSTER_INVALID', /signatures that the root/));
-      }),
+      fc.property(
+        fc.subarray(['a', 'b', 'c', 'd', 'e']),
+        fc.integer({ min: 1, max: 5 }),
+        (signers, threshold) => {
+          const root = rootOf(threshold, 'a', 'b', 'c', 'd', 'e');
+          const signed = signedBy(rosterOf(root, SITES), ...signers);
+          if (signers.length >= threshold) assert.equal(verifyRoster(root, signed, NOW).version, 1);
+          else
+            assert.throws(
+              () => verifyRoster(root, signed, NOW),
+              refused('ROSTER_INVALID', /signatures that the root/),
+            );
+        },
+      ),
       { numRuns: 60 },
     );
   });
 
   it('counts a key that signed twice once', () => {
     const once = readRoster(signedBy(roster, 'ada'));
-    const twice = canonicalize({ ...plain(once) as object, signatures: [...once.signatures, ...once.signatures] });
+    const twice = canonicalize({
+      ...(plain(once) as object),
+      signatures: [...once.signatures, ...once.signatures],
+    });
     assert.throws(() => verifyRoster(two, twice, NOW), refused('ROSTER_INVALID', /1 of the 2 signatures/));
   });
 
@@ -108,7 +119,12 @@ describe('a roster', () => {
       { members: [north, { ...south, site: north.site }] },
       { members: [north, { ...south, agentId: north.agentId }] },
       { members: [north, { ...south, identityKey: north.identityKey }] },
-      { authors: [{ name: 'a', key: north.identityKey }, { name: 'b', key: north.identityKey }] },
+      {
+        authors: [
+          { name: 'a', key: north.identityKey },
+          { name: 'b', key: north.identityKey },
+        ],
+      },
     ];
     for (const change of doubles)
       assert.throws(() => signedBy({ ...roster, ...change }, 'ada'), refused('ROSTER_INVALID', /twice/));
@@ -128,21 +144,36 @@ describe('a roster', () => {
   });
 
   it('of a few thousand bytes beyond the limit is refused before it is read', () => {
-    assert.throws(() => readRoster(new Uint8Array(LIMITS.rosterBytes + 1)), refused('ROSTER_INVALID', /bytes/));
+    assert.throws(
+      () => readRoster(new Uint8Array(LIMITS.rosterBytes + 1)),
+      refused('ROSTER_INVALID', /bytes/),
+    );
   });
 });
 
 describe('a federation root', () => {
   it('is refused where its threshold is beyond its keys, or a key stands twice', () => {
-    const [a, b] = [{ name: 'a', key: publicKeyOf('a') }, { name: 'b', key: publicKeyOf('a') }];
-    assert.throws(() => federationRoot({ name: 'x', threshold: 2, keys: [a] }), refused('ROSTER_INVALID', /threshold/));
-    assert.throws(() => federationRoot({ name: 'x', threshold: 1, keys: [a, b] }), refused('ROSTER_INVALID', /twice/));
+    const [a, b] = [
+      { name: 'a', key: publicKeyOf('a') },
+      { name: 'b', key: publicKeyOf('a') },
+    ];
+    assert.throws(
+      () => federationRoot({ name: 'x', threshold: 2, keys: [a] }),
+      refused('ROSTER_INVALID', /threshold/),
+    );
+    assert.throws(
+      () => federationRoot({ name: 'x', threshold: 1, keys: [a, b] }),
+      refused('ROSTER_INVALID', /twice/),
+    );
   });
 
   it('in a site policy is refused with the path and the fix', () => {
     const { name, keys } = rootOf(1, 'ada');
     const document = policyDocument();
-    const withRoot = { ...document, spec: { ...document.spec, federation: { root: { name, threshold: 2, keys } } } };
+    const withRoot = {
+      ...document,
+      spec: { ...document.spec, federation: { root: { name, threshold: 2, keys } } },
+    };
     assert.throws(
       () => parseSitePolicy(withRoot),
       refused('DOCUMENT_INVALID', /^spec\.federation\.root\.threshold: is 2 of 1 keys; /),
@@ -161,7 +192,10 @@ describe('a federation root', () => {
     const both = encodeRotation(signRotation(one, keyOf('bo')));
     assert.equal(rootDigest(verifyRotation(two, both)), rootDigest(next));
     assert.throws(() => verifyRotation(next, both), refused('ROSTER_INVALID', /another root/));
-    const swapped = encodeRotation({ ...signRotation(one, keyOf('bo')), rotation: rotationOf(two, rootOf(1, 'eve')).rotation });
+    const swapped = encodeRotation({
+      ...signRotation(one, keyOf('bo')),
+      rotation: rotationOf(two, rootOf(1, 'eve')).rotation,
+    });
     assert.throws(() => verifyRotation(two, swapped), refused('ROSTER_INVALID', /does not match/));
   });
 });
@@ -175,7 +209,10 @@ describe('the identity of an agent', () => {
   });
 
   it('is refused with any field of another agent', () => {
-    const other = identityStatement({ ...agent, site: 'east', agentId: memberOf('east').agentId, logId: 'cd'.repeat(32) }, keyOf('east'));
+    const other = identityStatement(
+      { ...agent, site: 'east', agentId: memberOf('east').agentId, logId: 'cd'.repeat(32) },
+      keyOf('east'),
+    );
     for (const field of ['site', 'agentId', 'logId', 'identityKey', 'fingerprint', 'signature'] as const) {
       const mixed = plain({ ...statement, [field]: other[field] });
       assert.throws(() => parseIdentityStatement(mixed), refused('SIGNATURE_INVALID', /own key/), field);
