@@ -29,12 +29,14 @@ export interface AdminCall {
 /** Answers of a coordinator: for each method what comes back, or throws. A stream is an array or a generator. */
 export type AdminAnswers = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>;
 
-/** A session of the CLI with a coordinator that answers from a script; 2026-01-01 in its clock. */
+/** A session of the CLI with a coordinator that answers from a script; 2026-01-01 in its clock unless a test sets it. */
 export class CliSession {
   readonly terminal = new RecordedTerminal();
   readonly calls: AdminCall[] = [];
   readonly interrupt = new AbortController();
   contexts: ContextFile = EMPTY_CONTEXT_FILE;
+  /** Milliseconds since the epoch. */
+  now = Date.parse('2026-01-01T00:00:00.000Z');
   readonly #answers: AdminAnswers;
 
   constructor(answers: AdminAnswers = {}) {
@@ -45,7 +47,7 @@ export class CliSession {
     return {
       terminal: this.terminal,
       contextPath: '/nowhere/config.yaml',
-      now: () => Date.parse('2026-01-01T00:00:00.000Z'),
+      now: () => this.now,
       signal: this.interrupt.signal,
       contextFile: () => Promise.resolve(this.contexts),
       saveContextFile: (file) => {

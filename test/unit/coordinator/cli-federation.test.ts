@@ -26,7 +26,8 @@ describe('tributary federation', function () {
   this.timeout(20_000);
   let folder: TemporaryDirectory;
   const at = (name: string): string => join(folder.path, name);
-  const json = async (name: string): Promise<JsonValue> => JSON.parse(await readFile(at(name), 'utf8')) as JsonValue;
+  const json = async (name: string): Promise<JsonValue> =>
+    JSON.parse(await readFile(at(name), 'utf8')) as JsonValue;
 
   beforeEach(async () => {
     folder = await temporaryDirectory();
@@ -45,8 +46,10 @@ describe('tributary federation', function () {
     await writeFile(at(`${site}.identity`), JSON.stringify(statement));
     return at(`${site}.identity`);
   }
-  const code = (expected: string, message = /./) => (error: unknown) =>
-    error instanceof TributaryError && error.code === expected && message.test(error.message);
+  const code =
+    (expected: string, message = /./) =>
+    (error: unknown) =>
+      error instanceof TributaryError && error.code === expected && message.test(error.message);
 
   it('init makes a key that only its owner can read, and the text that a policy pins', async () => {
     const session = await run('init', '--name', 'hearts', '--out', folder.path);
@@ -92,13 +95,19 @@ describe('tributary federation', function () {
     await roster('init', '--days', '30');
     await roster('add', await identity('west'), await identity('east'));
     const session = new CliSession();
-    session.contexts = { ...session.contexts, authors: [{ name: 'analyst', seed: Buffer.alloc(32, 1).toString('base64') }] };
+    session.contexts = {
+      ...session.contexts,
+      authors: [{ name: 'analyst', seed: Buffer.alloc(32, 1).toString('base64') }],
+    };
     await session.run('federation', 'roster', 'author', 'analyst', '-f', at('roster.json'));
     await roster('author', 'other', publicKeyOf('other'));
     const before = parseRoster(await json('roster.json')).roster;
     assert.equal(before.version, 1);
     assert.deepEqual(before.members, [memberOf('east'), memberOf('west')]);
-    assert.deepEqual(before.authors.map(({ name }) => name), ['analyst', 'other']);
+    assert.deepEqual(
+      before.authors.map(({ name }) => name),
+      ['analyst', 'other'],
+    );
     assert.equal(before.expires, '2026-01-31T00:00:00.000Z');
     await roster('sign', '--key', at('root.key'));
     await roster('remove', 'east');
@@ -144,14 +153,40 @@ describe('tributary federation', function () {
   it('hands over from one root to the next', async () => {
     await run('init', '--name', 'hearts', '--out', at('old'));
     await run('init', '--name', 'hearts', '--out', at('new'));
-    const rotate = ['rotate', '--from', at('old/root.json'), '--to', at('new/root.json'), '-f', at('rotation.json')];
+    const rotate = [
+      'rotate',
+      '--from',
+      at('old/root.json'),
+      '--to',
+      at('new/root.json'),
+      '-f',
+      at('rotation.json'),
+    ];
     await assert.rejects(run(...rotate, '--key', at('new/root.key')), code('SIGNATURE_INVALID'));
     await run(...rotate, '--key', at('old/root.key'));
     const session = new CliSession({ PublishRoster: () => ({ version: '2', digest: '', absent: [] }) });
     await run('roster', 'init', '-f', at('roster.json'), '--root', at('old/root.json'));
-    await run('roster', 'sign', '-f', at('roster.json'), '--root', at('old/root.json'), '--key', at('old/root.key'));
+    await run(
+      'roster',
+      'sign',
+      '-f',
+      at('roster.json'),
+      '--root',
+      at('old/root.json'),
+      '--key',
+      at('old/root.key'),
+    );
     await run('roster', 'renew', '-f', at('roster.json'), '--root', at('new/root.json'));
-    await run('roster', 'sign', '-f', at('roster.json'), '--root', at('new/root.json'), '--key', at('new/root.key'));
+    await run(
+      'roster',
+      'sign',
+      '-f',
+      at('roster.json'),
+      '--root',
+      at('new/root.json'),
+      '--key',
+      at('new/root.key'),
+    );
     await session.run(
       ...['federation', 'roster', 'publish', '-f', at('roster.json')],
       ...['--root', at('new/root.json'), '--rotation', at('rotation.json')],

@@ -97,7 +97,10 @@ describe('a published roster', () => {
     assert.deepEqual(absentMembers(world.state), ['east']);
     const spec = world.job('loans').document.spec;
     const presence = new Map(['east', 'north', 'west'].map((site) => [idOf('agt', site), true]));
-    assert.match(shortageOf(world.state, spec, presence) ?? '', /east is not in the roster; north is not in the roster/);
+    assert.match(
+      shortageOf(world.state, spec, presence) ?? '',
+      /east is not in the roster; north is not in the roster/,
+    );
   });
 
   it('is proven to agents with every order to train, and to those of wire version 1.0 with none', async () => {
@@ -113,7 +116,10 @@ describe('a published roster', () => {
       ...world.asked(),
     });
     const orders: (readonly EntryType[])[] = [];
-    for (const [site, wire] of [['east', '1.1'], ['west', '1.0']] as const) {
+    for (const [site, wire] of [
+      ['east', '1.1'],
+      ['west', '1.0'],
+    ] as const) {
       const link = {
         order: ({ entries }: { entries: readonly { entry: Uint8Array }[] }) =>
           orders.push(entries.map(({ entry }) => decodeEntry(entry).type)),
