@@ -93,16 +93,31 @@ describe('a coordinator that makes members of its own', () => {
 
   function publish(document: RosterDocument, bytes = signedBy(document, 'ada')): number {
     const body: EntryBody<'roster.published'> = publishedBody(document, bytes);
-    return coordinator.log.append({ type: 'roster.published', actor: 'context/root', subject: 'federation', body });
+    return coordinator.log.append({
+      type: 'roster.published',
+      actor: 'context/root',
+      subject: 'federation',
+      body,
+    });
   }
 
   /** A round with these peers beside the site; the order proves these entries besides those of the round. */
-  async function order(name: string, peers: readonly string[], seqs: readonly number[]): Promise<ScriptedRound> {
-    const cohort = [{ site: SITE, agentId: AGENT_ID }, ...peers.map(memberOf)].map(({ site: at, agentId }) => ({
-      site: at,
-      agentId,
-    }));
-    const round = coordinator.openRound({ job: name, alter: (body) => ({ ...body, cohort }), spec: { minSites: 3 } });
+  async function order(
+    name: string,
+    peers: readonly string[],
+    seqs: readonly number[],
+  ): Promise<ScriptedRound> {
+    const cohort = [{ site: SITE, agentId: AGENT_ID }, ...peers.map(memberOf)].map(
+      ({ site: at, agentId }) => ({
+        site: at,
+        agentId,
+      }),
+    );
+    const round = coordinator.openRound({
+      job: name,
+      alter: (body) => ({ ...body, cohort }),
+      spec: { minSites: 3 },
+    });
     await coordinator.sendOrder(name, [...seqs, ...round.seqs]);
     return round;
   }
@@ -141,8 +156,15 @@ describe('a coordinator that makes members of its own', () => {
 
   it('cannot put its own agent under the name of a member', async () => {
     const seq = publish(roster());
-    const cohort = [{ site: SITE, agentId: AGENT_ID }, ...PEERS.map((at) => ({ site: at, agentId: memberOf('sybil').agentId }))];
-    const round = coordinator.openRound({ job: 'names', alter: (body) => ({ ...body, cohort }), spec: { minSites: 3 } });
+    const cohort = [
+      { site: SITE, agentId: AGENT_ID },
+      ...PEERS.map((at) => ({ site: at, agentId: memberOf('sybil').agentId })),
+    ];
+    const round = coordinator.openRound({
+      job: 'names',
+      alter: (body) => ({ ...body, cohort }),
+      spec: { minSites: 3 },
+    });
     await coordinator.sendOrder('names', [seq, ...round.seqs]);
     assert.equal(await answer(1), 'NOT_IN_ROSTER');
   });
@@ -155,7 +177,10 @@ describe('a coordinator that makes members of its own', () => {
     await restart();
     await order('second', PEERS, [old]);
     assert.equal(await answer(2), 'ROSTER_ROLLBACK');
-    assert.ok(site.lines.some((line) => line.startsWith('error alarm: ')), 'the log of the site has an alarm');
+    assert.ok(
+      site.lines.some((line) => line.startsWith('error alarm: ')),
+      'the log of the site has an alarm',
+    );
   });
 
   it('cannot keep a site in rounds with somebody who was removed', async () => {
@@ -217,14 +242,21 @@ describe('a federation with a root of its own', function () {
     federation.cliText('federation', 'roster', 'publish', '-f', at('roster.json'));
   async function identityOf(site: string): Promise<string> {
     const config = join(federation.siteFolder(site), 'agent.yaml');
-    const told = requireSuccess(`identity of ${site}`, await runCommand(BINARIES.agent, ['identity', '--config', config]));
+    const told = requireSuccess(
+      `identity of ${site}`,
+      await runCommand(BINARIES.agent, ['identity', '--config', config]),
+    );
     await writeFile(at(`${site}.identity`), told.stdout);
     return at(`${site}.identity`);
   }
   const phase = async (job: string): Promise<unknown> =>
     ((await federation.object(`fj/${job}`))['status'] as Record<string, unknown>)['phase'];
   const completed = (job: string) =>
-    eventually(`${job} to complete`, async () => ((await phase(job)) === 'Complete' ? true : undefined), 60_000);
+    eventually(
+      `${job} to complete`,
+      async () => ((await phase(job)) === 'Complete' ? true : undefined),
+      60_000,
+    );
 
   it('trains with those whom the root names, from `federation init` to the model, and without whom it takes out', async () => {
     const pin = parse(await offline('init', '--name', 'hearts', '--out', folder.path)) as {
@@ -238,7 +270,9 @@ describe('a federation with a root of its own', function () {
     // Of two agents before they run, of one while it does: the answer is the same.
     const files = [await identityOf('east'), await identityOf('north')];
     for (const name of SITES) federation.startAgent(name);
-    files.push(await eventually('the running agent to answer', () => identityOf('west').catch(() => undefined)));
+    files.push(
+      await eventually('the running agent to answer', () => identityOf('west').catch(() => undefined)),
+    );
     const west = JSON.parse(await readFile(at('west.identity'), 'utf8')) as JsonValue;
     assert.equal(parseIdentityStatement(west).site, 'west');
     await roster('add', ...files);
@@ -254,10 +288,13 @@ describe('a federation with a root of its own', function () {
     await federation.apply(trialJob('second', { minSites: 2 }));
     await completed('second');
     const events = await federation.cliText('describe', 'fj/second', '-o', 'json');
-    const opened = (JSON.parse(events) as { events: { type: string; body: { cohort: { site: string }[] } }[] }).events.find(
-      ({ type }) => type === 'round.opened',
+    const opened = (
+      JSON.parse(events) as { events: { type: string; body: { cohort: { site: string }[] } }[] }
+    ).events.find(({ type }) => type === 'round.opened');
+    assert.deepEqual(
+      opened?.body.cohort.map(({ site }) => site),
+      ['east', 'west'],
     );
-    assert.deepEqual(opened?.body.cohort.map(({ site }) => site), ['east', 'west']);
     assert.match(await publish(), /version 2 published/, 'the same roster again changes nothing');
   });
 

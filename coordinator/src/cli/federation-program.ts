@@ -40,7 +40,7 @@ export function addFederationCommands(program: Command, run: Run): void {
       run((session) => initFederation(session, options)),
     );
   federation
-    .command('key <name>')
+    .command('key <new-name>')
     .description('make one key of a root that several hold')
     .option(...OUT)
     .option(...PASSPHRASE)
@@ -76,15 +76,15 @@ function addRosterCommands(federation: Command, run: Run): void {
   edit('init', 'begin a roster').action((options: Parameters<typeof initRoster>[1]) =>
     run((session) => initRoster(session, options)),
   );
-  edit('add <identities...>', 'add agents by the files that `tributary-agent identity` printed').action(
+  edit('add <file...>', 'add agents by the files that `tributary-agent identity` printed').action(
     (files: readonly string[], options: Parameters<typeof addMembers>[2]) =>
       run((session) => addMembers(session, files, options)),
   );
-  edit('remove <sites...>', 'take sites out').action(
+  edit('remove <site...>', 'take sites out').action(
     (sites: readonly string[], options: Parameters<typeof removeMembers>[2]) =>
       run((session) => removeMembers(session, sites, options)),
   );
-  edit('author <name> [key]', 'name an author: by public key, or one of `tributary author list`')
+  edit('author <author> [key]', 'name an author: by public key, or one of `tributary author list`')
     .option('--remove', 'take the author out', false)
     .action((name: string, key: string | undefined, options: Parameters<typeof setAuthor>[3]) =>
       run((session) => setAuthor(session, name, key, options)),
