@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly entries: number;
   /** Model of `train`; all of them where absent. */
   readonly model: string | undefined;
+  /** Case of `stream`; all of them where absent. */
+  readonly streamCase: string | undefined;
   readonly note: (line: string) => void;
 }
 
@@ -19,8 +21,10 @@ export interface BenchResult {
   readonly [figure: string]: number | string | boolean | Readonly<Record<string, number>>;
 }
 
-/** One result, or one for each thing measured. */
-export type BenchCase = (options: BenchOptions) => Promise<BenchResult | readonly BenchResult[]>;
+/** One result, or one for each thing measured, as they come. */
+export type BenchCase = (
+  options: BenchOptions,
+) => Promise<BenchResult | readonly BenchResult[]> | AsyncIterable<object>;
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

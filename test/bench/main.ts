@@ -4,16 +4,18 @@ import { aggregate } from './aggregate.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
 import { round } from './round.js';
 import { startup } from './startup.js';
+import { stream, STREAM_CASES } from './stream.js';
 import { train } from './train.js';
 import { upload } from './upload.js';
 
-const CASES: Readonly<Record<string, BenchCase>> = { aggregate, round, startup, train, upload };
+const CASES: Readonly<Record<string, BenchCase>> = { aggregate, round, startup, stream, train, upload };
 
 const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
   startup   [--entries N]             exec to serving with N ledger entries
+  stream    [--case C]                pipelines at a Mosquitto: ${Object.keys(STREAM_CASES).join(', ')}, or all
   train     [--model M]               training steps of a model: mlp, cnn, ecg, lstm, or all
 Each ends with one line of JSON: medians, beside a floor measured in the same run.`;
 
@@ -29,6 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
       runs: { type: 'string', default: '5' },
       entries: { type: 'string', default: '1000' },
       model: { type: 'string' },
+      case: { type: 'string' },
     },
   });
   const chosen = CASES[positionals[0] ?? ''];
@@ -43,9 +46,11 @@ async function main(argv: readonly string[]): Promise<number> {
     runs: positive(values.runs),
     entries: positive(values.entries),
     model: values.model,
+    streamCase: values.case,
     note: (line) => void (values.json || process.stderr.write(`${line}\n`)),
   };
-  for (const result of [await chosen(options)].flat())
+  const outcome = chosen(options);
+  for await (const result of Symbol.asyncIterator in outcome ? outcome : [await outcome].flat())
     process.stdout.write(`${JSON.stringify({ case: positionals[0], ...result })}\n`);
   return 0;
 }

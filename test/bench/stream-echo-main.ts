@@ -15,8 +15,8 @@ const source = new MqttSource(
   mqttParts,
 );
 await source.start((message) => {
-  const { sequence } = JSON.parse(Buffer.from(message.payload).toString()) as { sequence: number };
-  const result = Buffer.from(JSON.stringify({ sequence, score: 0.5 }));
+  const { t } = JSON.parse(Buffer.from(message.payload).toString()) as { readonly t: number };
+  const result = Buffer.from(JSON.stringify({ t, score: 0.5 }));
   sink.publish(results, result, { qos: 1 }).then(
     () => message.acknowledge(),
     (error: unknown) => {

@@ -1,56 +1,80 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-import { StreamExchange, type ExchangeFigures } from '../support/stream-exchange.js';
+import type { InboundMessage } from '@tributary/edge-agent/internal/streams-ports.js';
+
+import { quantileOf, StreamExchange, type ExchangeFigures } from '../support/stream-exchange.js';
 import { eventually } from '../support/waiting.js';
 import { rounded } from './bench-case.js';
 
 export interface StreamLoad {
   readonly port: number;
   readonly protocol: 'V3' | 'V5';
-  /** Records published to, and results awaited at. */
-  readonly records: string;
+  /** Where results are awaited. */
   readonly results: string;
   readonly messages: number;
   /** As fast as answers come where absent. */
   readonly perSecond?: number;
-  /** Bytes of record `sequence`, which its result must repeat in the field `sequence`. */
-  readonly record: (sequence: number) => Uint8Array;
+  /** Topic and bytes of record `sequence`. */
+  readonly record: (sequence: number) => { readonly topic: string; readonly payload: Uint8Array };
+  /** The record that a result answers, from 0. */
+  readonly sequenceOf: (result: InboundMessage) => number;
+  /** What repetitions of a result have in common. */
+  readonly identityOf?: (result: InboundMessage) => string;
+  /** Milliseconds for which the broker keeps results across its restarts. */
+  readonly sessionMs?: number;
+  /** Told now and then how many records are answered. */
+  readonly onAnswered?: (answered: number) => void;
 }
 
 export interface StreamFigures extends Omit<ExchangeFigures, 'sent' | 'answered'> {
   readonly messagesPerSecond: number;
+  readonly maxMs: number;
 }
 
 /** Records on their way at the same time when there is no rate: enough to fill every queue between. */
 const OUTSTANDING = 2_000;
+/** Records that wait for a broker that is away. */
+const MOST_QUEUED = 5_000;
+const TOLD_EVERY = 1_000;
 
 /** Publishes records with QoS 1 and counts their results: the other process of the stream benchmarks. */
 export async function loadStream(load: StreamLoad): Promise<StreamFigures> {
+  let counted = 0;
   const exchange = await StreamExchange.open({
-    port: load.port,
-    protocol: load.protocol,
+    ...load,
     name: 'bench-load',
     results: [load.results],
     records: load.messages,
-    answered: ({ payload }) =>
-      (JSON.parse(Buffer.from(payload).toString()) as { readonly sequence: number }).sequence,
+    // A result of an earlier load may come late.
+    answered: (message) => {
+      const sequence = load.sequenceOf(message);
+      return sequence >= 0 && sequence < load.messages ? sequence : undefined;
+    },
+    counted: () => {
+      counted += 1;
+      if (counted % TOLD_EVERY === 0) load.onAnswered?.(counted);
+    },
   });
   try {
     const startMs = performance.now();
     for (let sequence = 0; sequence < load.messages; sequence += 1) {
-      while (sequence >= allowed(load, performance.now() - startMs, exchange.answered)) await pauseOf(load);
-      exchange.publish(sequence, load.records, load.record(sequence));
+      while (
+        sequence >= allowed(load, performance.now() - startMs, exchange.answered) ||
+        exchange.queued > MOST_QUEUED
+      )
+        await pauseOf(load);
+      const { topic, payload } = load.record(sequence);
+      exchange.publish(sequence, topic, payload);
     }
-    await eventually('the last result', () => exchange.answered === load.messages || undefined, 15_000).catch(
-      () => undefined,
-    );
-    const { answered, lost, doubled, p50Ms, p99Ms } = exchange.figures();
+    const whole = (): true | undefined => exchange.answered === load.messages || undefined;
+    await eventually('the last result', whole, 30_000).catch(() => undefined);
+    const { sent: _, answered, p50Ms, p99Ms, ...counts } = exchange.figures();
     return {
       messagesPerSecond: Math.round((answered / (exchange.lastMs - startMs)) * 1_000),
       p50Ms: rounded(p50Ms),
       p99Ms: rounded(p99Ms),
-      lost,
-      doubled,
+      maxMs: rounded(quantileOf(exchange.latencies(), 1)),
+      ...counts,
     };
   } finally {
     await exchange.close();

@@ -18,6 +18,10 @@ export interface ExchangeOptions {
    * figures() throws.
    */
   readonly answered: (message: InboundMessage) => number | undefined;
+  /** What repetitions of a result have in common; where absent every further result of a record is another one. */
+  readonly identityOf?: (message: InboundMessage) => string;
+  /** Milliseconds for which the broker keeps results while it is away or we are; none by default. */
+  readonly sessionMs?: number;
   /** Told of the first result of each record. */
   readonly counted?: (record: number, latencyMs: number) => void;
 }
@@ -29,6 +33,8 @@ export interface ExchangeFigures {
   readonly lost: number;
   /** Records with several results. */
   readonly doubled: number;
+  /** Results that came once more with the identity of the first. */
+  readonly repeated: number;
   /** Of {@link StreamExchange.latencies}; NaN without any. */
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -46,15 +52,17 @@ export class StreamExchange {
   readonly #sentMs: Float64Array;
   readonly #latencies: Float64Array;
   readonly #answers: Uint32Array;
+  readonly #identities: string[] = [];
+  #repeated = 0;
   #sent = 0;
   #answered = 0;
   #lastMs = 0;
   #error: Error | undefined;
 
-  private constructor({ port, protocol, name, results, records }: ExchangeOptions) {
+  private constructor({ port, protocol, name, results, records, sessionMs = 0 }: ExchangeOptions) {
     const broker = localBroker(port, protocol);
     const subscription = { topics: results, qos: 1 } as const;
-    this.#source = new MqttSource({ broker, clientId: `${name}-in`, subscription, sessionMs: 0 }, mqttParts);
+    this.#source = new MqttSource({ broker, clientId: `${name}-in`, subscription, sessionMs }, mqttParts);
     this.#sink = new MqttSink({ broker, clientId: `${name}-out` }, mqttParts);
     this.#sentMs = new Float64Array(records);
     this.#latencies = new Float64Array(records);
@@ -78,6 +86,11 @@ export class StreamExchange {
   /** Records with a result. */
   get answered(): number {
     return this.#answered;
+  }
+
+  /** Records that the broker does not have yet. */
+  get queued(): number {
+    return this.#sink.queued;
   }
 
   /** When the newest first result came: performance.now(). */
@@ -105,6 +118,7 @@ export class StreamExchange {
       answered: this.#answered,
       lost: this.#sent - this.#answered,
       doubled: this.#answers.reduce((sum, count) => sum + Number(count > 1), 0),
+      repeated: this.#repeated,
       p50Ms: quantileOf(latencies, 0.5),
       p99Ms: quantileOf(latencies, 0.99),
     };
@@ -114,14 +128,21 @@ export class StreamExchange {
     await Promise.all([this.#source.close(), this.#sink.close()]);
   }
 
-  #receive(message: InboundMessage, { answered, counted }: ExchangeOptions): void {
+  #receive(message: InboundMessage, { answered, counted, identityOf }: ExchangeOptions): void {
     try {
       const record = answered(message);
-      if (record !== undefined && this.#isFirst(record))
-        counted?.(record, this.#latencies[record] ?? Number.NaN);
+      if (record === undefined || this.#isRepeated(record, identityOf?.(message))) return;
+      if (this.#isFirst(record)) counted?.(record, this.#latencies[record] ?? Number.NaN);
     } catch (error) {
       this.#error ??= error instanceof Error ? error : new Error(String(error));
     }
+  }
+
+  #isRepeated(record: number, identity: string | undefined): boolean {
+    if (identity === undefined) return false;
+    const known = (this.#identities[record] ??= identity) === identity && (this.#answers[record] ?? 0) > 0;
+    if (known) this.#repeated += 1;
+    return known;
   }
 
   #isFirst(record: number): boolean {

@@ -8,10 +8,9 @@ import {
 
 import type { DatasetTerms } from '../ports.js';
 import { jobColumns } from './datasets/job-columns.js';
-import { crowd, knownAuthor, membership, type MembershipFacts } from './policy-membership.js';
 
 /** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
-export interface PolicyFacts extends MembershipFacts {
+export interface PolicyFacts {
   /** Log of the coordinator whose order it is. */
   readonly logId: string;
   /** Base64 of the Ed25519 key whose signature over the document was verified. */
@@ -48,8 +47,7 @@ type Rule = (policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts) 
 /** In the order in which they are checked: who asks, for what, and only then how. */
 const RULES: readonly Rule[] = [
   coordinator,
-  membership,
-  knownAuthor,
+  author,
   dataset,
   columns,
   dropped,
@@ -91,7 +89,7 @@ export function evaluatePolicy(
 }
 
 /** What the policy judges of a rollout: all proven. */
-export interface ServingFacts extends Pick<PolicyFacts, 'logId' | 'authorKey' | 'roster'> {
+export interface ServingFacts extends Pick<PolicyFacts, 'logId' | 'authorKey'> {
   readonly model: string;
 }
 
@@ -107,10 +105,7 @@ export function evaluateServing(policy: SitePolicySpec | undefined, facts: Servi
       detail: 'the site has no policy file and refuses every rollout',
     };
   }
-  const refusal =
-    coordinator(policy, undefined, facts) ??
-    membership(policy, undefined, facts) ??
-    knownAuthor(policy, undefined, facts);
+  const refusal = coordinator(policy, undefined, facts) ?? author(policy, undefined, facts);
   if (refusal !== undefined) return refusal;
   if (policy.serving?.models.includes(facts.model) === true) return { allowed: true };
   return refused('spec.serving.models', `model ${facts.model} is not listed`);
@@ -124,6 +119,20 @@ function coordinator(
   if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId))
     return undefined;
   return refused('spec.coordinators', `log ${facts.logId} is not listed`);
+}
+
+function author(
+  policy: SitePolicySpec,
+  _asked: unknown,
+  facts: Pick<PolicyFacts, 'authorKey'>,
+): Refusal | undefined {
+  if (policy.authors.some(({ key }) => key === facts.authorKey)) return undefined;
+  return {
+    allowed: false,
+    code: 'AUTHOR_UNKNOWN',
+    rule: 'spec.authors',
+    detail: `spec.authors does not list the key ${facts.authorKey}`,
+  };
 }
 
 function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
@@ -180,29 +189,28 @@ function rowsPerRound(
 function minimumCohort(
   policy: SitePolicySpec,
   job: FederatedJobSpec,
-  facts: PolicyFacts,
+  { cohort }: PolicyFacts,
 ): Refusal | undefined {
   return atLeast(
     'spec.minimumCohort',
     policy.minimumCohort,
-    crowd(policy, job, facts).training,
+    cohort - heldOut(job),
     'sites that train in the round',
   );
 }
 
 /** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
-function minimumReports(
-  policy: SitePolicySpec,
-  job: FederatedJobSpec,
-  facts: PolicyFacts,
-): Refusal | undefined {
+function minimumReports(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
   return atLeast(
     'spec.minimumCohort',
     policy.minimumCohort,
-    crowd(policy, job, facts).reports,
+    job.minSites - heldOut(job),
     'reports with which a round commits (minSites)',
   );
 }
+
+/** A site that is held out adds nothing to the sum and so hides nobody. */
+const heldOut = (job: FederatedJobSpec): number => (job.evaluation.holdOutSite === undefined ? 0 : 1);
 
 function maximumParameters(
   policy: SitePolicySpec,

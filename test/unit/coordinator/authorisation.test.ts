@@ -76,7 +76,6 @@ describe('the authorisation table', () => {
       'UndoRollout',
       'CreateContext',
       'RevokeContext',
-      'PublishRoster',
       'StreamBackup',
     ];
     assert.deepEqual(

@@ -6,8 +6,7 @@ import { withAuthor } from '../context-file.js';
 import { tableLines } from '../output/table.js';
 import type { Session } from '../session.js';
 
-/** Standard base64 of the public half. */
-export const publicKeyOf = (seed: string): string =>
+const publicKeyOf = (seed: string): string =>
   encodeBase64(signingKeyFromSeed(decodeBase64(seed, 'seed')).publicKey);
 
 /** Makes an author key and shows what site policies must name. The private half stays in the context file. */
