@@ -22,9 +22,7 @@ export function structuredReader(spec: StructuredSpec): PayloadReader {
   function extract(message: StreamMessage, captures: Captures, value: unknown): Extracted | Fault {
     const time = readTime(message, captures, value);
     if (isFault(time)) return time;
-    const cells = readColumns(columns, value);
-    if (isFault(cells)) return cells;
-    const shape = rateHz === undefined ? record(cells) : samples(cells, rateHz);
+    const shape = rateHz === undefined ? record(columns, value) : samples(readColumns(columns, value), rateHz);
     if (isFault(shape)) return shape;
     const startMs = time ?? instant(message.arrivalMs - shape.count * shape.periodMs);
     return { ...shape, startMs, id: idText(readId(value)), arrived: time === undefined };
@@ -76,16 +74,24 @@ export function readColumns(
   columns: readonly (readonly [string, PathReader])[],
   value: unknown,
 ): Readonly<Record<string, Cell>> | Fault {
-  const cells: Record<string, Cell> = {};
+  return collect(columns, value, (cell) => cell);
+}
+
+function collect<T>(
+  columns: readonly (readonly [string, PathReader])[],
+  value: unknown,
+  made: (cell: Cell) => T,
+): Record<string, T> | Fault {
+  const all: Record<string, T> = {};
   let found = false;
   for (const [name, read] of columns) {
     const there = read(value);
     const cell = cellFrom(there);
     if (cell === undefined) return fault('UnusableCell', name);
     found ||= there !== undefined;
-    setOwn(cells, name, cell);
+    setOwn(all, name, made(cell));
   }
-  return found ? cells : fault('NoColumns');
+  return found ? all : fault('NoColumns');
 }
 
 /** Ids are texts or whole numbers; anything else is none. */
@@ -102,13 +108,15 @@ interface Shape {
   readonly columns: Columns;
 }
 
-function record(cells: Readonly<Record<string, Cell>>): Shape {
-  const columns: Columns = {};
-  for (const name in cells) setOwn(columns, name, [cells[name]]);
-  return { periodMs: 0, count: 1, columns };
+const alone = (cell: Cell): readonly Cell[] => [cell];
+
+function record(paths: readonly (readonly [string, PathReader])[], value: unknown): Shape | Fault {
+  const columns = collect(paths, value, alone);
+  return isFault(columns) ? columns : { periodMs: 0, count: 1, columns };
 }
 
-function samples(cells: Readonly<Record<string, Cell>>, rateHz: number): Shape | Fault {
+function samples(cells: Readonly<Record<string, Cell>> | Fault, rateHz: number): Shape | Fault {
+  if (isFault(cells)) return cells;
   const columns: Columns = {};
   let count: number | undefined;
   for (const [name, cell] of Object.entries(cells)) {
