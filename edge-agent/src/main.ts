@@ -20,6 +20,7 @@ import { backendsCommand, type BackendsFlags } from './commands/backends.js';
 import { createDialer } from './commands/coordinator-dialer.js';
 import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from './commands/dataset.js';
 import { fitsExportCommand, type FitsFlags } from './commands/fits.js';
+import { identityCommand } from './commands/identity.js';
 import { predictCommand, type PredictFlags } from './commands/predict.js';
 import { runCommand, type RunOptions } from './commands/run.js';
 import { serveCommand } from './commands/serve.js';
@@ -86,6 +87,12 @@ export function buildProgram(options: MainOptions): Command {
   command('status', 'Show what the running agent does.')
     .addOption(outputOption())
     .action((flags: StatusFlags) => statusCommand(flags));
+  command(
+    'identity',
+    'Print who this agent is, signed with its key: what `tributary federation roster add` takes.',
+  ).action(async (flags: AgentFlags) =>
+    print(await identityCommand(loadConfig(flags, processEnvironment()))),
+  );
   command('backends', 'Show which backend would train here, and why each other would not.')
     .option('-f, --file <file>', 'a job whose model is tried; a small sample otherwise')
     .addOption(outputOption())

@@ -32,9 +32,14 @@ export function formatId(prefix: IdPrefix, random: Uint8Array): string {
   return `${prefix}-${Buffer.from(random).toString('hex')}`;
 }
 
+/** True for an id of that kind. */
+export function isId(value: string, prefix: IdPrefix): boolean {
+  return ID.test(value) && value.startsWith(`${prefix}-`);
+}
+
 /** Checks an id from outside; throws INVALID_ARGUMENT naming `field`. */
 export function requireId(value: string, prefix: IdPrefix, field: string): string {
-  if (ID.test(value) && value.startsWith(`${prefix}-`)) return value;
+  if (isId(value, prefix)) return value;
   throw new TributaryError('INVALID_ARGUMENT', `${field}: not an id of the form ${prefix}-<32 hex digits>`, {
     fields: { field },
   });

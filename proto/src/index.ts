@@ -1,16 +1,11 @@
 export { TributaryError, type TributaryErrorOptions } from './errors/tributary-error.js';
-export {
-  ERROR_CODES,
-  ERROR_TABLE,
-  isErrorCode,
-  type ErrorCode,
-  type ErrorEntry,
-  type GrpcStatusName,
-} from './errors/error-table.js';
+export { ERROR_CODES, ERROR_TABLE, isErrorCode, type ErrorCode } from './errors/error-table.js';
+export type { ErrorEntry, GrpcStatusName } from './errors/error-entry.js';
 export { LIMITS } from './limits.js';
 export {
   formatId,
   isDigest,
+  isId,
   isName,
   requireDigest,
   requireId,
@@ -167,7 +162,13 @@ export type {
 export { LOSS_NAMES, lossesOf, type LossName } from './metrics/loss-names.js';
 export type { FederatedJob, FederatedJobInput, FederatedJobSpec } from './documents/federated-job.js';
 export type { DeidentificationSpec, Generalisation } from './documents/deidentification-spec.js';
-export type { DatasetRule, SitePolicy, SitePolicyInput, SitePolicySpec } from './documents/site-policy.js';
+export type {
+  DatasetRule,
+  FederationRule,
+  SitePolicy,
+  SitePolicyInput,
+  SitePolicySpec,
+} from './documents/site-policy.js';
 export { rolloutVersion } from './documents/model-rollout.js';
 export type { ModelRollout, ModelRolloutInput, ModelRolloutSpec } from './documents/model-rollout.js';
 export {
@@ -313,5 +314,39 @@ export {
 
 export { openBytes, openStream, sealBytes, sealStream, type SealOptions } from './sealing/sealing.js';
 export { IDENTITY_KINDS, kindOf, writtenKind, type IdentityKind } from './enrolment/identity-kind.js';
+export {
+  federationRoot,
+  MEMBERSHIP_FORMAT,
+  parseRoot,
+  rootDigest,
+  type FederationRoot,
+  type RootSignature,
+} from './membership/federation-root.js';
+export {
+  encodeRoster,
+  parseRoster,
+  readRoster,
+  rosterDigest,
+  signRoster,
+  verifyRoster,
+  type Roster,
+  type RosterDocument,
+  type RosterMember,
+  type SignedRoster,
+} from './membership/roster.js';
+export {
+  encodeRotation,
+  parseRotation,
+  readRotation,
+  rotationOf,
+  signRotation,
+  verifyRotation,
+  type SignedRotation,
+} from './membership/root-rotation.js';
+export {
+  identityStatement,
+  parseIdentityStatement,
+  type IdentityStatement,
+} from './membership/identity-statement.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';

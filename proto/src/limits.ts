@@ -17,6 +17,15 @@ export const LIMITS = Object.freeze({
   minChunkBytes: 256 * KIB,
   /** Bytes of one canonical-JSON ledger entry: a job document and its signature fit. */
   ledgerEntryBytes: 512 * KIB,
+  /** Bytes of a roster as canonical JSON: some 2,000 members, and escaped it fits into a ledger entry. */
+  rosterBytes: 384 * KIB,
+  /** Keys of a federation root: one per site of a consortium that decides together. */
+  rootKeys: 64,
+  /** Bytes of a hand-over from one root to another: all its keys and signatures. */
+  rootBytes: 64 * KIB,
+  /** Milliseconds. A site that is shown no newer roster goes by an old one for this long: 400 days at most. */
+  rosterDefaultTtlMs: 90 * 24 * 3_600_000,
+  rosterMaxTtlMs: 400 * 24 * 3_600_000,
   /** Bytes of a document (FederatedJob, SitePolicy) as canonical JSON. */
   documentBytes: 256 * KIB,
   /** Nesting of a canonical JSON value: deeper ones are refused before recursion can exhaust the stack. */

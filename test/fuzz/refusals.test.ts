@@ -21,6 +21,11 @@ const ELSEWHERE: Readonly<Partial<Record<ErrorCode, readonly [why: string, test:
   STORE_CORRUPT: ['damaged files', 'integration/store-corruption'],
   STORE_FULL: ['a full disk', 'unit/coordinator/app-recovery'],
   SEAL_BROKEN: ['another sealing key', 'integration/store-corruption'],
+  ROSTER_MISSING: ['a coordinator without a roster, to a site that pins a root', 'integration/membership'],
+  ROSTER_INVALID: ['keys of a root, and keys of another', 'integration/membership'],
+  ROSTER_EXPIRED: ['time', 'integration/membership'],
+  ROSTER_ROLLBACK: ['a coordinator that goes back', 'integration/membership'],
+  NOT_IN_ROSTER: ['a coordinator with agents of its own making', 'integration/membership'],
   INTERNAL: ['must not occur; the fuzz tests fail where it does', 'unit/proto/grpc-status'],
 };
 

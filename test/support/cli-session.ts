@@ -2,7 +2,7 @@ import type { TributaryError } from '@tributary/proto';
 import type { AdminConnection } from '@tributary/coordinator/internal/cli/admin-connection.js';
 import { EMPTY_CONTEXT_FILE, type ContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
 import type { Terminal } from '@tributary/coordinator/internal/cli/output/terminal.js';
-import { buildProgram, usageError } from '@tributary/coordinator/internal/cli/program.js';
+import { buildProgram, descendants, usageError } from '@tributary/coordinator/internal/cli/program.js';
 import type { Session } from '@tributary/coordinator/internal/cli/session.js';
 import { CommanderError } from 'commander';
 
@@ -29,12 +29,14 @@ export interface AdminCall {
 /** Answers of a coordinator: for each method what comes back, or throws. A stream is an array or a generator. */
 export type AdminAnswers = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>;
 
-/** A session of the CLI with a coordinator that answers from a script; 2026-01-01 in its clock. */
+/** A session of the CLI with a coordinator that answers from a script; 2026-01-01 in its clock unless a test sets it. */
 export class CliSession {
   readonly terminal = new RecordedTerminal();
   readonly calls: AdminCall[] = [];
   readonly interrupt = new AbortController();
   contexts: ContextFile = EMPTY_CONTEXT_FILE;
+  /** Milliseconds since the epoch. */
+  now = Date.parse('2026-01-01T00:00:00.000Z');
   readonly #answers: AdminAnswers;
 
   constructor(answers: AdminAnswers = {}) {
@@ -45,7 +47,7 @@ export class CliSession {
     return {
       terminal: this.terminal,
       contextPath: '/nowhere/config.yaml',
-      now: () => Date.parse('2026-01-01T00:00:00.000Z'),
+      now: () => this.now,
       signal: this.interrupt.signal,
       contextFile: () => Promise.resolve(this.contexts),
       saveContextFile: (file) => {
@@ -61,11 +63,7 @@ export class CliSession {
   /** Runs words of a command line; rejects as the command does, with USAGE where the words are wrong. */
   async run(...words: readonly string[]): Promise<void> {
     const program = buildProgram((_options, command) => command(this.session));
-    for (const command of [
-      program,
-      ...program.commands,
-      ...program.commands.flatMap((child) => child.commands),
-    ]) {
+    for (const command of [program, ...descendants(program)]) {
       command.configureOutput({ writeErr: () => undefined, writeOut: (text) => this.terminal.out(text) });
     }
     try {

@@ -22,6 +22,8 @@ export interface AgentHello {
   readonly datasets: readonly string[];
   /** Versions that answer at the site. */
   readonly serving?: readonly ServedVersion[];
+  /** Wire version that was agreed; the newest where absent. */
+  readonly wire?: string;
 }
 
 /** The way back to one connected agent. Neither call may throw; both return at once. */
@@ -51,6 +53,11 @@ export interface TrainingFailure {
   readonly round: number;
   readonly code: string;
   readonly detail: string;
+}
+
+/** Agents of wire version 1.0 refuse an order with an entry of a type that they do not know. */
+export function readsRosters(agent: ConnectedAgent | undefined): boolean {
+  return agent?.hello.wire !== '1.0';
 }
 
 /** One attached stream. Every message from the agent counts as a sign of life. */

@@ -4,6 +4,8 @@ import type { FederationState, JobState } from '../domain/federation-state.js';
 import { isUnfinished, openStage } from '../domain/rounds/round-progress.js';
 import type { MemberState, RoundState } from '../domain/rounds/round-state.js';
 import type { Clock } from '../ports.js';
+import { membershipSeqs } from '../domain/membership.js';
+import { readsRosters } from './agent-connection.js';
 import type { AppLog } from './app-log.js';
 import type { ConnectedAgents } from './connections.js';
 import type { Federation } from './federation.js';
@@ -96,7 +98,9 @@ export class OrderDispatch {
     const deadlineAt = openStage(round)?.deadlineAt;
     const remainingMs =
       purpose === 'train' && deadlineAt !== undefined ? Math.max(1, deadlineAt - clock.now()) : 0;
-    const order = await orders.build(agentId, purpose, seqs, remainingMs);
+    const proven = purpose === 'train' && readsRosters(agents.get(agentId));
+    const members = proven ? membershipSeqs(federation.state.membership) : [];
+    const order = await orders.build(agentId, purpose, [...members, ...seqs], remainingMs);
     const now = findRound(federation.state, round)?.round;
     // Closed while the proof was made: the settlement has been sent already, and must stay the last word.
     if (purpose === 'train' && !isUnfinished(now)) return;

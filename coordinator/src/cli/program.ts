@@ -26,6 +26,7 @@ import { setRollout, undoRollout } from './commands/rollouts.js';
 import { approve, invite, revoke } from './commands/sites.js';
 import { version } from './commands/version.js';
 import { wait } from './commands/wait.js';
+import { addFederationCommands } from './federation-program.js';
 import { EXPORT_FORMATS } from './export/export-files.js';
 import { OUTPUT_FORMATS } from './output/formats.js';
 import type { Session } from './session.js';
@@ -71,10 +72,15 @@ export function buildProgram(withSession: WithSession): Command {
       program.parseOptions([...words]);
       await run((session) => names(session, source, words));
     });
+  addFederationCommands(program, run);
   // Subcommands are made after exitOverride of the program and must throw too.
-  for (const command of program.commands.flatMap((child) => [child, ...child.commands]))
-    command.exitOverride();
+  for (const command of descendants(program)) command.exitOverride();
   return program;
+}
+
+/** Every command below another. */
+export function descendants(command: Command): readonly Command[] {
+  return command.commands.flatMap((child) => [child, ...descendants(child)]);
 }
 
 type Run = (action: (session: Session) => Promise<void>) => Promise<void>;

@@ -50,6 +50,7 @@ export const METHOD_PRINCIPALS = {
   UndoRollout: ADMIN,
   CreateContext: ADMIN,
   RevokeContext: ADMIN,
+  PublishRoster: ADMIN,
   StreamBackup: ADMIN,
 } as const satisfies Record<string, readonly Principal[]>;
 
@@ -77,6 +78,8 @@ type Audience = 'everyone' | 'own-site' | 'own-jobs' | 'own-rollouts' | 'operato
 
 export const ENTRY_AUDIENCE: Readonly<Record<EntryType, Audience>> = {
   'federation.created': 'everyone',
+  'root.rotated': 'everyone',
+  'roster.published': 'everyone',
   'context.created': 'operators',
   'context.revoked': 'operators',
   'token.created': 'operators',

@@ -1,4 +1,4 @@
-import type { Digest, IdentityKind } from '@tributary/proto';
+import type { Digest, IdentityKind, RosterDocument } from '@tributary/proto';
 
 import type { GroupReport, Role } from './federation-state.js';
 
@@ -32,6 +32,22 @@ export interface CreateContext extends Asked {
 export interface RevokeContext extends Asked {
   readonly kind: 'revoke-context';
   readonly context: string;
+}
+
+/** A roster that its root signed. */
+export interface PublishRoster extends Asked {
+  readonly kind: 'publish-roster';
+  readonly roster: RosterDocument;
+  /** Canonical JSON of roster and signatures. */
+  readonly document: string;
+  /** Of the roster without its signatures. */
+  readonly digest: Digest;
+  /** Of the root. */
+  readonly root: Digest;
+  /** Keys of the root that signed. */
+  readonly signatures: number;
+  /** Where this root takes the place of another: the digest of that one, and what it signed. */
+  readonly rotation?: { readonly previous: Digest; readonly document: string };
 }
 
 export interface CreateToken extends Asked {
@@ -292,6 +308,7 @@ export type Command =
   | CreateFederation
   | CreateContext
   | RevokeContext
+  | PublishRoster
   | EnrolmentCommand
   | JobCommand
   | RoundCommand

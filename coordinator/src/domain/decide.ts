@@ -20,6 +20,7 @@ import type {
 import { decideContext } from './contexts.js';
 import { alarmOf, decideEnrolment } from './enrolment.js';
 import type { FederationState, JobState } from './federation-state.js';
+import { decideRoster } from './membership.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
 import { decideRollout } from './rollouts.js';
@@ -56,6 +57,8 @@ function decideFounded(
     case 'approve-site':
     case 'revoke-site':
       return decideEnrolment(state, command);
+    case 'publish-roster':
+      return decideRoster(state, command);
     case 'raise-alarm':
       return raiseAlarm(command);
     default:

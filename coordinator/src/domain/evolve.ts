@@ -3,6 +3,7 @@ import { LIMITS, type EntryOf, type LedgerEntry } from '@tributary/proto';
 import { evolveEnrolment } from './enrolment-evolution.js';
 import type { FederationState } from './federation-state.js';
 import { evolveJobs, type JobEntry } from './job-evolution.js';
+import { evolveMembership, type MembershipEntry } from './membership.js';
 import { evolveRollouts } from './rollouts.js';
 
 /** The state after an entry. */
@@ -33,8 +34,13 @@ function apply(state: FederationState, entry: LedgerEntry): FederationState {
 
 type RolloutEntry = EntryOf<'rollout.applied' | 'rollout.undone'>;
 
-/** Jobs, the models that they make, and which of these are served. */
-function evolveWork(state: FederationState, entry: JobEntry | RolloutEntry): FederationState {
+/** Who counts as a member; jobs, the models that they make, and which of these are served. */
+function evolveWork(
+  state: FederationState,
+  entry: JobEntry | RolloutEntry | MembershipEntry,
+): FederationState {
+  if (entry.type === 'root.rotated' || entry.type === 'roster.published')
+    return evolveMembership(state, entry);
   if (entry.type === 'rollout.applied' || entry.type === 'rollout.undone')
     return { ...state, rollouts: evolveRollouts(state.rollouts, entry) };
   const next = { ...state, jobs: evolveJobs(state.jobs, entry) };

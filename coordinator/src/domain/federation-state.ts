@@ -6,6 +6,7 @@ import type {
   IdentityKind,
   JobPhase,
   ModelRollout,
+  RosterMember,
   RoundKind,
 } from '@tributary/proto';
 
@@ -241,6 +242,20 @@ export interface AlarmState {
   readonly seq: number;
 }
 
+/** Who the members are by the newest roster. The root signed it: the coordinator can add nobody. */
+export interface MembershipState {
+  /** Of the root that signed. */
+  readonly root: Digest;
+  readonly version: number;
+  readonly digest: Digest;
+  /** By agent id. */
+  readonly members: ReadonlyMap<string, RosterMember>;
+  /** Sequences of `root.rotated`, oldest first. */
+  readonly rotations: readonly number[];
+  /** Sequence of `roster.published`. */
+  readonly seq: number;
+}
+
 /** Everything that the coordinator knows: the fold of its ledger. */
 export interface FederationState {
   /** Entries folded: the sequence of the next one. */
@@ -248,6 +263,8 @@ export interface FederationState {
   /** Time of the last entry. */
   readonly at: number;
   readonly federation?: FederationInfo;
+  /** Once a roster was published. */
+  readonly membership?: MembershipState;
   /** By name. */
   readonly contexts: ReadonlyMap<string, ContextState>;
   /** By token id, oldest first. */

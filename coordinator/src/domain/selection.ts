@@ -2,6 +2,7 @@ import { encodeHex, LIMITS, sha256, type FederatedJobSpec } from '@tributary/pro
 
 import { activeAgent } from './enrolment.js';
 import type { AgentState, FederationState, SiteState } from './federation-state.js';
+import { isMember } from './membership.js';
 
 export interface Member {
   readonly site: string;
@@ -43,7 +44,9 @@ export function eligibleMembers(
     )
     .flatMap(({ site }) => {
       const agent = readyAgent(state, site);
-      return agent === undefined ? [] : [{ site, agentId: agent.agentId }];
+      return agent === undefined || !isMember(state.membership, agent)
+        ? []
+        : [{ site, agentId: agent.agentId }];
     })
     .sort(bySite);
 }
@@ -89,6 +92,7 @@ function whyNot(state: FederationState, { siteSelector }: SelectionSpec, site: S
   const agent = site.agentId === undefined ? undefined : state.agents.get(site.agentId);
   if (agent === undefined) return 'has not joined';
   if (agent.revokedAt !== undefined) return 'is revoked';
+  if (!isMember(state.membership, agent)) return 'is not in the roster';
   return agent.approvedAt === undefined ? 'is not approved' : 'is not connected';
 }
 

@@ -1,4 +1,10 @@
-import { LIMITS, TributaryError } from '@tributary/proto';
+import {
+  encodeBase64,
+  identityStatement,
+  LIMITS,
+  TributaryError,
+  type IdentityStatement,
+} from '@tributary/proto';
 import { z } from 'zod';
 
 import type {
@@ -18,6 +24,7 @@ import type { EgressCounter } from './egress-counter.js';
 import type { Duty, DutyPlan } from './duty.js';
 import { identityKeyOf, requireEnrolment, requireKind } from './enrolment-record.js';
 import type { Log } from './log.js';
+import { Membership } from './membership.js';
 import type { PolicySource } from './order-review.js';
 import { encodeRecord, readRecord } from './records.js';
 import { claimsRollout } from '../domain/rollout-order.js';
@@ -103,8 +110,10 @@ export class Agent {
         order: (order) => (claimsRollout(order) ? rollouts.order(order) : duty.order(order)),
       },
     );
+    const self = { agentId, site, identityKey: encodeBase64(identity.publicKey) };
     const surroundings = {
       witness,
+      membership: new Membership({ ...parts, self }),
       decisions,
       client: () => link.client,
       send: (message: AgentMessage) => link.send(message),
@@ -152,6 +161,12 @@ export class Agent {
   /** The site goes back to the version before; see RolloutFollower. */
   rollback(model: string): Promise<ModelRef> {
     return this.#rollouts.rollback(model);
+  }
+
+  /** Who this agent is, for whoever writes the roster. */
+  identity(): IdentityStatement {
+    const { record } = this.#keeper;
+    return identityStatement(record, identityKeyOf(record));
   }
 
   status(): AgentStatus {

@@ -5,6 +5,7 @@ import type { AgentMessage, FleetClient, RawOrder } from '../ports.js';
 import type { SiteOffer } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';
+import type { Membership } from './membership.js';
 import type { Witness } from './witness.js';
 
 /** What a duty finds of the process that it works in. */
@@ -12,6 +13,7 @@ export interface DutySurroundings {
   readonly record: EnrolmentRecord;
   readonly identity: SigningKey;
   readonly witness: Witness;
+  readonly membership: Membership;
   readonly decisions: DecisionLog;
   /** The channel of the moment. */
   readonly client: () => FleetClient | undefined;

@@ -1,4 +1,10 @@
-import { type Digest, type SitePolicySpec, TributaryError } from '@tributary/proto';
+import {
+  type Digest,
+  type FederationRule,
+  type Roster,
+  type SitePolicySpec,
+  TributaryError,
+} from '@tributary/proto';
 
 import type { Decision } from '../domain/decision.js';
 import { verifyOrder, type OpenedRound, type OrderReader, type SettledRound } from '../domain/order.js';
@@ -7,6 +13,7 @@ import { clip } from '../domain/redaction.js';
 import type { Clock, DatasetTerms, FleetClient, RawOrder } from '../ports.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Log } from './log.js';
+import type { Membership } from './membership.js';
 import type { Outbox } from './outbox.js';
 import type { Witness } from './witness.js';
 
@@ -20,6 +27,7 @@ export interface OrderReviewParts {
   readonly reader: OrderReader;
   readonly witness: Witness;
   readonly policy: PolicySource;
+  readonly membership: Pick<Membership, 'proveOwn'>;
   readonly outbox: Outbox;
   readonly decisions: DecisionLog;
   readonly datasets: readonly string[];
@@ -29,7 +37,13 @@ export interface OrderReviewParts {
 
 /** What the site makes of an order. */
 export type Review =
-  | { readonly outcome: 'Allowed'; readonly round: OpenedRound; readonly terms: DatasetTerms }
+  | {
+      readonly outcome: 'Allowed';
+      readonly round: OpenedRound;
+      readonly terms: DatasetTerms;
+      /** Whose identities count, where the policy pins a root. */
+      readonly roster?: Roster;
+    }
   | {
       readonly outcome: 'Refused';
       readonly round: OpenedRound;
@@ -61,25 +75,39 @@ export class OrderReview {
   }
 
   async #judge(orderId: string, round: OpenedRound): Promise<Review> {
-    const { reader, datasets, outbox, decisions } = this.#parts;
     const { policy, digest } = await this.#policy();
-    const verdict =
+    const roster =
       policy instanceof TributaryError
-        ? unreadable(policy)
-        : evaluatePolicy(policy, round.job.spec, {
-            logId: reader.logId,
-            authorKey: round.authorKey,
-            parameters: round.model.length,
-            site: reader.site,
-            cohort: round.opened.cohort.length,
-            datasets,
-            // An evaluation says nothing of how the rows would change the model, and repeated it says the same.
-            sentOnBase: round.opened.kind === 'Evaluation' ? 0 : await outbox.sentOnBase(round),
-          });
-    await decisions.record(this.#decision(orderId, round, verdict, digest));
-    return verdict.allowed
-      ? { outcome: 'Allowed', round, terms: verdict.terms }
-      : { outcome: 'Refused', round, verdict };
+        ? undefined
+        : await proven(policy, (rule) => this.#parts.membership.proveOwn(rule, round.evidence));
+    const verdict = await this.#verdict(policy, roster, round);
+    await this.#parts.decisions.record(this.#decision(orderId, round, verdict, digest));
+    if (!verdict.allowed) return { outcome: 'Refused', round, verdict };
+    const counting = roster === undefined || roster instanceof TributaryError ? {} : { roster };
+    return { outcome: 'Allowed', round, terms: verdict.terms, ...counting };
+  }
+
+  async #verdict(
+    policy: SitePolicySpec | TributaryError | undefined,
+    roster: Roster | TributaryError | undefined,
+    round: OpenedRound,
+  ): Promise<PolicyVerdict> {
+    const { reader, datasets, outbox } = this.#parts;
+    if (policy instanceof TributaryError) return unreadable(policy);
+    if (roster instanceof TributaryError) return unproven(roster);
+    const { opened, authorKey, model, job } = round;
+    return evaluatePolicy(policy, job.spec, {
+      logId: reader.logId,
+      authorKey,
+      parameters: model.length,
+      site: reader.site,
+      cohort: opened.cohort.length,
+      members: opened.cohort,
+      ...(roster && { roster }),
+      datasets,
+      // An evaluation says nothing of how the rows would change the model, and repeated it says the same.
+      sentOnBase: opened.kind === 'Evaluation' ? 0 : await outbox.sentOnBase(round),
+    });
   }
 
   async #policy(): Promise<{
@@ -123,8 +151,29 @@ export class OrderReview {
   }
 }
 
+/** The roster that an order proves, where the policy demands one; why it does not count is as good as a rule. */
+export async function proven(
+  policy: SitePolicySpec | undefined,
+  prove: (rule: FederationRule) => Promise<Roster>,
+): Promise<Roster | TributaryError | undefined> {
+  if (policy?.federation === undefined) return undefined;
+  try {
+    return await prove(policy.federation);
+  } catch (cause) {
+    const error = TributaryError.from(cause);
+    if (error.code === 'NOT_IN_ROSTER' || error.code.startsWith('ROSTER_')) return error;
+    throw error;
+  }
+}
+
+/** The refusal of an order whose roster does not count. */
+export function unproven(error: TributaryError): Extract<PolicyVerdict, { allowed: false }> {
+  const rule = 'spec.federation.root';
+  return { allowed: false, code: error.code, rule, detail: `${rule}: ${error.message}` };
+}
+
 /** A policy that cannot be read allows nothing. Why it cannot is the site's affair: the log has it. */
-function unreadable(error: TributaryError): Extract<PolicyVerdict, { allowed: false }> {
+export function unreadable(error: TributaryError): Extract<PolicyVerdict, { allowed: false }> {
   return {
     allowed: false,
     code: 'POLICY_REFUSED',

@@ -4,14 +4,15 @@ import { z } from 'zod';
 import type { RolloutDecision } from '../domain/decision.js';
 import { evaluateServing, type ServingVerdict } from '../domain/policy.js';
 import { clip, redact } from '../domain/redaction.js';
-import { verifyRollout, type RegisteredVersion, type VerifiedRollout } from '../domain/rollout-order.js';
+import { verifyRollout, type VerifiedRollout } from '../domain/rollout-order.js';
 import type { PinnedLog } from '../domain/proof.js';
 import type { AgentMessage, RawOrder, StateStore } from '../ports.js';
 import type { ModelRef } from '../serving-ports.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Log } from './log.js';
 import { downloadModel, type ModelDownloadParts } from './model-download.js';
-import type { PolicySource } from './order-review.js';
+import type { Membership } from './membership.js';
+import { proven, unproven, unreadable, type PolicySource } from './order-review.js';
 import { encodeRecord, readRecord } from './records.js';
 import { describeUnexpected } from './unexpected.js';
 import type { Witness } from './witness.js';
@@ -33,6 +34,7 @@ export interface RolloutFollowerParts extends ModelDownloadParts {
   readonly pinned: PinnedLog;
   readonly witness: Pick<Witness, 'observe'>;
   readonly policy: PolicySource;
+  readonly membership: Pick<Membership, 'prove'>;
   readonly decisions: Pick<DecisionLog, 'note'>;
   readonly store: StateStore;
   readonly send: (message: AgentMessage) => void;
@@ -185,7 +187,7 @@ export class RolloutFollower {
     const { decisions, clock, log } = this.#parts;
     const { model, version, seq, rolloutId, authorKey } = rollout;
     const { policy, digest } = await this.#policy();
-    const verdict = verdictOf(policy, rollout, this.#parts.pinned.logId);
+    const verdict = await this.#verdict(policy, rollout);
     const before = this.#told.get(model);
     if (before?.seq === seq && before.policyDigest === digest) return verdict;
     const said = verdict.allowed
@@ -209,6 +211,19 @@ export class RolloutFollower {
     if (!verdict.allowed)
       log.warn({ model, version, code: verdict.code, rule: verdict.rule }, 'order refused by policy');
     return verdict;
+  }
+
+  /** To stop answering needs no permission; a policy that cannot be read allows nothing else. */
+  async #verdict(
+    policy: SitePolicySpec | TributaryError | undefined,
+    { model, authorKey, serves, evidence }: VerifiedRollout,
+  ): Promise<ServingVerdict> {
+    if (serves === undefined) return { allowed: true };
+    if (policy instanceof TributaryError) return unreadable(policy);
+    const roster = await proven(policy, (rule) => this.#parts.membership.prove(rule, evidence));
+    if (roster instanceof TributaryError) return unproven(roster);
+    const { logId } = this.#parts.pinned;
+    return evaluateServing(policy, { model, authorKey, logId, ...(roster && { roster }) });
   }
 
   async #policy(): Promise<{
@@ -265,23 +280,3 @@ interface Refusal {
 }
 
 const keyOf = (model: string): string => `rollout/${model}`;
-
-/** To stop answering needs no permission; a policy that cannot be read allows nothing else. */
-function verdictOf(
-  policy: SitePolicySpec | TributaryError | undefined,
-  {
-    model,
-    authorKey,
-    serves,
-  }: { readonly serves?: RegisteredVersion } & Pick<VerifiedRollout, 'model' | 'authorKey'>,
-  logId: string,
-): ServingVerdict {
-  if (serves === undefined) return { allowed: true };
-  if (!(policy instanceof TributaryError)) return evaluateServing(policy, { model, authorKey, logId });
-  return {
-    allowed: false,
-    code: 'POLICY_REFUSED',
-    rule: 'document',
-    detail: `the policy file of the site cannot be used (${policy.code})`,
-  };
-}

@@ -34,6 +34,7 @@ import type { ReplicaConfig } from '../config.js';
 import { encodeSiteFits } from '../app/site-fits.js';
 import type { Clock } from '../ports.js';
 import { createDialer } from './coordinator-dialer.js';
+import { identityText } from './identity.js';
 import { readPipelines } from './pipeline-files.js';
 import { openPipelines, type PipelinesRuntime } from './pipelines.js';
 import { openServing, type ServingRuntime } from './serving.js';
@@ -144,7 +145,8 @@ async function openServers(
       predictionMetrics(predictor.figures()) +
       pipelineMetrics(pipelines.status()),
   };
-  const pages = { '/status': status, '/metrics': metrics };
+  const identity: Page = { contentType: 'application/json', body: () => identityText(agent.identity()) };
+  const pages = { '/status': status, '/metrics': metrics, '/identity': identity };
   const actions = {
     '/rollback': async (query: URLSearchParams): Promise<string> =>
       JSON.stringify(await agent.rollback(requireName(query.get('model') ?? '', 'model'))),

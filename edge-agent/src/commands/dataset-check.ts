@@ -13,6 +13,7 @@ import { jobColumns } from '../domain/datasets/job-columns.js';
 import { ColumnSummary, type ContentKind } from '../domain/datasets/column-summary.js';
 import { tellable, tellableParts, type TellableCount } from '../domain/datasets/suppression.js';
 import { joinFits, neutralFit } from '../domain/feature-fit.js';
+import type { RosterView } from '../domain/membership.js';
 import { evaluatePolicy, type PolicyVerdict } from '../domain/policy.js';
 import { countText } from './dataset-describe.js';
 import type { PolicedDataset, SitePolicing } from './dataset-handles.js';
@@ -253,7 +254,10 @@ const MOST_NOTES = 100;
 /** Values of the label that are counted apart, in memory: a column with more holds no classes. */
 const MOST_CLASSES = 1_000;
 
-/** The policy's word on a job, taking for granted what only an order shows: coordinator, author, cohort. */
+/** A roster that names whoever is asked for. */
+const ANY_ROSTER: RosterView = { member: () => undefined, isAuthor: () => true };
+
+/** The policy's word on a job, taking for granted what only an order shows: coordinator, author, cohort, roster. */
 function judge({ policy, datasets }: SitePolicing, spec: FederatedJobSpec): PolicyVerdict {
   const { shape } = compileFeatures(spec.features);
   const coordinators = policy?.coordinators;
@@ -265,6 +269,7 @@ function judge({ policy, datasets }: SitePolicing, spec: FederatedJobSpec): Poli
     cohort: Math.max(spec.minSites, policy?.minimumCohort ?? 0) + 1,
     datasets: datasets.map(({ handle }) => handle.name),
     sentOnBase: 0,
+    roster: ANY_ROSTER,
   });
 }
 

@@ -24,6 +24,7 @@ import {
 } from '@tributary/proto';
 
 import type { RawOrder } from '../ports.js';
+import { rosterEvidence, type RosterEvidence } from './membership.js';
 import { provenEntry, requireHead, type PinnedLog } from './proof.js';
 import type { RoundRef } from './round-key.js';
 
@@ -41,6 +42,8 @@ export interface OpenedRound {
   /** Base64 of the key whose signature over the job document was verified. */
   readonly authorKey: string;
   readonly opened: EntryBody<'round.opened'>;
+  /** What the order proves of the membership; the policy says whose roster it has to be. */
+  readonly evidence: RosterEvidence;
   /** Of the part of the round's vector before its tail: the model, the table of statistics, or nothing. */
   readonly layout: Layout;
   /** Of the model of the job. */
@@ -127,7 +130,8 @@ function openedRound(
   }
   const heldOut = job.spec.evaluation.holdOutSite === reader.site;
   const { authorKey } = submitted;
-  return { kind: 'Opened', jobId, job, authorKey, opened, layout, model, heldOut };
+  const evidence = rosterEvidence(entries);
+  return { kind: 'Opened', jobId, job, authorKey, opened, evidence, layout, model, heldOut };
 }
 
 /**

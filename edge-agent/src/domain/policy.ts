@@ -8,9 +8,10 @@ import {
 
 import type { DatasetTerms } from '../ports.js';
 import { jobColumns } from './datasets/job-columns.js';
+import { crowd, knownAuthor, membership, type MembershipFacts } from './policy-membership.js';
 
 /** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
-export interface PolicyFacts {
+export interface PolicyFacts extends MembershipFacts {
   /** Log of the coordinator whose order it is. */
   readonly logId: string;
   /** Base64 of the Ed25519 key whose signature over the document was verified. */
@@ -47,7 +48,8 @@ type Rule = (policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts) 
 /** In the order in which they are checked: who asks, for what, and only then how. */
 const RULES: readonly Rule[] = [
   coordinator,
-  author,
+  membership,
+  knownAuthor,
   dataset,
   columns,
   dropped,
@@ -89,7 +91,7 @@ export function evaluatePolicy(
 }
 
 /** What the policy judges of a rollout: all proven. */
-export interface ServingFacts extends Pick<PolicyFacts, 'logId' | 'authorKey'> {
+export interface ServingFacts extends Pick<PolicyFacts, 'logId' | 'authorKey' | 'roster'> {
   readonly model: string;
 }
 
@@ -105,7 +107,10 @@ export function evaluateServing(policy: SitePolicySpec | undefined, facts: Servi
       detail: 'the site has no policy file and refuses every rollout',
     };
   }
-  const refusal = coordinator(policy, undefined, facts) ?? author(policy, undefined, facts);
+  const refusal =
+    coordinator(policy, undefined, facts) ??
+    membership(policy, undefined, facts) ??
+    knownAuthor(policy, undefined, facts);
   if (refusal !== undefined) return refusal;
   if (policy.serving?.models.includes(facts.model) === true) return { allowed: true };
   return refused('spec.serving.models', `model ${facts.model} is not listed`);
@@ -119,20 +124,6 @@ function coordinator(
   if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId))
     return undefined;
   return refused('spec.coordinators', `log ${facts.logId} is not listed`);
-}
-
-function author(
-  policy: SitePolicySpec,
-  _asked: unknown,
-  facts: Pick<PolicyFacts, 'authorKey'>,
-): Refusal | undefined {
-  if (policy.authors.some(({ key }) => key === facts.authorKey)) return undefined;
-  return {
-    allowed: false,
-    code: 'AUTHOR_UNKNOWN',
-    rule: 'spec.authors',
-    detail: `spec.authors does not list the key ${facts.authorKey}`,
-  };
 }
 
 function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
@@ -189,28 +180,29 @@ function rowsPerRound(
 function minimumCohort(
   policy: SitePolicySpec,
   job: FederatedJobSpec,
-  { cohort }: PolicyFacts,
+  facts: PolicyFacts,
 ): Refusal | undefined {
   return atLeast(
     'spec.minimumCohort',
     policy.minimumCohort,
-    cohort - heldOut(job),
+    crowd(policy, job, facts).training,
     'sites that train in the round',
   );
 }
 
 /** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
-function minimumReports(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
+function minimumReports(
+  policy: SitePolicySpec,
+  job: FederatedJobSpec,
+  facts: PolicyFacts,
+): Refusal | undefined {
   return atLeast(
     'spec.minimumCohort',
     policy.minimumCohort,
-    job.minSites - heldOut(job),
+    crowd(policy, job, facts).reports,
     'reports with which a round commits (minSites)',
   );
 }
-
-/** A site that is held out adds nothing to the sum and so hides nobody. */
-const heldOut = (job: FederatedJobSpec): number => (job.evaluation.holdOutSite === undefined ? 0 : 1);
 
 function maximumParameters(
   policy: SitePolicySpec,

@@ -13,6 +13,7 @@ import {
 } from '@tributary/proto';
 
 import type { RawOrder } from '../ports.js';
+import { rosterEvidence, type RosterEvidence } from './membership.js';
 import { provenEntry, requireHead, type PinnedLog } from './proof.js';
 
 /** An order to serve a version, or none of a model any more, with everything that was proven about it. */
@@ -25,6 +26,7 @@ export interface VerifiedRollout {
   readonly version: number;
   /** Base64 of the key whose signature over the rollout was verified. */
   readonly authorKey: string;
+  readonly evidence: RosterEvidence;
   /** What the ledger says of the version; absent where the model is to answer no more. */
   readonly serves?: RegisteredVersion;
 }
@@ -63,7 +65,8 @@ export function verifyRollout(log: PinnedLog, order: RawOrder): VerifiedRollout 
   const applied = single(entries, 'rollout.applied');
   requireSigned(applied);
   const { rolloutId, model, version, authorKey } = applied.body;
-  const found = { seq: last.seq, rolloutId, model, version, authorKey };
+  const evidence = rosterEvidence(entries);
+  const found = { seq: last.seq, rolloutId, model, version, authorKey, evidence };
   if (last.type === 'rollout.undone') {
     if (last.body.model !== model || last.seq < applied.seq)
       throw unproven('the entry that undoes is about another rollout');

@@ -1,6 +1,7 @@
 import { canonicalText, parseCanonical, type JsonValue } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
+import { rootProblem } from '../membership/federation-root.js';
 import { coherenceProblems } from './coherence.js';
 import type { FederatedJob } from './federated-job.js';
 import {
@@ -17,7 +18,7 @@ import { rolloutProblems, unservedSteps, type ModelRollout } from './model-rollo
 import { nearest } from './nearest.js';
 import { problemError, quote, type Problem } from './problem.js';
 import { schemaProblems } from './schema-problem.js';
-import type { SitePolicy } from './site-policy.js';
+import type { FederationRule, SitePolicy } from './site-policy.js';
 import { streamProblems } from './stream-coherence.js';
 import type { StreamPipeline } from './stream-pipeline.js';
 import { unsupportedProblems } from './unsupported.js';
@@ -100,8 +101,13 @@ function incoherence(document: TributaryDocument): Problem[] {
     case 'StreamPipeline':
       return streamProblems(document.spec);
     case 'SitePolicy':
-      return [];
+      return rootProblems(document.spec.federation);
   }
+}
+
+function rootProblems(federation: FederationRule | undefined): Problem[] {
+  const problem = federation && rootProblem(federation.root);
+  return problem === undefined ? [] : [{ ...problem, path: ['spec', 'federation', 'root', problem.field] }];
 }
 
 /** A copy as plain JSON: no cycles, no prototypes, no undefined, of bounded size and depth. */

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 
 import { LIMITS } from '../limits.js';
+import { rootMembersSchema } from '../membership/federation-root.js';
 import { METRIC_NAMES } from '../metrics/metric-names.js';
 import { isDistinct } from './learning-task.js';
 import { deidentificationSchema } from './deidentification-spec.js';
 import { API_VERSION, cellTextSchema, metadataSchema, nameSchema } from './metadata.js';
+import { publicKeySchema } from './public-key.js';
 import { STRATEGIES } from './round-spec.js';
 
 const LOG_ID = /^[0-9a-f]{64}$/;
-/** Standard base64 of 32 bytes, with the two unused bits of the last digit zero. */
-const PUBLIC_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
 const coordinatorsSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('Enrolled') }),
@@ -25,10 +25,7 @@ const coordinatorsSchema = z.discriminatedUnion('type', [
 
 const authorSchema = z.strictObject({
   name: nameSchema.describe('For the log of decisions; the key decides.'),
-  key: z
-    .string()
-    .regex(PUBLIC_KEY, 'not an Ed25519 public key; give its 32 bytes in base64 (44 characters)')
-    .describe('Ed25519 public key, 32 bytes in base64.'),
+  key: publicKeySchema,
 });
 
 const vocabularySchema = z.strictObject({
@@ -81,6 +78,27 @@ const datasetRuleSchema = z.strictObject({
     .describe('What is done to every row before a job sees it.'),
 });
 
+const federationSchema = z.strictObject({
+  root: rootMembersSchema.describe(
+    'Who decides about membership: the text that `tributary federation init` prints. Only members of rosters that it signed count.',
+  ),
+  authors: z
+    .enum(['Listed', 'Roster'])
+    .default('Listed')
+    .describe(
+      'Whose jobs are accepted: of authors that are in spec.authors and in the roster, or of every author in the roster.',
+    ),
+  pinnedPeers: z
+    .array(nameSchema)
+    .min(1)
+    .max(LIMITS.updatesPerRound)
+    .refine(isDistinct, 'a site is listed twice; list each once')
+    .optional()
+    .describe(
+      'Sites that count towards minimumCohort besides this one; without it every member of the roster counts.',
+    ),
+});
+
 const sitePolicySpecSchema = z.strictObject({
   coordinators: coordinatorsSchema
     .prefault({ type: 'Enrolled' })
@@ -90,6 +108,11 @@ const sitePolicySpecSchema = z.strictObject({
     .max(1_000)
     .refine((authors) => isDistinct(authors.map(({ key }) => key)), 'a key is listed twice; list each once')
     .describe('Whose jobs are accepted; empty accepts none.'),
+  federation: federationSchema
+    .optional()
+    .describe(
+      'Membership that no coordinator can add to. Without it the site trusts its coordinator to name the members of a round.',
+    ),
   datasets: z
     .array(datasetRuleSchema)
     .max(1_000)
@@ -157,5 +180,7 @@ export const sitePolicySchema = z.strictObject({
 export type SitePolicy = z.output<typeof sitePolicySchema>;
 export type SitePolicySpec = SitePolicy['spec'];
 export type SitePolicyInput = z.input<typeof sitePolicySchema>;
+/** What a site demands of membership. */
+export type FederationRule = NonNullable<SitePolicySpec['federation']>;
 /** What a site allows of one dataset, and on which terms. */
 export type DatasetRule = SitePolicySpec['datasets'][number];

@@ -10,6 +10,7 @@ const GROUPS: readonly (readonly [tens: number, title: string])[] = [
   [5, 'Rounds and jobs'],
   [6, 'Limits and versions'],
   [7, 'The machine and the network'],
+  [8, 'Membership'],
   [9, 'Tributary itself'],
 ];
 

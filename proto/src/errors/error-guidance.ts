@@ -1,6 +1,7 @@
 import type { ErrorCode } from './error-table.js';
 import { CALLER_GUIDANCE } from './guidance/callers.js';
 import { MACHINE_GUIDANCE } from './guidance/machine.js';
+import { MEMBERSHIP_GUIDANCE } from './guidance/membership.js';
 import { REQUEST_GUIDANCE } from './guidance/requests.js';
 import { SITE_GUIDANCE } from './guidance/sites.js';
 import { UPDATE_GUIDANCE } from './guidance/updates.js';
@@ -20,4 +21,5 @@ export const ERROR_GUIDANCE: Readonly<Record<ErrorCode, ErrorGuidance>> = {
   ...UPDATE_GUIDANCE,
   ...SITE_GUIDANCE,
   ...MACHINE_GUIDANCE,
+  ...MEMBERSHIP_GUIDANCE,
 };

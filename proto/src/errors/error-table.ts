@@ -1,38 +1,4 @@
-/** gRPC status names used by the table (https://grpc.io/docs/guides/status-codes/). */
-export type GrpcStatusName =
-  | 'INVALID_ARGUMENT'
-  | 'NOT_FOUND'
-  | 'ALREADY_EXISTS'
-  | 'PERMISSION_DENIED'
-  | 'RESOURCE_EXHAUSTED'
-  | 'FAILED_PRECONDITION'
-  | 'ABORTED'
-  | 'OUT_OF_RANGE'
-  | 'UNIMPLEMENTED'
-  | 'INTERNAL'
-  | 'UNAVAILABLE'
-  | 'DATA_LOSS'
-  | 'UNAUTHENTICATED'
-  | 'DEADLINE_EXCEEDED'
-  | 'CANCELLED';
-
-export interface ErrorEntry {
-  readonly grpc: GrpcStatusName;
-  readonly http: number;
-  /** Process exit code of the commands, 2 to 99; each group of ten is one kind of cause. */
-  readonly exit: number;
-  readonly retryable: boolean;
-  /** One sentence: what happened and what to do. The documentation page is generated from it. */
-  readonly documentation: string;
-}
-
-const entry = (
-  grpc: GrpcStatusName,
-  http: number,
-  exit: number,
-  retryable: boolean,
-  documentation: string,
-): ErrorEntry => ({ grpc, http, exit, retryable, documentation });
+import { entry, type ErrorEntry } from './error-entry.js';
 
 /** Every code that Tributary shows to the outside. Codes are never reused or renamed. */
 export const ERROR_TABLE = {
@@ -372,6 +338,42 @@ export const ERROR_TABLE = {
     'A sealed file does not open with this sealing key: wrong key file, or altered content.',
   ),
   SHUTTING_DOWN: entry('UNAVAILABLE', 503, 76, true, 'The daemon is shutting down.'),
+  // 80-89: membership.
+  ROSTER_MISSING: entry(
+    'FAILED_PRECONDITION',
+    403,
+    80,
+    false,
+    "The site's policy pins a federation root, but the order proves no roster; publish one with `tributary federation roster publish`.",
+  ),
+  ROSTER_INVALID: entry(
+    'PERMISSION_DENIED',
+    403,
+    81,
+    false,
+    'The roster, root or identity is malformed, of another root, or not signed by enough of its keys; the message says which.',
+  ),
+  ROSTER_EXPIRED: entry(
+    'FAILED_PRECONDITION',
+    403,
+    82,
+    false,
+    'The roster has expired; renew, sign and publish it with `tributary federation roster`.',
+  ),
+  ROSTER_ROLLBACK: entry(
+    'DATA_LOSS',
+    409,
+    83,
+    false,
+    'An older roster or root than one seen before was shown, or another of the same version: ask the operator why.',
+  ),
+  NOT_IN_ROSTER: entry(
+    'PERMISSION_DENIED',
+    403,
+    84,
+    false,
+    'A site of the round is not in the roster that the federation root signed; the round is refused.',
+  ),
   INTERNAL: entry(
     'INTERNAL',
     500,

@@ -55,6 +55,11 @@ export type { Event, Event__Output } from '../gen/tributary/v1/Event.js';
 export type { Failure, Failure__Output } from '../gen/tributary/v1/Failure.js';
 export type { FetchBlobRequest, FetchBlobRequest__Output } from '../gen/tributary/v1/FetchBlobRequest.js';
 export type {
+  PublishRosterRequest,
+  PublishRosterRequest__Output,
+} from '../gen/tributary/v1/PublishRosterRequest.js';
+export type { PublishRosterResponse } from '../gen/tributary/v1/PublishRosterResponse.js';
+export type {
   FetchModelBlobRequest,
   FetchModelBlobRequest__Output,
 } from '../gen/tributary/v1/FetchModelBlobRequest.js';

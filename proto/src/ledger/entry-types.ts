@@ -55,6 +55,26 @@ export const ENTRY_BODIES = {
     modelKey: base64,
     caDigest: digest,
   }),
+  /** The root of the federation hands over to another. Never without a roster of the new one: its keys exist. */
+  'root.rotated': z.strictObject({
+    previous: digest,
+    root: digest,
+    /** Canonical JSON of the signed hand-over. */
+    document: z.string(),
+  }),
+  /** The members and authors of the federation from here on. */
+  'roster.published': z.strictObject({
+    federation: name,
+    version: uint,
+    /** Of what is signed. */
+    digest,
+    root: digest,
+    signatures: uint,
+    members: uint,
+    expires: time,
+    /** Canonical JSON of the signed roster. */
+    document: z.string(),
+  }),
   'context.created': z.strictObject({ context: name, role: z.enum(['admin', 'viewer']), keyDigest: digest }),
   'context.revoked': z.strictObject({ context: name }),
 

@@ -35,6 +35,17 @@ export type TranscriptFields = {
     readonly tagsDigest: Digest;
   };
   readonly document: { readonly document: JsonValue };
+  /** Signed by keys of the federation root. */
+  readonly roster: { readonly roster: JsonValue };
+  /** Signed by keys of the root that hands over. */
+  readonly root: { readonly rotation: JsonValue };
+  /** Signed by an agent for whoever writes the roster: it holds the key. */
+  readonly identity: {
+    readonly site: string;
+    readonly agentId: string;
+    readonly identityKey: string;
+    readonly logId: string;
+  };
   readonly 'model-manifest': { readonly manifestDigest: Digest };
   readonly stage: {
     readonly wire: string;

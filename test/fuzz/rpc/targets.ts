@@ -82,6 +82,11 @@ export function operatorTargets({
     simple(admin, Admin.service, 'RevokeSite', { site: 'decoy', reason: 'fuzz' }),
     simple(admin, Admin.service, 'CreateContext', { name: 'decoy', role: 'viewer', csr }),
     simple(admin, Admin.service, 'RevokeContext', { name: 'decoy' }),
+    simple(admin, Admin.service, 'PublishRoster', {
+      roster: Buffer.from('{"roster":{},"signatures":[]}'),
+      root: Buffer.from('{"formatVersion":1,"keys":[],"name":"decoy","threshold":1}'),
+      rotation: Buffer.alloc(0),
+    }),
   ];
 }
 

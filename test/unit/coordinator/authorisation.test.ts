@@ -76,6 +76,7 @@ describe('the authorisation table', () => {
       'UndoRollout',
       'CreateContext',
       'RevokeContext',
+      'PublishRoster',
       'StreamBackup',
     ];
     assert.deepEqual(

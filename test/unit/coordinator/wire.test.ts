@@ -15,6 +15,7 @@ import {
   fromInvitation,
   fromKind,
   fromModelBlob,
+  fromPublishRoster,
   fromStreamLogs,
   fromWatch,
 } from '@tributary/coordinator/internal/adapters/grpc/wire/admin.js';
@@ -70,6 +71,7 @@ describe('mappings from the wire', () => {
     decodes(Admin.service.CreateInvitation, fromInvitation);
     decodes(Admin.service.CreateContext, fromContext);
     decodes(Admin.service.FetchModelBlob, fromModelBlob);
+    decodes(Admin.service.PublishRoster, fromPublishRoster);
     decodes(Admin.service.StreamLogs, fromStreamLogs);
     decodes(Admin.service.WatchObjects, fromWatch);
   });

@@ -48,6 +48,42 @@ interface SentRecord {
   readonly pulse: number;
 }
 
+type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
+
+const send = (world: StreamWorld, { bed, ...body }: SentRecord): Promise<void> =>
+  world.send(body, { bed: String(bed) });
+
+async function happen(one: Happening, world: StreamWorld, sent: SentRecord[]): Promise<void> {
+  switch (one.kind) {
+    case 'send': {
+      const id = sent.length;
+      const record = { bed: one.bed, id, t: (sent.at(-1)?.t ?? T) + one.gapMs, pulse: (id * 7) % 50 };
+      sent.push(record);
+      return send(world, record);
+    }
+    case 'again': {
+      const record = sent.at(-one.back);
+      return record === undefined ? undefined : send(world, record);
+    }
+    case 'turns':
+      for (let count = 0; count < one.count; count++) await turn();
+      return;
+    case 'wait':
+      await sleep(one.ms);
+      return;
+    case 'reconnect':
+      world.broker.leave();
+      world.broker.comeBack();
+      return;
+    case 'crash':
+      world.kill();
+      return world.start();
+    case 'restart':
+      await world.close();
+      return world.start();
+  }
+}
+
 /** Closes the windows of every bed: long after everything else. */
 const last = (bed: number, id: number): SentRecord => ({ bed, id, t: T + 10_000_000, pulse: 1 });
 
@@ -62,40 +98,12 @@ describe('stream engine, whatever happens', function () {
           await world.open();
           await world.start();
           const sent: SentRecord[] = [];
-          const send = async (record: SentRecord): Promise<void> => {
-            const { bed, ...body } = record;
-            await world.send(body, { bed: String(bed) });
-          };
           try {
-            for (const one of happenings) {
-              if (one.kind === 'send') {
-                const id = sent.length;
-                const record = {
-                  bed: one.bed,
-                  id,
-                  t: (sent.at(-1)?.t ?? T) + one.gapMs,
-                  pulse: (id * 7) % 50,
-                };
-                sent.push(record);
-                await send(record);
-              } else if (one.kind === 'again') {
-                const record = sent.at(-one.back);
-                if (record !== undefined) await send(record);
-              } else if (one.kind === 'turns') for (let count = 0; count < one.count; count++) await turn();
-              else if (one.kind === 'wait') await sleep(one.ms);
-              else if (one.kind === 'reconnect') {
-                world.broker.leave();
-                world.broker.comeBack();
-              } else {
-                if (one.kind === 'crash') world.kill();
-                else await world.close();
-                await world.start();
-              }
-            }
+            for (const one of happenings) await happen(one, world, sent);
             for (const bed of [0, 1, 2]) {
               const record = last(bed, sent.length);
               sent.push(record);
-              await send(record);
+              await send(world, record);
             }
             const wanted = new Map(
               play(
@@ -109,8 +117,9 @@ describe('stream engine, whatever happens', function () {
                 { flush: false },
               ).decisions.map(({ id, row }) => [id, row['pulse']]),
             );
-            await eventually('everything to be acknowledged', () =>
-              world.broker.unsettled('pipeline') === 0 ? true : undefined,
+            await eventually(
+              'everything to be acknowledged',
+              () => (world.broker.unsettled('pipeline') === 0 ? true : undefined),
               5_000,
             );
             await turn();

@@ -12,6 +12,7 @@ import { fetchModelBlob } from './admin/models.js';
 import { toObjectMessage, type ObjectViews } from './admin/object-views.js';
 import { deleteObject, listObjects } from './admin/objects.js';
 import type { AdminParts } from './admin/parts.js';
+import { publishRoster } from './admin/roster.js';
 import { approve, invite, revoke } from './admin/sites.js';
 import { watch } from './admin/watch.js';
 import { CHUNKS_AHEAD } from './calls.js';
@@ -94,6 +95,9 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
     ),
     RevokeContext: calls.unary('RevokeContext', (request, context) =>
       revokeContext(parts, request, callers.operator(context)),
+    ),
+    PublishRoster: calls.unary('PublishRoster', (request, context) =>
+      publishRoster(parts, request, callers.operator(context)),
     ),
     StreamBackup: calls.serverStream(
       'StreamBackup',

@@ -90,7 +90,7 @@ export class AgentStreams {
     const knownSize = hello.treeHead?.treeSize ?? 0;
     return this.#parts.agents.attach(
       caller.agentId,
-      { sessionEpoch, knownSize, software, backend, datasets, serving },
+      { sessionEpoch, knownSize, software, backend, datasets, serving, wire: negotiate(hello.versions) },
       link,
     );
   }

@@ -6,7 +6,8 @@ import { withAuthor } from '../context-file.js';
 import { tableLines } from '../output/table.js';
 import type { Session } from '../session.js';
 
-const publicKeyOf = (seed: string): string =>
+/** Standard base64 of the public half. */
+export const publicKeyOf = (seed: string): string =>
   encodeBase64(signingKeyFromSeed(decodeBase64(seed, 'seed')).publicKey);
 
 /** Makes an author key and shows what site policies must name. The private half stays in the context file. */

@@ -11,6 +11,11 @@ export async function fetchStatus(socketPath: string, timeoutMs = TIMEOUT_MS): P
   return (await ask(socketPath, 'GET', '/status', timeoutMs)).text;
 }
 
+/** The identity of the running daemon's agent as JSON; rejects with UNAVAILABLE where none runs. */
+export async function fetchIdentity(socketPath: string): Promise<string> {
+  return (await ask(socketPath, 'GET', '/identity')).text;
+}
+
 const refusalSchema = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 
 /** Has the running daemon go back to the version of a model before. Rejects with its own code, or UNAVAILABLE. */

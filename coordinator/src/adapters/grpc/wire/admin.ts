@@ -12,6 +12,7 @@ import type {
   CreateContextRequest__Output,
   CreateInvitationRequest__Output,
   FetchModelBlobRequest__Output,
+  PublishRosterRequest__Output,
   RevokeSiteRequest__Output,
   StreamLogsRequest__Output,
   WatchObjectsRequest__Output,
@@ -124,6 +125,23 @@ export function fromContext(request: CreateContextRequest__Output): ContextReque
     name: requireName(request.name, 'name'),
     role: request.role,
     csr: requireBytes(request.csr, 'csr', { most: LIMITS.certificateRequestBytes }),
+  };
+}
+
+export interface RosterPublication {
+  readonly roster: Uint8Array;
+  readonly root: Uint8Array;
+  /** The hand-over to this root; undefined while the root stays. */
+  readonly rotation: Uint8Array | undefined;
+}
+
+export function fromPublishRoster(request: PublishRosterRequest__Output): RosterPublication {
+  const { rotation } = request;
+  return {
+    roster: requireBytes(request.roster, 'roster', { most: LIMITS.rosterBytes }),
+    root: requireBytes(request.root, 'root', { most: LIMITS.rootBytes }),
+    rotation:
+      rotation.length === 0 ? undefined : requireBytes(rotation, 'rotation', { most: LIMITS.rootBytes }),
   };
 }
 

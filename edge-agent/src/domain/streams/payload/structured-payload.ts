@@ -22,7 +22,8 @@ export function structuredReader(spec: StructuredSpec): PayloadReader {
   function extract(message: StreamMessage, captures: Captures, value: unknown): Extracted | Fault {
     const time = readTime(message, captures, value);
     if (isFault(time)) return time;
-    const shape = rateHz === undefined ? record(columns, value) : samples(readColumns(columns, value), rateHz);
+    const shape =
+      rateHz === undefined ? record(columns, value) : samples(readColumns(columns, value), rateHz);
     if (isFault(shape)) return shape;
     const startMs = time ?? instant(message.arrivalMs - shape.count * shape.periodMs);
     return { ...shape, startMs, id: idText(readId(value)), arrived: time === undefined };
