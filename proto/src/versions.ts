@@ -9,7 +9,7 @@ export const FORMAT_VERSION = 1;
 /**
  * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
  * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
- * added `dataVersion` to the header of an envelope.
+ * added `dataVersion` to the header of an envelope, and rosters to orders.
  */
 export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.1', '1.0']);
 
