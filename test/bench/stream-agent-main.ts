@@ -54,7 +54,7 @@ async function start({
   pipeline,
 }: Extract<AgentRequest, { kind: 'start' }>): Promise<Running> {
   const data = await openDataDirectory(dataDir, join(dataDir, 'seal.key'));
-  const log = createLog('warn');
+  const log = createLog('error');
   const key = new Uint8Array(32).fill(1);
   const shared = { data, key, clock: systemClock, log };
   const serving = servingConfigOf(undefined, (path) => path);
