@@ -13,6 +13,7 @@ export class Terminal {
   readonly #bash: ChildProcess;
   #heard = '';
   #told: () => void = () => undefined;
+  #ended: () => void = () => undefined;
 
   constructor(folder: string, env: Readonly<Record<string, string>>) {
     this.#bash = spawn('bash', ['--norc', '--noprofile'], {
@@ -22,6 +23,7 @@ export class Terminal {
       // A group of its own, so that what it runs hears Ctrl-C with it.
       detached: true,
     });
+    this.#bash.once('close', () => this.#ended());
     for (const stream of [this.#bash.stdout, this.#bash.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#heard += text;
@@ -44,7 +46,7 @@ export class Terminal {
         const match = new RegExp(`\\n${mark} (\\d+)\\n`).exec(this.#heard);
         if (match !== null) resolve(match);
       };
-      this.#bash.once('close', () => reject(new Error(`bash ended in: ${line}\n${this.#heard}`)));
+      this.#ended = () => reject(new Error(`bash ended in: ${line}\n${this.#heard}`));
     });
     return { code: Number(found[1]), text: this.#heard.slice(0, found.index) };
   }

@@ -40,7 +40,7 @@ const CLAIMS: readonly (readonly [beginning: string, shows: RegExp])[] = [
 ];
 
 /** Where the pipeline is there, the second time that the status is asked for. */
-const PIPELINE_RUNS = /patients[^]*(?:running|Running|answers)/;
+const PIPELINE_RUNS = /patients +Running +patients@1/;
 
 /** A half of the Rotterdam tumour bank, without what is known only after the outcome. */
 async function writeTable(file: string, half: number): Promise<void> {
@@ -48,7 +48,7 @@ async function writeTable(file: string, half: number): Promise<void> {
     .trim()
     .split('\n')
     .map((line) => line.split(','));
-  const kept = ['age', 'meno', 'size', 'grade', 'nodes', 'pgr', 'er', 'hormon', 'chemo', 'recur'];
+  const kept = ['age', 'grade', 'nodes', 'pgr', 'er', 'recur'];
   const columns = kept.map((name) => header.indexOf(name));
   const lines = rows
     .filter((_, index) => index % 2 === half)
