@@ -25,11 +25,16 @@ export interface AgentOptions {
 export class BenchAgent {
   readonly #child: ChildProcess;
   readonly #folder: string;
+  readonly #ended: Promise<never>;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(child: ChildProcess, folder: string) {
     this.#child = child;
     this.#folder = folder;
+    this.#ended = once(child, 'exit').then(() =>
+      Promise.reject(new Error('the agent of the benchmark ended')),
+    );
+    this.#ended.catch(() => undefined);
   }
 
   static async start({ oneCore = false, ...options }: AgentOptions): Promise<BenchAgent> {
@@ -67,10 +72,10 @@ export class BenchAgent {
 
   #ask(request: AgentRequest): Promise<AgentReply> {
     const asked = this.#turn.then(async () => {
-      const reply = Promise.race([
-        once(this.#child, 'message') as Promise<[AgentReply]>,
-        once(this.#child, 'exit').then(() => Promise.reject(new Error('the agent of the benchmark ended'))),
-      ]);
+      const message = new Promise<[AgentReply]>((resolve) => {
+        this.#child.once('message', (reply) => resolve([reply as AgentReply]));
+      });
+      const reply = Promise.race([message, this.#ended]);
       this.#child.send(request);
       const [answer] = await reply;
       if (answer.error !== undefined) throw new Error(answer.error);

@@ -33,12 +33,13 @@ const MOST_RACE_MESSAGES = 100_000;
 const WARM_UP = 20_000;
 const LATENCY_SECONDS = 20;
 const SWAPS = 100;
+const MOST_SWAP_SECONDS = 300;
 const RESTARTS = 20;
 const TRAINING_RATE = 200;
 const TRAINING_SECONDS = 20;
 const QUARTER = 250_000;
 
-type Load = Pick<StreamLoad, 'messages' | 'perSecond' | 'sessionMs' | 'onAnswered'>;
+type Load = Pick<StreamLoad, 'messages' | 'perSecond' | 'sessionMs' | 'enough' | 'onAnswered'>;
 
 /** Records of all loads together: the same again would be taken for a repetition. */
 let taken = 0;
@@ -148,8 +149,8 @@ export const swaps: StreamCase = async (setting) => {
         await sleep(100);
       }
     })();
-    // Each swap takes some tens of milliseconds beside its pause.
-    const figures = await load(setting, { messages: rate * 20, perSecond: rate });
+    const enough = (): boolean => swapped === SWAPS;
+    const figures = await load(setting, { messages: rate * MOST_SWAP_SECONDS, perSecond: rate, enough });
     going = false;
     await swapping;
     return { ...paced('swaps', rate, figures), swaps: swapped };

@@ -11,7 +11,10 @@ export interface StreamLoad {
   readonly protocol: 'V3' | 'V5';
   /** Where results are awaited. */
   readonly results: string;
+  /** Records at most. */
   readonly messages: number;
+  /** Nothing more need be sent. */
+  readonly enough?: () => boolean;
   /** As fast as answers come where absent. */
   readonly perSecond?: number;
   /** Topic and bytes of record `sequence`. */
@@ -57,7 +60,7 @@ export async function loadStream(load: StreamLoad): Promise<StreamFigures> {
   });
   try {
     const startMs = performance.now();
-    for (let sequence = 0; sequence < load.messages; sequence += 1) {
+    for (let sequence = 0; sequence < load.messages && load.enough?.() !== true; sequence += 1) {
       while (
         sequence >= allowed(load, performance.now() - startMs, exchange.answered) ||
         exchange.queued > MOST_QUEUED
@@ -66,7 +69,7 @@ export async function loadStream(load: StreamLoad): Promise<StreamFigures> {
       const { topic, payload } = load.record(sequence);
       exchange.publish(sequence, topic, payload);
     }
-    const whole = (): true | undefined => exchange.answered === load.messages || undefined;
+    const whole = (): true | undefined => exchange.answered === exchange.sent || undefined;
     await eventually('the last result', whole, 30_000).catch(() => undefined);
     const { sent: _, answered, p50Ms, p99Ms, ...counts } = exchange.figures();
     return {
