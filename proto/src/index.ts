@@ -350,3 +350,5 @@ export {
 } from './membership/identity-statement.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';
+
+export * from './secagg/index.js';

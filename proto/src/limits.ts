@@ -149,6 +149,16 @@ export const LIMITS = Object.freeze({
   corruptUploads: 3,
   /** Updates folded between two checkpoints of the accumulator: bounds spool files on disk. */
   checkpointEveryUpdates: 64,
+  /** Agents of a secure round on the complete graph: shares live in GF(256), and the work grows with their square. */
+  completeGraphAgents: 100,
+  /** Neighbours of an agent in a secure round beyond that: GF(256) has 255 places for shares. */
+  neighbours: 254,
+  /** Bytes of the signed payload of a stage of secure aggregation: 254 shares with owner fill 40 KiB. */
+  stagePayloadBytes: 64 * KIB,
+  /** Bytes of a roster or cohort of a secure round: 4,096 members with keys, tree head and signature. */
+  roundRosterBytes: 8 * MIB,
+  /** Times that an update is rounded anew until its norm meets the bound: each succeeds with a probability above 1/2. */
+  roundingAttempts: 64,
   /** Times a round is tried again before its job fails. */
   roundRetries: 3,
   /** Milliseconds before the first repeat of a round, doubled for each further one: sites that crashed come back. */

@@ -3,6 +3,9 @@ export interface BenchOptions {
   readonly agents: number;
   /** Size of one update: 10^6 bytes each, 250,000 float32 parameters. */
   readonly megabytes: number;
+  /** Of `secagg`: parameters of an update, and agents that leave after sharing. */
+  readonly parameters: number;
+  readonly dropouts: number;
   readonly rttMs: number;
   readonly runs: number;
   readonly entries: number;

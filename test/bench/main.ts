@@ -3,16 +3,26 @@ import { parseArgs } from 'node:util';
 import { aggregate } from './aggregate.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
 import { round } from './round.js';
+import { secagg } from './secagg.js';
 import { startup } from './startup.js';
 import { stream, STREAM_CASES } from './stream.js';
 import { train } from './train.js';
 import { upload } from './upload.js';
 
-const CASES: Readonly<Record<string, BenchCase>> = { aggregate, round, startup, stream, train, upload };
+const CASES: Readonly<Record<string, BenchCase>> = {
+  aggregate,
+  round,
+  secagg,
+  startup,
+  stream,
+  train,
+  upload,
+};
 
 const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
+  secagg    [--agents N] [--params P] [--dropouts D]  one secure round, all roles in one process
   upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
   startup   [--entries N]             exec to serving with N ledger entries
   stream    [--case C]                pipelines at a Mosquitto: ${Object.keys(STREAM_CASES).join(', ')}, or all
@@ -27,6 +37,8 @@ async function main(argv: readonly string[]): Promise<number> {
       json: { type: 'boolean', default: false },
       agents: { type: 'string', default: '10' },
       mb: { type: 'string', default: '10' },
+      params: { type: 'string', default: '1600000' },
+      dropouts: { type: 'string', default: '0' },
       'rtt-ms': { type: 'string', default: '50' },
       runs: { type: 'string', default: '5' },
       entries: { type: 'string', default: '1000' },
@@ -42,6 +54,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const options: BenchOptions = {
     agents: positive(values.agents),
     megabytes: positive(values.mb),
+    parameters: positive(values.params),
+    dropouts: values.dropouts === '0' ? 0 : positive(values.dropouts),
     rttMs: positive(values['rtt-ms']),
     runs: positive(values.runs),
     entries: positive(values.entries),

@@ -1,11 +1,6 @@
 import { accumulatorWasm } from '../gen/accumulator-wasm.js';
 import type { Kernel, Segment } from './kernel.js';
-
-/** What this file uses of WebAssembly: the compiler's library for servers does not declare it. */
-interface WebAssemblyDoor {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-}
+import { loadWasm } from './wasm-module.js';
 
 /** The exports of wat/accumulator.wat. Pointers are in bytes, counts in elements. */
 interface Exports {
@@ -24,17 +19,9 @@ const SUM_BYTES = BigInt64Array.BYTES_PER_ELEMENT;
 
 /** The kernel in WebAssembly SIMD, or undefined where the machine or its Node has none. */
 export function wasmKernel(): Kernel | undefined {
-  const { Module, Instance } = (globalThis as unknown as { readonly WebAssembly: WebAssemblyDoor })
-    .WebAssembly;
-  const instantiate = (): Exports => new Instance(module).exports as Exports;
-  let module: object;
-  let checker: Exports;
-  try {
-    module = new Module(Buffer.from(accumulatorWasm, 'base64'));
-    checker = instantiate();
-  } catch {
-    return undefined;
-  }
+  const instantiate = loadWasm<Exports>(accumulatorWasm);
+  if (instantiate === undefined) return undefined;
+  const checker = instantiate();
   return {
     name: 'wasm',
     segment: (length) => createSegment(instantiate(), length),

@@ -1,8 +1,6 @@
-import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
-
 import nacl from 'tweetnacl';
 
-import { requireLength } from '../byte-text.js';
+import { x25519PublicKey, x25519Shared } from '../sealing/x25519.js';
 
 /*
  * nacl.box is X25519, HSalsa20 and nacl.secretbox. The first takes tweetnacl a millisecond and more, and OpenSSL a
@@ -17,14 +15,9 @@ export interface RoundKeyPair {
   readonly secretKey: Uint8Array;
 }
 
-/** DER of everything before the 32 raw bytes: PKCS #8 of RFC 8410. */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
-
 /** The key pair of 32 random bytes. */
 export function roundKeyPair(secretKey: Uint8Array): RoundKeyPair {
-  requireLength(secretKey, nacl.box.secretKeyLength, 'round key');
-  const { x = '' } = createPublicKey(privateKeyObject(secretKey)).export({ format: 'jwk' });
-  return { publicKey: plain(Buffer.from(x, 'base64url')), secretKey: plain(secretKey) };
+  return { publicKey: x25519PublicKey(secretKey), secretKey: plain(secretKey) };
 }
 
 /**
@@ -70,36 +63,11 @@ const SIGMA = new TextEncoder().encode('expand 32-byte k');
 
 /** The key of nacl.box between two parties: nacl.box.before, byte for byte. */
 function boxKey(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
-  const shared = diffieHellman({
-    publicKey: publicKeyObject(publicKey),
-    privateKey: privateKeyObject(secretKey),
-  });
+  const shared = x25519Shared(publicKey, secretKey);
   const key = new Uint8Array(nacl.secretbox.keyLength);
   lowlevel.crypto_core_hsalsa20(key, ZEROS, shared, SIGMA);
   shared.fill(0);
   return key;
-}
-
-/**
- * Imported secret keys: an import costs four times what it is used for, and every envelope of a round needs the same one.
- * An entry goes with the bytes that it was made of, which nobody changes before they are of no more use.
- */
-const imported = new WeakMap<Uint8Array, KeyObject>();
-
-function privateKeyObject(secretKey: Uint8Array): KeyObject {
-  const known = imported.get(secretKey);
-  if (known !== undefined) return known;
-  const der = Buffer.concat([PKCS8_PREFIX, secretKey]);
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  der.fill(0);
-  imported.set(secretKey, key);
-  return key;
-}
-
-/** As a JWK (RFC 8037): six times as fast as from DER. */
-function publicKeyObject(publicKey: Uint8Array): KeyObject {
-  const x = Buffer.from(publicKey).toString('base64url');
-  return createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
 }
 
 /** tweetnacl's own checks want a Uint8Array of their realm, not a pooled Buffer. */

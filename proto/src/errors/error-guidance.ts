@@ -3,6 +3,7 @@ import { CALLER_GUIDANCE } from './guidance/callers.js';
 import { MACHINE_GUIDANCE } from './guidance/machine.js';
 import { MEMBERSHIP_GUIDANCE } from './guidance/membership.js';
 import { REQUEST_GUIDANCE } from './guidance/requests.js';
+import { SECURE_ROUND_GUIDANCE } from './guidance/secure-rounds.js';
 import { SITE_GUIDANCE } from './guidance/sites.js';
 import { UPDATE_GUIDANCE } from './guidance/updates.js';
 
@@ -20,6 +21,7 @@ export const ERROR_GUIDANCE: Readonly<Record<ErrorCode, ErrorGuidance>> = {
   ...CALLER_GUIDANCE,
   ...UPDATE_GUIDANCE,
   ...SITE_GUIDANCE,
+  ...SECURE_ROUND_GUIDANCE,
   ...MACHINE_GUIDANCE,
   ...MEMBERSHIP_GUIDANCE,
 };

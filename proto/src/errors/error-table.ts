@@ -1,4 +1,5 @@
 import { entry, type ErrorEntry } from './error-entry.js';
+import { SECURE_ROUND_ERRORS } from './secure-round-errors.js';
 
 /** Every code that Tributary shows to the outside. Codes are never reused or renamed. */
 export const ERROR_TABLE = {
@@ -277,6 +278,7 @@ export const ERROR_TABLE = {
     false,
     'A round failed more often than the job tolerates; `tributary describe` shows why each time.',
   ),
+  ...SECURE_ROUND_ERRORS,
   // 60-69: limits and versions.
   LIMIT_EXCEEDED: entry(
     'RESOURCE_EXHAUSTED',
