@@ -40,13 +40,7 @@ export {
   type ShareCommitments,
   type ShareDelivery,
 } from './share-bundle.js';
-export {
-  encodeCohort,
-  openCohort,
-  type Cohort,
-  type CohortEvidence,
-  type OpenCohort,
-} from './cohort.js';
+export { encodeCohort, openCohort, type Cohort, type CohortEvidence, type OpenCohort } from './cohort.js';
 export {
   encodeSurvivors,
   openSurvivors,
