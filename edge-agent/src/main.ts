@@ -6,9 +6,10 @@ import { Command, CommanderError, Option } from 'commander';
 
 import { openDataDirectory, socketPath } from './adapters/files/data-directory.js';
 import { fileError } from './adapters/files/durable-file.js';
-import { fetchStatus, requestRollback } from './adapters/http/status-client.js';
+import { fetchStatus, requestOf } from './adapters/http/status-client.js';
 import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';
+import { SocketMeter } from './adapters/tls/socket-meter.js';
 import { certificateReader, tlsKeyMaker } from './adapters/tls/tls-keys.js';
 import { EgressCounter } from './app/egress-counter.js';
 import { STARTED_BY } from './app/enrolment-record.js';
@@ -23,6 +24,7 @@ import { fitsExportCommand, type FitsFlags } from './commands/fits.js';
 import { identityCommand } from './commands/identity.js';
 import { predictCommand, type PredictFlags } from './commands/predict.js';
 import { runCommand, type RunOptions } from './commands/run.js';
+import { addSiteCommands } from './commands/site-commands.js';
 import { serveCommand } from './commands/serve.js';
 import { trainParts } from './commands/train-parts.js';
 import { trainCommand, type TrainFlags } from './commands/train.js';
@@ -128,6 +130,7 @@ export function buildProgram(options: MainOptions): Command {
     .action(async (flags: AgentFlags & FitsFlags) =>
       print(await fitsExportCommand(loadConfig(flags, processEnvironment()).dataDir, flags)),
     );
+  addSiteCommands(command, program);
   const dataset = program
     .command('dataset')
     .description('Look at the datasets of agent.yaml as jobs would see them; nothing leaves the machine.')
@@ -175,8 +178,9 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
   const token = decodeJoinToken(await tokenText(flags, joinTokenOf(env)));
   const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
   try {
-    const egress = await EgressCounter.open(data.store);
-    const dialer = await createDialer(config, egress);
+    const sockets = new SocketMeter();
+    const egress = await EgressCounter.open({ ...data, sockets, clock: systemClock });
+    const dialer = await createDialer(config, egress, sockets);
     const parts = {
       store: data.store,
       dialer,
@@ -186,7 +190,7 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
       clock: systemClock,
     };
     const { agentId, site, kind, fresh } = await join(parts, token);
-    await egress.flush();
+    await egress.close();
     const next = fresh
       ? `\nNext: the operator runs \`tributary approve ${site}\` unless the token approves by itself; start it with \`${STARTED_BY[kind]}\`.`
       : '';
@@ -220,7 +224,7 @@ async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
 
 async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> {
   const { dataDir } = loadConfig(flags, processEnvironment());
-  const { name, version } = JSON.parse(await requestRollback(socketPath(dataDir), model)) as ModelRef;
+  const { name, version } = JSON.parse(await requestOf(socketPath(dataDir), 'POST', '/rollback', { model })) as ModelRef;
   process.stdout.write(`${name} answers with version ${String(version)} again, until the next rollout.\n`);
 }
 

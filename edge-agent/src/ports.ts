@@ -168,7 +168,10 @@ export type AgentMessage =
       readonly accepted: boolean;
       readonly code: string;
       readonly detail: string;
+      /** Where the site is not ready yet: what it waits for, and for how many milliseconds where that is known. */
+      readonly wait?: { readonly reason: 'Approval' | 'Schedule'; readonly waitMs: number };
     }
+  | ({ readonly type: 'JobDecision' } & SignedJobDecision)
   | { readonly type: 'Progress'; readonly jobId: string; readonly round: number; readonly percent: number }
   | {
       readonly type: 'Failure';
@@ -178,6 +181,22 @@ export type AgentMessage =
       readonly detail: string;
     }
   | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] };
+
+/** The site's decision about a job, as it is signed; see the `approval` transcript. */
+export interface SignedJobDecision {
+  readonly jobId: string;
+  readonly jobDigest: Digest;
+  readonly decision: 'Approved' | 'Rejected';
+  readonly approverName: string;
+  /** Ed25519, 32 bytes. */
+  readonly approverKey: Uint8Array;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly decidedAt: string;
+  /** By the approver's key. */
+  readonly signature: Uint8Array;
+  /** By the identity key of the agent. */
+  readonly siteSignature: Uint8Array;
+}
 
 export interface RawOrder {
   readonly orderId: string;
@@ -252,15 +271,14 @@ export interface FleetClient {
   fetchBlob(request: BlobRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
   uploadStatus(uploadId: string, signal: AbortSignal): Promise<UploadStatus>;
   /** Resolves with the ledger entry that accepts the update. */
-  submitUpdate(parts: AsyncIterable<UploadPart>, signal: AbortSignal): Promise<{ readonly seq: number }>;
+  submitUpdate(
+    parts: AsyncIterable<UploadPart>,
+    signal: AbortSignal,
+    jobId: string,
+  ): Promise<{ readonly seq: number }>;
   consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]>;
   /** Takes no further calls; running ones end by themselves. */
   close(): void;
-}
-
-/** Where bytes that leave are counted. */
-export interface EgressMeter {
-  count(kind: 'update' | 'control', bytes: number): void;
 }
 
 /** One trainer, whatever language or process it runs in. It sees rows of the site; it returns a vector. */
@@ -285,8 +303,18 @@ export interface TrainingTask {
   /** What the features learned besides the job: compileFeatures takes it. None where absent. */
   readonly fit?: FeatureFit;
   readonly signal: AbortSignal;
+  /** What the site lets it take; everything where absent. */
+  readonly compute?: ComputeShare;
   /** Without it an interrupted training begins anew. */
   readonly checkpoints?: TrainingCheckpoints;
+}
+
+/** What a task may take of the machine. */
+export interface ComputeShare {
+  /** 1 to 100: share of its time in which the training thread computes. */
+  readonly cpuPercent: number;
+  /** Backends on which it may compute; every one where absent. */
+  readonly backends?: readonly ('NativeGpu' | 'NativeCpu' | 'WebGpu' | 'Wasm' | 'Cpu')[];
 }
 
 /** Where one training (job, round, base model) keeps how far it has come, in the trainer's own form. */

@@ -165,6 +165,15 @@ export const LIMITS = Object.freeze({
   roundRetryDelayMs: 1_000,
   /** Milliseconds before a step of a job that failed (a full disk, say) is tried again. */
   stepRetryMs: 2_000,
+  /** Milliseconds for which a site that is not ready is left out of rounds at least, and at most without asking it again. */
+  siteWaitMinMs: 5_000,
+  siteWaitMaxMs: 8 * 24 * 3_600_000,
+  /** Times that a site may change its decision about a job: each is a ledger entry. */
+  siteDecisions: 16,
+  /** Jobs whose approval a site keeps at hand; the decisions are in its log. */
+  siteJobs: 1_000,
+  /** Lines of a site's log between two signed heads. */
+  signedHeadEveryLines: 64,
   /** Jobs waiting or running. */
   openJobs: 1_000,
   /** Named client certificates of the admin service. */

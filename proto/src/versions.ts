@@ -9,9 +9,9 @@ export const FORMAT_VERSION = 1;
 /**
  * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
  * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
- * added `dataVersion` to the header of an envelope, and rosters to orders.
+ * added `dataVersion` to the header of an envelope, and rosters to orders; 1.2 what a site waits for and its decisions about jobs.
  */
-export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.1', '1.0']);
+export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.2', '1.1']);
 
 const VERSION = /^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$/;
 const MOST_VERSIONS = 16;

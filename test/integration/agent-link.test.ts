@@ -49,7 +49,7 @@ describe('connection of an agent', () => {
     await connected();
     await eventually('heartbeats', () => (coordinator.messages('heartbeat').length >= 2 ? true : undefined));
     const [hello] = coordinator.messages('hello');
-    assert.deepEqual([hello?.versions, hello?.datasets], [['1.1', '1.0'], ['loans']]);
+    assert.deepEqual([hello?.versions, hello?.datasets], [['1.2', '1.1'], ['loans']]);
     assert.equal(BigInt(hello?.sessionEpoch ?? 0) >> 32n, 1n, 'the first start');
   });
 

@@ -13,6 +13,8 @@ export interface RecordedTunnel {
 /** An HTTP CONNECT proxy that keeps every byte that passes. */
 export class RecordingProxy {
   readonly tunnels: RecordedTunnel[] = [];
+  /** Milliseconds for which nothing more is read after each piece that a client sent: a slow link. */
+  pauseMs = 0;
   readonly #server: Server = createServer((_request, response) => response.writeHead(405).end());
   readonly #sockets = new Set<Socket>();
 
@@ -32,6 +34,14 @@ export class RecordingProxy {
     return `http://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`;
   }
 
+  /** Bytes that clients have sent, below TLS, requests for tunnels besides. */
+  get sent(): number {
+    return this.tunnels.reduce(
+      (bytes, { sent }) => bytes + sent.reduce((sum, piece) => sum + piece.length, 0),
+      0,
+    );
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -47,6 +57,10 @@ export class RecordingProxy {
       client.on('data', (bytes: Buffer) => {
         tunnel.sent.push(bytes);
         server.write(bytes);
+        if (this.pauseMs > 0) {
+          client.pause();
+          setTimeout(() => client.resume(), this.pauseMs);
+        }
       });
       server.on('data', (bytes: Buffer) => {
         tunnel.received.push(bytes);

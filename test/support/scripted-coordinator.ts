@@ -216,7 +216,7 @@ export class ScriptedCoordinator {
       known > 0 && known < head.treeSize ? await this.log.consistency(known, head.treeSize) : [];
     stream.write({
       welcome: {
-        version: '1.0',
+        version: '1.1',
         treeHead: headMessage(head),
         consistency,
         approved: this.approved,
@@ -290,7 +290,7 @@ export class ScriptedCoordinator {
             }
             const { logId, key } = this.log;
             const names = {
-              version: '1.0',
+              version: '1.1',
               agentId: AGENT_ID,
               site: SITE,
               logId,

@@ -10,6 +10,7 @@ import { GrpcDialer } from '@tributary/edge-agent/internal/adapters/grpc/dialer.
 import { systemClock } from '@tributary/edge-agent/internal/adapters/system/clock.js';
 import { systemRandom } from '@tributary/edge-agent/internal/adapters/system/random.js';
 import type { Proxy } from '@tributary/edge-agent/internal/adapters/tls/connect-tunnel.js';
+import { SocketMeter } from '@tributary/edge-agent/internal/adapters/tls/socket-meter.js';
 import { certificateReader, tlsKeyMaker } from '@tributary/edge-agent/internal/adapters/tls/tls-keys.js';
 import { Agent } from '@tributary/edge-agent/internal/app/agent.js';
 import { trainingDuty } from '@tributary/edge-agent/internal/app/training-duty.js';
@@ -113,7 +114,7 @@ export class ScriptedSite {
   async join(token: JoinToken): Promise<JoinResult> {
     const data = await this.open();
     try {
-      const dialer = this.#dialer(await EgressCounter.open(data.store));
+      const { dialer } = await this.#dialer(data);
       return await joinFederation(
         {
           store: data.store,
@@ -133,7 +134,7 @@ export class ScriptedSite {
   async run(): Promise<RunningAgent> {
     await writeFile(join(this.#folder, 'loans.csv'), 'annual_inc,term,Class\n');
     const data = await this.open();
-    const egress = await EgressCounter.open(data.store);
+    const { egress, dialer } = await this.#dialer(data);
     const say = (level: string) => (fields: LogFields, message: string) =>
       this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
     const clock = systemClock;
@@ -153,11 +154,12 @@ export class ScriptedSite {
         certificates: certificateReader,
         models: new MemoryModels(),
         serving: NO_SERVING,
-        dialer: this.#dialer(egress),
+        dialer,
       },
       trainingDuty({
         ...common,
         trainer: this.trainer,
+        trainerType: 'Tfjs',
         statistics: new WorkerStatistics(),
         datasets: [{ ...datasetHandle(join(this.#folder, 'loans.csv')), name: 'loans' }],
       }),
@@ -183,12 +185,16 @@ export class ScriptedSite {
     };
   }
 
-  #dialer(egress: EgressCounter): Dialer {
-    return new GrpcDialer({
+  async #dialer(data: DataDirectory): Promise<{ readonly egress: EgressCounter; readonly dialer: Dialer }> {
+    const sockets = new SocketMeter();
+    const egress = await EgressCounter.open({ ...data, sockets, clock: systemClock });
+    const dialer = new GrpcDialer({
       proxy: () => Promise.resolve(this.proxy),
       noProxy: [],
       bundle: this.bundle,
       egress,
+      sockets,
     });
+    return { egress, dialer };
   }
 }

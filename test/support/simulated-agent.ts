@@ -129,7 +129,7 @@ export class SimulatedAgent {
     { values = this.vector(round), fields = {}, signer = this.identity, roundKey }: UpdateOptions = {},
   ): WrittenUpdate {
     const all: EnvelopeFields = {
-      wire: '1.0',
+      wire: '1.1',
       logId: this.#world.federation.logId,
       jobId: round.jobId,
       round: round.round,

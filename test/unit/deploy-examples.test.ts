@@ -56,6 +56,9 @@ describe('deploy/examples/loans', () => {
       datasets: loadConfig({ config: join(LOANS, 'agent.yaml') }, {}).datasets.map(({ name }) => name),
       site: 'west',
       sentOnBase: 0,
+      trainer: 'Tfjs' as const,
+      decision: 'None' as const,
+      startsAt: Date.parse('2026-01-05T12:00:00.000Z'),
     };
     const verdict = evaluatePolicy(policy, spec, facts);
     assert.ok(verdict.allowed);

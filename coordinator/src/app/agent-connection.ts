@@ -39,6 +39,14 @@ export interface OrderAcknowledgement {
   /** Code of the error table and redacted detail, where not accepted. */
   readonly code: string;
   readonly detail: string;
+  /** Where the code is SITE_NOT_READY: what the site waits for. */
+  readonly wait?: OrderWait;
+}
+
+/** Why a site is not ready; the milliseconds are those until its schedule allows it. */
+export interface OrderWait {
+  readonly reason: 'Approval' | 'Schedule';
+  readonly waitMs: number;
 }
 
 export interface TrainingProgress {

@@ -10,6 +10,7 @@ import type {
   ConnectedAgent,
   Goodbye,
   OrderAcknowledgement,
+  OrderWait,
   TrainingFailure,
   TrainingProgress,
 } from './agent-connection.js';
@@ -24,6 +25,8 @@ export interface Decline {
   readonly attempt: number | undefined;
   readonly code: ErrorCode;
   readonly detail: string;
+  /** Where it is not ready yet. */
+  readonly wait?: OrderWait;
 }
 
 /** Called when an agent declines; rejections go back to the agent's stream. */
@@ -221,7 +224,10 @@ class Connection implements AgentConnection, ConnectedAgent {
     const about = this.#orders.get(ack.orderId);
     if (about === undefined || !this.#open) return;
     if ('rolloutId' in about) this.#answered(about, ack);
-    else if (!ack.accepted) await this.#events.onDecline(this.agentId, { ...about, ...reasonOf(ack) });
+    else if (!ack.accepted) {
+      const wait = ack.wait === undefined ? {} : { wait: ack.wait };
+      await this.#events.onDecline(this.agentId, { ...about, ...reasonOf(ack), ...wait });
+    }
   }
 
   #answered({ rolloutId }: RolloutRef, ack: OrderAcknowledgement): void {

@@ -1,6 +1,8 @@
 import type { LedgerEntry } from '@tributary/proto';
 
+import { activeAgent } from '../domain/enrolment.js';
 import type { FederationState, JobState } from '../domain/federation-state.js';
+import { isFinished } from '../domain/job-queue.js';
 import { isUnfinished, openStage } from '../domain/rounds/round-progress.js';
 import type { MemberState, RoundState } from '../domain/rounds/round-state.js';
 import type { Clock } from '../ports.js';
@@ -47,6 +49,10 @@ export class OrderDispatch {
         case 'round.failed':
           this.#toCohort(findRound(before, entry.body), (job, round) => settlement(job, round, entry.seq));
           break;
+        case 'job.completed':
+        case 'job.failed':
+          this.#jobEnded(this.#parts.federation.state.jobs.get(entry.body.jobId));
+          break;
         case 'update.refused':
           this.#toCohort(findRound(before, entry.body), (job, round, { site }) =>
             site === entry.body.site ? settlement(job, round, entry.seq) : undefined,
@@ -69,12 +75,26 @@ export class OrderDispatch {
         : [{ job, round: job.round, member }];
     });
     const settled = concerning
-      .filter(({ round }) => !isUnfinished(round))
+      // The end of its job settles every round of it.
+      .filter(({ job, round }) => !isUnfinished(round) && job.finishedSeq === undefined)
       .sort((a, b) => (a.round.closedSeq ?? 0) - (b.round.closedSeq ?? 0))
       .slice(-SETTLEMENTS_TOLD);
+
     const open = concerning.filter(({ round }) => isUnfinished(round));
     for (const { job, round, member } of [...settled, ...open])
       this.#send(round, member, orderFor(job, round, member));
+    const ended = [...state.jobs.values()].filter((job) => isFinished(job) && job.members.includes(site));
+    for (const job of ended.slice(-SETTLEMENTS_TOLD)) this.#jobEnded(job, site);
+  }
+
+  /** Sites that were in a round are told that no other follows; `only` one of them where it has just connected. */
+  #jobEnded(job: JobState | undefined, only?: string): void {
+    const { finishedSeq, round, members = [] } = job ?? {};
+    if (job === undefined || finishedSeq === undefined || round === undefined) return;
+    for (const site of only === undefined ? members : [only]) {
+      const agent = activeAgent(this.#parts.federation.state, site);
+      if (agent !== undefined) this.#send(round, agent, settlement(job, round, finishedSeq));
+    }
   }
 
   #toCohort(
@@ -86,7 +106,11 @@ export class OrderDispatch {
     for (const member of round.cohort.values()) this.#send(round, member, wanted(job, round, member));
   }
 
-  #send(round: RoundState, { agentId, site }: MemberState, wanted: Wanted | undefined): void {
+  #send(
+    round: RoundState,
+    { agentId, site }: Pick<MemberState, 'agentId' | 'site'>,
+    wanted: Wanted | undefined,
+  ): void {
     if (wanted === undefined || this.#parts.agents.get(agentId) === undefined) return;
     this.#deliver(agentId, round, wanted).catch((error: unknown) => {
       this.#parts.log.error({ error, ...refOf(round), site }, 'an order could not be built');

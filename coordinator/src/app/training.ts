@@ -1,6 +1,7 @@
 import { LIMITS, type LedgerEntry } from '@tributary/proto';
 
 import type { FederationState } from '../domain/federation-state.js';
+import type { RoundState } from '../domain/rounds/round-state.js';
 import type { BlobStore, CheckpointStore, Clock, KeyVault, Random, Signer, SpoolStore } from '../ports.js';
 import type { Goodbye } from './agent-connection.js';
 import { Aggregation } from './aggregation.js';
@@ -136,22 +137,39 @@ export class Training {
     this.agents.dismiss(agentId, { code: 'AGENT_REVOKED', detail: 'the agent was revoked', retryAfterMs: 0 });
   }
 
+  /**
+   * The attempt that an agent may leave. That its site is not ready for the job counts although the attempt has failed for
+   * another one meanwhile.
+   */
+  #declinable(
+    jobId: string,
+    round: number,
+    attempt: number | undefined,
+    waits: boolean,
+  ): RoundState | undefined {
+    const known = this.#federation.state.jobs.get(jobId)?.round;
+    if (known?.round !== round || (attempt ?? known.attempt) !== known.attempt) return undefined;
+    return known.phase === 'Open' || (waits && known.phase === 'Failed') ? known : undefined;
+  }
+
   /** Records that a site is out of an attempt; what is no longer open needs no record. */
-  async #decline(agentId: string, { jobId, round, attempt, code, detail }: Decline): Promise<void> {
-    const open = this.#federation.state.jobs.get(jobId)?.round;
-    if (open?.round !== round || open.phase !== 'Open' || (attempt ?? open.attempt) !== open.attempt) return;
+  async #decline(agentId: string, { jobId, round, attempt, code, detail, wait }: Decline): Promise<void> {
+    const open = this.#declinable(jobId, round, attempt, wait !== undefined);
+    if (open === undefined) return;
     const site = this.#federation.state.agents.get(agentId)?.site;
     if (site === undefined || open.cohort.get(site)?.agentId !== agentId) return;
-    await this.#federation.execute({
-      kind: 'decline-round',
+    const of = {
       now: this.#clock.now(),
       actor: `agent/${agentId}`,
       jobId,
       round,
       attempt: open.attempt,
       agentId,
-      code,
-      detail,
-    });
+    };
+    await this.#federation.execute(
+      wait === undefined
+        ? { kind: 'decline-round', ...of, code, detail }
+        : { kind: 'wait-round', ...of, detail, ...wait },
+    );
   }
 }

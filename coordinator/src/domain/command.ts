@@ -143,6 +143,21 @@ export interface DeleteJob extends Asked {
   readonly name: string;
 }
 
+/** A site approves a job, or rejects it. Both signatures were verified. */
+export interface DecideJob extends Asked {
+  readonly kind: 'decide-job';
+  readonly jobId: string;
+  readonly agentId: string;
+  readonly decision: 'Approved' | 'Rejected';
+  readonly jobDigest: Digest;
+  readonly approverName: string;
+  /** Standard base64, as the others. */
+  readonly approverKey: string;
+  readonly decidedAt: string;
+  readonly signature: string;
+  readonly siteSignature: string;
+}
+
 /** Gives the job its turn. After a resume the model is the one it had. */
 export interface StartJob extends Asked {
   readonly kind: 'start-job';
@@ -175,6 +190,17 @@ export interface DeclineRound extends OfRound {
   readonly code: string;
   /** Redacted; cut to LIMITS.detailLength. */
   readonly detail: string;
+}
+
+/** An agent is not ready for the job yet: its site is out of this attempt, and of others until it is. */
+export interface WaitRound extends OfRound {
+  readonly kind: 'wait-round';
+  readonly agentId: string;
+  readonly reason: 'Approval' | 'Schedule';
+  /** Redacted; cut to LIMITS.detailLength. */
+  readonly detail: string;
+  /** Milliseconds after which the site may be ready, where it waits for its schedule. */
+  readonly waitMs: number;
 }
 
 /** A site's message of a stage that gathers no updates; its payload is durable already. */
@@ -282,6 +308,7 @@ export interface RaiseAlarm extends Asked {
 export type RoundCommand =
   | OpenRound
   | DeclineRound
+  | WaitRound
   | StageMessage
   | AcceptUpdate
   | RefuseUpdate
@@ -305,6 +332,7 @@ export type RolloutCommand = ApplyRollout | UndoRollout;
 export type EnrolmentCommand = CreateToken | EnrolAgent | RenewAgent | StartAgent | ApproveSite | RevokeSite;
 
 export type Command =
+  | DecideJob
   | CreateFederation
   | CreateContext
   | RevokeContext

@@ -24,12 +24,13 @@ import { decideRoster } from './membership.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
 import { decideRollout } from './rollouts.js';
-import { awaitsEvaluation, isTrained, nextRound, roundBase } from './rounds/next-round.js';
+import { decideSiteJob, waitingSites } from './site-readiness.js';
+import { awaitsEvaluation, isTrained, nextAttempt, nextRound, roundBase } from './rounds/next-round.js';
 import { modeOf, planStages } from './rounds/aggregation-mode.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
 import { isUnfinished } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
-import { cohortCount, eligibleMembers, isEnough, selectCohort } from './selection.js';
+import { cohortCount, isEnough, readyMembers, selectCohort } from './selection.js';
 
 /**
  * What a command means for a state: the entries to record, none where it was carried out before. Throws a
@@ -59,6 +60,8 @@ function decideFounded(
       return decideEnrolment(state, command);
     case 'publish-roster':
       return decideRoster(state, command);
+    case 'decide-job':
+      return decideSiteJob(state, command);
     case 'raise-alarm':
       return raiseAlarm(command);
     default:
@@ -158,7 +161,7 @@ function openRound(state: FederationState, command: OpenRound): readonly NewEntr
   const { kind, base } = requireTurn(job, command);
   const { spec } = job.document;
   decodeBase64(roundKey, 'roundKey', 32);
-  const members = eligibleMembers(state, spec, new Set(command.connectedSites));
+  const members = readyMembers(state, spec, new Set(command.connectedSites), waitingSites(job, command.now));
   const count = cohortCount(spec, members.length);
   if (!isEnough(spec, members)) {
     const detail = `${String(members.length)} selected sites are connected, ${String(spec.minSites)} are needed`;
@@ -193,10 +196,10 @@ function requireTurn(
   { round, attempt }: OpenRound,
 ): { readonly kind: RoundKind; readonly base: ReturnType<typeof roundBase> } {
   const { round: next, kind } = nextRound(job);
-  const isNext = round === next && attempt === job.failedAttempts;
+  const isNext = round === next && attempt === nextAttempt(job);
   const isDue =
     job.phase === 'Running' && !isUnfinished(job.round) && (!isTrained(job) || awaitsEvaluation(job));
-  if (isNext && isDue && attempt <= LIMITS.roundRetries && job.base !== undefined)
+  if (isNext && isDue && job.failedAttempts <= LIMITS.roundRetries && job.base !== undefined)
     return { kind, base: roundBase(job.base, job, kind) };
   throw new TributaryError(
     'CONFLICT',

@@ -12,6 +12,7 @@ import type {
 
 import type { JobConditionState } from './job-conditions.js';
 import type { RoundState } from './rounds/round-state.js';
+import type { JobDecision, SiteWait } from './site-readiness.js';
 
 /** Times in the state are milliseconds since the epoch, taken from the entries that set them. */
 export type Role = 'admin' | 'viewer';
@@ -150,6 +151,8 @@ export interface JobState {
   readonly name: string;
   /** As it was applied; `settings` holds the current values of what may change. */
   readonly document: FederatedJob;
+  /** Of the signed text; absent in snapshots of before. */
+  readonly documentDigest?: Digest;
   readonly authorKey: string;
   readonly settings: JobSettings;
   /** Counts changes of the spec, from 1. */
@@ -163,6 +166,8 @@ export interface JobState {
   /** When the active time that activeDeadlineSeconds bounds began; a resumed job begins anew. */
   readonly activeSince?: number;
   readonly finishedAt?: number;
+  /** Sequence of its `job.completed` or `job.failed`; absent in snapshots of before. */
+  readonly finishedSeq?: number;
   readonly base?: JobBase;
   /** The table that the round of statistics made; absent before, and in jobs that need none. */
   readonly statisticsDigest?: Digest;
@@ -176,6 +181,10 @@ export interface JobState {
   readonly history: readonly RoundSummary[];
   /** Sites that were ever in a cohort of the job, sorted: they may read what the ledger says about it. */
   readonly members: readonly string[];
+  /** By site: those that are not ready for it yet. */
+  readonly waiting?: ReadonlyMap<string, SiteWait>;
+  /** By site: what it decided. */
+  readonly decisions?: ReadonlyMap<string, JobDecision>;
   /** Sites whose updates are in the model, sorted. */
   readonly contributors: readonly string[];
   /**

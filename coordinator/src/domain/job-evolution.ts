@@ -1,10 +1,11 @@
-import { parseFederatedJob, type EntryOf } from '@tributary/proto';
+import { digestOf, parseFederatedJob, type EntryOf } from '@tributary/proto';
 
 import type { FederationState, JobState, RoundSummary } from './federation-state.js';
 import { jobConditions, type JobFacts } from './job-conditions.js';
 import { nextRound } from './rounds/next-round.js';
 import { evolveRound, knownCode, openRound, type RoundEntry } from './rounds/round-evolution.js';
 import { countSites } from './rounds/round-progress.js';
+import { evolveDecision, evolveWait, failedForWaiting } from './site-readiness.js';
 import type { RoundState } from './rounds/round-state.js';
 
 /** Entries that concern one job. */
@@ -15,6 +16,8 @@ export type JobEntry =
       | 'job.configured'
       | 'job.suspended'
       | 'job.resumed'
+      | 'job.approved'
+      | 'job.rejected'
       | 'job.started'
       | 'job.completed'
       | 'job.failed'
@@ -51,6 +54,7 @@ function submitted(entry: EntryOf<'job.submitted'>): JobFacts {
     jobId,
     name,
     document,
+    documentDigest: digestOf(new TextEncoder().encode(entry.body.document)),
     authorKey,
     settings: { suspend, activeDeadlineSeconds, ttlSecondsAfterFinished },
     generation: 1,
@@ -81,10 +85,13 @@ function evolveJob(job: JobState, entry: LaterEntry): JobFacts {
       return withSuspension(job, true);
     case 'job.resumed':
       return withSuspension(job, false);
+    case 'job.approved':
+    case 'job.rejected':
+      return evolveDecision(job, entry);
     case 'job.started':
       return started(job, entry);
     case 'job.completed':
-      return { ...job, phase: 'Complete', finishedAt: Date.parse(entry.time) };
+      return { ...job, phase: 'Complete', finishedAt: Date.parse(entry.time), finishedSeq: entry.seq };
     case 'job.failed':
       return failed(job, entry);
     case 'model.registered':
@@ -110,7 +117,7 @@ function failed(job: JobState, entry: EntryOf<'job.failed'>): JobFacts {
   const { code, detail } = entry.body;
   const at = Date.parse(entry.time);
   const lastFailure = { code: knownCode(code), detail, round: nextRound(job).round, at };
-  return { ...job, phase: 'Failed', finishedAt: at, lastFailure };
+  return { ...job, phase: 'Failed', finishedAt: at, finishedSeq: entry.seq, lastFailure };
 }
 
 function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
@@ -122,6 +129,7 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
   const round = evolveRound(job.round, entry);
   if (entry.type === 'round.committed') return committed({ ...job, round }, round, entry);
   if (entry.type === 'round.failed') return retried({ ...job, round }, round, entry);
+  if (entry.type === 'site.waits') return evolveWait({ ...job, round }, entry);
   return { ...job, round };
 }
 
@@ -161,7 +169,7 @@ function retried(job: JobState, round: RoundState, entry: EntryOf<'round.failed'
   const at = Date.parse(entry.time);
   return {
     ...job,
-    failedAttempts: job.failedAttempts + 1,
+    failedAttempts: job.failedAttempts + (failedForWaiting(round, at) ? 0 : 1),
     history: [...job.history, { ...summaryOf(round), code }],
     lastFailure: { code, detail, round: round.round, at },
   };

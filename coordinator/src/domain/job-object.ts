@@ -1,31 +1,36 @@
 import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/proto';
 
 import type { FederationState, GroupReport, JobState } from './federation-state.js';
-import type { Presence } from './presence.js';
+import type { Surroundings } from './objects.js';
+import { describeWaits, waitReason } from './site-readiness.js';
 import { awaitsEvaluation } from './rounds/next-round.js';
 import { countSites } from './rounds/round-progress.js';
 import { shortageOf } from './selection.js';
 
 /** A job as `get` shows it: the document as applied and configured, with its status. */
-export function jobObject(state: FederationState, job: JobState, presence: Presence): FederatedJobObject {
+export function jobObject(
+  state: FederationState,
+  job: JobState,
+  surroundings: Surroundings,
+): FederatedJobObject {
   const { apiVersion, kind, metadata, spec } = job.document;
   return {
     apiVersion,
     kind,
     metadata: { ...metadata, creationTimestamp: timeOf(job.submittedAt), generation: job.generation },
     spec: { ...spec, ...job.settings },
-    status: jobStatus(state, job, presence),
+    status: jobStatus(state, job, surroundings),
   };
 }
 
-function jobStatus(state: FederationState, job: JobState, presence: Presence): JobStatus {
+function jobStatus(state: FederationState, job: JobState, { presence, now }: Surroundings): JobStatus {
   const { rounds } = job.document.spec;
   const { activeSince, finishedAt } = job;
   return {
     observedGeneration: job.generation,
     jobId: job.jobId,
     phase: job.phase,
-    conditions: conditions(job, () => shortageOf(state, job.document.spec, presence)),
+    conditions: conditions(job, () => shortage(state, job, presence, now)),
     currentRound: job.committedRounds,
     rounds,
     sites: job.round === undefined ? NO_SITES : countSites(job.round),
@@ -71,16 +76,35 @@ const NO_SITES = { selected: 0, reporting: 0, dropped: 0, rejected: 0 } as const
  */
 function conditions(
   { conditions: judged, generation }: JobState,
-  shortage: () => string | undefined,
+  shortage: () => Shortage | undefined,
 ): JobCondition[] {
-  return judged.map(({ type, status, reason, message, changedAt }) => ({
-    type,
-    status,
-    observedGeneration: generation,
-    lastTransitionTime: timeOf(changedAt),
-    reason,
-    message: ((reason === 'WaitingForSites' ? shortage() : undefined) ?? message).slice(0, 512),
-  }));
+  return judged.map(({ type, status, reason, message, changedAt }) => {
+    const short = reason === 'WaitingForSites' ? shortage() : undefined;
+    return {
+      type,
+      status,
+      observedGeneration: generation,
+      lastTransitionTime: timeOf(changedAt),
+      reason: short?.reason ?? reason,
+      message: (short?.message ?? message).slice(0, 512),
+    };
+  });
+}
+
+interface Shortage {
+  readonly reason: JobCondition['reason'];
+  readonly message: string;
+}
+
+/** What a round lacks; sites that are not ready for this job are a reason of their own. */
+function shortage(
+  state: FederationState,
+  job: JobState,
+  presence: Surroundings['presence'],
+  now: number,
+): Shortage | undefined {
+  const message = shortageOf(state, job.document.spec, presence, describeWaits(job, now));
+  return message === undefined ? undefined : { reason: waitReason(job, now) ?? 'WaitingForSites', message };
 }
 
 function modelReference(state: FederationState, { model }: JobState): Pick<JobStatus, 'modelRef'> {

@@ -3,10 +3,11 @@ import { LIMITS } from '@tributary/proto';
 import type { FederationState, JobState } from './federation-state.js';
 import { isFinished, nextInQueue, nextModelVersion, turnHolder } from './job-queue.js';
 import { retryDelayMs } from './rounds/aggregation-mode.js';
-import { awaitsEvaluation, isTrained, nextRound } from './rounds/next-round.js';
+import { awaitsEvaluation, isTrained, nextAttempt, nextRound } from './rounds/next-round.js';
 import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
-import { eligibleMembers, isEnough } from './selection.js';
+import { isEnough, readyMembers } from './selection.js';
+import { nextReturn, waitingSites } from './site-readiness.js';
 
 /** What the runner sees outside the ledger. */
 export interface Observed {
@@ -136,9 +137,11 @@ function openingStep(state: FederationState, job: JobState, observed: Observed):
   if (job.phase !== 'Running') return { kind: 'wait' };
   const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
-  if (isEnough(spec, eligibleMembers(state, spec, connectedSites)))
-    return { kind: 'open-round', jobId, round, attempt: failedAttempts };
-  return kind === 'Evaluation' ? withoutSites(state, job, observed) : { kind: 'wait' };
+  if (isEnough(spec, readyMembers(state, spec, connectedSites, waitingSites(job, now))))
+    return { kind: 'open-round', jobId, round, attempt: nextAttempt(job) };
+  if (kind === 'Evaluation') return withoutSites(state, job, observed);
+  const returns = nextReturn(job, now);
+  return returns === undefined ? { kind: 'wait' } : { kind: 'wait', untilMs: returns };
 }
 
 /** A model that is made waits for sites to measure it as long as a round may take, and no longer. */

@@ -50,9 +50,7 @@ export function findObject(
   switch (kind) {
     case 'FederatedJob': {
       const job = findJob(state, name);
-      return job === undefined
-        ? undefined
-        : { object: jobObject(state, job, surroundings.presence), seq: job.seq };
+      return job === undefined ? undefined : { object: jobObject(state, job, surroundings), seq: job.seq };
     }
     case 'Site': {
       const site = state.sites.get(name);

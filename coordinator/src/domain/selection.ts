@@ -51,6 +51,16 @@ export function eligibleMembers(
     .sort(bySite);
 }
 
+/** Those of them that are ready for a job: `waiting` names sites that are not. */
+export function readyMembers(
+  state: FederationState,
+  spec: SelectionSpec,
+  connectedSites: ReadonlySet<string>,
+  waiting: { has(site: string): boolean },
+): readonly Member[] {
+  return eligibleMembers(state, spec, connectedSites).filter(({ site }) => !waiting.has(site));
+}
+
 /** Sites of which a shortage says why each cannot take part. */
 const TOLD_SITES = 4;
 
@@ -64,19 +74,23 @@ export function isEnough(spec: ShortageSpec, members: readonly Member[]): boolea
   return cohortCount(spec, members.length) >= spec.minSites;
 }
 
-/** Why no round can open for want of sites, in words; undefined where enough are ready and connected. `presence` is by agent. */
+/**
+ * Why no round can open for want of sites, in words; undefined where enough are ready and connected. `presence` is by agent;
+ * `waiting` says of sites that are not ready for the job why.
+ */
 export function shortageOf(
   state: FederationState,
   spec: ShortageSpec,
   presence: ReadonlyMap<string, unknown>,
+  waiting: ReadonlyMap<string, string>,
 ): string | undefined {
-  const ready = eligibleMembers(state, spec, connectedSites(state, presence.keys()));
+  const ready = readyMembers(state, spec, connectedSites(state, presence.keys()), waiting);
   if (isEnough(spec, ready)) return undefined;
   const counted = new Set(ready.map(({ site }) => site));
   const absent = [...state.sites.values()].filter(({ site }) => !counted.has(site)).sort(bySite);
   const told = absent
     .slice(0, TOLD_SITES)
-    .map((site) => `; ${site.site} ${whyNot(state, spec, site)}`)
+    .map((site) => `; ${site.site} ${waiting.get(site.site) ?? whyNot(state, spec, site)}`)
     .join('');
   const others = Math.max(0, absent.length - TOLD_SITES);
   const more = others === 0 ? '' : `; and ${String(others)} more`;

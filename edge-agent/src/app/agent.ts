@@ -30,6 +30,7 @@ import { encodeRecord, readRecord } from './records.js';
 import { claimsRollout } from '../domain/rollout-order.js';
 import type { ModelRef, ModelStore } from '../serving-ports.js';
 import { RolloutFollower, type ServingSwitch } from './rollout-follower.js';
+import type { SiteDesk } from './site-desk.js';
 import { statusOf, type AgentStatus } from './status.js';
 import { Witness } from './witness.js';
 
@@ -92,7 +93,10 @@ export class Agent {
     const identity = identityKeyOf(record);
     const keeper = new CertificateKeeper(parts, record);
     const witness = await Witness.open(store, { logId, logKey });
-    const decisions = await DecisionLog.open(parts.decisionLines);
+    const decisions = await DecisionLog.open({
+      ...{ lines: parts.decisionLines, store, identity, logId, agentId },
+      clock: parts.clock,
+    });
     const sessionEpoch = await nextEpoch(store, random);
 
     const link: AgentLink = new AgentLink(
@@ -116,7 +120,10 @@ export class Agent {
       membership: new Membership({ ...parts, self }),
       decisions,
       client: () => link.client,
-      send: (message: AgentMessage) => link.send(message),
+      send: (message: AgentMessage) => {
+        const said = forWire(message, link.wire);
+        if (said !== undefined) link.send(said);
+      },
       askAgain: () => link.drop(),
       alarm: (error: TributaryError) => agent.#end(error),
     };
@@ -146,6 +153,7 @@ export class Agent {
           : this.#end(error),
     );
     const cancelFlush = this.#flushRegularly();
+    const cancelWatch = this.#parts.egress.watch();
     try {
       await this.#link.run(this.#ending.signal);
     } finally {
@@ -153,7 +161,9 @@ export class Agent {
       this.#keeper.stop();
       cancelFlush();
       await withLimit(this.#parts.clock, Promise.all([this.#duty.stop(), this.#rollouts.stop()]));
-      await this.#parts.egress.flush();
+      cancelWatch();
+      await this.#decisions.close();
+      await this.#parts.egress.close();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
   }
@@ -161,6 +171,12 @@ export class Agent {
   /** The site goes back to the version before; see RolloutFollower. */
   rollback(model: string): Promise<ModelRef> {
     return this.#rollouts.rollback(model);
+  }
+
+  /** For the people of the site. Throws CONFLICT where the process takes part in no round. */
+  get desk(): SiteDesk {
+    if (this.#duty.desk !== undefined) return this.#duty.desk;
+    throw new TributaryError('CONFLICT', 'a replica takes part in no round; ask the training agent');
   }
 
   /** Who this agent is, for whoever writes the roster. */
@@ -226,4 +242,13 @@ function withLimit(clock: Clock, work: Promise<unknown>): Promise<void> {
     const cancel = clock.at(clock.now() + LIMITS.drainMs, resolve);
     work.then(() => resolve(), reject).finally(cancel);
   });
+}
+
+/** What coordinators before wire version 1.2 understand: to them a site that is not ready refuses. */
+function forWire(message: AgentMessage, wire: string): AgentMessage | undefined {
+  if (wire !== '1.1') return message;
+  if (message.type === 'JobDecision') return undefined;
+  if (message.type !== 'Acknowledge' || message.wait === undefined) return message;
+  const { wait: _, ...rest } = message;
+  return { ...rest, code: 'POLICY_REFUSED' };
 }

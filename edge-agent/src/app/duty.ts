@@ -6,6 +6,7 @@ import type { SiteOffer } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';
 import type { Membership } from './membership.js';
+import type { SiteDesk } from './site-desk.js';
 import type { Witness } from './witness.js';
 
 /** What a duty finds of the process that it works in. */
@@ -32,6 +33,8 @@ export interface Duty {
   readonly offer: Pick<SiteOffer, 'backend' | 'datasets'>;
   /** Where its rounds stand. */
   readonly session: SessionState;
+  /** For the people of the site, where there is something to decide. */
+  readonly desk?: SiteDesk;
   /** Once everything around it is there, before the first connection. */
   begin(): Promise<void>;
   up(approved: boolean): void;

@@ -1,48 +1,134 @@
 import { z } from 'zod';
 
-import { addEgress, NO_EGRESS, type Egress, type EgressKind } from '../domain/egress.js';
-import type { EgressMeter, StateStore } from '../ports.js';
-import { encodeRecord, readRecord } from './records.js';
+import {
+  addMessage,
+  addTransport,
+  addUpdate,
+  beginJob,
+  EMPTY_EGRESS,
+  sumOf,
+  takeBack,
+  type Egress,
+  type EgressKind,
+  type EgressState,
+  type JobEgress,
+} from '../domain/egress.js';
+import type { EgressMeter, MeterFile, SocketBytes } from '../egress-ports.js';
+import type { Clock, StateStore } from '../ports.js';
+import { decodeRecord, encodeRecord, readRecord } from './records.js';
 
 const KEY = 'egress';
+
+/** Milliseconds between two looks at the sockets: while they write, and while they do not. */
+const BUSY_MS = 5;
+const IDLE_MS = 20;
+/** Bytes that a process may send between two looks besides what was seen: acknowledgements, window updates. */
+const UNSEEN = 2_048n;
+/** What may leave between two looks is no more than so many times what ever did, and this. */
+const UNSEEN_FACTOR = 2n;
+const UNSEEN_BURST = 16_384n;
+/** Before anything was seen: what the buffers of a connection hold. */
+const FIRST_BURST = 4_194_304n;
 
 const count = z
   .string()
   .regex(/^[0-9]{1,30}$/)
   .transform(BigInt);
-const egressSchema = z.strictObject({ update: count, control: count, reserved: count });
+const egressFields = { update: count, control: count, transport: count.default(0n) };
+const time = z.int().nonnegative();
+const egressSchema = z.strictObject({
+  ...egressFields,
+  reserved: count,
+  jobs: z
+    .array(z.strictObject({ jobId: z.string(), ...egressFields, firstAt: time, lastAt: time, updates: time }))
+    .default([]),
+  /** About the largest number of bytes between two looks of late. */
+  burst: count.default(FIRST_BURST),
+  /** What sockets had written at the last look. */
+  wire: count.optional(),
+  /** The process that wrote it ended in order: nothing left after it. */
+  closed: z.boolean().default(false),
+});
+
+type Stored = z.output<typeof egressSchema>;
+
+export interface EgressParts {
+  readonly store: StateStore;
+  /** Survives the death of the process, though not that of the machine. */
+  readonly meter: MeterFile;
+  readonly sockets: SocketBytes;
+  readonly clock: Clock;
+}
 
 /**
- * Counts the bytes that leave, durably. What an upload is about to send is reserved first: after a crash the reserve
- * counts as sent, so the figures may be too high, never too low.
+ * Counts the bytes that leave, on the wire and by kind, in all and for each job. Payloads are counted before they leave;
+ * what the sockets have written beyond them is transport. After the death of the process the count goes on from the last
+ * look at the sockets, plus what may have left since; after that of the machine every reserved byte counts as sent. So the
+ * figures may be too high, never too low.
  */
 export class EgressCounter implements EgressMeter {
-  readonly #store: StateStore;
-  #egress: Egress;
+  readonly #parts: EgressParts;
+  #state: EgressState;
+  /** Of everything counted before this process. */
+  readonly #before: bigint;
   #reserved = 0n;
+  #burst: bigint;
+  #seen = 0n;
+  #cancel: (() => void) | undefined;
 
-  private constructor(store: StateStore, egress: Egress) {
-    this.#store = store;
-    this.#egress = egress;
+  private constructor(parts: EgressParts, state: EgressState, burst: bigint) {
+    this.#parts = parts;
+    this.#state = state;
+    this.#before = sumOf(state.total);
+    this.#burst = burst;
   }
 
-  static async open(store: StateStore): Promise<EgressCounter> {
+  static async open(parts: EgressParts): Promise<EgressCounter> {
+    const { meter, store } = parts;
+    const same = meter.read();
+    const left = same === undefined ? undefined : decodeRecord(KEY, same, egressSchema);
+    if (left !== undefined) return new EgressCounter(parts, afterDeath(left), left.burst);
     const record = await readRecord(store, KEY, egressSchema);
-    if (record === undefined) return new EgressCounter(store, NO_EGRESS);
-    return new EgressCounter(store, { update: record.update + record.reserved, control: record.control });
+    if (record === undefined) return new EgressCounter(parts, EMPTY_EGRESS, FIRST_BURST);
+    const state = stateOf(record);
+    const sent = { ...state.total, update: state.total.update + record.reserved };
+    return new EgressCounter(parts, { ...state, total: sent }, record.burst);
   }
 
+  /** As the sockets have it now. */
   get egress(): Egress {
-    return this.#egress;
+    this.#look();
+    return this.#state.total;
   }
 
-  count(kind: EgressKind, bytes: number): void {
-    this.#egress = addEgress(this.#egress, kind, bytes);
+  jobs(): ReadonlyMap<string, JobEgress> {
+    this.#look();
+    return this.#state.jobs;
   }
 
-  /** Durable when it resolves: `bytes` more may leave. */
-  async reserve(bytes: number): Promise<void> {
+  count(kind: EgressKind, bytes: number, jobId?: string): void {
+    this.#state = addMessage(this.#state, kind, bytes, this.#parts.clock.now(), jobId);
+    this.#write();
+  }
+
+  begin(jobId: string): void {
+    this.#state = beginJob(this.#state, jobId, this.#parts.clock.now());
+  }
+
+  /** What left for the job; undefined for one that was never begun. It is counted no more. */
+  end(jobId: string): JobEgress | undefined {
+    this.#look();
+    const job = this.#state.jobs.get(jobId);
+    const jobs = new Map(this.#state.jobs);
+    jobs.delete(jobId);
+    this.#state = { ...this.#state, jobs };
+    return job;
+  }
+
+  /** Durable when it resolves: `bytes` more may leave, of an update of the job. */
+  async reserve(bytes: number, jobId: string): Promise<void> {
     this.#reserved += BigInt(bytes);
+    this.#state = addUpdate(this.#state, jobId);
     await this.flush();
   }
 
@@ -51,14 +137,100 @@ export class EgressCounter implements EgressMeter {
     this.#reserved -= BigInt(bytes);
   }
 
+  /** Looks at the sockets now and then, until the result is called. */
+  watch(): () => void {
+    const { clock } = this.#parts;
+    let busy = false;
+    const arm = (): void => {
+      this.#cancel = clock.at(clock.now() + (busy ? BUSY_MS : IDLE_MS), () => {
+        const before = this.#seen;
+        this.#look();
+        busy = this.#seen !== before;
+        arm();
+      });
+    };
+    arm();
+    return () => this.#cancel?.();
+  }
+
+  /** Durable when it resolves, whatever becomes of the machine. */
   async flush(): Promise<void> {
-    const { update, control } = this.#egress;
-    await this.#store.put({
-      [KEY]: encodeRecord({
-        update: String(update),
-        control: String(control),
-        reserved: String(this.#reserved),
-      }),
+    this.#look();
+    await this.#parts.store.put({ [KEY]: this.#encoded() });
+  }
+
+  /** The last word of this process, once its sockets are closed. Durable when it resolves. */
+  async close(): Promise<void> {
+    await this.flush();
+    this.#parts.meter.write(this.#encoded(true));
+  }
+
+  /** What the sockets have written beyond the messages is transport. */
+  #look(): void {
+    const written = this.#parts.sockets.written();
+    if (written === this.#seen) return;
+    const step = written - this.#seen;
+    // A link that has become slow is believed after a while; one that rests says nothing of its speed.
+    const faded = (this.#burst * 9n) / 10n;
+    this.#burst = step > faded ? step : faded;
+    this.#seen = written;
+    const beyond = this.#before + written - sumOf(this.#state.total);
+    // A message that was counted and is not written yet is not missing: it leaves later.
+    if (beyond > 0n) this.#state = addTransport(this.#state, beyond, this.#parts.clock.now());
+    this.#write();
+  }
+
+  #write(): void {
+    this.#parts.meter.write(this.#encoded());
+  }
+
+  #encoded(closed = false): Uint8Array {
+    const { total, jobs } = this.#state;
+    return encodeRecord({
+      ...textsOf(total),
+      reserved: String(this.#reserved),
+      burst: String(this.#burst),
+      wire: String(this.#before + this.#seen),
+      closed,
+      jobs: [...jobs].map(([jobId, { firstAt, lastAt, updates, ...bytes }]) => ({
+        jobId,
+        ...textsOf(bytes),
+        ...{ firstAt, lastAt, updates },
+      })),
     });
   }
 }
+
+const textsOf = ({ update, control, transport }: Egress) => ({
+  update: String(update),
+  control: String(control),
+  transport: String(transport),
+});
+
+function stateOf({ update, control, transport, jobs }: Stored): EgressState {
+  return {
+    total: { update, control, transport },
+    jobs: new Map(jobs.map(({ jobId, ...job }) => [jobId, job])),
+  };
+}
+
+/**
+ * Where the count goes on after the process died without a word: from the last look at the sockets, plus what may have left
+ * between it and the end. What was counted beyond that never left.
+ */
+function afterDeath(left: Stored): EgressState {
+  const state = stateOf(left);
+  if (left.closed) return state;
+  const counted = sumOf(state.total);
+  const wire = left.wire ?? counted;
+  const burst = UNSEEN_FACTOR * left.burst + UNSEEN_BURST;
+  const unsent = counted > wire ? counted - wire : 0n;
+  const unseen = UNSEEN + (unsent < burst ? unsent : burst);
+  const upTo = wire + unseen;
+  return counted > upTo
+    ? takeBack(state, counted - upTo)
+    : addTransport(state, upTo - counted, latestOf(state));
+}
+
+const latestOf = ({ jobs }: EgressState): number =>
+  [...jobs.values()].reduce((latest, { lastAt }) => Math.max(latest, lastAt), 0);

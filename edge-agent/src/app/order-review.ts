@@ -8,13 +8,20 @@ import {
 
 import type { Decision } from '../domain/decision.js';
 import { verifyOrder, type OpenedRound, type OrderReader, type SettledRound } from '../domain/order.js';
-import { evaluatePolicy, type PolicyVerdict } from '../domain/policy.js';
+import {
+  evaluatePolicy,
+  type PolicyFacts,
+  type PolicyVerdict,
+  type TrainingTerms,
+} from '../domain/policy.js';
 import { clip } from '../domain/redaction.js';
 import type { Clock, DatasetTerms, FleetClient, RawOrder } from '../ports.js';
 import type { DecisionLog } from './decision-log.js';
+import type { EgressCounter } from './egress-counter.js';
 import type { Log } from './log.js';
 import type { Membership } from './membership.js';
 import type { Outbox } from './outbox.js';
+import type { SiteJobs } from './site-jobs.js';
 import type { Witness } from './witness.js';
 
 /** The policy in force, read anew for every order: editing the file needs no restart. */
@@ -30,6 +37,9 @@ export interface OrderReviewParts {
   readonly membership: Pick<Membership, 'proveOwn'>;
   readonly outbox: Outbox;
   readonly decisions: DecisionLog;
+  readonly jobs: SiteJobs;
+  readonly egress: Pick<EgressCounter, 'begin'>;
+  readonly trainer: PolicyFacts['trainer'];
   readonly datasets: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
@@ -41,6 +51,7 @@ export type Review =
       readonly outcome: 'Allowed';
       readonly round: OpenedRound;
       readonly terms: DatasetTerms;
+      readonly training: TrainingTerms;
       /** Whose identities count, where the policy pins a root. */
       readonly roster?: Roster;
     }
@@ -75,16 +86,20 @@ export class OrderReview {
   }
 
   async #judge(orderId: string, round: OpenedRound): Promise<Review> {
+    const { egress, jobs, decisions } = this.#parts;
+    egress.begin(round.jobId);
+    await jobs.seen(round);
     const { policy, digest } = await this.#policy();
+    await decisions.policy(digest);
     const roster =
       policy instanceof TributaryError
         ? undefined
         : await proven(policy, (rule) => this.#parts.membership.proveOwn(rule, round.evidence));
     const verdict = await this.#verdict(policy, roster, round);
-    await this.#parts.decisions.record(this.#decision(orderId, round, verdict, digest));
+    await decisions.record(this.#decision(orderId, round, verdict, digest));
     if (!verdict.allowed) return { outcome: 'Refused', round, verdict };
     const counting = roster === undefined || roster instanceof TributaryError ? {} : { roster };
-    return { outcome: 'Allowed', round, terms: verdict.terms, ...counting };
+    return { outcome: 'Allowed', round, terms: verdict.terms, training: verdict.training, ...counting };
   }
 
   async #verdict(
@@ -92,7 +107,7 @@ export class OrderReview {
     roster: Roster | TributaryError | undefined,
     round: OpenedRound,
   ): Promise<PolicyVerdict> {
-    const { reader, datasets, outbox } = this.#parts;
+    const { reader, datasets, outbox, jobs, trainer, clock } = this.#parts;
     if (policy instanceof TributaryError) return unreadable(policy);
     if (roster instanceof TributaryError) return unproven(roster);
     const { opened, authorKey, model, job } = round;
@@ -105,6 +120,9 @@ export class OrderReview {
       members: opened.cohort,
       ...(roster && { roster }),
       datasets,
+      trainer,
+      decision: policy === undefined ? 'None' : jobs.decisionOn(policy, round),
+      startsAt: (await outbox.holds(round)) ? undefined : clock.now(),
       // An evaluation says nothing of how the rows would change the model, and repeated it says the same.
       sentOnBase: opened.kind === 'Evaluation' ? 0 : await outbox.sentOnBase(round),
     });

@@ -216,6 +216,11 @@ export class Outbox {
     return rounds.filter((name) => !held || name !== `${String(round)}/${String(attempt)}`).length;
   }
 
+  /** Whether the round is trained already. */
+  async holds({ opened }: OpenedRound): Promise<boolean> {
+    return (await this.#store.get(ITEMS + roundKey(opened))) !== undefined;
+  }
+
   #newUploadId(): string {
     return formatId('upl', this.#random.bytes(16));
   }

@@ -2,6 +2,7 @@ import { TributaryError, type FederatedJobSpec, type RoundKind } from '@tributar
 
 import type { TrainingNote } from '../domain/decision.js';
 import type { OpenedRound } from '../domain/order.js';
+import type { TrainingTerms } from '../domain/policy.js';
 import { redactTraining } from '../domain/training-error.js';
 import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
@@ -40,6 +41,7 @@ export interface RoundWorkParts extends DownloadParts {
 export interface AllowedRound {
   readonly round: OpenedRound;
   readonly terms: DatasetTerms;
+  readonly training: TrainingTerms;
 }
 
 /** Does what rounds need: one training at a time, uploads beside it. Reports by events, never by errors. */
@@ -103,7 +105,11 @@ export class RoundWork {
     await Promise.all([this.#training, ...[...this.#uploads.values()].map(({ done }) => done)]);
   }
 
-  async #train(key: RoundKey, { round, terms }: AllowedRound, signal: AbortSignal): Promise<SessionEvent> {
+  async #train(
+    key: RoundKey,
+    { round, terms, training }: AllowedRound,
+    signal: AbortSignal,
+  ): Promise<SessionEvent> {
     const { outbox, submission, log, checkpoints, fits } = this.#parts;
     const { spec } = round.job;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
@@ -114,8 +120,8 @@ export class RoundWork {
       const found =
         round.opened.kind === 'Statistics'
           ? await fits.answer(round, dataset, signal)
-          : await this.#result(round, dataset, signal);
-      const result = tellableResult(found, dataset.minCount);
+          : await this.#result(round, dataset, training, signal);
+      const result = tellableResult(found, dataset.minCount, training.metricDigits);
       await this.#note(round, result);
       const uploadId = await outbox.hold(round, result);
       // Without a link nobody knows when.
@@ -133,7 +139,12 @@ export class RoundWork {
     }
   }
 
-  async #result(round: OpenedRound, dataset: DatasetHandle, signal: AbortSignal): Promise<TrainingResult> {
+  async #result(
+    round: OpenedRound,
+    dataset: DatasetHandle,
+    { cpuPercent, backends }: TrainingTerms,
+    signal: AbortSignal,
+  ): Promise<TrainingResult> {
     const { trainer, log, checkpoints, fits } = this.#parts;
     const fields = { jobId: round.jobId, round: round.opened.round, attempt: round.opened.attempt };
     const fit = await fits.fitOf(round, dataset, signal);
@@ -146,6 +157,7 @@ export class RoundWork {
       dataset,
       fit,
       signal,
+      compute: { cpuPercent, ...(backends && { backends }) },
     };
     if (round.heldOut || round.opened.kind === 'Evaluation')
       return evaluateOnly(trainer, task, round.layout.length);

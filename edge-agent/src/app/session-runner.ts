@@ -3,6 +3,7 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { backoffMs } from '../domain/backoff.js';
 import { redact } from '../domain/redaction.js';
 import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
+import { endsJob, type SettledRound } from '../domain/order.js';
 import { step } from '../domain/session.js';
 import {
   INITIAL_SESSION,
@@ -25,6 +26,8 @@ export interface SessionRunnerParts {
   readonly send: (message: AgentMessage) => void;
   /** An order could not be judged now: the next stream brings it again. */
   readonly askAgain: () => void;
+  /** No round of the job follows. */
+  readonly jobEnded: (settled: SettledRound) => Promise<void>;
   /** The log contradicts what was seen before. */
   readonly alarm: (error: TributaryError) => void;
   readonly clock: Clock;
@@ -103,8 +106,8 @@ export class SessionRunner {
       case 'Verify':
         return this.#start(this.#verify(effect.orderId));
       case 'Acknowledge': {
-        const { orderId, accepted, code, detail } = effect.answer;
-        return send({ type: 'Acknowledge', orderId, accepted, code, detail });
+        const { orderId, accepted, code, detail, wait } = effect.answer;
+        return send({ type: 'Acknowledge', orderId, accepted, code, detail, ...(wait && { wait }) });
       }
       case 'Train':
         return this.#train(effect.key);
@@ -157,12 +160,21 @@ export class SessionRunner {
           { orderId, jobId: review.settled.round.jobId, by: review.settled.how },
           'round settled',
         );
+        if (endsJob(review.settled)) this.#start(this.#parts.jobEnded(review.settled));
         this.#start(this.#parts.work.settled(review.settled.round));
         return { type: 'RoundSettled', orderId, round: review.settled.round };
       case 'Refused': {
-        const { code, detail, rule } = review.verdict;
-        this.#parts.log.warn({ orderId, jobId: review.round.jobId, code, rule }, 'order refused by policy');
-        return { type: 'OrderRefused', orderId, code, detail, round: refOf(review.round) };
+        const { code, detail, rule, wait } = review.verdict;
+        const said = wait === undefined ? 'order refused by policy' : 'order waits';
+        this.#parts.log.warn({ orderId, jobId: review.round.jobId, code, rule }, said);
+        return {
+          type: 'OrderRefused',
+          orderId,
+          code,
+          detail,
+          round: refOf(review.round),
+          ...(wait && { wait: { reason: wait.reason, waitMs: this.#until(wait.untilMs) } }),
+        };
       }
       case 'Allowed': {
         const order = refOf(review.round);
@@ -170,6 +182,10 @@ export class SessionRunner {
         return { type: 'RoundAllowed', orderId, order };
       }
     }
+  }
+
+  #until(atMs: number | undefined): number {
+    return atMs === undefined ? 0 : Math.max(0, atMs - this.#parts.clock.now());
   }
 
   #unverified(orderId: string, error: TributaryError): void {

@@ -10,7 +10,7 @@ export function describeStatus(status: FullStatus): string {
     `Coordinator:   ${status.coordinator}`,
     `Connection:    ${status.connection}${lastError === null ? '' : ` (${lastError.code}: ${lastError.detail})`}`,
     `Certificate:   until ${status.certificateExpires}`,
-    `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages`,
+    `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages, ${egress.transport} bytes around them`,
     `Serves:        ${serving === '' ? 'no model' : serving}`,
     ...describePipelines(status.pipelines),
     `Decisions:     ${String(decisions.count)}, head ${decisions.head}`,

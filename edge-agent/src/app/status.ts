@@ -30,7 +30,7 @@ export interface AgentStatus {
   readonly certificateExpires: string;
   readonly rounds: readonly RoundStatus[];
   /** Bytes that left since the join, as decimal numbers. */
-  readonly egress: { readonly update: string; readonly control: string };
+  readonly egress: { readonly update: string; readonly control: string; readonly transport: string };
   /** Versions that answer. */
   readonly serving: readonly ServedVersion[];
   readonly decisions: { readonly count: number; readonly head: string; readonly recent: readonly Decision[] };
@@ -76,7 +76,11 @@ export function statusOf({
       attempt: order.attempt,
       phase: phase.name,
     })),
-    egress: { update: String(egress.update), control: String(egress.control) },
+    egress: {
+      update: String(egress.update),
+      control: String(egress.control),
+      transport: String(egress.transport),
+    },
     serving: serving.map(({ name, version }) => ({ name, version })),
     decisions: { count: decisions.head.count, head: decisions.head.digest, recent: decisions.recent },
   };
@@ -97,10 +101,11 @@ export function metricsOf(status: AgentStatus): string {
     ...metric(
       'tributary_agent_egress_bytes_total',
       'counter',
-      'Bytes of messages that left the site, by kind.',
+      'Bytes that left the site towards its coordinator, by kind.',
       [
         ['{kind="update"}', status.egress.update],
         ['{kind="control"}', status.egress.control],
+        ['{kind="transport"}', status.egress.transport],
       ],
     ),
     ...metric('tributary_agent_outbox_updates', 'gauge', 'Updates held until the ledger settles them.', [

@@ -92,9 +92,9 @@ export class Submission {
     signal: AbortSignal,
   ): Promise<number> {
     const { outbox, egress } = this.#parts;
-    await Promise.all([outbox.markSent(item), egress.reserve(bytes)]);
+    await Promise.all([outbox.markSent(item), egress.reserve(bytes, item.jobId)]);
     try {
-      return (await client.submitUpdate(parts, signal)).seq;
+      return (await client.submitUpdate(parts, signal, item.jobId)).seq;
     } finally {
       egress.release(bytes);
       // Where the upload broke, the rest of its envelope is still on its way to the file.

@@ -1,3 +1,4 @@
+import type { SettledRound } from '../domain/order.js';
 import type { HeldUpdate, SessionState } from '../domain/session-state.js';
 import type {
   Clock,
@@ -7,6 +8,7 @@ import type {
   RawOrder,
   RowStatistics,
   SealedFiles,
+  SignedJobDecision,
   StateStore,
   Trainer,
 } from '../ports.js';
@@ -20,6 +22,9 @@ import { OrderReview, type PolicySource } from './order-review.js';
 import { Outbox } from './outbox.js';
 import { RoundWork } from './round-work.js';
 import { SessionRunner } from './session-runner.js';
+import { trainingSite, type TrainingSite } from './training-site.js';
+import type { SiteDesk } from './site-desk.js';
+import type { SiteJobs } from './site-jobs.js';
 import { Submission } from './submission.js';
 
 export interface TrainingParts {
@@ -29,6 +34,8 @@ export interface TrainingParts {
   readonly trainer: Trainer;
   readonly statistics: RowStatistics;
   readonly datasets: readonly DeclaredDataset[];
+  /** Kind of the trainer. */
+  readonly trainerType: 'Tfjs' | 'Socket';
   readonly policy: PolicySource;
   readonly egress: EgressCounter;
   readonly clock: Clock;
@@ -47,17 +54,24 @@ class TrainingDuty implements Duty {
   readonly #runner: SessionRunner;
   readonly #review: OrderReview;
   readonly #held: readonly HeldUpdate[];
+  readonly #jobs: SiteJobs;
+  readonly #tell: (decision: SignedJobDecision) => void;
+  readonly desk: SiteDesk;
 
   private constructor(
     parts: TrainingParts,
     runner: SessionRunner,
     review: OrderReview,
     held: readonly HeldUpdate[],
+    site: TrainingSite,
   ) {
     this.#parts = parts;
     this.#runner = runner;
     this.#review = review;
     this.#held = held;
+    this.#jobs = site.jobs;
+    this.#tell = site.tell;
+    this.desk = site.desk;
   }
 
   /** Recovers the outbox. */
@@ -82,9 +96,13 @@ class TrainingDuty implements Duty {
     });
     const reader = { agentId, site, logId, logKey };
     const datasets = parts.datasets.map(({ name }) => name);
-    const review = new OrderReview({ ...parts, ...around, reader, outbox, datasets });
-    const runner = new SessionRunner({ ...parts, ...around, review, work });
-    return new TrainingDuty(parts, runner, review, held);
+    const own = await trainingSite(parts, around);
+    const { jobs } = own;
+    const trainer = parts.trainerType;
+    const review = new OrderReview({ ...parts, ...around, reader, outbox, datasets, jobs, trainer });
+    const jobEnded = (settled: SettledRound) => own.ended(settled);
+    const runner = new SessionRunner({ ...parts, ...around, review, work, jobEnded });
+    return new TrainingDuty(parts, runner, review, held, own);
   }
 
   get offer(): Pick<SiteOffer, 'backend' | 'datasets'> {
@@ -103,6 +121,8 @@ class TrainingDuty implements Duty {
   }
 
   up(approved: boolean): void {
+    // Said again each time: whether the last connection brought it nobody knows.
+    if (approved) for (const decision of this.#jobs.untold()) this.#tell(decision);
     this.#runner.up(approved);
   }
 

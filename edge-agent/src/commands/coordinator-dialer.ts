@@ -4,6 +4,7 @@ import { TributaryError } from '@tributary/proto';
 
 import { fileError } from '../adapters/files/durable-file.js';
 import { GrpcDialer } from '../adapters/grpc/dialer.js';
+import type { SocketMeter } from '../adapters/tls/socket-meter.js';
 import type { Proxy } from '../adapters/tls/connect-tunnel.js';
 import type { EgressCounter } from '../app/egress-counter.js';
 import type { AgentConfig, ProxyConfig } from '../config.js';
@@ -12,12 +13,14 @@ import type { AgentConfig, ProxyConfig } from '../config.js';
 export async function createDialer(
   { proxy, caBundlePath }: Pick<AgentConfig, 'proxy' | 'caBundlePath'>,
   egress: EgressCounter,
+  sockets: SocketMeter,
 ): Promise<GrpcDialer> {
   return new GrpcDialer({
     proxy: () => withPassword(proxy),
     noProxy: proxy?.noProxy ?? [],
     bundle: caBundlePath === undefined ? undefined : await readText(caBundlePath),
     egress,
+    sockets,
   });
 }
 

@@ -17,6 +17,7 @@ import {
 import { createLog } from '../adapters/logs/pino-log.js';
 import { systemClock } from '../adapters/system/clock.js';
 import { systemRandom } from '../adapters/system/random.js';
+import { SocketMeter } from '../adapters/tls/socket-meter.js';
 import { certificateReader, tlsKeyMaker } from '../adapters/tls/tls-keys.js';
 import { Agent } from '../app/agent.js';
 import type { DutyPlan } from '../app/duty.js';
@@ -34,6 +35,7 @@ import type { ReplicaConfig } from '../config.js';
 import { encodeSiteFits } from '../app/site-fits.js';
 import type { Clock } from '../ports.js';
 import { createDialer } from './coordinator-dialer.js';
+import { deskActions } from './desk-actions.js';
 import { identityText } from './identity.js';
 import { readPipelines } from './pipeline-files.js';
 import { openPipelines, type PipelinesRuntime } from './pipelines.js';
@@ -46,6 +48,7 @@ export interface DaemonParts {
   readonly key: Uint8Array;
   readonly policy: PolicySource;
   readonly egress: EgressCounter;
+  readonly sockets: SocketMeter;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -68,13 +71,16 @@ export async function runDaemon(config: ReplicaConfig, work: (log: Log) => Daemo
   const log = createLog(config.logLevel);
   const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
   const open = work(log);
+  const sockets = new SocketMeter();
+  const clock = open.clock ?? systemClock;
   try {
     await serve(config, open, {
       data,
       key: await versionKey(data.store, systemRandom),
       policy: policyFile(config.policyPath),
-      egress: await EgressCounter.open(data.store),
-      clock: open.clock ?? systemClock,
+      egress: await EgressCounter.open({ ...data, sockets, clock }),
+      sockets,
+      clock,
       log,
     });
   } catch (error) {
@@ -88,7 +94,7 @@ export async function runDaemon(config: ReplicaConfig, work: (log: Log) => Daemo
 }
 
 async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts): Promise<void> {
-  const { data, egress, log } = parts;
+  const { data, egress, sockets, log } = parts;
   const documents = await readPipelines(config);
   work.admit(documents);
   const stop = new AbortController();
@@ -104,7 +110,7 @@ async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts
         ...parts,
         store: data.store,
         decisionLines: data.decisionLines,
-        dialer: await createDialer(config, egress),
+        dialer: await createDialer(config, egress, sockets),
         keys: tlsKeyMaker,
         certificates: certificateReader,
         models: runtime.models,
@@ -148,13 +154,14 @@ async function openServers(
   const identity: Page = { contentType: 'application/json', body: () => identityText(agent.identity()) };
   const pages = { '/status': status, '/metrics': metrics, '/identity': identity };
   const actions = {
-    '/rollback': async (query: URLSearchParams): Promise<string> =>
+    'POST /rollback': async (query: URLSearchParams): Promise<string> =>
       JSON.stringify(await agent.rollback(requireName(query.get('model') ?? '', 'model'))),
-    '/fits': async (): Promise<string> => {
+    'POST /fits': async (): Promise<string> => {
       const { site } = await requireEnrolment(store);
       return encodeSiteFits({ site, fits: await siteFitsOf(store) });
     },
-  };
+    ...deskActions(agent),
+  } as const;
   const servers = [await servePagesOnSocket(socketPath(dataDir), pages, actions)];
   if (metricsPort !== undefined) servers.push(await servePagesOnPort(metricsPort, { '/metrics': metrics }));
   return servers;

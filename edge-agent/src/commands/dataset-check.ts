@@ -268,8 +268,11 @@ function judge({ policy, datasets }: SitePolicing, spec: FederatedJobSpec): Poli
     site: '',
     cohort: Math.max(spec.minSites, policy?.minimumCohort ?? 0) + 1,
     datasets: datasets.map(({ handle }) => handle.name),
+    trainer: 'Tfjs',
     sentOnBase: 0,
     roster: ANY_ROSTER,
+    decision: 'Approved',
+    startsAt: undefined,
   });
 }
 

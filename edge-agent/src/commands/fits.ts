@@ -2,7 +2,7 @@ import { TributaryError } from '@tributary/proto';
 
 import { socketPath } from '../adapters/files/data-directory.js';
 import { writeDurable } from '../adapters/files/durable-file.js';
-import { fetchFits } from '../adapters/http/status-client.js';
+import { requestOf } from '../adapters/http/status-client.js';
 import { decodeSiteFits } from '../app/site-fits.js';
 
 export interface FitsFlags {
@@ -11,7 +11,7 @@ export interface FitsFlags {
 
 /** Writes what the running agent learnt for its site to a file that only this user reads, for the site's replicas. */
 export async function fitsExportCommand(dataDir: string, { to }: FitsFlags): Promise<string> {
-  const text = await fetchFits(socketPath(dataDir));
+  const text = await requestOf(socketPath(dataDir), 'POST', '/fits');
   const { site, fits } = decodeSiteFits(text, 'the answer of the agent');
   if (fits.length === 0) {
     throw new TributaryError('NOT_FOUND', `site ${site} has learnt no fit of its own`, {

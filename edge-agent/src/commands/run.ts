@@ -38,6 +38,7 @@ export async function runCommand(config: AgentConfig, options: RunOptions): Prom
           ...data,
           random: systemRandom,
           trainer,
+          trainerType: config.trainer.type,
           statistics: new WorkerStatistics(),
           datasets: config.datasets.map((declaration) =>
             declaredDataset(declaration, { scratchDir: data.scratchDir, versionKey: key }),

@@ -1,6 +1,7 @@
 import {
   compileFeatures,
   decodeBase64,
+  digestOf,
   emptyStatisticsDigest,
   isJsonObject,
   layoutDigest,
@@ -15,6 +16,7 @@ import {
   TributaryError,
   vectorLength,
   verifyDocument,
+  type Digest,
   type EntryBody,
   type EntryType,
   type FederatedJob,
@@ -39,6 +41,10 @@ export interface OpenedRound {
   readonly kind: 'Opened';
   readonly jobId: string;
   readonly job: FederatedJob;
+  /** Of the text that was signed. */
+  readonly jobDigest: Digest;
+  /** That text. */
+  readonly document: string;
   /** Base64 of the key whose signature over the job document was verified. */
   readonly authorKey: string;
   readonly opened: EntryBody<'round.opened'>;
@@ -74,6 +80,10 @@ export function verifyOrder(reader: OrderReader, order: RawOrder): VerifiedOrder
   if (last.type === 'round.opened') return openedRound(reader, entries, last.body);
   return { kind: 'Settled', round: settledBy(reader, last), how: last.type };
 }
+
+/** Whether no round of the job follows. */
+export const endsJob = ({ how }: SettledRound): boolean =>
+  how === 'job.completed' || how === 'job.failed' || how === 'job.deleted';
 
 /** After every round that a job can have. */
 const WHOLE_JOB = { round: Number.MAX_SAFE_INTEGER, attempt: Number.MAX_SAFE_INTEGER } as const;
@@ -129,9 +139,11 @@ function openedRound(
     throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
   }
   const heldOut = job.spec.evaluation.holdOutSite === reader.site;
-  const { authorKey } = submitted;
+  const { authorKey, document } = submitted;
+  const jobDigest = digestOf(new TextEncoder().encode(document));
   const evidence = rosterEvidence(entries);
-  return { kind: 'Opened', jobId, job, authorKey, opened, evidence, layout, model, heldOut };
+  const of = { jobId, job, jobDigest, document, authorKey };
+  return { kind: 'Opened', ...of, opened, evidence, layout, model, heldOut };
 }
 
 /**

@@ -1,14 +1,8 @@
-import {
-  fitVocabularies,
-  TributaryError,
-  type ErrorCode,
-  type FederatedJobSpec,
-  type SitePolicySpec,
-} from '@tributary/proto';
+import type { ErrorCode, FederatedJobSpec, SitePolicySpec } from '@tributary/proto';
 
 import type { DatasetTerms } from '../ports.js';
-import { jobColumns } from './datasets/job-columns.js';
-import { crowd, knownAuthor, membership, type MembershipFacts } from './policy-membership.js';
+import type { MembershipFacts } from './policy-membership.js';
+import { author, coordinator, members, POLICY_RULES, type PolicyRule } from './policy-rules.js';
 
 /** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
 export interface PolicyFacts extends MembershipFacts {
@@ -24,14 +18,41 @@ export interface PolicyFacts extends MembershipFacts {
   readonly cohort: number;
   /** Datasets that agent.yaml declares. */
   readonly datasets: readonly string[];
+  /** Kind of trainer that agent.yaml names. */
+  readonly trainer: 'Tfjs' | 'Socket';
   /** Updates on the same base model that have left the site before. */
   readonly sentOnBase: number;
+  /** What the site decided about the job, where the signature of an approver of the policy was verified. */
+  readonly decision: SiteDecision;
+  /** Milliseconds since the epoch; undefined where nothing is to be trained any more. */
+  readonly startsAt: number | undefined;
+}
+
+/** None: nobody that the policy names has decided. */
+export type SiteDecision = 'Approved' | 'Rejected' | 'None';
+
+/** What a job may take of the machine, and how exact its figures may be. */
+export interface TrainingTerms {
+  readonly cpuPercent: number;
+  /** Absent: every one. */
+  readonly backends?: NonNullable<SitePolicySpec['compute']['backends']>;
+  /** Significant digits of figures that leave; absent: all. */
+  readonly metricDigits?: number;
+}
+
+/** Why a site does not take part yet. */
+export interface PolicyWait {
+  readonly reason: 'Approval' | 'Schedule';
+  /** Milliseconds since the epoch, where it is known when that ends. */
+  readonly untilMs?: number;
 }
 
 export type PolicyVerdict =
   | {
       readonly allowed: true;
-      /** On which terms the dataset may be read. */ readonly terms: DatasetTerms;
+      /** On which terms the dataset may be read. */
+      readonly terms: DatasetTerms;
+      readonly training: TrainingTerms;
     }
   | {
       readonly allowed: false;
@@ -40,31 +61,27 @@ export type PolicyVerdict =
       readonly rule: string;
       /** Names and numbers of job and policy, never of records. */
       readonly detail: string;
+      /** Set where nothing but time or a person is missing: code is then SITE_NOT_READY. */
+      readonly wait?: PolicyWait;
     };
 
-type Refusal = Extract<PolicyVerdict, { allowed: false }>;
-type Rule = (policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts) => Refusal | undefined;
+export type PolicyRefusal = Extract<PolicyVerdict, { allowed: false }>;
 
-/** In the order in which they are checked: who asks, for what, and only then how. */
-const RULES: readonly Rule[] = [
-  coordinator,
-  membership,
-  knownAuthor,
-  dataset,
-  columns,
-  dropped,
-  vocabularies,
-  rowsPerRound,
-  minimumCohort,
-  minimumReports,
-  maximumParameters,
-  maximumRounds,
-  secureAggregation,
-  strategy,
-  metrics,
-  metricsPerSite,
-  retriesPerBase,
-];
+/** What one rule says of a job. */
+export interface Finding {
+  readonly rule: string;
+  /** Unknown: it judges what is not known outside a round. */
+  readonly verdict: 'Allowed' | 'Refused' | 'Waits' | 'NotApplicable' | 'Unknown';
+  /** What the policy demands, and what it found. */
+  readonly demanded: string;
+  readonly found: string;
+  /** Where refused: why, and what it would take. */
+  readonly detail?: string;
+  readonly fix?: string;
+  readonly code?: ErrorCode;
+}
+
+const NO_POLICY = 'the site has no policy file and refuses every job';
 
 /** Judges a job; what no rule allows is refused. Without a policy every job is (POLICY_MISSING). */
 export function evaluatePolicy(
@@ -72,22 +89,62 @@ export function evaluatePolicy(
   job: FederatedJobSpec,
   facts: PolicyFacts,
 ): PolicyVerdict {
-  if (policy === undefined) {
-    return {
-      allowed: false,
-      code: 'POLICY_MISSING',
-      rule: '',
-      detail: 'the site has no policy file and refuses every job',
-    };
-  }
-  for (const rule of RULES) {
-    const refusal = rule(policy, job, facts);
-    if (refusal !== undefined) return refusal;
+  if (policy === undefined) return { allowed: false, code: 'POLICY_MISSING', rule: '', detail: NO_POLICY };
+  for (const rule of POLICY_RULES) {
+    const { refusal } = rule.judge(policy, job, facts);
+    if (refusal !== undefined) return { rule: rule.path, ...refusal, allowed: false };
   }
   const allowed = policy.datasets.find(({ name }) => name === job.dataset.name);
-  if (allowed === undefined) return refused('spec.datasets', 'the dataset is not listed');
+  if (allowed === undefined)
+    return { allowed: false, code: 'POLICY_REFUSED', rule: 'spec.datasets', detail: 'not listed' };
   const { minimumRows, minCount, vocabularies, deidentification } = allowed;
-  return { allowed: true, terms: { minimumRows, minCount, vocabularies, deidentification } };
+  return {
+    allowed: true,
+    terms: { minimumRows, minCount, vocabularies, deidentification },
+    training: trainingTerms(policy),
+  };
+}
+
+function trainingTerms({ compute: { cpuPercent, backends }, metricDigits }: SitePolicySpec): TrainingTerms {
+  return {
+    cpuPercent,
+    ...(backends === undefined ? {} : { backends }),
+    ...(metricDigits === undefined ? {} : { metricDigits }),
+  };
+}
+
+/** Every rule with what it says, in the order in which they are checked; a fact that is not there makes a rule Unknown. */
+export function explainPolicy(
+  policy: SitePolicySpec | undefined,
+  job: FederatedJobSpec,
+  facts: Partial<PolicyFacts>,
+): readonly Finding[] {
+  if (policy === undefined) {
+    const fix = 'write a SitePolicy and name it in agent.yaml (policy)';
+    const none = { rule: 'policy', demanded: 'a policy file', found: 'none', detail: NO_POLICY, fix };
+    return [{ ...none, verdict: 'Refused', code: 'POLICY_MISSING' }];
+  }
+  return POLICY_RULES.map((rule) => findingOf(rule, policy, job, facts));
+}
+
+function findingOf(
+  rule: PolicyRule,
+  policy: SitePolicySpec,
+  job: FederatedJobSpec,
+  facts: Partial<PolicyFacts>,
+): Finding {
+  const needs = [...rule.needs, ...(rule.needsToo?.(policy) ?? [])];
+  const missing = needs.filter((name) => !(name in facts));
+  if (missing.length > 0) {
+    const found = `known in a round only: ${missing.join(', ')}`;
+    return { rule: rule.path, verdict: 'Unknown', demanded: rule.demands(policy, job), found };
+  }
+  // Every fact that this rule reads is there.
+  const { found, applies, refusal } = rule.judge(policy, job, facts as PolicyFacts);
+  const said = { rule: rule.path, demanded: rule.demands(policy, job), found };
+  if (refusal === undefined) return { ...said, verdict: applies === false ? 'NotApplicable' : 'Allowed' };
+  const { detail, code, wait } = refusal;
+  return { ...said, verdict: wait === undefined ? 'Refused' : 'Waits', detail, code, fix: rule.fix };
 }
 
 /** What the policy judges of a rollout: all proven. */
@@ -95,181 +152,24 @@ export interface ServingFacts extends Pick<PolicyFacts, 'logId' | 'authorKey' | 
   readonly model: string;
 }
 
-export type ServingVerdict = { readonly allowed: true } | Refusal;
+export type ServingVerdict = { readonly allowed: true } | PolicyRefusal;
 
 /** Judges a rollout; what is not listed is refused. Without a policy every rollout is (POLICY_MISSING). */
 export function evaluateServing(policy: SitePolicySpec | undefined, facts: ServingFacts): ServingVerdict {
   if (policy === undefined) {
-    return {
-      allowed: false,
-      code: 'POLICY_MISSING',
-      rule: '',
-      detail: 'the site has no policy file and refuses every rollout',
-    };
+    const detail = 'the site has no policy file and refuses every rollout';
+    return { allowed: false, code: 'POLICY_MISSING', rule: '', detail };
   }
-  const refusal =
-    coordinator(policy, undefined, facts) ??
-    membership(policy, undefined, facts) ??
-    knownAuthor(policy, undefined, facts);
-  if (refusal !== undefined) return refusal;
+  for (const rule of [coordinator, members, author]) {
+    const { refusal } = rule.judge(policy, undefined, facts);
+    if (refusal !== undefined) return { rule: rule.path, ...refusal, allowed: false };
+  }
   if (policy.serving?.models.includes(facts.model) === true) return { allowed: true };
-  return refused('spec.serving.models', `model ${facts.model} is not listed`);
+  const rule = 'spec.serving.models';
+  return {
+    allowed: false,
+    code: 'POLICY_REFUSED',
+    rule,
+    detail: `${rule}: model ${facts.model} is not listed`,
+  };
 }
-
-function coordinator(
-  policy: SitePolicySpec,
-  _asked: unknown,
-  facts: Pick<PolicyFacts, 'logId'>,
-): Refusal | undefined {
-  if (policy.coordinators.type === 'Enrolled' || policy.coordinators.logIds.includes(facts.logId))
-    return undefined;
-  return refused('spec.coordinators', `log ${facts.logId} is not listed`);
-}
-
-function dataset(policy: SitePolicySpec, job: FederatedJobSpec, facts: PolicyFacts): Refusal | undefined {
-  const { name } = job.dataset;
-  if (!facts.datasets.includes(name)) {
-    return {
-      allowed: false,
-      code: 'DATASET_UNKNOWN',
-      rule: 'datasets',
-      detail: `the site declares no dataset ${name}`,
-    };
-  }
-  if (policy.datasets.some((rule) => rule.name === name)) return undefined;
-  return refused('spec.datasets', `dataset ${name} is not listed`);
-}
-
-function columns(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  const allowed = policy.datasets.find(({ name }) => name === job.dataset.name)?.columns ?? [];
-  if (allowed.includes('*')) return undefined;
-  const denied = jobColumns(job).find((column) => !allowed.includes(column));
-  return denied === undefined
-    ? undefined
-    : refused('spec.datasets.columns', `column ${denied} of ${job.dataset.name} is not listed`);
-}
-
-function dropped(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  const rule = policy.datasets.find(({ name }) => name === job.dataset.name);
-  const denied = jobColumns(job).find((column) => rule?.deidentification.drop.includes(column));
-  return denied === undefined
-    ? undefined
-    : refused('spec.datasets.deidentification.drop', `column ${denied} of ${job.dataset.name} is dropped`);
-}
-
-function vocabularies(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  const rule = policy.datasets.find(({ name }) => name === job.dataset.name);
-  try {
-    fitVocabularies(job.features, rule?.vocabularies ?? []);
-    return undefined;
-  } catch (error) {
-    return refused('spec.datasets.vocabularies', TributaryError.from(error).message);
-  }
-}
-
-/** An update from a few steps on small batches is the gradient of the rows in them. */
-function rowsPerRound(
-  policy: SitePolicySpec,
-  { dataset: { name }, training: { steps, batchSize } }: FederatedJobSpec,
-): Refusal | undefined {
-  const rule = policy.datasets.find((one) => one.name === name);
-  if (steps === undefined || rule === undefined) return undefined;
-  return atLeast('spec.datasets.minCount', rule.minCount, steps * batchSize, 'rows in the steps of a round');
-}
-
-function minimumCohort(
-  policy: SitePolicySpec,
-  job: FederatedJobSpec,
-  facts: PolicyFacts,
-): Refusal | undefined {
-  return atLeast(
-    'spec.minimumCohort',
-    policy.minimumCohort,
-    crowd(policy, job, facts).training,
-    'sites that train in the round',
-  );
-}
-
-/** A round commits with `minSites` updates, so that, and not the invitation, is the crowd a site can count on. */
-function minimumReports(
-  policy: SitePolicySpec,
-  job: FederatedJobSpec,
-  facts: PolicyFacts,
-): Refusal | undefined {
-  return atLeast(
-    'spec.minimumCohort',
-    policy.minimumCohort,
-    crowd(policy, job, facts).reports,
-    'reports with which a round commits (minSites)',
-  );
-}
-
-function maximumParameters(
-  policy: SitePolicySpec,
-  _job: FederatedJobSpec,
-  { parameters }: PolicyFacts,
-): Refusal | undefined {
-  return atMost('spec.maximumParameters', policy.maximumParameters, parameters, 'parameters');
-}
-
-function maximumRounds(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  return atMost('spec.maximumRounds', policy.maximumRounds, job.rounds, 'rounds');
-}
-
-function secureAggregation(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  if (!policy.requireSecureAggregation || job.privacy.secureAggregation) return undefined;
-  return refused('spec.requireSecureAggregation', 'the job does not use secure aggregation');
-}
-
-function strategy(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  if (policy.strategies.includes(job.strategy.type)) return undefined;
-  return refused('spec.strategies', `${job.strategy.type} is not listed`);
-}
-
-function metrics(policy: SitePolicySpec, job: FederatedJobSpec): Refusal | undefined {
-  const denied = job.evaluation.metrics.find((metric) => !policy.metrics.includes(metric));
-  return denied === undefined ? undefined : refused('spec.metrics', `metric ${denied} is not listed`);
-}
-
-/** Both ways in which figures of this site alone would be recorded. */
-function metricsPerSite(
-  policy: SitePolicySpec,
-  { evaluation }: FederatedJobSpec,
-  { site }: PolicyFacts,
-): Refusal | undefined {
-  if (policy.metricsPerSite || (evaluation.perSite !== true && evaluation.holdOutSite !== site))
-    return undefined;
-  return refused('spec.metricsPerSite', 'the job would record the metrics of this site alone');
-}
-
-function retriesPerBase(
-  policy: SitePolicySpec,
-  _job: FederatedJobSpec,
-  { sentOnBase }: PolicyFacts,
-): Refusal | undefined {
-  return atMost(
-    'spec.retriesPerBase',
-    policy.retriesPerBase,
-    sentOnBase,
-    'updates sent on this base model before',
-  );
-}
-
-function atLeast(rule: string, minimum: number, value: number, what: string): Refusal | undefined {
-  return value >= minimum
-    ? undefined
-    : refused(rule, `at least ${String(minimum)}, but there are ${String(value)} ${what}`);
-}
-
-function atMost(rule: string, maximum: number, value: number, what: string): Refusal | undefined {
-  return value <= maximum
-    ? undefined
-    : refused(rule, `at most ${String(maximum)}, but there are ${String(value)} ${what}`);
-}
-
-const refused = (rule: string, detail: string): Refusal => ({
-  allowed: false,
-  code: 'POLICY_REFUSED',
-  rule,
-  detail: `${rule}: ${detail}`,
-});

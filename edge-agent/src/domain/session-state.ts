@@ -24,11 +24,19 @@ export interface Round {
   readonly phase: RoundPhase;
 }
 
+/** What a site waits for; `waitMs` is 0 where nobody knows how long. */
+export interface OrderWait {
+  readonly reason: 'Approval' | 'Schedule';
+  readonly waitMs: number;
+}
+
 export interface OrderAnswer {
   readonly orderId: string;
   readonly accepted: boolean;
   readonly code: ErrorCode | '';
   readonly detail: string;
+  /** Where the site is not ready yet. */
+  readonly wait?: OrderWait;
   /** The round that the order opens, where it was accepted. */
   readonly key?: RoundKey;
 }
@@ -76,6 +84,7 @@ export type OrderEvent =
       readonly orderId: string;
       readonly code: ErrorCode;
       readonly detail: string;
+      readonly wait?: OrderWait;
       /** Where the order could be read so far. */
       readonly round?: RoundRef;
     };

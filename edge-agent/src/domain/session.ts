@@ -136,8 +136,9 @@ function orderRefused(
   event: Extract<OrderEvent, { type: 'OrderRefused' }>,
 ): SessionStep {
   if (!state.verifying.includes(event.orderId)) return stay(state);
-  const { orderId, code, detail } = event;
-  const answered = answer(state, { orderId, accepted: false, code, detail });
+  const { orderId, code, detail, wait } = event;
+  const waiting = wait === undefined ? {} : { wait };
+  const answered = answer(state, { orderId, accepted: false, code, detail, ...waiting });
   const round = event.round === undefined ? undefined : find(answered.state, roundKey(event.round));
   if (round === undefined) return answered;
   // The site's mind changed since the update was made (a stricter policy): what is held stays here.

@@ -6,8 +6,8 @@ import { METRIC_NAMES } from '../metrics/metric-names.js';
 import { isDistinct } from './learning-task.js';
 import { deidentificationSchema } from './deidentification-spec.js';
 import { API_VERSION, cellTextSchema, metadataSchema, nameSchema } from './metadata.js';
-import { publicKeySchema } from './public-key.js';
 import { STRATEGIES } from './round-spec.js';
+import { approvalSchema, computeSchema, keyHolderSchema, scheduleSchema } from './site-terms.js';
 
 const LOG_ID = /^[0-9a-f]{64}$/;
 
@@ -22,11 +22,6 @@ const coordinatorsSchema = z.discriminatedUnion('type', [
       .describe('Log ids (hex SHA-256 of the tree-head key) of the coordinators that are obeyed.'),
   }),
 ]);
-
-const authorSchema = z.strictObject({
-  name: nameSchema.describe('For the log of decisions; the key decides.'),
-  key: publicKeySchema,
-});
 
 const vocabularySchema = z.strictObject({
   name: nameSchema.describe('What jobs call it.'),
@@ -104,7 +99,7 @@ const sitePolicySpecSchema = z.strictObject({
     .prefault({ type: 'Enrolled' })
     .describe('Whose orders count: of the coordinator that the site enrolled with, or of those listed.'),
   authors: z
-    .array(authorSchema)
+    .array(keyHolderSchema)
     .max(1_000)
     .refine((authors) => isDistinct(authors.map(({ key }) => key)), 'a key is listed twice; list each once')
     .describe('Whose jobs are accepted; empty accepts none.'),
@@ -151,12 +146,31 @@ const sitePolicySpecSchema = z.strictObject({
     .describe(
       'Whether the metrics of this site alone may be recorded under its name, for operators and the other sites of the job.',
     ),
+  metricDigits: z
+    .int()
+    .min(1)
+    .max(17)
+    .optional()
+    .describe(
+      'Significant digits to which losses, metrics and their variances are rounded before they leave; without it not at all.',
+    ),
   retriesPerBase: z
     .int()
     .min(0)
     .max(LIMITS.roundRetries)
     .default(1)
     .describe('Trainings on the same base model beyond the first, after failed rounds.'),
+  schedule: scheduleSchema
+    .optional()
+    .describe(
+      'Windows in which trainings may begin; without it always. A round that opens outside waits for the next one.',
+    ),
+  compute: computeSchema.prefault({}).describe('What a training may take of the machine.'),
+  approval: approvalSchema
+    .prefault({ type: 'Automatic' })
+    .describe(
+      'Automatic: what the rules allow is done. Manual: a job waits until `tributary-agent approve` has signed it.',
+    ),
   serving: z
     .strictObject({
       models: z

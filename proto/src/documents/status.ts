@@ -14,7 +14,16 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 /** Reasons of each condition of a FederatedJob: a closed set. */
 export const JOB_CONDITION_REASONS = {
   Accepted: ['DocumentValid'],
-  Running: ['RoundOpen', 'Evaluating', 'WaitingForSites', 'WaitingForTurn', 'Suspended', 'Finished'],
+  Running: [
+    'RoundOpen',
+    'Evaluating',
+    'WaitingForSites',
+    'WaitingForApproval',
+    'WaitingForSchedule',
+    'WaitingForTurn',
+    'Suspended',
+    'Finished',
+  ],
   Suspended: ['SuspendedByOperator', 'NotSuspended'],
   Complete: ['AllRoundsCommitted', 'ModelNotMeasured', 'NotFinished', 'Failed'],
   Failed: ['DeadlineExceeded', 'Cancelled', 'RetriesExhausted', 'InternalError', 'NotFinished', 'Complete'],

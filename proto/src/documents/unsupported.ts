@@ -66,9 +66,6 @@ const PARTS: readonly UnservedPart[] = [
     'spec.differentialPrivacy',
     'leave it out and accept only authors whom you trust with exact updates',
   ),
-  part('SitePolicy', 'spec.schedule', 'leave it out and start the agent when it may train'),
-  part('SitePolicy', 'spec.resources', 'leave it out and limit the process by its cgroup'),
-  part('SitePolicy', 'spec.approvals', 'leave it out and name the authors whose jobs are accepted'),
 ];
 
 /** Everything in `document` that this version does not serve. */

@@ -255,6 +255,13 @@ export const ERROR_TABLE = {
     false,
     "The job's author is not among those that the site's policy names.",
   ),
+  SITE_NOT_READY: entry(
+    'FAILED_PRECONDITION',
+    409,
+    49,
+    true,
+    'The site takes part later: it has not approved the job yet, or its policy names other hours; the job waits.',
+  ),
   // 50-59: rounds and jobs.
   ROUND_UNDERSUBSCRIBED: entry(
     'FAILED_PRECONDITION',

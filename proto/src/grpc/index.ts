@@ -108,6 +108,7 @@ export type {
 } from '../gen/tributary/v1/Object.js';
 export type { ObjectRef, ObjectRef__Output } from '../gen/tributary/v1/ObjectRef.js';
 export type { Order, Order__Output } from '../gen/tributary/v1/Order.js';
+export type { JobDecision, JobDecision__Output } from '../gen/tributary/v1/JobDecision.js';
 export type { OrderAck, OrderAck__Output } from '../gen/tributary/v1/OrderAck.js';
 export type { Progress, Progress__Output } from '../gen/tributary/v1/Progress.js';
 export type { ProvenEntry, ProvenEntry__Output } from '../gen/tributary/v1/ProvenEntry.js';

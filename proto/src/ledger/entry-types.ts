@@ -27,6 +27,23 @@ const round = { jobId: text, round: uint, attempt: uint };
 const stage = z.strictObject({ name, deadlineMs: uint, minimum: uint });
 const member = z.strictObject({ site: name, agentId: text });
 
+/** A site's own decision about a job; see the `approval` transcript. */
+const siteDecision = z.strictObject({
+  jobId: text,
+  site: name,
+  agentId: text,
+  jobDigest: digest,
+  /** Who decided, as the site calls them. */
+  approverName: name,
+  approverKey: base64,
+  /** When, by the clock of the site. */
+  decidedAt: time,
+  /** By the approver's key. */
+  signature: base64,
+  /** By the identity key of the agent, over the same statement. */
+  siteSignature: base64,
+});
+
 const figures = {
   metrics: z.record(z.string().max(63), real),
   standardErrors: z.record(z.string().max(63), real).optional(),
@@ -122,6 +139,8 @@ export const ENTRY_BODIES = {
   }),
   'job.suspended': z.strictObject({ jobId: text, reason: text }),
   'job.resumed': z.strictObject({ jobId: text }),
+  'job.approved': siteDecision,
+  'job.rejected': siteDecision,
   'job.started': z.strictObject({ jobId: text, layoutDigest: digest, modelDigest: digest, parameters: uint }),
   'job.completed': z.strictObject({ jobId: text, model: name, version: uint }),
   'job.failed': z.strictObject({ jobId: text, code: text, detail: text }),
@@ -146,6 +165,14 @@ export const ENTRY_BODIES = {
     selectionSeed: base64.optional(),
   }),
   'site.declined': z.strictObject({ ...round, site: name, code: text, detail: text }),
+  /** The site is out of this attempt, and of every other one until it has approved the job, or until a time. */
+  'site.waits': z.strictObject({
+    ...round,
+    site: name,
+    reason: z.enum(['Approval', 'Schedule']),
+    detail: text,
+    until: time.optional(),
+  }),
   'stage.message': z.strictObject({ ...round, stage: name, site: name, digest }),
   'stage.closed': z.strictObject({
     ...round,

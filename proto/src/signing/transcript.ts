@@ -46,6 +46,31 @@ export type TranscriptFields = {
     readonly identityKey: string;
     readonly logId: string;
   };
+  /** A site's own decision about a job: signed by its agent, and by the approver where it was another key. */
+  readonly approval: {
+    readonly logId: string;
+    readonly jobId: string;
+    /** Of the canonical JSON of the job document. */
+    readonly jobDigest: Digest;
+    readonly site: string;
+    readonly agentId: string;
+    /** Standard base64 of the key that decided. */
+    readonly approver: string;
+    readonly decision: 'Approved' | 'Rejected';
+    readonly time: string;
+  };
+  /** How far a site's own log had come. */
+  readonly 'decision-head': {
+    readonly logId: string;
+    readonly agentId: string;
+    /** Lines before the one that holds the signature. */
+    readonly count: number;
+    /** Of the last of them. */
+    readonly digest: Digest;
+    readonly time: string;
+  };
+  /** What left a site for a job. */
+  readonly 'egress-receipt': { readonly receipt: JsonObject };
   readonly 'model-manifest': { readonly manifestDigest: Digest };
   readonly stage: {
     readonly wire: string;

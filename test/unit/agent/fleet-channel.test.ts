@@ -22,7 +22,7 @@ describe('a channel that was replaced', () => {
     channel.close();
     const signal = new AbortController().signal;
     const late = { code: 'UNAVAILABLE', retryable: true };
-    await assert.rejects(channel.submitUpdate(parts(), signal), late);
+    await assert.rejects(channel.submitUpdate(parts(), signal, 'job'), late);
     await assert.rejects(channel.uploadStatus(`upl-${'0'.repeat(32)}`, signal), late);
     await assert.rejects(channel.consistencyProof(1, 2), late);
     const request = { jobId: 'job', round: 1, digest: `sha256:${'0'.repeat(64)}`, offset: 0 } as const;

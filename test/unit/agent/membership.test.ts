@@ -173,6 +173,9 @@ describe('a policy that pins a root', () => {
     datasets: ['loans'],
     site: 'west',
     sentOnBase: 0,
+    trainer: 'Tfjs',
+    decision: 'None',
+    startsAt: NOW,
     roster,
   };
   const policyOf = (federation: Record<string, unknown>, spec: Record<string, unknown> = {}) => {

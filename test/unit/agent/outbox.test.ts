@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { DeltaSource } from '@tributary/edge-agent/internal/app/delta-source.js';
-import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
 import {
   firstUploadParts,
   openEnvelope,
@@ -240,18 +239,3 @@ function headerOf(parts: readonly UploadPart[]): Uint8Array {
   assert.ok(header?.type === 'Header');
   return header.header;
 }
-
-describe('egress counter', () => {
-  it('keeps its figures, and counts what was reserved as sent after a crash', async () => {
-    const store = new MemoryStateStore();
-    const first = await EgressCounter.open(store);
-    first.count('control', 7);
-    await first.reserve(100);
-    first.count('update', 30);
-    assert.deepEqual((await EgressCounter.open(store)).egress, { update: 100n, control: 7n });
-    first.count('update', 70);
-    first.release(100);
-    await first.flush();
-    assert.deepEqual((await EgressCounter.open(store)).egress, { update: 100n, control: 7n });
-  });
-});

@@ -22,6 +22,9 @@ const facts: PolicyFacts = {
   datasets: ['loans'],
   site: 'west',
   sentOnBase: 0,
+  trainer: 'Tfjs' as const,
+  decision: 'None' as const,
+  startsAt: Date.parse('2026-01-05T12:00:00.000Z'),
 };
 
 const job = (path?: string, value?: unknown): FederatedJobSpec =>
@@ -214,6 +217,7 @@ describe('site policy', () => {
         vocabularies: [],
         deidentification: { drop: [], mask: [], generalise: [] },
       },
+      training: { cpuPercent: 100 },
     });
   });
 

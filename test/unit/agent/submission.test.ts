@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
-import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
 import { Outbox } from '@tributary/edge-agent/internal/app/outbox.js';
 import { Submission } from '@tributary/edge-agent/internal/app/submission.js';
 import { verifyOrder, type OpenedRound } from '@tributary/edge-agent/internal/domain/order.js';
@@ -12,6 +11,7 @@ import type { FleetClient, UploadPart, UploadStatus } from '@tributary/edge-agen
 import { decodeEnvelopeHeader, signingKeyFromSeed, TributaryError } from '@tributary/proto';
 
 import { plainPart, writeOutboxFile } from '../../support/outbox-file.js';
+import { MeteredWire } from '../../support/egress.js';
 import { refusal } from '../../support/refusal.js';
 import { ScriptedLog, scriptedId } from '../../support/scripted-log.js';
 
@@ -61,7 +61,7 @@ describe('submission', () => {
   const random = { bytes: (length: number): Uint8Array => new Uint8Array(length).fill((count += 1)) };
 
   beforeEach(async () => {
-    wire = '1.1';
+    wire = '1.2';
     const store = new MemoryStateStore();
     files = new MemoryOutbox();
     outbox = new Outbox(store, files, random, agentId);
@@ -71,7 +71,7 @@ describe('submission', () => {
       outbox,
       files,
       random,
-      egress: await EgressCounter.open(store),
+      egress: await new MeteredWire(store).open(),
       identity: signingKeyFromSeed(new Uint8Array(32).fill(1)),
       site: 'west',
       logId: 'ab'.repeat(32),

@@ -97,8 +97,8 @@ describe('rounds at work', () => {
     }
     for (const agent of world.agents.values()) await agent.submit(round);
     await world.finished(jobId);
-    await world.until('the settlement', () => east.told().includes('round.committed') || undefined);
-    assert.deepEqual(east.told(), ['round.opened', 'round.committed']);
+    await world.until('the settlement', () => east.told().includes('job.completed') || undefined);
+    assert.deepEqual(east.told(), ['round.opened', 'round.committed', 'job.completed']);
     await world.close();
   });
 
@@ -130,7 +130,7 @@ describe('rounds at work', () => {
     north.orders.length = 0;
     north.connect();
     await world.until('the settlement', () => north.orders[0]);
-    assert.deepEqual(north.told(), ['round.committed']);
+    assert.deepEqual(north.told(), ['job.completed']);
     await world.close();
   });
 

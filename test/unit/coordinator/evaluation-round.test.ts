@@ -24,7 +24,8 @@ function answer(world: FederationWorld): void {
   for (const site of ['west', 'east']) world.accept('loans', site);
 }
 
-const status = (world: FederationWorld) => jobObject(world.state, world.job('loans'), new Map()).status;
+const status = (world: FederationWorld) =>
+  jobObject(world.state, world.job('loans'), { now: world.now, presence: new Map() }).status;
 
 const condition = (world: FederationWorld, type: string) =>
   world.job('loans').conditions.find((one) => one.type === type);

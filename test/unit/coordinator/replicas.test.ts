@@ -128,9 +128,12 @@ describe('replicas of a site', () => {
     );
     const evaluation = { metrics: [], intervals: false, subgroups: [] } as never;
     const presence = (...names: string[]) => new Map(agents(...names).map((id) => [id, {}]));
-    const told = shortageOf(world.state, { ...OPEN, evaluation }, presence('r1', 'east'));
+    const told = shortageOf(world.state, { ...OPEN, evaluation }, presence('r1', 'east'), new Map());
     assert.match(told ?? '', /ready is 1; west is not connected/);
-    assert.equal(shortageOf(world.state, { ...OPEN, evaluation }, presence('west', 'east')), undefined);
+    assert.equal(
+      shortageOf(world.state, { ...OPEN, evaluation }, presence('west', 'east'), new Map()),
+      undefined,
+    );
   });
 
   it('train for nobody where the agent of their site was revoked', () => {

@@ -98,7 +98,7 @@ describe('a published roster', () => {
     const spec = world.job('loans').document.spec;
     const presence = new Map(['east', 'north', 'west'].map((site) => [idOf('agt', site), true]));
     assert.match(
-      shortageOf(world.state, spec, presence) ?? '',
+      shortageOf(world.state, spec, presence, new Map()) ?? '',
       /east is not in the roster; north is not in the roster/,
     );
   });

@@ -101,6 +101,7 @@ describe('evaluation of a round', () => {
       state,
       world.job(jobId).document.spec,
       new Map(['east', 'west'].map((name) => [world.agents.get(name)?.agentId ?? '', 0])),
+      new Map(),
     );
     assert.match(waiting ?? '', /needs 2 with north, which is held out, ready are 2; north is not connected/);
     assert.equal(world.job(jobId).round, undefined);

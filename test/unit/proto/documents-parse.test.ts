@@ -96,6 +96,8 @@ describe('parseDocument', () => {
   it('fills in the defaults of a policy, all of them careful', () => {
     assert.deepEqual(parseSitePolicy(policyDocument()).spec, {
       coordinators: { type: 'Enrolled' },
+      compute: { cpuPercent: 100 },
+      approval: { type: 'Automatic' },
       authors: [{ name: 'analyst', key: `${'A'.repeat(43)}=` }],
       datasets: [
         {

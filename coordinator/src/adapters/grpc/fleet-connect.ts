@@ -8,6 +8,7 @@ import {
   transcript,
   TributaryError,
   verifyTreeHead,
+  type ErrorCode,
   type SignedTreeHead,
 } from '@tributary/proto';
 import type { AgentMessage__Output, CoordinatorMessage } from '@tributary/proto/grpc';
@@ -24,9 +25,11 @@ import { invalid } from './wire/fields.js';
 import {
   fromAgentMessage,
   fromHello,
+  type AgentReport,
   toGoodbyeMessage,
   toOrderMessage,
   type HelloOffer,
+  type SiteDecision,
 } from './wire/fleet.js';
 import { toTreeHeadMessage } from './wire/tree-head.js';
 
@@ -36,6 +39,9 @@ const MOST_WAITING = 64;
 /** Processes of one agent that may take a new session epoch in an hour: each is a ledger entry. */
 const STARTS_PER_HOUR = 600;
 const HOUR_MS = 3_600_000;
+
+/** The job is gone or over, or the site has changed its mind too often: nothing that ends a stream. */
+const SETTLED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['NOT_FOUND', 'CONFLICT', 'LIMIT_EXCEEDED']);
 
 type Stream = ServerDuplexStream<AgentMessage__Output, CoordinatorMessage>;
 
@@ -160,6 +166,33 @@ export class AgentStreams {
     });
   }
 
+  /** Records what a site has decided about a job. What has ended meanwhile needs no decision. */
+  async #decide(caller: AgentCaller, given: SiteDecision): Promise<void> {
+    const { federation, clock } = this.#parts;
+    const { agentId, identityKey, site } = caller;
+    const { jobId, jobDigest, decision, approverName, decidedAt } = given;
+    const approver = encodeBase64(given.approverKey);
+    const { logId } = federation;
+    const signed = transcript('approval', {
+      ...{ logId, jobId, jobDigest, site, agentId, approver, decision },
+      time: decidedAt,
+    });
+    requireSignature(decodeBase64(identityKey, 'identityKey'), signed, given.siteSignature, 'the decision');
+    requireSignature(given.approverKey, signed, given.signature, 'the decision');
+    try {
+      await federation.execute({
+        kind: 'decide-job',
+        now: clock.now(),
+        actor: `agent/${agentId}`,
+        ...{ jobId, agentId, decision, jobDigest, approverName, approverKey: approver, decidedAt },
+        signature: encodeBase64(given.signature),
+        siteSignature: encodeBase64(given.siteSignature),
+      });
+    } catch (error) {
+      if (!SETTLED.has(TributaryError.from(error).code)) throw error;
+    }
+  }
+
   async #listen(
     messages: AsyncIterator<AgentMessage__Output, undefined>,
     link: StreamLink,
@@ -170,18 +203,15 @@ export class AgentStreams {
       const next = await link.next(messages);
       if (next === undefined) return;
       // Asked again for every message: the agent may have been revoked since the last one.
-      this.#parts.callers.agent(context);
-      await report(next, link, connection);
+      const caller = this.#parts.callers.agent(context);
+      const told = fromAgentMessage(next);
+      if (told.type === 'Decision') await this.#decide(caller, told.decision);
+      await report(told, link, connection);
     }
   }
 }
 
-async function report(
-  message: AgentMessage__Output,
-  link: StreamLink,
-  connection: AgentConnection,
-): Promise<void> {
-  const told = fromAgentMessage(message);
+async function report(told: AgentReport, link: StreamLink, connection: AgentConnection): Promise<void> {
   connection.heartbeat(told.type === 'Heartbeat' ? told.serving : undefined);
   switch (told.type) {
     case 'Heartbeat':
@@ -194,6 +224,8 @@ async function report(
       return;
     case 'Failure':
       return connection.fail(told.failure);
+    case 'Decision':
+      return;
   }
 }
 

@@ -54,6 +54,16 @@ export function nextRound({ document, committedRounds, statisticsDigest }: Progr
   return { round: committedRounds + 1, kind };
 }
 
+/**
+ * Number of the next attempt at the next round. Attempts that failed for sites that were not ready yet have numbers too,
+ * but do not count as failed.
+ */
+export function nextAttempt(job: Progress & Pick<JobState, 'history'>): number {
+  const last = job.history.at(-1);
+  const failed = last?.round === nextRound(job).round && last.modelDigest === undefined;
+  return failed ? last.attempt + 1 : 0;
+}
+
 /** What a round begins with, and how long its updates are: the model, or a table of zeros; nothing is added in an evaluation. */
 export function roundBase(
   base: JobBase,

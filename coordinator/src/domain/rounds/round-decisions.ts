@@ -18,6 +18,7 @@ import type {
   RoundCommand,
   StageMessage,
 } from '../command.js';
+import { waitRound } from '../site-readiness.js';
 import { gathersUpdates } from './aggregation-mode.js';
 import { isUnfinished, openStage, stageOutcome, stageTranscript, summedUpdates } from './round-progress.js';
 import type { MemberState, RoundState, StageState } from './round-state.js';
@@ -33,6 +34,8 @@ export function decideAttempt(round: RoundState, command: AttemptCommand): reado
   switch (command.kind) {
     case 'decline-round':
       return decline(round, command);
+    case 'wait-round':
+      return waitRound(round, requireMember(round, command.agentId), command);
     case 'stage-message':
       return acceptMessage(round, command);
     case 'accept-update':

@@ -6,6 +6,7 @@ import type { MemberState, RoundState, StageState } from './round-state.js';
 export type RoundEntry = EntryOf<
   | 'round.opened'
   | 'site.declined'
+  | 'site.waits'
   | 'stage.message'
   | 'stage.closed'
   | 'update.accepted'
@@ -54,6 +55,10 @@ export function evolveRound(
     case 'site.declined': {
       const { site, code, detail } = entry.body;
       return withMember(round, site, { fate: 'Declined', code, detail, seq: entry.seq });
+    }
+    case 'site.waits': {
+      const { site, detail } = entry.body;
+      return withMember(round, site, { fate: 'Declined', code: 'SITE_NOT_READY', detail, seq: entry.seq });
     }
     case 'update.refused': {
       const { site, code, detail, uploadId } = entry.body;

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { requireFormat, TributaryError } from '@tributary/proto';
 import { z } from 'zod';
 
+import type { MeterFile } from '../../egress-ports.js';
 import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.js';
 import type { StreamStateStore } from '../../streams-ports.js';
 import { LevelStateStore } from '../store/level-state-store.js';
 import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
 import { ensureDirectory, fileError, writeDurable } from './durable-file.js';
+import { UnsyncedMeter } from './meter-file.js';
 import { LineFile } from './line-file.js';
 import { OutboxDirectory } from './outbox-directory.js';
 import { loadSealingKey } from './sealing-key.js';
@@ -26,6 +28,8 @@ export interface DataDirectory {
   /** How far trainings have come. */
   readonly checkpoints: SealedFiles;
   readonly decisionLines: LineLog;
+  /** Bytes that left, as the newest process has them. */
+  readonly meter: MeterFile;
   /** For rows that do not fit into memory; emptied at each start. Made where something is put there. */
   readonly scratchDir: string;
   /** Model versions that the site serves. */
@@ -41,6 +45,9 @@ export interface DataDirectory {
 
 /** Where the running agent answers `status`. */
 export const socketPath = (dataDir: string): string => join(dataDir, 'run', 'agent.sock');
+
+/** Where the site's own log is. */
+export const decisionsPath = (dataDir: string): string => join(dataDir, 'decisions.jsonl');
 
 /** Where it answers requests for predictions. */
 export const servingSocketPath = (dataDir: string): string => join(dataDir, 'run', 'serving.sock');
@@ -62,7 +69,8 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       ]);
     const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
     const checkpoints = await openCheckpointDirectory(join(dataDir, 'checkpoints'), key);
-    const decisionLines = await LineFile.open(join(dataDir, 'decisions.jsonl'));
+    const decisionLines = await LineFile.open(decisionsPath(dataDir));
+    const meter = new UnsyncedMeter(join(dataDir, 'egress.meter'));
     const scratchDir = join(dataDir, 'scratch');
     await rm(scratchDir, { recursive: true, force: true });
     return {
@@ -70,12 +78,16 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       files,
       checkpoints,
       decisionLines,
+      meter,
       scratchDir,
       modelsDir: join(dataDir, 'models'),
       predictionsDir: join(dataDir, 'predictions'),
       openStreams: async () => new StreamStates(await LevelStateStore.open(join(dataDir, 'streams'), key)),
       openLetters: (pipeline) => OutboxDirectory.open(join(dataDir, 'dead-letters', pipeline), key),
-      close: () => store.close(),
+      close: () => {
+        meter.close();
+        return store.close();
+      },
     };
   } catch (error) {
     await store.close();

@@ -36,16 +36,8 @@ export class LineFile implements LineLog {
     return turn;
   }
 
-  async *read(): AsyncGenerator<Uint8Array, void, undefined> {
-    let rest = Buffer.alloc(0);
-    for await (const chunk of createReadStream(this.#path) as AsyncIterable<Buffer>) {
-      let bytes = Buffer.concat([rest, chunk]);
-      for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END)) {
-        yield new Uint8Array(bytes.subarray(0, end));
-        bytes = bytes.subarray(end + 1);
-      }
-      rest = bytes;
-    }
+  read(): AsyncGenerator<Uint8Array, void, undefined> {
+    return linesOf(createReadStream(this.#path));
   }
 
   async #append(line: Uint8Array): Promise<void> {
@@ -60,6 +52,19 @@ export class LineFile implements LineLog {
     } catch (error) {
       throw fileError(error, this.#path);
     }
+  }
+}
+
+/** Whole lines of a stream of bytes, without their ends; a last one without an end is not among them. */
+export async function* linesOf(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array, void, undefined> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of chunks as AsyncIterable<Buffer>) {
+    let bytes = Buffer.concat([rest, chunk]);
+    for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END)) {
+      yield new Uint8Array(bytes.subarray(0, end));
+      bytes = bytes.subarray(end + 1);
+    }
+    rest = bytes;
   }
 }
 

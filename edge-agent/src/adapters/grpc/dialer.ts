@@ -8,8 +8,10 @@ import {
 import { channelOptions, Enrolment, Fleet, Ledger, serverNameOptions } from '@tributary/proto/grpc';
 
 import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
-import type { ChannelIdentity, Dialer, EgressMeter, EnrolmentClient, FleetClient } from '../../ports.js';
+import type { EgressMeter } from '../../egress-ports.js';
+import type { ChannelIdentity, Dialer, EnrolmentClient, FleetClient } from '../../ports.js';
 import { openSocket, proxyCredentials, type Proxy } from '../tls/connect-tunnel.js';
+import type { SocketMeter } from '../tls/socket-meter.js';
 import { presentedChain } from '../tls/presented-chain.js';
 import { pem } from '../tls/tls-keys.js';
 import { EnrolmentChannel } from './enrolment-channel.js';
@@ -22,6 +24,8 @@ export interface DialerOptions {
   /** PEM of certificate authorities that are trusted besides the coordinator's own. */
   readonly bundle: string | undefined;
   readonly egress: EgressMeter;
+  /** Told of each port that is dialled. */
+  readonly sockets: Pick<SocketMeter, 'watch'>;
 }
 
 interface Target {
@@ -79,7 +83,10 @@ export class GrpcDialer implements Dialer {
   }
 
   async #proxyFor(target: Address): Promise<Proxy | undefined> {
-    return bypassesProxy(target.host, this.#options.noProxy) ? undefined : this.#options.proxy();
+    const direct = bypassesProxy(target.host, this.#options.noProxy);
+    const proxy = direct ? undefined : await this.#options.proxy();
+    this.#options.sockets.watch((proxy ?? target).port);
+    return proxy;
   }
 
   async #target(address: string): Promise<Target> {

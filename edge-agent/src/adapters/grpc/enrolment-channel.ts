@@ -1,6 +1,7 @@
 import { callUnary, Enrolment, type EnrolmentClient as EnrolmentStub } from '@tributary/proto/grpc';
 
-import type { EgressMeter, EnrolAnswer, EnrolmentClient, EnrolRequest, RenewalRequest } from '../../ports.js';
+import type { EgressMeter } from '../../egress-ports.js';
+import type { EnrolAnswer, EnrolmentClient, EnrolRequest, RenewalRequest } from '../../ports.js';
 import { copy } from './messages.js';
 
 /** The enrolment service over one channel. */

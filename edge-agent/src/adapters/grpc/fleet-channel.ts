@@ -14,14 +14,8 @@ import {
 } from '@tributary/proto/grpc';
 import type { ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 
-import type {
-  BlobRequest,
-  EgressMeter,
-  FleetClient,
-  FleetStream,
-  UploadPart,
-  UploadStatus,
-} from '../../ports.js';
+import type { EgressMeter } from '../../egress-ports.js';
+import type { BlobRequest, FleetClient, FleetStream, UploadPart, UploadStatus } from '../../ports.js';
 import { copy, toAgentWire, toUploadWire, uint64, uploadStatusOf } from './messages.js';
 import { openStream } from './fleet-stream.js';
 
@@ -43,7 +37,8 @@ export class FleetChannel implements FleetClient {
     const call = this.#fleet.connect();
     return openStream(call, (message) => {
       const wire = toAgentWire(message);
-      this.#egress.count('control', Fleet.service.Connect.requestSerialize(wire).length);
+      const bytes = Fleet.service.Connect.requestSerialize(wire).length;
+      this.#egress.count('control', bytes, 'jobId' in message ? message.jobId : undefined);
       return wire;
     });
   }
@@ -56,7 +51,11 @@ export class FleetChannel implements FleetClient {
         : { jobId: request.jobId, round: request.round };
     const wire = { ...owner, digest, offset: String(offset) };
     this.#requireOpen();
-    this.#countControl(Fleet.service.FetchBlob.requestSerialize(wire));
+    this.#egress.count(
+      'control',
+      Fleet.service.FetchBlob.requestSerialize(wire).length,
+      'jobId' in request ? request.jobId : undefined,
+    );
     let expected = offset;
     const idle = new IdleGuard(signal);
     try {
@@ -91,11 +90,12 @@ export class FleetChannel implements FleetClient {
   async submitUpdate(
     parts: AsyncIterable<UploadPart>,
     signal: AbortSignal,
+    jobId: string,
   ): Promise<{ readonly seq: number }> {
     this.#requireOpen();
     const idle = new IdleGuard(signal);
     try {
-      const answer = await this.#send(parts, idle);
+      const answer = await this.#send(parts, idle, jobId);
       return { seq: uint64(answer.seq, 'uploadReceipt.seq') };
     } catch (error) {
       throw idle.reason(error);
@@ -132,7 +132,7 @@ export class FleetChannel implements FleetClient {
   }
 
   /** Sends with back-pressure. An answer before the end (a refusal, or an upload accepted before) ends the sending. */
-  #send(parts: AsyncIterable<UploadPart>, idle: IdleGuard): Promise<UploadReceipt__Output> {
+  #send(parts: AsyncIterable<UploadPart>, idle: IdleGuard, jobId: string): Promise<UploadReceipt__Output> {
     return new Promise((resolve, reject) => {
       const answered = new AbortController();
       const call = this.#fleet.submitUpdate((error: ServiceError | null, receipt?: UploadReceipt__Output) => {
@@ -141,12 +141,19 @@ export class FleetChannel implements FleetClient {
         else reject(fromServiceError(error ?? new Error('no answer')));
       });
       idle.signal.addEventListener('abort', () => call.cancel(), { once: true });
-      this.#pump(call, parts, answered.signal, idle).catch((error: unknown) => {
+      this.#pump(call, this.#counted(parts, jobId), answered.signal, idle).catch((error: unknown) => {
         if (answered.signal.aborted) return;
         reject(TributaryError.from(error));
         call.cancel();
       });
     });
+  }
+
+  async *#counted(parts: AsyncIterable<UploadPart>, jobId: string): AsyncGenerator<UploadPart> {
+    for await (const part of parts) {
+      this.#egress.count('update', payloadBytes(part), jobId);
+      yield part;
+    }
   }
 
   async #pump(
@@ -158,7 +165,6 @@ export class FleetChannel implements FleetClient {
     for await (const part of parts) {
       if (answered.aborted || idle.signal.aborted) return;
       idle.touch();
-      this.#egress.count('update', payloadBytes(part));
       if (!call.write(toUploadWire(part))) await once(call, 'drain', { signal: answered });
     }
     call.end();

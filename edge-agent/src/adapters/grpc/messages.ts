@@ -3,6 +3,7 @@ import type {
   AgentMessage as AgentWire,
   CoordinatorMessage__Output,
   Order__Output,
+  OrderAck,
   ServedModel,
   SignedTreeHead as TreeHeadWire,
   SignedTreeHead__Output,
@@ -56,8 +57,12 @@ export function toAgentWire(message: AgentMessage): AgentWire {
       };
     }
     case 'Acknowledge': {
-      const { orderId, accepted, code, detail } = message;
-      return { ack: { orderId, accepted, code, detail } };
+      const { orderId, accepted, code, detail, wait } = message;
+      return { ack: { orderId, accepted, code, detail, ...waitToWire(wait) } };
+    }
+    case 'JobDecision': {
+      const { type, decision, ...rest } = message;
+      return { decision: { ...rest, approved: decision === 'Approved' } };
     }
     case 'Progress': {
       const { jobId, round, percent } = message;
@@ -70,6 +75,12 @@ export function toAgentWire(message: AgentMessage): AgentWire {
     case 'Heartbeat':
       return { heartbeat: { serving: servedToWire(message.serving) } };
   }
+}
+
+function waitToWire(wait: Extract<AgentMessage, { type: 'Acknowledge' }>['wait']): OrderAck {
+  if (wait === undefined) return {};
+  if (wait.reason === 'Approval') return { wait: 'APPROVAL' };
+  return { wait: 'SCHEDULE', waitMs: String(Math.ceil(wait.waitMs)) };
 }
 
 function servedToWire(serving: readonly ServedVersion[]): ServedModel[] {

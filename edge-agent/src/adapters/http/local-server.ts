@@ -11,8 +11,11 @@ export interface Page {
   readonly body: () => string;
 }
 
-/** What is done at a POST of its path; rejects with what is answered as {code, message, hint}. */
+/** What is done for a request with a query; rejects with what is answered as {code, message, hint}. */
 export type Action = (query: URLSearchParams) => Promise<string>;
+
+/** By method and path. */
+export type Actions = Readonly<Record<`${'GET' | 'POST'} /${string}`, Action>>;
 
 export interface LocalServer {
   /** Port, where it listens on one. */
@@ -24,7 +27,7 @@ export interface LocalServer {
 export function servePagesOnSocket(
   path: string,
   pages: Readonly<Record<string, Page>>,
-  actions: Readonly<Record<string, Action>> = {},
+  actions: Actions = {},
 ): Promise<LocalServer> {
   return listenOnSocket(pageServer(pages, actions), path);
 }
@@ -53,16 +56,15 @@ export async function listenOnPort(server: Server, port: number, host?: string):
   return localServer(server);
 }
 
-function pageServer(
-  pages: Readonly<Record<string, Page>>,
-  actions: Readonly<Record<string, Action>> = {},
-): Server {
+function pageServer(pages: Readonly<Record<string, Page>>, actions: Actions = {}): Server {
   const server = createServer(
     { requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
     (request, response) => {
       request.resume();
       const [path = '', query = ''] = (request.url ?? '').split('?', 2);
-      const action = request.method === 'POST' ? actions[path] : undefined;
+      const action = Object.entries(actions).find(
+        ([name]) => name === `${request.method ?? ''} ${path}`,
+      )?.[1];
       if (action !== undefined) return act(response, action, new URLSearchParams(query));
       answer(response, request.method, pages[request.url ?? '']);
     },

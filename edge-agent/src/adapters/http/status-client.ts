@@ -18,18 +18,14 @@ export async function fetchIdentity(socketPath: string): Promise<string> {
 
 const refusalSchema = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 
-/** Has the running daemon go back to the version of a model before. Rejects with its own code, or UNAVAILABLE. */
-export function requestRollback(socketPath: string, model: string): Promise<string> {
-  return act(socketPath, `/rollback?${String(new URLSearchParams({ model }))}`);
-}
-
-/** What the running daemon learnt for its site; see SiteFits. Rejects with UNAVAILABLE where none runs. */
-export function fetchFits(socketPath: string): Promise<string> {
-  return act(socketPath, '/fits');
-}
-
-async function act(socketPath: string, path: string): Promise<string> {
-  const { status, text } = await ask(socketPath, 'POST', path);
+/** Has the running daemon do something, or tell it. Rejects with its own code, or UNAVAILABLE. */
+export async function requestOf(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  query: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { status, text } = await ask(socketPath, method, `${path}?${String(new URLSearchParams(query))}`);
   if (status === 200) return text;
   const { code, message, hint } = refusalSchema.parse(JSON.parse(text));
   throw new TributaryError(

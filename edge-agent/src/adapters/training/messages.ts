@@ -32,6 +32,8 @@ export interface TaskRequest extends Request {
   readonly fit?: FeatureFit;
   /** 0 where the request is not part of a round. */
   readonly round: number;
+  /** 1 to 100: share of its time in which the worker computes. */
+  readonly cpuPercent: number;
   /** Milliseconds between two checkpoints, at least; none are made where absent. */
   readonly checkpointEveryMs?: number;
   /** The newest checkpoint of an interrupted training of this round. */

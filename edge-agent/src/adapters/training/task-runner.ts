@@ -10,6 +10,7 @@ import { predict } from './evaluation.js';
 import { requireHeapSpace, requireModelSpace, requireStepSpace } from './memory-budget.js';
 import type { ExplainRequest, TaskRequest, WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
 import { Network } from './network.js';
+import { Pace } from './pace.js';
 import { chooseBackend } from './probe.js';
 import { requireRunning } from './stop-word.js';
 import { trainEpochs, type LoopHooks } from './training-loop.js';
@@ -44,7 +45,11 @@ export class TaskRunner {
   }
 
   async #run(request: TaskRequest, report: Report): Promise<Answer> {
-    const poll = (): void => requireRunning(request.stop);
+    const pace = new Pace(request.cpuPercent, request.stop);
+    const poll = (): void => {
+      requireRunning(request.stop);
+      pace.rest();
+    };
     const { spec, layout } = request;
     const dataset = await this.#datasets.get(request, poll);
     requireModelSpace(spec, layout);

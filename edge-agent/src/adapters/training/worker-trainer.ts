@@ -2,6 +2,7 @@ import { LIMITS, TributaryError, type FederatedJobSpec, type Layout } from '@tri
 
 import type { Predictions } from '../../domain/metrics/predictions.js';
 import type {
+  ComputeShare,
   EvaluationResult,
   EvaluationTask,
   Trainer,
@@ -44,6 +45,15 @@ interface Call {
 }
 
 type TaskParts = Pick<TaskRequest, 'kind' | 'round'> & { readonly task: EvaluationTask };
+
+/** What policies call them. */
+const BACKEND_NAMES: Readonly<Record<NonNullable<ComputeShare['backends']>[number], BackendName>> = {
+  NativeGpu: 'native-gpu',
+  NativeCpu: 'native-cpu',
+  WebGpu: 'webgpu',
+  Wasm: 'wasm',
+  Cpu: 'cpu',
+};
 
 const DEFAULT_ENTRY = new URL('./worker.js', import.meta.url);
 
@@ -132,14 +142,30 @@ export class WorkerTrainer implements Trainer {
     return { spec, layout, backends, packages, environment, stop: createStopWord() };
   }
 
+  #share({ backends, cpuPercent }: ComputeShare = { cpuPercent: 100 }) {
+    return { cpuPercent, ...(backends && { backends: this.#allowed(backends) }) };
+  }
+
+  /** Of the backends of this trainer those that the site allows. */
+  #allowed(names: NonNullable<ComputeShare['backends']>): readonly BackendName[] {
+    const allowed = new Set(names.map((name) => BACKEND_NAMES[name]));
+    const backends = (this.#options.backends ?? PORTABLE).filter((name) => allowed.has(name));
+    if (backends.length > 0) return backends;
+    throw new TributaryError(
+      'TRAINING_FAILED',
+      'the policy of the site allows none of the backends of its trainer (spec.compute.backends)',
+    );
+  }
+
   async #task({ kind, round, task }: TaskParts, call: Call): Promise<WorkerResult> {
     const { signal, events, checkpoints } = call;
-    const { spec, layout, dataset, fit } = task;
+    const { spec, layout, dataset, fit, compute } = task;
     if (signal?.aborted === true) throw cancelled();
     const resume = await checkpoints?.read();
     const weights = transferable(task.weights);
     const request: TaskRequest = {
       ...this.#request(spec, layout),
+      ...this.#share(compute),
       kind,
       round,
       dataset,

@@ -98,6 +98,17 @@ export const SITE_GUIDANCE = {
       'If it was not, stop the federation and find out who runs the other ledger.',
     ],
   },
+  SITE_NOT_READY: {
+    causes: [
+      "The site's policy asks for an approval (spec.approval), and nobody there has approved the job yet.",
+      'It is outside the hours in which the site trains (spec.schedule).',
+    ],
+    steps: [
+      'The job waits by itself; `tributary describe fj NAME` says for which sites.',
+      'At the site `tributary-agent jobs` lists what waits, and `tributary-agent approve NAME` approves it.',
+      '`tributary-agent policy explain NAME` says what each rule demands and found.',
+    ],
+  },
   AUTHOR_UNKNOWN: {
     causes: [
       'The policy of the site does not list the key with which the job was signed.',

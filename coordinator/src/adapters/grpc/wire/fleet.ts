@@ -1,10 +1,18 @@
-import { LIMITS, requireDigest, requireId, requireName, type SignedTreeHead } from '@tributary/proto';
+import {
+  LIMITS,
+  requireDigest,
+  requireId,
+  requireName,
+  type Digest,
+  type SignedTreeHead,
+} from '@tributary/proto';
 import type {
   AgentMessage__Output,
   CoordinatorMessage,
   Failure__Output,
   FetchBlobRequest__Output,
   Hello__Output,
+  JobDecision__Output,
   OrderAck__Output,
   Progress__Output,
   ServedModel__Output,
@@ -56,7 +64,20 @@ export type AgentReport =
   | { readonly type: 'Ack'; readonly ack: OrderAcknowledgement }
   | { readonly type: 'Progress'; readonly progress: TrainingProgress }
   | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] }
-  | { readonly type: 'Failure'; readonly failure: TrainingFailure };
+  | { readonly type: 'Failure'; readonly failure: TrainingFailure }
+  | { readonly type: 'Decision'; readonly decision: SiteDecision };
+
+/** A site's decision about a job, checked in form; its signatures are not yet verified. */
+export interface SiteDecision {
+  readonly jobId: string;
+  readonly jobDigest: Digest;
+  readonly decision: 'Approved' | 'Rejected';
+  readonly approverName: string;
+  readonly approverKey: Uint8Array;
+  readonly decidedAt: string;
+  readonly signature: Uint8Array;
+  readonly siteSignature: Uint8Array;
+}
 
 export function fromVersions(versions: readonly string[]): readonly string[] {
   return requireList(versions, 'versions', MOST_VERSIONS).map((version) =>
@@ -98,9 +119,10 @@ export function fromAgentMessage(message: AgentMessage__Output): AgentReport {
   if (message.heartbeat)
     return { type: 'Heartbeat', serving: fromServing(message.heartbeat.serving, 'heartbeat.serving') };
   if (message.failure) return { type: 'Failure', failure: fromFailure(message.failure) };
+  if (message.decision) return { type: 'Decision', decision: fromDecision(message.decision) };
   throw invalid(
     'message',
-    message.hello ? 'one hello only, as the first message' : 'ack, progress, heartbeat or failure',
+    message.hello ? 'one hello only, as the first message' : 'ack, progress, heartbeat, failure or decision',
   );
 }
 
@@ -110,7 +132,35 @@ function fromAck(ack: OrderAck__Output): OrderAcknowledgement {
     accepted: ack.accepted,
     code: ack.accepted ? '' : requireErrorCode(ack.code, 'ack.code'),
     detail: requireText(ack.detail, 'ack.detail', LIMITS.detailLength),
+    ...fromWait(ack),
   };
+}
+
+function fromWait({ accepted, wait, waitMs }: OrderAck__Output): Pick<OrderAcknowledgement, 'wait'> {
+  if (accepted || wait === 'NONE') return {};
+  if (wait === 'APPROVAL') return { wait: { reason: 'Approval', waitMs: 0 } };
+  return { wait: { reason: 'Schedule', waitMs: requireSafeInteger(waitMs, 'ack.waitMs') } };
+}
+
+function fromDecision(message: JobDecision__Output): SiteDecision {
+  const field = (name: string): string => `decision.${name}`;
+  return {
+    jobId: requireId(message.jobId, 'job', field('jobId')),
+    jobDigest: requireDigest(message.jobDigest, field('jobDigest')),
+    decision: message.approved ? 'Approved' : 'Rejected',
+    approverName: requireName(message.approverName, field('approverName')),
+    approverKey: requireBytes(message.approverKey, field('approverKey'), { exactly: 32 }),
+    decidedAt: requireTime(message.decidedAt, field('decidedAt')),
+    signature: requireBytes(message.signature, field('signature'), { exactly: 64 }),
+    siteSignature: requireBytes(message.siteSignature, field('siteSignature'), { exactly: 64 }),
+  };
+}
+
+function requireTime(text: string, field: string): string {
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== text)
+    throw invalid(field, 'RFC 3339 in UTC with milliseconds');
+  return text;
 }
 
 function fromProgress(progress: Progress__Output): TrainingProgress {
