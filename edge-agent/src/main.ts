@@ -224,7 +224,9 @@ async function statusCommand({ output, ...flags }: StatusFlags): Promise<void> {
 
 async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> {
   const { dataDir } = loadConfig(flags, processEnvironment());
-  const { name, version } = JSON.parse(await requestOf(socketPath(dataDir), 'POST', '/rollback', { model })) as ModelRef;
+  const { name, version } = JSON.parse(
+    await requestOf(socketPath(dataDir), 'POST', '/rollback', { model }),
+  ) as ModelRef;
   process.stdout.write(`${name} answers with version ${String(version)} again, until the next rollout.\n`);
 }
 
