@@ -161,7 +161,7 @@ describe('a site that decides for itself', function () {
     await told('east', 'approve', 'wide');
     await complete('wide');
     const signed = await ended('west', 'wide');
-    await sameTraffic(signed, proxy.sent - before);
+    sameTraffic(signed, proxy.sent - before);
     const file = join(directory.path, 'receipt.json');
     await writeFile(file, JSON.stringify(signed));
     assert.match(await told('west', 'egress', '--verify', file), /wide .* at west: ended/);
@@ -171,7 +171,7 @@ describe('a site that decides for itself', function () {
 
   it('counts the bytes of an agent that is killed while it uploads, and goes on', async () => {
     const before = proxy.sent;
-    await federation.apply(wideJob('killed', 4));
+    await federation.apply(wideJob('killed', 2));
     await waitsFor('killed', 'west');
     await told('west', 'approve', 'killed', ...director());
     proxy.pauseMs = 10;
@@ -183,7 +183,7 @@ describe('a site that decides for itself', function () {
     proxy.pauseMs = 0;
     federation.startAgent('west');
     await complete('killed');
-    await sameTraffic(await ended('west', 'killed'), proxy.sent - before);
+    sameTraffic(await ended('west', 'killed'), proxy.sent - before, BUFFERED);
   });
 
   it('keeps all of it in a log that shows an altered or a missing line', async () => {
@@ -210,13 +210,15 @@ describe('a site that decides for itself', function () {
   });
 });
 
-async function sameTraffic({ receipt }: SignedReceipt, captured: number): Promise<void> {
+/** What the system holds of a connection when its process is killed: written, so counted, but it never arrives. */
+const BUFFERED = 1024 * 1024;
+
+function sameTraffic({ receipt }: SignedReceipt, captured: number, buffered = 0): void {
   const counted = Number(receipt.bytes.total);
   const text = `counted ${String(counted)}, captured ${String(captured)}`;
+  // The capture begins a little before the first order and ends a little after the last answer.
   assert.ok(counted >= captured * 0.999, text);
-  assert.ok(counted <= captured * 1.02, text);
-  console.log(`      ${text}`);
-  await Promise.resolve();
+  assert.ok(counted <= captured * 1.02 + buffered, text);
 }
 
 /** A job whose updates take megabytes. */
