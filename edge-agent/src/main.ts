@@ -22,6 +22,8 @@ import { createDialer } from './commands/coordinator-dialer.js';
 import { datasetCheckCommand, datasetDescribeCommand, type DatasetFlags } from './commands/dataset.js';
 import { fitsExportCommand, type FitsFlags } from './commands/fits.js';
 import { identityCommand } from './commands/identity.js';
+import { pipelineCheckCommand, type PipelineCheckFlags } from './commands/pipeline-check.js';
+import { pipelineLettersCommand, type LettersFlags } from './commands/pipeline-letters.js';
 import { predictCommand, type PredictFlags } from './commands/predict.js';
 import { runCommand, type RunOptions } from './commands/run.js';
 import { addSiteCommands } from './commands/site-commands.js';
@@ -150,6 +152,24 @@ export function buildProgram(options: MainOptions): Command {
         await datasetDescribeCommand(loadConfig(flags, processEnvironment()), name, flags),
       );
     });
+  const pipeline = program
+    .command('pipeline')
+    .description('Look at stream pipelines and at what they could not use; nothing leaves the machine.')
+    .exitOverride();
+  command('check', 'Check the file of a pipeline, and what it makes of a payload.', pipeline)
+    .requiredOption('-f, --file <file>', 'the pipeline')
+    .option('--payload <file>', 'payload of one message')
+    .option('--topic <topic>', 'what the payload came on')
+    .addOption(outputOption())
+    .action((flags: PipelineCheckFlags & AgentFlags) => checkPipelineCommand(flags));
+  command('letters [pipeline]', 'List the dead letters that are kept, or write the payload of one.', pipeline)
+    .option('--payload <id>', 'letter whose payload is written')
+    .option('--to <file>', 'file for the payload, instead of standard output')
+    .addOption(outputOption())
+    .action(async (name: string | undefined, flags: LettersFlags & AgentFlags) => {
+      const config = loadConfig(flags, processEnvironment());
+      process.stdout.write(await pipelineLettersCommand(config, name, flags));
+    });
   addNames(program, processEnvironment, print);
   addSharedCommands(program, { placeholders: PLACEHOLDERS, print });
   return program;
@@ -166,6 +186,14 @@ async function checkCommand(name: string | undefined, flags: DatasetFlags & Agen
       'DATASET_INVALID',
       'not every dataset can be used as it is; see the problems above',
     );
+}
+
+/** With agent.yaml also whether its brokers and other pipelines fit. */
+async function checkPipelineCommand(flags: PipelineCheckFlags & AgentFlags): Promise<void> {
+  const config = flags.config === undefined ? undefined : loadConfig(flags, processEnvironment());
+  const { text, fault } = await pipelineCheckCommand(flags, config, systemClock.now());
+  process.stdout.write(text);
+  if (fault !== undefined) throw fault;
 }
 
 const print = (text: string): void => {

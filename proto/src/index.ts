@@ -186,6 +186,7 @@ export type {
   StreamWindowSpec,
   TimeWindowSpec,
 } from './documents/stream-window.js';
+export { feedingField } from './documents/stream-coherence.js';
 export { parseTextTemplate, templateNames, type TextPart } from './documents/text-template.js';
 export {
   parseTopicTemplate,

@@ -262,6 +262,8 @@ export const LIMITS = Object.freeze({
   streamWriteInputs: 512,
   /** Milliseconds without a message after which it begins at once: the broker may send no more until some are acknowledged. */
   streamQuietMs: 15,
+  /** Reports of dead letters that a pipeline publishes a second: devices that storm are told of once, not each time. */
+  deadLetterReports: 100,
   /** Files of dead letters that a site keeps of one pipeline. */
   deadLetterFiles: 1_024,
 });

@@ -5,6 +5,7 @@ import { socketPath } from '../adapters/files/data-directory.js';
 import { fetchStatus } from '../adapters/http/status-client.js';
 import type { AgentStatus } from '../app/status.js';
 import { loadConfig, type AgentFlags, type Environment } from '../config.js';
+import { readPipelines } from './pipeline-files.js';
 
 /** Milliseconds that somebody who pressed Tab waits for names. */
 const PATIENCE_MS = 500;
@@ -13,6 +14,8 @@ type Source = (flags: AgentFlags, env: Environment) => Promise<readonly string[]
 
 const SOURCES: Readonly<Record<string, Source>> = {
   datasets: (flags, env) => Promise.resolve(loadConfig(flags, env).datasets.map(({ name }) => name)),
+  pipelines: async (flags, env) =>
+    (await readPipelines(loadConfig(flags, env))).map(({ metadata }) => metadata.name),
   models: async (flags, env) => (await served(flags, env)).map(({ name }) => name),
   versions: async (flags, env) =>
     (await served(flags, env)).map(({ name, version }) => `${name}@${String(version)}`),
@@ -21,6 +24,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
 /** Which names complete which arguments. */
 export const PLACEHOLDERS: Placeholders = {
   dataset: { type: 'Names', source: 'datasets' },
+  pipeline: { type: 'Names', source: 'pipelines' },
   model: { type: 'Names', source: 'models' },
   'model@version': { type: 'Names', source: 'versions' },
 };

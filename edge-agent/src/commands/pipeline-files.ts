@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { parseStreamPipeline, TributaryError, type StreamPipeline } from '@tributary/proto';
+import { feedingField, parseStreamPipeline, TributaryError, type StreamPipeline } from '@tributary/proto';
 import { parse } from 'yaml';
 
 import { fileError } from '../adapters/files/durable-file.js';
@@ -30,8 +30,30 @@ export async function readPipelines({
       throw invalid(path, `spec.source.broker: agent.yaml has no broker ${broker}; ${fix}`);
     }
     documents.push(document);
+    const loop = loopThrough(document, documents);
+    if (loop !== undefined) throw invalid(path, loop);
   }
   return documents;
+}
+
+/**
+ * What is wrong where messages of a pipeline come back to it through others, which would go round for ever. Pipelines may
+ * read what others publish.
+ */
+function loopThrough(start: StreamPipeline, all: readonly StreamPipeline[]): string | undefined {
+  const seen = new Set<StreamPipeline>();
+  const open = [start];
+  for (let from = open.pop(); from !== undefined; from = open.pop())
+    for (const to of all) {
+      if (to.spec.source.broker !== from.spec.source.broker) continue;
+      const field = feedingField(from.spec, to.spec);
+      if (field === undefined || seen.has(to)) continue;
+      if (to === start)
+        return `what ${start.metadata.name} publishes comes back to it by ${field} of ${from.metadata.name}; choose another topic there`;
+      seen.add(to);
+      open.push(to);
+    }
+  return undefined;
 }
 
 /** The pipeline in a YAML or JSON file. Rejects with CONFIG_INVALID naming the file and the field. */

@@ -1,9 +1,15 @@
-import { quote, type Path, type Problem } from './problem.js';
+import { pathText, quote, type Path, type Problem } from './problem.js';
 import type { StreamPayloadSpec } from './stream-payload.js';
 import type { StreamPipelineSpec } from './stream-pipeline.js';
 import type { StreamWindowSpec } from './stream-window.js';
 import { parseTextTemplate, templateNames } from './text-template.js';
-import { parseTopicTemplate, topicCaptures, topicsOverlap, type TopicLevel } from './topic-template.js';
+import {
+  parseTopicTemplate,
+  publishedLevels,
+  topicCaptures,
+  topicsOverlap,
+  type TopicLevel,
+} from './topic-template.js';
 
 /** Windows that one sample lies in at most: each is held, and answered. */
 const MOST_OVERLAP = 100;
@@ -11,17 +17,10 @@ const MOST_OVERLAP = 100;
 /** What is wrong between the fields of a pipeline whose fields are each right by themselves. */
 export function streamProblems(spec: StreamPipelineSpec): Problem[] {
   const sources = spec.source.topics.map(parseTopicTemplate);
-  const broken = sources.flatMap((source, index): Problem[] =>
-    typeof source === 'string'
-      ? [
-          {
-            path: ['spec', 'source', 'topics', index],
-            what: source,
-            fix: 'write levels such as site/+/bed/{bed}/ecg',
-          },
-        ]
-      : [],
-  );
+  const broken = sources.flatMap((source, index) => {
+    const problem = sourceProblem(source);
+    return problem === undefined ? [] : [{ path: ['spec', 'source', 'topics', index], ...problem }];
+  });
   if (broken.length > 0) return broken;
   const templates = sources.filter((source) => typeof source !== 'string');
   const captures = commonCaptures(templates);
@@ -33,6 +32,16 @@ export function streamProblems(spec: StreamPipelineSpec): Problem[] {
     ...alertProblems(spec),
     ...outputTopics(spec).flatMap((output) => outputProblems(output, spec, templates, captures)),
   ];
+}
+
+/** First levels with which brokers name kinds of subscriptions: no message has them in its topic. */
+const SUBSCRIPTIONS = new Set(['$share', '$queue', '$exclusive']);
+
+function sourceProblem(source: readonly TopicLevel[] | string): Omit<Problem, 'path'> | undefined {
+  if (typeof source === 'string') return { what: source, fix: 'write levels such as site/+/bed/{bed}/ecg' };
+  const [first] = source;
+  if (first?.type !== 'Text' || !SUBSCRIPTIONS.has(first.text)) return undefined;
+  return { what: `${first.text} is no part of a topic`, fix: 'name the group in source.share' };
 }
 
 /** Captures that every topic of the source has: only they are there for each message. */
@@ -231,10 +240,7 @@ function outputProblems(
   const names = path.includes('deadLetter') ? captures : keyNames(spec, captures);
   const problems = templateProblems(template, path, names);
   if (problems.length > 0) return problems;
-  const levels = template
-    .split('/')
-    .map((text): TopicLevel => (text.includes('{') ? { type: 'Any' } : { type: 'Text', text }));
-  if (!sources.some((source) => topicsOverlap(source, levels))) return [];
+  if (!areRead(template, sources)) return [];
   return [
     {
       path,
@@ -242,4 +248,19 @@ function outputProblems(
       fix: 'choose another topic',
     },
   ];
+}
+
+/** Whether some topic of a text with names in it is one of the source's. */
+function areRead(template: string, sources: readonly (readonly TopicLevel[])[]): boolean {
+  const parts = parseTextTemplate(template);
+  if (typeof parts === 'string') return false;
+  const levels = publishedLevels(parts);
+  return sources.some((source) => topicsOverlap(source, levels));
+}
+
+/** The field of a pipeline whose messages another one of the same broker reads, such as `spec.result.topic`. */
+export function feedingField(from: StreamPipelineSpec, to: StreamPipelineSpec): string | undefined {
+  const sources = to.source.topics.map(parseTopicTemplate).filter((source) => typeof source !== 'string');
+  const feeding = outputTopics(from).find(({ template }) => areRead(template, sources));
+  return feeding && pathText(feeding.path);
 }

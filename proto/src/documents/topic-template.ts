@@ -1,3 +1,5 @@
+import type { TextPart } from './text-template.js';
+
 /** One level of a topic template. */
 export type TopicLevel =
   | { readonly type: 'Text'; readonly text: string }
@@ -8,6 +10,8 @@ export type TopicLevel =
   /** `#`: everything that follows, also nothing; always the last. */
   | { readonly type: 'Rest' };
 
+/** Stands in for names: in no topic. */
+const NAMED = '\0';
 const CAPTURE = /^\{([A-Za-z][A-Za-z0-9_]{0,62})\}$/;
 const RESERVED = /[{}+#]|\p{Cc}/u;
 
@@ -44,6 +48,14 @@ export function topicFilter(levels: readonly TopicLevel[]): string {
   return levels
     .map((level) => (level.type === 'Text' ? level.text : level.type === 'Rest' ? '#' : '+'))
     .join('/');
+}
+
+/** Levels of what is published on a text with names in it; what a name stands for adds no level. */
+export function publishedLevels(parts: readonly TextPart[]): readonly TopicLevel[] {
+  const text = parts.map((part) => (part.type === 'Text' ? part.text : NAMED)).join('');
+  return text
+    .split('/')
+    .map((level): TopicLevel => (level.includes(NAMED) ? { type: 'Any' } : { type: 'Text', text: level }));
 }
 
 /** Whether some topic is matched by both templates. */

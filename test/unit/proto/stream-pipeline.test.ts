@@ -151,6 +151,27 @@ describe('StreamPipeline', () => {
       { result: { topic: 'site/x/bed/{bed}/vitals' } },
       /^spec\.result\.topic: is read by the pipeline itself/,
     ],
+    'alerts that it would read itself': [
+      { alerts: [{ ...alert, topic: 'site/{bed}/bed/9/vitals' }] },
+      /^spec\.alerts\[0\]\.topic: is read by the pipeline itself/,
+    ],
+    'dead letters that it would read itself': [
+      { ...source({ topics: ['ward/{bed}/#'] }), deadLetter: { topic: 'ward/{bed}' } },
+      /^spec\.deadLetter\.topic: is read by the pipeline itself/,
+    ],
+    'results that a column with a slash in its name would lead back': [
+      {
+        ...source({ topics: ['ward/+'] }),
+        ...json({ columns: { 'a/b': 'p' } }),
+        key: '{a/b}',
+        result: { topic: 'ward/{a/b}' },
+      },
+      /^spec\.result\.topic: is read by the pipeline itself/,
+    ],
+    'a group in the topic, past which its letters would come back': [
+      { ...source({ topics: ['$share/group/site/{bed}'] }), deadLetter: { topic: 'site/dead' } },
+      /^spec\.source\.topics\[0\]: \$share is no part of a topic; name the group in source\.share/,
+    ],
     'results on a wildcard': [{ result: { topic: 'results/#' } }, /nothing can be published on a wildcard/],
     'dead letters by a column, which they have not': [
       { deadLetter: { topic: 'dead/{pulse}' } },

@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
@@ -17,6 +17,7 @@ import { OutboxDirectory } from './outbox-directory.js';
 import { loadSealingKey } from './sealing-key.js';
 
 const FORMAT_VERSION = 1;
+const LETTERS = 'dead-letters';
 
 /** Content of agent.json; fields of later versions are theirs. */
 const identitySchema = z.looseObject({ formatVersion: z.int().min(1), kind: z.literal('agent') });
@@ -83,7 +84,7 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       modelsDir: join(dataDir, 'models'),
       predictionsDir: join(dataDir, 'predictions'),
       openStreams: async () => new StreamStates(await LevelStateStore.open(join(dataDir, 'streams'), key)),
-      openLetters: (pipeline) => OutboxDirectory.open(join(dataDir, 'dead-letters', pipeline), key),
+      openLetters: (pipeline) => OutboxDirectory.open(join(dataDir, LETTERS, pipeline), key),
       close: () => {
         meter.close();
         return store.close();
@@ -93,6 +94,30 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
     await store.close();
     throw error;
   }
+}
+
+/** Dead letters of one pipeline, which may be running. */
+export interface LetterView {
+  readonly pipeline: string;
+  readonly files: Pick<SealedFiles, 'list' | 'readSealed'>;
+}
+
+/** The dead letters that a data directory keeps, by pipeline, whoever owns it. Rejects with SEAL_BROKEN. */
+export async function viewLetters(dataDir: string, sealKeyFile: string): Promise<readonly LetterView[]> {
+  const directory = join(dataDir, LETTERS);
+  let pipelines: readonly string[];
+  try {
+    pipelines = (await readdir(directory)).sort();
+  } catch (error) {
+    const known = fileError(error, directory);
+    if (known.code === 'NOT_FOUND') return [];
+    throw known;
+  }
+  const key = await loadSealingKey(sealKeyFile, false);
+  return pipelines.map((pipeline) => ({
+    pipeline,
+    files: OutboxDirectory.view(join(directory, pipeline), key),
+  }));
 }
 
 /** False where there is no such directory yet. */

@@ -34,6 +34,11 @@ export class OutboxDirectory implements OutboxFiles {
     return new OutboxDirectory(directory, key);
   }
 
+  /** To read in beside the process that owns the directory: what is half-written stays. */
+  static view(directory: string, key: Uint8Array): Pick<OutboxFiles, 'list' | 'readSealed'> {
+    return new OutboxDirectory(directory, key);
+  }
+
   writeSealed(name: string, chunks: Chunks): Promise<void> {
     return writeDurable(this.#path(name), sealStream({ key: this.#key, name: `outbox/${name}` }, chunks));
   }

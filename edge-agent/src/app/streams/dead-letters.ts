@@ -1,4 +1,4 @@
-import { digestOf, type StreamPipeline } from '@tributary/proto';
+import { digestOf, LIMITS, type StreamPipeline } from '@tributary/proto';
 
 import { isFault } from '../../domain/streams/fault.js';
 import { compileText } from '../../domain/streams/text-rendering.js';
@@ -21,6 +21,10 @@ export class DeadLetters {
   readonly #parts: DeadLetterParts;
   readonly #match: ReturnType<typeof compileTopics>;
   readonly #topic: ReturnType<typeof compileText> | undefined;
+  /** Reports of the second that `#second` counts, and those left out since the last one. */
+  #reports = 0;
+  #second = 0;
+  #omitted = 0;
 
   constructor(parts: DeadLetterParts) {
     const { source, deadLetter } = parts.pipeline.spec;
@@ -55,6 +59,13 @@ export class DeadLetters {
       return;
     }
     const { topic, payload, arrivalMs } = message;
+    if (!this.#mayReport(arrivalMs)) {
+      this.#omitted += 1;
+      done();
+      return;
+    }
+    const omitted = this.#omitted === 0 ? undefined : this.#omitted;
+    this.#omitted = 0;
     const report = {
       pipeline: this.#parts.pipeline.metadata.name,
       reason: letter.reason,
@@ -63,6 +74,7 @@ export class DeadLetters {
       size: payload.length,
       digest: digestOf(payload),
       arrivalMs,
+      omitted,
     };
     // One that the broker does not take is counted and no more: a letter about a letter could go on for ever.
     this.#parts.publisher.publish({
@@ -71,5 +83,14 @@ export class DeadLetters {
       options: { qos: 1 },
       done,
     });
+  }
+
+  /** A storm of messages that nobody can use is not answered with one of reports. */
+  #mayReport(arrivalMs: number): boolean {
+    const second = Math.floor(arrivalMs / 1_000);
+    if (second !== this.#second) this.#reports = 0;
+    this.#second = second;
+    this.#reports += 1;
+    return this.#reports <= LIMITS.deadLetterReports;
   }
 }

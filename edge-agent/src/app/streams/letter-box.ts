@@ -13,8 +13,9 @@ export interface KeptLetter {
   readonly payload: Uint8Array;
 }
 
-const FORMAT_VERSION = 1;
-const NAME = /^([0-9]{12})-([0-9]{1,12})\.letters$/;
+export const LETTER_FORMAT = 1;
+/** Names of files: a number that grows, and the bytes in it. */
+export const LETTER_FILE = /^([0-9]{12})-([0-9]{1,12})\.letters$/;
 
 interface KeptFile {
   readonly name: string;
@@ -43,7 +44,7 @@ export class LetterBox {
   /** `keepBytes` of 0 keeps nothing, and lets go what was kept before. */
   static async open(files: SealedFiles, keepBytes: number, log: Pick<Log, 'warn'>): Promise<LetterBox> {
     const kept = (await files.list()).flatMap((name) => {
-      const bytes = NAME.exec(name)?.[2];
+      const bytes = LETTER_FILE.exec(name)?.[2];
       return bytes === undefined ? [] : [{ name, bytes: Number(bytes) }];
     });
     kept.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -79,7 +80,7 @@ export class LetterBox {
       const letters = this.#waiting;
       this.#waiting = [];
       this.#waitingBytes = 0;
-      const head = `${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'DeadLetters' })}\n`;
+      const head = `${JSON.stringify({ formatVersion: LETTER_FORMAT, kind: 'DeadLetters' })}\n`;
       const bytes = Buffer.from(head + letters.map(({ text }) => text).join(''));
       const name = `${String(this.#next++).padStart(12, '0')}-${String(bytes.length)}.letters`;
       try {

@@ -137,7 +137,7 @@ export class Output {
         this.#letter({ reason: 'Unpublishable', field: refusal.code }, step, sending);
       sending.end();
     };
-    this.#parts.publisher.publish({ topic, payload, options, done });
+    this.#parts.publisher.publish({ key: decision.key, topic, payload, options, done });
   }
 
   #letter(letter: Letter, step: Step, sending: Sending): void {

@@ -56,7 +56,7 @@ export class Scorer {
         const error = await this.#attempt(rows);
         if (error === undefined) return;
         if (error.code === 'SHUTTING_DOWN') throw error;
-        const blamed = this.#isBlamed(error, attempt, answered);
+        const blamed = await this.#isBlamed(error, attempt, answered, rows);
         if (blamed && rows.to - rows.from === 1) {
           rows.outcomes[rows.from] = { refused: error.code };
           return;
@@ -86,9 +86,27 @@ export class Scorer {
     ]);
   }
 
-  #isBlamed({ code }: TributaryError, attempt: number, answered: number): boolean {
+  async #isBlamed(
+    { code }: TributaryError,
+    attempt: number,
+    answered: number,
+    { from, to }: Rows,
+  ): Promise<boolean> {
     if (code === 'INVALID_ARGUMENT' || code === 'LIMIT_EXCEEDED') return true;
-    return isSuspicious({ code }, attempt) && this.#answered > answered;
+    if (!isSuspicious({ code }, attempt)) return false;
+    if (this.#answered === answered && to - from === 1) await this.#probe();
+    return this.#answered > answered;
+  }
+
+  /** Asks about a row in which everything is missing: answered, it shows that the model is not what is wrong. */
+  async #probe(): Promise<void> {
+    const { predictor, model } = this.#parts;
+    try {
+      await predictor.predict({ model: model.name, gathered: true, rows: [{}] });
+      this.#answered += 1;
+    } catch (error) {
+      if (TributaryError.from(error).code === 'SHUTTING_DOWN') throw error;
+    }
   }
 
   async #attempt({ decisions, outcomes, from, to }: Rows): Promise<TributaryError | undefined> {

@@ -28,7 +28,8 @@ export function compileText(template: string): TextRenderer {
   };
 }
 
-const UNSAFE = /[/+#]|\p{Cc}/u;
+/** U+FFFD is what broken UTF-8 becomes: names that are told apart by nothing else would be one. */
+const UNSAFE = /[/+#\uFFFD]|\p{Cc}/u;
 
 /** Whether a value may stand in a key or topic: it may not add levels or wildcards to it. */
 export function isLabel(text: string): boolean {

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { TributaryError, type Row } from '@tributary/proto';
+
+import { StreamWorld, type ReceivedResult } from '../../support/stream-engine.js';
+import { pipeline } from '../../support/stream-pipeline.js';
+import { eventually } from '../../support/waiting.js';
+
+const RECORDS = {
+  payload: { type: 'Json', columns: { pulse: 'pulse' }, time: { type: 'Path', path: 't' }, id: 'id' },
+  result: { topic: 'out/{bed}/result' },
+  deadLetter: { topic: 'out/dead' },
+};
+const T = 1_700_000_000_000;
+const died = new TributaryError('UNAVAILABLE', 'the inference worker ended over these rows');
+
+describe('faults under the stream engine', function () {
+  this.timeout(60_000);
+  let world: StreamWorld;
+
+  beforeEach(async () => {
+    const random = { bytes: (length: number) => new Uint8Array(length) };
+    world = new StreamWorld(pipeline(RECORDS), { random });
+    await world.open();
+    await world.start();
+  });
+  afterEach(() => world.close());
+
+  const on = (suffix: string): ReceivedResult[] =>
+    world.received.filter(({ topic }) => topic.endsWith(suffix));
+  const scores = (): unknown[] => on('/result').map(({ body }) => body['score']);
+  const done = (count: number): Promise<boolean> =>
+    eventually(
+      `${String(count)} messages to be done with`,
+      () =>
+        world.runner.status().completed >= count && world.source.unacknowledged === 0 ? true : undefined,
+      20_000,
+    );
+
+  it('a row that kills the worker is given up when it is alone too, and what follows is answered', async () => {
+    world.predictor.refuse = (rows: readonly Row[]) => {
+      if (rows.some(({ pulse }) => pulse === 3)) throw died;
+    };
+    await world.send({ id: 1, t: T, pulse: 3 });
+    await done(1);
+    const [dead] = on('out/dead');
+    assert.deepEqual([dead?.body['reason'], dead?.body['field']], ['Refused', 'UNAVAILABLE']);
+    const tries = world.predictor.asked.filter((rows) => rows.some(({ pulse }) => pulse === 3));
+    assert.equal(tries.length, 3);
+    await world.send({ id: 2, t: T + 1, pulse: 4 });
+    await done(2);
+    assert.deepEqual(scores(), [4]);
+    assert.equal(world.runner.status().state, 'Running');
+  });
+
+  it('a worker that answers for no row at all keeps everything waiting, however long that takes', async () => {
+    let refused = 0;
+    world.predictor.refuse = () => {
+      refused += 1;
+      throw died;
+    };
+    for (const index of [0, 1, 2]) await world.send({ id: index, t: T + index, pulse: index });
+    await eventually('many tries', () => (refused >= 24 ? true : undefined), 20_000);
+    assert.equal(world.runner.status().completed, 0);
+    assert.equal(world.runner.status().reason?.code, 'UNAVAILABLE');
+    assert.deepEqual(world.runner.status().deadLetters, {});
+    world.predictor.refuse = () => undefined;
+    await done(3);
+    await sleep(20);
+    assert.deepEqual(scores(), [0, 1, 2]);
+  });
+});
