@@ -164,6 +164,7 @@ export async function secureRound(options: SecureRoundOptions): Promise<SecureRo
   const shape: RingShape = { parameters, tail: TAIL.length };
   const scale = ringScale(count, CLIP_NORM);
   const sum = new RingSum(shape);
+  const buffer = new Uint8Array(4 * CHUNK);
   const staying = agents.slice(dropouts);
   for (const [index, agent] of staying.entries()) {
     const own = rosterOf(agent);
@@ -171,7 +172,7 @@ export async function secureRound(options: SecureRoundOptions): Promise<SecureRo
     const encoder = await agentDoes(() => startVector(agent, own, deliveries, cohortBytes, shape, scale));
     const delta = deltaOf(index);
     for (let start = 0; start < parameters; start += CHUNK) {
-      const chunk = await agentDoes(() => encoder.push(delta.subarray(start, start + CHUNK)));
+      const chunk = await agentDoes(() => encoder.push(delta.subarray(start, start + CHUNK), buffer));
       await coordinatorDoes(() => sum.add(start, chunk));
       agent.sent += chunk.length;
     }
@@ -305,11 +306,11 @@ const sizeOf = ({ payload, signature }: SignedStage): number => payload.length +
 
 /** Adds what `work` takes to `time`. */
 export async function measured<T>(time: RoleTime, work: () => T | Promise<T>): Promise<T> {
-  const wall = performance.now();
   const cpu = process.cpuUsage();
+  const wall = performance.now();
   const result = await work();
-  const used = process.cpuUsage(cpu);
   time.wall += performance.now() - wall;
+  const used = process.cpuUsage(cpu);
   time.cpu += (used.user + used.system) / 1_000;
   return result;
 }

@@ -57,10 +57,11 @@ export class RingEncoder {
   /**
    * The masked words of the next parameters as little-endian bytes. Throws UPDATE_NOT_FINITE, UPDATE_OUT_OF_RANGE for a
    * magnitude above clipNorm, UPDATE_WRONG_SHAPE for more parameters than the shape has. Nothing is sent after an error.
+   * The bytes lie in the memory of `into`, which is long enough, where it is given: fresh memory costs as much as a mask.
    */
-  push(values: Float32Array): Uint8Array {
+  push(values: Float32Array, into = new Uint8Array(values.length * WORD_BYTES)): Uint8Array {
     if (this.#done + values.length > this.#shape.parameters) throw this.#wrongShape('more');
-    const bytes = new Uint8Array(values.length * WORD_BYTES);
+    const bytes = into.subarray(0, values.length * WORD_BYTES);
     for (let start = 0; start < values.length; start += PIECE_WORDS) {
       const part = values.subarray(start, start + PIECE_WORDS);
       this.#quantiser.quantise(part, this.#piece);
