@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { TributaryError, type Row } from '@tributary/proto';
+import { LIMITS, TributaryError, type Row } from '@tributary/proto';
 
 import { StreamWorld, type ReceivedResult } from '../../support/stream-engine.js';
 import { pipeline } from '../../support/stream-pipeline.js';
@@ -69,5 +69,20 @@ describe('faults under the stream engine', function () {
     await done(3);
     await sleep(20);
     assert.deepEqual(scores(), [0, 1, 2]);
+  });
+
+  it('of whatever QoS, a message that cannot be used is one dead letter, and is done with', async () => {
+    const large = new Uint8Array(LIMITS.streamPayloadBytes + 1);
+    await world.send(Buffer.from('{'), { qos: 0 });
+    await world.send(large, { qos: 0 });
+    await world.send(large);
+    // What a broker makes of a topic that is not UTF-8, or the device itself.
+    await world.send({ id: 1, t: T, pulse: 1 }, { bed: 'b\uFFFD' });
+    await world.send({ id: 2, t: T, pulse: 2 }, { qos: 0 });
+    await done(5);
+    await eventually('the result', () => (scores().length === 1 ? true : undefined));
+    assert.deepEqual(world.runner.status().deadLetters, { NotJson: 1, TooLarge: 2, NoKey: 1 });
+    assert.equal(world.runner.status().outstandingBytes, 0);
+    assert.equal(on('out/dead').length, 4);
   });
 });
