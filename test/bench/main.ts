@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 
 import { aggregate } from './aggregate.js';
+import { attack } from './attack.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
 import { round } from './round.js';
 import { secagg } from './secagg.js';
