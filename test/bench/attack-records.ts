@@ -1,7 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { initialWeights, layoutOf, parseFederatedJob, type FederatedJobSpec, type Layout } from '@tributary/proto';
+import {
+  initialWeights,
+  layoutOf,
+  parseFederatedJob,
+  type FederatedJobSpec,
+  type Layout,
+} from '@tributary/proto';
 import { loadDataset } from '@tributary/edge-agent/internal/adapters/datasets/encoded-dataset.js';
 import { layerSchema } from '@tributary/proto/internal/model/layers/layer-schema.js';
 import { parse } from 'yaml';

@@ -6,9 +6,14 @@ import { Network } from '@tributary/edge-agent/internal/adapters/training/networ
 import { trainEpochs } from '@tributary/edge-agent/internal/adapters/training/training-loop.js';
 import { TrainingStep } from '@tributary/edge-agent/internal/adapters/training/training-step.js';
 
+import type { TailShape } from '@tributary/proto/internal/metrics/evaluation-groups.js';
+
 import { inputsOf, type AttackedJob, type Records } from './attack-records.js';
 
 const HOOKS = { poll: () => undefined, progress: () => undefined };
+
+/** The sites report no metrics. */
+export const TAIL: TailShape = { metrics: [] };
 
 /** What a site sends without secure aggregation, and the public facts that go with it. */
 export interface SentUpdate {
@@ -42,7 +47,13 @@ export class AttackedSite {
     const step = new TrainingStep(this.#network, spec);
     try {
       const training = { ...spec.training, epochs: passes };
-      const { loss, examples } = trainEpochs({ step, rows, spec: { ...spec, training }, round: 1, hooks: HOOKS });
+      const { loss, examples } = trainEpochs({
+        step,
+        rows,
+        spec: { ...spec, training },
+        round: 1,
+        hooks: HOOKS,
+      });
       const delta = base.slice();
       this.#network.toDelta(delta);
       const vector = encodeUpdate(delta, { trainExamples: examples, loss, groups: [] }, TAIL, spec.update);
@@ -65,5 +76,3 @@ export class AttackedSite {
     return rows;
   }
 }
-
-const TAIL = { metrics: [] };

@@ -22,13 +22,16 @@ export class TracingAttack {
     factorise(this.#factor, size);
   }
 
-  /** A gradient, centred, whitened and of length 1: products of two are the scores. */
-  whiten(gradient: ArrayLike<number>): Float64Array {
+  /**
+   * A gradient, centred, whitened and of length 1: products of two are the scores. `centre`: what is expected of it
+   * where it is not that of a single record.
+   */
+  whiten(gradient: ArrayLike<number>, centre: ArrayLike<number> = this.#mean): Float64Array {
     const size = this.#mean.length;
     const white = new Float64Array(size);
     let squares = 0;
     for (let row = 0; row < size; row += 1) {
-      let value = (gradient[row] ?? 0) - (this.#mean[row] ?? 0);
+      let value = (gradient[row] ?? 0) - (centre[row] ?? 0);
       const start = row * size;
       for (let column = 0; column < row; column += 1)
         value -= (this.#factor[start + column] ?? 0) * (white[column] ?? 0);
@@ -48,7 +51,7 @@ export function alignment(update: Float64Array, candidate: Float64Array): number
   return product;
 }
 
-function meanOf(vectors: readonly Float64Array[], size: number): Float64Array {
+export function meanOf(vectors: readonly ArrayLike<number>[], size: number): Float64Array {
   const mean = new Float64Array(size);
   for (const vector of vectors)
     for (let at = 0; at < size; at += 1) mean[at] = (mean[at] ?? 0) + (vector[at] ?? 0) / vectors.length;
@@ -65,7 +68,8 @@ function covarianceOf(vectors: readonly Float64Array[], mean: Float64Array): Flo
       const scaled = (centred[row] ?? 0) / (vectors.length - 1);
       if (scaled === 0) continue;
       for (let column = 0; column <= row; column += 1)
-        covariance[row * size + column] = (covariance[row * size + column] ?? 0) + scaled * (centred[column] ?? 0);
+        covariance[row * size + column] =
+          (covariance[row * size + column] ?? 0) + scaled * (centred[column] ?? 0);
     }
   }
   return covariance;

@@ -1,6 +1,9 @@
-import { seededRandom, shuffle } from '@tributary/edge-agent/internal/domain/datasets/seeded-random.js';
+import {
+  hashIntegers,
+  seededRandom,
+  shuffle,
+} from '@tributary/edge-agent/internal/domain/datasets/seeded-random.js';
 
-import { referenceGradient } from '../support/dense-reference.js';
 import {
   distance,
   gradientOfDelta,
@@ -9,15 +12,16 @@ import {
   relativeError,
 } from './attack-inversion.js';
 import { MaskedRound } from './attack-masking.js';
+import { MembershipAttack, type Preparation } from './attack-membership.js';
 import { inputsOf, type AttackedJob, type Records } from './attack-records.js';
 import { AttackedSite, type SentUpdate } from './attack-site.js';
 import type { LineUp } from './attack-statistics.js';
-import { alignment, TracingAttack } from './attack-tracing.js';
+import { meanOf } from './attack-tracing.js';
 
 /** What the attacker has of a round. */
 export interface Scenario {
-  /** One update as it is, one masked update alone, or the unmasked sum of all sites. */
-  readonly target: 'plain' | 'masked' | 'sum';
+  /** One update as it is, in ring words without masks, in masked words alone, or the unmasked sum of all sites. */
+  readonly target: 'plain' | 'words' | 'masked' | 'sum';
   readonly sites: number;
   /** Of each site. */
   readonly records: number;
@@ -46,11 +50,11 @@ export class AttackWorld {
   readonly #job: AttackedJob;
   readonly #records: Records;
   readonly #site: AttackedSite;
-  readonly #tracing: TracingAttack;
+  /** Against updates of one record, and of ordinary sites. */
+  readonly #membership: { readonly single: MembershipAttack; readonly ordinary: MembershipAttack };
   /** Records that may take part or not. */
   readonly #population: Uint32Array;
   readonly #pool = new Map<number, SentUpdate>();
-  readonly #whitened = new Map<number, Float64Array>();
 
   /** Needs a backend that has started. */
   constructor(job: AttackedJob, records: Records) {
@@ -59,7 +63,11 @@ export class AttackWorld {
     this.#site = new AttackedSite(job, records);
     const order = Uint32Array.from({ length: records.count }, (_, record) => record);
     shuffle(order, seededRandom(1));
-    this.#tracing = new TracingAttack([...order.subarray(0, KNOWN)].map((record) => this.#gradientOf(record)));
+    const known = [...order.subarray(0, KNOWN)];
+    this.#membership = {
+      single: new MembershipAttack(job, records, { known, weights: job.base }),
+      ordinary: new MembershipAttack(job, records, this.#imitate(known)),
+    };
     this.#population = order.subarray(KNOWN);
   }
 
@@ -67,14 +75,17 @@ export class AttackWorld {
   run(scenario: Scenario, number: number): Trial {
     const random = seededRandom(2, scenario.sites, scenario.records, number);
     const sites = this.#drawSites(scenario, random);
-    const gradient = this.#observe(scenario, sites.map((members) => this.#updateOf(members)), number);
+    const gradient = this.#observe(
+      scenario,
+      sites.map((members) => this.#updateOf(members)),
+      number,
+    );
     const member = pick(sites[0] ?? [], random);
     const others = this.#drawOthers(new Set(sites.flat()), random);
 
     const found = invertFirstLayer(gradient, this.#job.layout);
     const closeness = (record: number): number => -distance(found, inputsOf(this.#records, record));
-    const update = this.#tracing.whiten(gradient);
-    const traced = (record: number): number => alignment(update, this.#candidate(record));
+    const traced = this.#membership[scenario.records === 1 ? 'single' : 'ordinary'].scorer(gradient);
     return {
       inversion: { member: closeness(member), others: others.map(closeness) },
       membership: { member: traced(member), others: others.map(traced) },
@@ -88,39 +99,60 @@ export class AttackWorld {
   }
 
   /** The mean gradient as far as the attacker can tell: rate, steps, penalty and weights are known to it. */
-  #observe({ target, sites }: Scenario, updates: readonly SentUpdate[], number: number): Float64Array {
-    const { layout, spec, base } = this.#job;
+  #observe(
+    { target, sites, records }: Scenario,
+    updates: readonly SentUpdate[],
+    number: number,
+  ): Float64Array {
+    const { layout, spec } = this.#job;
     const [first] = updates;
     if (first === undefined) throw new RangeError('a round without sites');
-    const round = new MaskedRound(layout.length, sites, spec.update.clipNorm, number);
-    const known = {
-      layout,
-      base,
-      rate: spec.training.optimizer.learningRate,
-      l2: spec.training.l2,
-      steps: first.steps,
-    };
-    const meanOf = (sum: Float64Array, weight: number): Float64Array =>
-      gradientOfDelta(
-        sum.map((value) => value / weight),
-        known,
-      );
+    const seed = hashIntegers(layout.length, sites, records, number);
+    const round = new MaskedRound(layout.length, sites, spec.update.clipNorm, seed);
+    const gradient = (sum: Float64Array, weight: number): Float64Array =>
+      this.#gradient(sum, weight, first.steps);
     switch (target) {
       case 'plain':
-        return meanOf(Float64Array.from(first.vector.subarray(0, layout.length)), first.weight);
+        return gradient(Float64Array.from(first.vector.subarray(0, layout.length)), first.weight);
+      case 'words':
       case 'masked':
-        return meanOf(round.firstMasked(updates), first.weight);
+        return gradient(round.first(updates, target === 'masked'), first.weight);
       case 'sum': {
         const sum = round.sum(updates, false);
         const deltas = readDeltas(sum, layout.length);
         // Masks cancel bit for bit; the first trial of each size goes through all of them.
         if (number === 0) {
-          const again = new MaskedRound(layout.length, sites, spec.update.clipNorm, number);
+          const again = new MaskedRound(layout.length, sites, spec.update.clipNorm, seed);
           requireEqual(deltas, readDeltas(again.sum(updates, true), layout.length));
         }
-        return meanOf(deltas, sum.tail[0] ?? Number.NaN);
+        return gradient(deltas, sum.tail[0] ?? Number.NaN);
       }
     }
+  }
+
+  /** Mean gradient behind a weighted sum of deltas. */
+  #gradient(sum: Float64Array, weight: number, steps: number): Float64Array {
+    const { layout, base, spec } = this.#job;
+    const { optimizer, l2 } = spec.training;
+    const known = { layout, base, rate: optimizer.learningRate, l2, steps };
+    return gradientOfDelta(
+      sum.map((value) => value / weight),
+      known,
+    );
+  }
+
+  /** Sites of the attacker's own records show where the training of any site goes. */
+  #imitate(known: readonly number[]): Preparation {
+    const { layout, base } = this.#job;
+    const sites = Array.from({ length: known.length / SITE_RECORDS }, (_, site) =>
+      this.#site.updateOf(known.slice(site * SITE_RECORDS, (site + 1) * SITE_RECORDS)),
+    );
+    const delta = meanOf(
+      sites.map(({ vector, weight }) => vector.subarray(0, layout.length).map((value) => value / weight)),
+      layout.length,
+    );
+    const weights = base.map((value, at) => value + (delta[at] ?? 0) / 2);
+    return { known, weights, centre: this.#gradient(delta, 1, sites[0]?.steps ?? 0) };
   }
 
   /** The records of each site of a round. */
@@ -147,23 +179,12 @@ export class AttackWorld {
     this.#pool.set(first, known);
     return known;
   }
-
-  #candidate(record: number): Float64Array {
-    const known = this.#whitened.get(record) ?? this.#tracing.whiten(this.#gradientOf(record));
-    this.#whitened.set(record, known);
-    return known;
-  }
-
-  /** Gradient of the loss of one record at the base model. */
-  #gradientOf(record: number): Float64Array {
-    const { spec, layout, base } = this.#job;
-    const plain = { ...spec, training: { ...spec.training, l2: 0 } };
-    const row = [...inputsOf(this.#records, record)];
-    return referenceGradient(plain, layout, base, [row], [this.#records.labels[record] ?? 0]).gradient;
-  }
 }
 
-function readDeltas(sum: { readSums(offset: number, into: Float64Array): void }, length: number): Float64Array {
+function readDeltas(
+  sum: { readSums(offset: number, into: Float64Array): void },
+  length: number,
+): Float64Array {
   const deltas = new Float64Array(length);
   sum.readSums(0, deltas);
   return deltas;

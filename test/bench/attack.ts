@@ -1,7 +1,13 @@
 import { startBackend, quietLibrary } from '@tributary/edge-agent/internal/adapters/training/backend.js';
 import type { Interval } from '@tributary/edge-agent/internal/domain/metrics/bootstrap.js';
 
-import { attackedJob, ATTACKED_MODELS, branchSpec, loadRecords, type AttackedModel } from './attack-records.js';
+import {
+  attackedJob,
+  ATTACKED_MODELS,
+  branchSpec,
+  loadRecords,
+  type AttackedModel,
+} from './attack-records.js';
 import { accuracyOf, isFirst, LEVEL, mean, meanInterval, rankedRight, wilson } from './attack-statistics.js';
 import { AttackWorld, OTHERS, SITE_RECORDS, type Scenario, type Trial } from './attack-trials.js';
 import { median, rounded, type BenchOptions } from './bench-case.js';
@@ -10,6 +16,7 @@ const TRIALS = 200;
 
 const SCENARIOS: readonly Scenario[] = [
   { target: 'plain', sites: 1, records: 1, trials: TRIALS },
+  { target: 'words', sites: 3, records: 1, trials: TRIALS },
   { target: 'masked', sites: 3, records: 1, trials: TRIALS },
   { target: 'sum', sites: 3, records: 1, trials: TRIALS },
   { target: 'plain', sites: 1, records: SITE_RECORDS, trials: TRIALS },
@@ -21,8 +28,8 @@ const SCENARIOS: readonly Scenario[] = [
 
 const CHANCE = 1 / (OTHERS + 1);
 
-/** Of the positive control. */
-const CONTROL = { share: 0.95, error: 1e-3 };
+/** Of the positive control; ring words of one record are coarser than float32. */
+const CONTROL = { share: 0.95, error: { plain: 1e-3, words: 1e-2 } };
 
 /** One attack on what one scenario gives away. Intervals have the level {@link LEVEL}. */
 export interface AttackResult extends Scenario {
@@ -71,7 +78,11 @@ export async function* attack({ note }: BenchOptions): AsyncGenerator<object, vo
   if (faults.length > 0) throw new Error(faults.join('\n'));
 }
 
-function judgeBoth(model: AttackedModel, scenario: Scenario, trials: readonly Trial[]): readonly AttackResult[] {
+function judgeBoth(
+  model: AttackedModel,
+  scenario: Scenario,
+  trials: readonly Trial[],
+): readonly AttackResult[] {
   return (['inversion', 'membership'] as const).map((name) => {
     const lineUps = trials.map((trial) => trial[name]);
     const shares = lineUps.map(rankedRight);
@@ -111,12 +122,12 @@ export function faultsOf(result: AttackResult): readonly string[] {
     const atChance = aucInterval.low <= 0.5 && aucInterval.high >= 0.5 && identifiedInterval.low <= chance;
     return atChance ? [] : [`${of}: a masked update alone gives something away`];
   }
-  if (target !== 'plain' || records > 1) return [];
+  if (target === 'sum' || records > 1) return [];
   const { auc, identified, reconstructionError, labelAccuracy: labels } = result;
   const succeeds =
     auc >= CONTROL.share &&
     identified >= CONTROL.share &&
-    (reconstructionError ?? 0) < CONTROL.error &&
+    (reconstructionError ?? 0) < CONTROL.error[target] &&
     (labels ?? 1) >= CONTROL.share;
   return succeeds ? [] : [`${of}: the positive control does not succeed, so that the rest proves nothing`];
 }

@@ -12,6 +12,7 @@ import { upload } from './upload.js';
 
 const CASES: Readonly<Record<string, BenchCase>> = {
   aggregate,
+  attack,
   round,
   secagg,
   startup,
@@ -22,13 +23,14 @@ const CASES: Readonly<Record<string, BenchCase>> = {
 
 const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
+  attack                              gradient inversion and membership inference, with and without masks
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   secagg    [--agents N] [--params P] [--dropouts D]  one secure round, all roles in one process
   upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
   startup   [--entries N]             exec to serving with N ledger entries
   stream    [--case C]                pipelines at a Mosquitto: ${Object.keys(STREAM_CASES).join(', ')}, or all
   train     [--model M]               training steps of a model: mlp, cnn, ecg, lstm, or all
-Each ends with one line of JSON: medians, beside a floor measured in the same run.`;
+Each ends with one line of JSON: medians, beside a floor measured in the same run; attack: a line for each attack.`;
 
 async function main(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
