@@ -30,19 +30,24 @@ export function gradientOfDelta(delta: ArrayLike<number>, training: KnownTrainin
  * several records it gives a weighted mean. NaN where every unit of the layer was off.
  */
 export function invertFirstLayer(gradient: ArrayLike<number>, layout: Layout): Float64Array {
-  const [kernel, bias] = layout.tensors;
-  const [inputs = 0, units = 0] = kernel?.shape ?? [];
-  if (kernel === undefined || bias?.shape[0] !== units || units === 0)
-    throw new TypeError('the first layer is not dense with a bias');
+  const { inputs, units, kernel, bias } = firstLayer(layout);
   const found = new Float64Array(inputs);
   let squares = 0;
   for (let unit = 0; unit < units; unit += 1) {
-    const byBias = gradient[bias.offset + unit] ?? 0;
+    const byBias = gradient[bias + unit] ?? 0;
     squares += byBias * byBias;
     for (let input = 0; input < inputs; input += 1)
-      found[input] = (found[input] ?? 0) + byBias * (gradient[kernel.offset + input * units + unit] ?? 0);
+      found[input] = (found[input] ?? 0) + byBias * (gradient[kernel + input * units + unit] ?? 0);
   }
   return found.map((value) => value / squares);
+}
+
+/** Sizes and offsets of a first layer that is dense. */
+function firstLayer({ tensors: [kernel, bias] }: Layout) {
+  const [inputs, units] = kernel?.shape ?? [];
+  if (kernel === undefined || inputs === undefined || units === undefined || bias?.shape[0] !== units)
+    throw new TypeError('the first layer is not dense with a bias');
+  return { inputs, units, kernel: kernel.offset, bias: bias.offset };
 }
 
 /** The label of one record of a binary task: the gradient of the last bias is probability minus label. */

@@ -39,7 +39,7 @@ export interface Trial {
 
 /** Records of the attacker's own, which take part in nothing. */
 const KNOWN = 1_500;
-/** Ordinary sites: each trains once, and every trial draws its sites among them. */
+/** Ordinary sites: every trial draws its own among them. */
 const POOL = 60;
 export const SITE_RECORDS = 100;
 /** Records of a line-up beside the member. */
@@ -54,7 +54,7 @@ export class AttackWorld {
   readonly #membership: { readonly single: MembershipAttack; readonly ordinary: MembershipAttack };
   /** Records that may take part or not. */
   readonly #population: Uint32Array;
-  readonly #pool = new Map<number, SentUpdate>();
+  readonly #sent = new Map<string, SentUpdate>();
 
   /** Needs a backend that has started. */
   constructor(job: AttackedJob, records: Records) {
@@ -172,12 +172,12 @@ export class AttackWorld {
     return [...others];
   }
 
+  /** Trained once; the trials of several scenarios share their sites. */
   #updateOf(members: readonly number[]): SentUpdate {
-    const [first = 0] = members;
-    if (members.length === 1) return this.#site.updateOf(members);
-    const known = this.#pool.get(first) ?? this.#site.updateOf(members);
-    this.#pool.set(first, known);
-    return known;
+    const key = `${String(members.length)} from ${String(members[0])}`;
+    const update = this.#sent.get(key) ?? this.#site.updateOf(members);
+    this.#sent.set(key, update);
+    return update;
   }
 }
 

@@ -1,4 +1,4 @@
-import { startBackend, quietLibrary } from '@tributary/edge-agent/internal/adapters/training/backend.js';
+import { quietLibrary, startBackend } from '@tributary/edge-agent/internal/adapters/training/backend.js';
 import type { Interval } from '@tributary/edge-agent/internal/domain/metrics/bootstrap.js';
 
 import {
@@ -10,6 +10,7 @@ import {
 } from './attack-records.js';
 import { accuracyOf, isFirst, LEVEL, mean, meanInterval, rankedRight, wilson } from './attack-statistics.js';
 import { AttackWorld, OTHERS, SITE_RECORDS, type Scenario, type Trial } from './attack-trials.js';
+import { faultsOf, type AttackResult } from './attack-verdict.js';
 import { median, rounded, type BenchOptions } from './bench-case.js';
 
 const TRIALS = 200;
@@ -28,29 +29,6 @@ const SCENARIOS: readonly Scenario[] = [
 
 const CHANCE = 1 / (OTHERS + 1);
 
-/** Of the positive control; ring words of one record are coarser than float32. */
-const CONTROL = { share: 0.95, error: { plain: 1e-3, words: 1e-2 } };
-
-/** One attack on what one scenario gives away. Intervals have the level {@link LEVEL}. */
-export interface AttackResult extends Scenario {
-  readonly attack: 'inversion' | 'membership';
-  readonly model: AttackedModel;
-  /** Mean share of non-members that the member outranks. */
-  readonly auc: number;
-  readonly aucInterval: Interval;
-  /** Share of trials in which the member comes first in its line-up. */
-  readonly identified: number;
-  readonly identifiedInterval: Interval;
-  /** Of {@link identified}, by guessing. */
-  readonly chance: number;
-  /** Share told apart by a threshold from other trials; 0.5 by guessing. */
-  readonly accuracy: number;
-  /** Median relative error of the inputs; null where nothing is reconstructed. */
-  readonly reconstructionError: number | null;
-  /** Balanced accuracy of the reconstructed label; null where there is none. */
-  readonly labelAccuracy: number | null;
-}
-
 /**
  * Gradient inversion and membership inference on updates of the agents' own trainer: first where they must succeed, then
  * on what secure aggregation leaves to a coordinator. Rejects, after all results, where the positive control fails or a
@@ -61,20 +39,20 @@ export async function* attack({ note }: BenchOptions): AsyncGenerator<object, vo
   await startBackend('wasm');
   const spec = await branchSpec();
   const records = await loadRecords(spec);
-  const faults: string[] = [];
-  note(COLUMNS.map(([name, width]) => name.padEnd(width)).join(''));
+  const results: AttackResult[] = [];
   for (const model of Object.keys(ATTACKED_MODELS) as AttackedModel[]) {
     const world = new AttackWorld(attackedJob(spec, model, records.width), records);
     for (const scenario of SCENARIOS) {
       const trials = Array.from({ length: scenario.trials }, (_, trial) => world.run(scenario, trial));
       for (const result of judgeBoth(model, scenario, trials)) {
-        note(tableRow(result));
-        faults.push(...faultsOf(result));
+        results.push(result);
         yield result;
       }
     }
     world.dispose();
   }
+  note([heading(), ...results.map(tableRow)].join('\n'));
+  const faults = results.flatMap(faultsOf);
   if (faults.length > 0) throw new Error(faults.join('\n'));
 }
 
@@ -113,25 +91,6 @@ function labelAccuracy(trials: readonly Trial[]): number {
   return mean(shares);
 }
 
-/** What makes a run worthless, or secure aggregation leaky. */
-export function faultsOf(result: AttackResult): readonly string[] {
-  const { attack: name, model, target, records } = result;
-  const of = `${name} of ${model}, ${target}, ${String(records)} records a site`;
-  if (target === 'masked') {
-    const { aucInterval, identifiedInterval, chance } = result;
-    const atChance = aucInterval.low <= 0.5 && aucInterval.high >= 0.5 && identifiedInterval.low <= chance;
-    return atChance ? [] : [`${of}: a masked update alone gives something away`];
-  }
-  if (target === 'sum' || records > 1) return [];
-  const { auc, identified, reconstructionError, labelAccuracy: labels } = result;
-  const succeeds =
-    auc >= CONTROL.share &&
-    identified >= CONTROL.share &&
-    (reconstructionError ?? 0) < CONTROL.error[target] &&
-    (labels ?? 1) >= CONTROL.share;
-  return succeeds ? [] : [`${of}: the positive control does not succeed, so that the rest proves nothing`];
-}
-
 const COLUMNS = [
   ['model', 10],
   ['attack', 12],
@@ -142,7 +101,10 @@ const COLUMNS = [
   ['identified', 24],
   ['accuracy', 10],
   ['error', 10],
+  ['chance', 6],
 ] as const;
+
+const heading = (): string => COLUMNS.map(([name, width]) => name.padEnd(width)).join('');
 
 function tableRow(result: AttackResult): string {
   const { aucInterval, identifiedInterval, identified, chance, reconstructionError } = result;
@@ -156,9 +118,9 @@ function tableRow(result: AttackResult): string {
     `${identified.toFixed(3)} ${intervalText(identifiedInterval)}`,
     result.accuracy.toFixed(2),
     reconstructionError === null ? '-' : reconstructionError.toPrecision(2),
+    chance.toFixed(2),
   ];
-  const text = cells.map((cell, column) => cell.padEnd(COLUMNS[column]?.[1] ?? 0)).join('');
-  return `${text} chance ${chance.toFixed(2)}`;
+  return cells.map((cell, column) => cell.padEnd(COLUMNS[column]?.[1] ?? 0)).join('');
 }
 
 const intervalText = ({ low, high }: Interval): string => `(${low.toFixed(3)}-${high.toFixed(3)})`;
