@@ -24,6 +24,8 @@ import type {
   StreamStateStore,
 } from '@tributary/edge-agent/internal/streams-ports.js';
 
+const BARRIER = 'out/barrier';
+
 const silent = (): void => undefined;
 
 /** Answers with the column `pulse`, as output `bad`; what it refuses and when is up to the test. */
@@ -96,6 +98,7 @@ export class StreamWorld {
   readonly pipeline: StreamPipeline;
   readonly #parts: Partial<PipelineParts>;
   readonly #receiveMaximum: number | undefined;
+  readonly #barriers: (() => void)[] = [];
   #publisher: MessageSink | undefined;
   #runner: PipelineRunner | undefined;
   #source: MessageSource | undefined;
@@ -122,9 +125,13 @@ export class StreamWorld {
     this.#publisher = this.broker.sink();
     await this.broker.source('consumer', { topics: ['out/#'], qos: 1 }).start((message) => {
       const { topic, payload, properties } = message;
+      message.acknowledge();
+      if (topic === BARRIER) {
+        this.#barriers.shift()?.();
+        return;
+      }
       const body = JSON.parse(Buffer.from(payload).toString()) as Readonly<Record<string, unknown>>;
       this.received.push({ topic, body, properties });
-      message.acknowledge();
     });
   }
 
@@ -165,6 +172,13 @@ export class StreamWorld {
     this.#cut?.();
     // The object lives on, and may do what it likes.
     this.#runner?.close().catch(() => undefined);
+  }
+
+  /** Resolves when what the broker had until now was received: it delivers in order. */
+  async receivedAll(): Promise<void> {
+    const reached = new Promise<void>((resolve) => this.#barriers.push(resolve));
+    await this.#publisher?.publish(BARRIER, new Uint8Array(), { qos: 1 });
+    await reached;
   }
 
   async send(body: unknown, options: SendOptions = {}): Promise<void> {

@@ -30,13 +30,15 @@ describe('faults under the stream engine', function () {
   const on = (suffix: string): ReceivedResult[] =>
     world.received.filter(({ topic }) => topic.endsWith(suffix));
   const scores = (): unknown[] => on('/result').map(({ body }) => body['score']);
-  const done = (count: number): Promise<boolean> =>
-    eventually(
+  const done = async (count: number): Promise<void> => {
+    await eventually(
       `${String(count)} messages to be done with`,
       () =>
         world.runner.status().completed >= count && world.source.unacknowledged === 0 ? true : undefined,
       20_000,
     );
+    await world.receivedAll();
+  };
 
   it('a row that kills the worker is given up when it is alone too, and what follows is answered', async () => {
     world.predictor.refuse = (rows: readonly Row[]) => {

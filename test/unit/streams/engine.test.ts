@@ -48,10 +48,12 @@ describe('stream engine', () => {
     received.map(({ body }) => body['decisionId']);
   const results = (): ReceivedResult[] => world.received.filter(({ topic }) => topic.endsWith('/result'));
   const scores = (): unknown[] => results().map(({ body }) => body['score']);
-  const done = (count: number): Promise<boolean> =>
-    eventually(`${String(count)} messages to be done with`, () =>
+  const done = async (count: number): Promise<void> => {
+    await eventually(`${String(count)} messages to be done with`, () =>
       world.runner.status().completed >= count && world.source.unacknowledged === 0 ? true : undefined,
     );
+    await world.receivedAll();
+  };
 
   it('answers records in the order of their key, with what the model said and which version', async () => {
     await opened();
