@@ -265,6 +265,35 @@ export type BlobOwner = { readonly jobId: string; readonly round: number } | { r
 export type BlobRequest = BlobOwner & { readonly digest: Digest; readonly offset: number };
 
 /** One channel. Every method rejects with the coordinator's own code, or UNAVAILABLE, DEADLINE_EXCEEDED. */
+/** A stage of one attempt at a round. */
+export interface StageRef {
+  readonly jobId: string;
+  readonly round: number;
+  readonly attempt: number;
+  readonly stage: string;
+}
+
+export interface StageMessage extends StageRef {
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+  /** For one member each, by agent id. */
+  readonly attachments: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface StageRecord {
+  readonly agentId: string;
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Empty where nothing was attached for this agent. */
+  readonly attachment: Uint8Array;
+}
+
+export interface StageResult {
+  /** Canonical bytes of the roster, the cohort or the survivors; empty where the stage made no set. */
+  readonly set: Uint8Array;
+  readonly records: readonly StageRecord[];
+}
+
 export interface FleetClient {
   connect(): FleetStream;
   /** Pieces in order from the offset of the request on. */
@@ -276,6 +305,10 @@ export interface FleetClient {
     signal: AbortSignal,
     jobId: string,
   ): Promise<{ readonly seq: number }>;
+  /** Says something in the open stage of a round; the same again changes nothing. */
+  submitStage(message: StageMessage): Promise<void>;
+  /** What follows from a closed stage for this agent. */
+  stageResult(stage: StageRef): Promise<StageResult>;
   consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]>;
   /** Takes no further calls; running ones end by themselves. */
   close(): void;

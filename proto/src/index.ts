@@ -130,7 +130,7 @@ export {
 } from './parameters/update-sums.js';
 
 export { Accumulator, scaleBitsFor, type AccumulatorOptions } from './accumulator/accumulator.js';
-export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './accumulator/checkpoint.js';
+export { decodeCheckpoint, encodeCheckpoint, type Sums } from './accumulator/checkpoint.js';
 export { vectorFigures } from './accumulator/kernels.js';
 export { UpdateCheck } from './accumulator/update-check.js';
 
@@ -350,6 +350,15 @@ export {
   type IdentityStatement,
 } from './membership/identity-statement.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
-export { FORMAT_VERSION, negotiate, requireFormat, SOFTWARE_VERSION, WIRE_VERSIONS } from './versions.js';
+export {
+  FORMAT_VERSION,
+  isAtLeast,
+  negotiate,
+  requireFormat,
+  SECURE_WIRE_VERSION,
+  SOFTWARE_VERSION,
+  WIRE_VERSIONS,
+} from './versions.js';
 
 export * from './secagg/index.js';
+export { stageTranscriptDigest, type StageReport } from './ledger/stage-transcript.js';

@@ -141,6 +141,10 @@ export const LIMITS = Object.freeze({
   streamsPerAgentConnection: 16,
   /** Of somebody without a certificate: one call after the other is usual. 256 connections then hold 128 MiB at most. */
   streamsPerAnonymousConnection: 16,
+  /** Bytes that one member attaches for another: two sealed shares. */
+  stageAttachmentBytes: 1 * KIB,
+  /** Members to whom one attaches something: shares live in GF(256). */
+  stageAttachments: 255,
   /** Upload streams of one agent at the same time. */
   uploadsPerAgent: 2,
   /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */

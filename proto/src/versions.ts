@@ -9,9 +9,18 @@ export const FORMAT_VERSION = 1;
 /**
  * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
  * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
- * added `dataVersion` to the header of an envelope, and rosters to orders; 1.2 what a site waits for and its decisions about jobs.
+ * added `dataVersion` to the header of an envelope and rosters to orders, 1.2 what a site waits for, its decisions about
+ * jobs, and the stages of secure aggregation.
  */
 export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.2', '1.1']);
+
+/** First version whose agents can be in the cohort of a round with secure aggregation. */
+export const SECURE_WIRE_VERSION = '1.2';
+
+/** Whether `version`, one of WIRE_VERSIONS, is `least` or newer. */
+export function isAtLeast(version: string, least: string): boolean {
+  return WIRE_VERSIONS.includes(version) && WIRE_VERSIONS.indexOf(version) <= WIRE_VERSIONS.indexOf(least);
+}
 
 const VERSION = /^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$/;
 const MOST_VERSIONS = 16;

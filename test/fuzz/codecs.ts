@@ -252,7 +252,7 @@ export async function fuzzCheckpoint(inputs: number, seed: number): Promise<Code
   for (let input = 0; input < inputs; input++) {
     const bytes = mutateBytes(random, valid);
     try {
-      await decodeCheckpoint(once(bytes), { length: 8, range: 64 });
+      await decodeCheckpoint(once(bytes), new Accumulator({ length: 8, range: 64 }));
       accepted += 1;
     } catch (error) {
       if (!(error instanceof TributaryError) || error.code === 'INTERNAL') {

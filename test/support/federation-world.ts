@@ -167,7 +167,8 @@ export class FederationWorld {
 
   /** What the runner would do now. */
   next(): NextStep {
-    return nextStep(this.state, { now: this.now, since: this.since, connectedSites: this.connected });
+    const sites = { connectedSites: this.connected, secureSites: this.connected };
+    return nextStep(this.state, { now: this.now, since: this.since, ...sites });
   }
 
   /** Does what the runner does for a step; a wait passes the time until its end, where it has one. */

@@ -161,7 +161,10 @@ export class ScriptedCoordinator {
   }
 
   #fleet(): FleetHandlers {
+    const noStages = serviceError(new TributaryError('UPDATE_WRONG_ROUND', 'the round is not open'));
     return {
+      SubmitStage: (_call, answer) => answer(noStages),
+      GetStage: (_call, answer) => answer(noStages),
       Connect: (stream) => this.#connect(stream),
       FetchBlob: (stream) => {
         const { digest, offset } = stream.request;

@@ -81,7 +81,14 @@ export class SimulatedAgent {
   }
 
   connect(epoch = (this.#epoch += 1n)): void {
-    const hello = { sessionEpoch: epoch, knownSize: 0, software: 'test', backend: 'none', datasets: [] };
+    const hello = {
+      sessionEpoch: epoch,
+      knownSize: 0,
+      wire: '1.2',
+      software: 'test',
+      backend: 'none',
+      datasets: [],
+    };
     this.#connection = this.#world.training.agents.attach(this.agentId, hello, {
       order: (order) => this.#ordered(order),
       goodbye: (goodbye) => this.goodbyes.push(goodbye),

@@ -6,10 +6,10 @@ import {
   FLOAT32_BYTES,
   float32ToBytes,
   LIMITS,
-  tailLength,
+  RingSum,
   TributaryError,
   updateRange,
-  type Accumulator,
+  type Sums,
   type Digest,
 } from '@tributary/proto';
 
@@ -22,7 +22,8 @@ import type { AppLog } from './app-log.js';
 import { reportOf } from './round-report.js';
 import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
 import { FOLDED_TOGETHER, RoundSum, type AcceptedUpload, type SumStores } from './round-sum.js';
-import { vectorsOf } from './round-vectors.js';
+import type { SecureRounds } from './secure-rounds.js';
+import { shapeOf, vectorsOf } from './round-vectors.js';
 
 /** What `round.committed` says of the sum. */
 export interface RoundResult {
@@ -37,7 +38,16 @@ export interface RoundResult {
 
 export interface AggregationParts extends SumStores {
   readonly blobs: BlobStore;
+  readonly secure: Pick<SecureRounds, 'unmask'>;
   readonly log: AppLog;
+}
+
+/** Sums in the clear. */
+interface OpenSums {
+  /** Of the tails. */
+  readonly tail: Float64Array;
+  /** Of `into.length` parameters from `offset` on. */
+  readSums(offset: number, into: Float64Array): void;
 }
 
 /**
@@ -47,7 +57,9 @@ export interface AggregationParts extends SumStores {
 export class Aggregation {
   readonly #parts: AggregationParts;
   #sum: RoundSum | undefined;
-  #spare: Accumulator | undefined;
+  #spare: Sums | undefined;
+  /** The sum of the round without its masks. */
+  #opened: { readonly ref: RoundRef; readonly sums: OpenSums } | undefined;
   /** Why the sum of a round cannot be completed. */
   #failure: { readonly ref: RoundRef; readonly error: TributaryError } | undefined;
   #queue: Promise<void> = Promise.resolve();
@@ -86,7 +98,7 @@ export class Aggregation {
     if (sum === undefined || !isSameRound(sum.ref, round) || sum.folded.size !== folded.length) {
       throw new TributaryError('INTERNAL', 'the sum does not hold exactly the accepted updates');
     }
-    return { ...(await this.#makeModel(sum.accumulator, job, round)), folded };
+    return { ...(await this.#makeModel(await this.#open(sum, job, round), job, round)), folded };
   }
 
   /** The round is settled: its memory serves the next one, its checkpoint goes. Waits for a fold at work. */
@@ -97,6 +109,7 @@ export class Aggregation {
       this.#spare = this.#sum.accumulator;
       this.#sum = undefined;
     }
+    if (this.#opened !== undefined && isSameRound(this.#opened.ref, ref)) this.#opened = undefined;
     if (this.#failure !== undefined && isSameRound(this.#failure.ref, ref)) this.#failure = undefined;
     await this.#parts.checkpoints.delete(roundName(ref));
   }
@@ -151,7 +164,8 @@ export class Aggregation {
 
   async #sumOf(job: JobState, round: RoundState): Promise<RoundSum> {
     if (this.#sum !== undefined && isSameRound(this.#sum.ref, round)) return this.#sum;
-    const shape = { length: round.vectorLength, range: updateRange(vectorsOf(job, round).bounds) };
+    const range = round.secure === undefined ? updateRange(vectorsOf(job, round).bounds) : undefined;
+    const shape = { shape: shapeOf(job, round), range };
     const spare = this.#spare;
     this.#spare = undefined;
     this.#sum = undefined;
@@ -167,20 +181,26 @@ export class Aggregation {
     return sum;
   }
 
-  async #makeModel(
-    accumulator: Accumulator,
-    job: JobState,
-    round: RoundState,
-  ): Promise<Omit<RoundResult, 'folded'>> {
-    const { tail: shape } = vectorsOf(job, round);
-    const tail = new Float64Array(tailLength(shape));
-    const parameters = round.vectorLength - tail.length;
-    accumulator.readSums(parameters, tail);
-    const means = decodeTail(tail, shape);
+  /** Masks are taken away in place, so once: a step that is tried again finds the sum open. */
+  async #open(sum: RoundSum, job: JobState, round: RoundState): Promise<OpenSums> {
+    const { accumulator } = sum;
+    if (accumulator instanceof RingSum) {
+      this.#opened ??= { ref: sum.ref, sums: await this.#parts.secure.unmask(accumulator, job, round) };
+      return this.#opened.sums;
+    }
+    const { parameters, tail } = shapeOf(job, round);
+    const figures = new Float64Array(tail);
+    accumulator.readSums(parameters, figures);
+    return { tail: figures, readSums: (offset, into) => accumulator.readSums(offset, into) };
+  }
+
+  async #makeModel(sums: OpenSums, job: JobState, round: RoundState): Promise<Omit<RoundResult, 'folded'>> {
+    const { parameters } = shapeOf(job, round);
+    const means = decodeTail(sums.tail, vectorsOf(job, round).tail);
     const { task } = job.document.spec;
     if (round.kind === 'Evaluation') return { modelDigest: round.baseDigest, ...reportOf(means, task) };
     const { digest } = await this.#parts.blobs.put(
-      this.#newWeights(accumulator, round.baseDigest, parameters, means.weight),
+      this.#newWeights(sums, round.baseDigest, parameters, means.weight),
     );
     return {
       modelDigest: digest,
@@ -190,7 +210,7 @@ export class Aggregation {
 
   /** base + sum / weight, chunk by chunk: no second copy of the model is ever held. */
   async *#newWeights(
-    accumulator: Accumulator,
+    open: OpenSums,
     base: Digest,
     parameters: number,
     weight: number,
@@ -205,7 +225,7 @@ export class Aggregation {
         const count = Math.min(sums.length, parameters - offset);
         const weights = bytesToFloat32(await reader.take(count * FLOAT32_BYTES));
         const part = sums.subarray(0, count);
-        accumulator.readSums(offset, part);
+        open.readSums(offset, part);
         applyMean(weights, part, weight);
         yield float32ToBytes(weights);
       }

@@ -26,8 +26,8 @@ export interface DispatchParts {
 const SETTLEMENTS_TOLD = 8;
 
 /**
- * Sends orders: to a cohort when its round opens and when it is settled, to a site when its update is refused, and all
- * that still concerns an agent when it connects. Orders of unfinished work that an agent missed come with its next stream.
+ * Sends orders: to a cohort when its round opens, when another of its stages does, and when it is settled, to a site when
+ * its update is refused, and all that still concerns an agent when it connects. Orders of unfinished work that an agent missed come with its next stream.
  */
 export class OrderDispatch {
   readonly #parts: DispatchParts;
@@ -43,6 +43,11 @@ export class OrderDispatch {
         case 'round.opened':
           this.#toCohort(findRound(this.#parts.federation.state, entry.body), (job, round, member) =>
             orderFor(job, round, member),
+          );
+          break;
+        case 'stage.closed':
+          this.#toCohort(findRound(this.#parts.federation.state, entry.body), (job, round, member) =>
+            entry.body.participants.includes(member.site) ? orderFor(job, round, member) : undefined,
           );
           break;
         case 'round.committed':
@@ -121,13 +126,13 @@ export class OrderDispatch {
     const { orders, agents, clock, federation, log } = this.#parts;
     const deadlineAt = openStage(round)?.deadlineAt;
     const remainingMs =
-      purpose === 'train' && deadlineAt !== undefined ? Math.max(1, deadlineAt - clock.now()) : 0;
-    const proven = purpose === 'train' && readsRosters(agents.get(agentId));
+      purpose !== 'settle' && deadlineAt !== undefined ? Math.max(1, deadlineAt - clock.now()) : 0;
+    const proven = purpose !== 'settle' && readsRosters(agents.get(agentId));
     const members = proven ? membershipSeqs(federation.state.membership) : [];
     const order = await orders.build(agentId, purpose, [...members, ...seqs], remainingMs);
     const now = findRound(federation.state, round)?.round;
     // Closed while the proof was made: the settlement has been sent already, and must stay the last word.
-    if (purpose === 'train' && !isUnfinished(now)) return;
+    if (purpose !== 'settle' && !isUnfinished(now)) return;
     if (agents.send(agentId, order, refOf(round)))
       log.debug({ ...refOf(round), agentId, purpose }, 'order sent');
   }
@@ -141,12 +146,18 @@ interface Wanted {
 /** What a member has to be told of a round: to train, or how it ended for the site; undefined where nothing. */
 function orderFor(job: JobState, round: RoundState, member: MemberState): Wanted | undefined {
   if (round.closedSeq !== undefined) return settlement(job, round, round.closedSeq);
-  if (member.fate === 'Live') {
-    return round.phase === 'Open' ? { purpose: 'train', seqs: contextOf(job, round) } : undefined;
-  }
+  if (member.fate === 'Live') return round.phase === 'Open' ? openOrder(job, round, member) : undefined;
   return member.fate === 'Refused' && member.seq !== undefined
     ? settlement(job, round, member.seq)
     : undefined;
+}
+
+/** To train, or to go on with the stage that is open; undefined for a site that was not in the stage before. */
+function openOrder(job: JobState, round: RoundState, { site }: MemberState): Wanted | undefined {
+  const closed = round.stages.slice(0, round.stage);
+  if (closed.some(({ participants = [] }) => !participants.includes(site))) return undefined;
+  const seqs = [...contextOf(job, round), ...closed.flatMap(({ closedSeq }) => closedSeq ?? [])];
+  return { purpose: closed.length === 0 ? 'train' : 'go-on', seqs };
 }
 
 const settlement = (job: JobState, round: RoundState, seq: number): Wanted => ({

@@ -4,10 +4,10 @@ import type { Federation } from './federation.js';
 import type { Order, ProvenEntry } from './order.js';
 
 /**
- * What an order asks for: `train` on the round that its last entry opens, `settle` the one that it closes, or `serve` as
- * its last entry says.
+ * What an order asks for: `train` on the round that its last entry opens, `go-on` with the stage after the one that it
+ * closes, `settle` the round that it closes, or `serve` as it says.
  */
-export type OrderPurpose = 'train' | 'settle' | 'serve';
+export type OrderPurpose = 'train' | 'go-on' | 'settle' | 'serve';
 
 interface Proof {
   readonly treeHead: SignedTreeHead;

@@ -67,8 +67,8 @@ export class RoundRunner {
   #next(): NextStep {
     const { federation, steps, clock, log } = this.#parts;
     try {
-      const connectedSites = steps.connectedSites();
-      return nextStep(federation.state, { now: clock.now(), since: this.#since, connectedSites });
+      const sites = { connectedSites: steps.connectedSites(), secureSites: steps.connectedSites(true) };
+      return nextStep(federation.state, { now: clock.now(), since: this.#since, ...sites });
     } catch (error) {
       log.error({ error }, 'the next step could not be judged');
       return { kind: 'wait', untilMs: this.#retryAt() };
@@ -95,7 +95,9 @@ export class RoundRunner {
     const { log } = this.#parts;
     if (error.code === 'SHUTTING_DOWN') return 'pause';
     log.error({ error, step: step.kind, ...subjectOf(step) }, 'a step failed');
-    if (error.retryable || error.code === 'CONFLICT') return 'pause';
+    // A secure round that cannot be unmasked now never can be: its stages are closed.
+    const again = error.retryable && !error.code.startsWith('SECAGG_');
+    if (again || error.code === 'CONFLICT') return 'pause';
     try {
       return (await this.#recordFailure(step, error)) ? 'done' : 'pause';
     } catch (cause) {

@@ -4,8 +4,10 @@ import {
   encodeBase64,
   encodeWeights,
   initialWeights,
+  isAtLeast,
   layoutDigest,
   layoutOf,
+  SECURE_WIRE_VERSION,
   TributaryError,
   type Digest,
 } from '@tributary/proto';
@@ -81,12 +83,15 @@ export class RoundSteps {
     });
   }
 
-  /** Sites whose training agent holds a connection. */
-  connectedSites(): ReadonlySet<string> {
+  /** Sites whose training agent holds a connection; `secure`: and knows secure aggregation. */
+  connectedSites(secure = false): ReadonlySet<string> {
     const { agents, federation } = this.#parts;
+    const able = agents
+      .list()
+      .filter(({ hello }) => !secure || isAtLeast(hello.wire ?? SECURE_WIRE_VERSION, SECURE_WIRE_VERSION));
     return connectedSites(
       federation.state,
-      agents.list().map(({ agentId }) => agentId),
+      able.map(({ agentId }) => agentId),
     );
   }
 
@@ -124,7 +129,7 @@ export class RoundSteps {
     await this.execute({
       kind: 'open-round',
       ...ref,
-      connectedSites: [...this.connectedSites()],
+      connectedSites: [...this.connectedSites(job.document.spec.privacy.secureAggregation)],
       selectionSeed: encodeBase64(this.#parts.random.bytes(32)),
       roundKey: encodeBase64(publicKey),
     });

@@ -6,8 +6,11 @@ import {
   EnvelopeOpener,
   FLOAT32_BYTES,
   LIMITS,
+  RingSum,
   scaleBitsFor,
   TributaryError,
+  type RingShape,
+  type Sums,
 } from '@tributary/proto';
 
 import type { CheckpointStore, Spool, SpoolStore } from '../ports.js';
@@ -31,10 +34,10 @@ export const FOLDED_TOGETHER = 4;
 
 /** What the vectors of a round are like. */
 export interface SumShape {
-  /** Elements. */
-  readonly length: number;
-  /** Largest magnitude of an element. */
-  readonly range: number;
+  /** Elements of the delta and of the tail. */
+  readonly shape: RingShape;
+  /** Largest magnitude of an element; undefined where they are words of the ring. */
+  readonly range: number | undefined;
 }
 
 /**
@@ -43,13 +46,13 @@ export interface SumShape {
  */
 export class RoundSum {
   readonly ref: RoundRef;
-  readonly accumulator: Accumulator;
+  readonly accumulator: Sums;
   readonly #stores: SumStores;
   readonly #folded: Set<string>;
   #spooled: string[] = [];
   readonly #scratch = new Float32Array(LIMITS.chunkBytes / FLOAT32_BYTES);
 
-  private constructor(ref: RoundRef, stores: SumStores, accumulator: Accumulator, folded: readonly string[]) {
+  private constructor(ref: RoundRef, stores: SumStores, accumulator: Sums, folded: readonly string[]) {
     this.ref = ref;
     this.accumulator = accumulator;
     this.#stores = stores;
@@ -61,17 +64,12 @@ export class RoundSum {
     ref: RoundRef,
     shape: SumShape,
     stores: SumStores,
-    spare: Accumulator | undefined,
+    spare: Sums | undefined,
   ): Promise<RoundSum> {
+    const accumulator = zeroed(shape, spare);
     const checkpoint = stores.checkpoints.get(roundName(ref));
-    if (checkpoint !== undefined) {
-      const { accumulator, folded } = await decodeCheckpoint(checkpoint, shape);
-      return new RoundSum(ref, stores, accumulator, folded);
-    }
-    const fits = spare?.length === shape.length && spare.scaleBits === scaleBitsFor(shape.range);
-    if (!fits) return new RoundSum(ref, stores, new Accumulator(shape), []);
-    spare.reset();
-    return new RoundSum(ref, stores, spare, []);
+    const folded = checkpoint === undefined ? [] : await decodeCheckpoint(checkpoint, accumulator);
+    return new RoundSum(ref, stores, accumulator, folded);
   }
 
   /** Upload ids in the sum. */
@@ -127,13 +125,14 @@ export class RoundSum {
       const opener = new EnvelopeOpener(spool.header.header, secret);
       let [index, offset] = [0, 0];
       for await (const chunk of spool.chunks()) {
-        const values = bytesToFloat32(opener.open(index, chunk), this.#scratch);
-        this.accumulator.fold(offset, values);
-        offset += values.length;
+        const plaintext = opener.open(index, chunk);
+        if (this.accumulator instanceof RingSum) this.accumulator.add(offset, plaintext);
+        else this.accumulator.fold(offset, bytesToFloat32(plaintext, this.#scratch));
+        offset += plaintext.length / FLOAT32_BYTES;
         index += 1;
         yield;
       }
-      if (offset !== this.accumulator.length) throw lost(uploadId, 'is not whole');
+      if (offset !== lengthOf(this.accumulator)) throw lost(uploadId, 'is not whole');
     } catch (cause) {
       // It verified when it was received: whatever fails now is the store's fault, not the agent's.
       const { code } = TributaryError.from(cause);
@@ -151,6 +150,19 @@ export class RoundSum {
     for (const uploadId of spooled) await this.#stores.spools.remove(uploadId);
   }
 }
+
+/** Sums of zero, in the memory of `spare` where that fits. */
+function zeroed({ shape, range }: SumShape, spare: Sums | undefined): Sums {
+  if (range === undefined) return new RingSum(shape);
+  const length = shape.parameters + shape.tail;
+  const fits =
+    spare instanceof Accumulator && spare.length === length && spare.scaleBits === scaleBitsFor(range);
+  if (!fits) return new Accumulator({ length, range });
+  spare.reset();
+  return spare;
+}
+
+const lengthOf = (sums: Sums): number => (sums instanceof RingSum ? sums.words.length : sums.length);
 
 function lost(uploadId: string, how: string, cause?: unknown): TributaryError {
   return new TributaryError('STORE_CORRUPT', `the spool of an accepted update ${how}`, {

@@ -8,6 +8,8 @@ import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
 import type { RoundKeys } from './round-keys.js';
 import { findRound, refOf, roundName, unfinishedRounds, type RoundRef } from './round-ref.js';
+import type { SecureRounds } from './secure-rounds.js';
+import type { StageVault } from './stage-vault.js';
 
 export interface SettlementParts {
   readonly federation: Federation;
@@ -16,6 +18,8 @@ export interface SettlementParts {
   readonly spools: SpoolStore;
   readonly checkpoints: CheckpointStore;
   readonly keys: RoundKeys;
+  readonly stages: StageVault;
+  readonly secure: Pick<SecureRounds, 'discard'>;
   readonly log: AppLog;
 }
 
@@ -52,10 +56,11 @@ export class Settlement {
 
   /** At start, before anything else runs: deletes what a crash left behind. */
   async sweep(): Promise<void> {
-    const { federation, spools, blobs, checkpoints, keys, log } = this.#parts;
+    const { federation, spools, blobs, checkpoints, keys, stages, log } = this.#parts;
     const { state } = federation;
     const open = new Set(unfinishedRounds(state).map(({ round }) => roundName(round)));
     await keys.retain(open);
+    await stages.retain(open);
     for (const name of await checkpoints.list()) if (!open.has(name)) await checkpoints.delete(name);
     let removed = 0;
     for (const uploadId of await spools.list()) {
@@ -82,9 +87,11 @@ export class Settlement {
   }
 
   async #settle(ref: RoundRef, uploads: readonly string[]): Promise<void> {
-    const { aggregation, keys, spools } = this.#parts;
+    const { aggregation, keys, secure, spools, stages } = this.#parts;
     await aggregation.discard(ref);
     for (const uploadId of uploads) await spools.remove(uploadId);
+    secure.discard(ref);
+    await stages.discard(ref);
     await keys.discard(ref);
   }
 

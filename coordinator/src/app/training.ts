@@ -18,6 +18,9 @@ import { RoundRunner } from './round-runner.js';
 import { RoundSteps } from './round-steps.js';
 import { unfinishedRounds } from './round-ref.js';
 import { Settlement } from './settlement.js';
+import { SecureRounds } from './secure-rounds.js';
+import { StageReception } from './stage-reception.js';
+import { StageVault } from './stage-vault.js';
 import { UploadSessions } from './upload-sessions.js';
 import { UploadReception } from './upload-reception.js';
 
@@ -37,6 +40,7 @@ export interface TrainingParts {
 /** Rounds at work: what the fleet service calls, and the loop behind it. */
 export class Training {
   readonly uploads: UploadReception;
+  readonly stages: StageReception;
   readonly agents: ConnectedAgents;
   readonly blobs: BlobAccess;
   readonly #federation: Federation;
@@ -63,9 +67,12 @@ export class Training {
       log,
       sessions: new UploadSessions(parts.spools, keys),
     });
-    const aggregation = new Aggregation({ ...parts, keys });
+    const stages = new StageVault(parts.vault);
+    const secure = new SecureRounds({ federation, vault: stages });
+    this.stages = new StageReception({ federation, clock, vault: stages, secure });
+    const aggregation = new Aggregation({ ...parts, keys, secure });
     this.#aggregation = aggregation;
-    const settlement = new Settlement({ ...parts, aggregation, keys });
+    const settlement = new Settlement({ ...parts, aggregation, keys, stages, secure });
     this.#settlement = settlement;
     const { agents } = this;
     const orders = new Orders(federation);

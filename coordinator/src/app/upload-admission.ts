@@ -57,6 +57,9 @@ export function admitUpload(
     const expected = `${String(round.vectorLength)} elements in layout ${round.layoutDigest}`;
     throw new TributaryError('UPDATE_WRONG_SHAPE', `the round takes ${expected}`);
   }
+  const encoding = round.secure === undefined ? 'f32' : 'ring';
+  if (header.encoding !== encoding)
+    throw new TributaryError('UPDATE_WRONG_SHAPE', `the round takes updates encoded as ${encoding}`);
   return { kind: 'open', job, round };
 }
 

@@ -4,7 +4,6 @@ import {
   EnvelopeOpener,
   FLOAT32_BYTES,
   LIMITS,
-  tailLength,
   TagsDigest,
   TributaryError,
   UpdateCheck,
@@ -17,7 +16,7 @@ import type { JobState } from '../domain/federation-state.js';
 import type { RoundState } from '../domain/rounds/round-state.js';
 import type { Spool, SpoolHeader, SpoolStore } from '../ports.js';
 import { refOf, type RoundRef } from './round-ref.js';
-import { vectorsOf } from './round-vectors.js';
+import { shapeOf, vectorsOf } from './round-vectors.js';
 import type { UploadSeal } from './upload.js';
 
 /** Plaintext of the chunk at work: verification is synchronous, so one buffer serves all sessions. */
@@ -35,7 +34,8 @@ export class UploadSession {
   readonly spooled: SpoolHeader;
   readonly headerDigest: Digest;
   readonly #opener: EnvelopeOpener;
-  readonly #check: UpdateCheck;
+  /** Undefined where the words are masked: whatever they are, they cannot be judged. */
+  readonly #check: UpdateCheck | undefined;
   readonly #tags = new TagsDigest();
   readonly #spools: SpoolStore;
   #spool: Spool | undefined;
@@ -55,9 +55,7 @@ export class UploadSession {
     this.spooled = spooled;
     this.headerDigest = digestOf(spooled.header);
     this.#opener = new EnvelopeOpener(spooled.header, secret);
-    const { tail, bounds } = vectorsOf(job, round);
-    const parameters = round.vectorLength - tailLength(tail);
-    this.#check = new UpdateCheck({ parameters, ...tail }, { ...bounds, site: this.header.site });
+    this.#check = checkOf(job, round, this.header.site);
     this.#spools = spools;
   }
 
@@ -141,7 +139,7 @@ export class UploadSession {
   async seal(holder: Holder, seal: UploadSeal, identityKey: Uint8Array): Promise<void> {
     await this.#settled(holder);
     verifyEnvelopeSeal(this.spooled.header, this.#tags, seal, identityKey);
-    this.#check.finish();
+    this.#check?.finish();
     await this.#openSpool().sync();
     this.#requireHolder(holder);
   }
@@ -171,7 +169,8 @@ export class UploadSession {
   }
 
   #verify(chunk: Uint8Array): void {
-    this.#check.push(bytesToFloat32(this.#opener.open(this.nextChunk, chunk), scratch));
+    const plaintext = this.#opener.open(this.nextChunk, chunk);
+    this.#check?.push(bytesToFloat32(plaintext, scratch));
     this.#tags.add(chunk);
     this.#bytes += chunk.length;
   }
@@ -197,4 +196,11 @@ export class UploadSession {
     this.#spool = undefined;
     await spool?.close();
   }
+}
+
+function checkOf(job: JobState, round: RoundState, site: string): UpdateCheck | undefined {
+  if (round.secure !== undefined) return undefined;
+  const { tail, bounds } = vectorsOf(job, round);
+  const { parameters } = shapeOf(job, round);
+  return new UpdateCheck({ parameters, ...tail }, { ...bounds, site });
 }

@@ -173,7 +173,7 @@ function servicesOf(
   readonly local: Register;
 } {
   const { federation, authority, clock, random, stores } = core;
-  const { agents, uploads, blobs } = training;
+  const { agents, uploads, stages, blobs } = training;
   const callers = new Callers(federation, clock, sessions);
   const readings = new Concurrency('readings of the ledger', MOST_READINGS, READINGS_PER_CALLER);
   const streams = new AgentStreams({ federation, agents, callers, clock });
@@ -209,7 +209,7 @@ function servicesOf(
       addService(
         server,
         fleetDefinition,
-        fleetService({ streams, uploads, blobs, callers, calls, observer: metrics }),
+        fleetService({ streams, uploads, stages, blobs, callers, calls, observer: metrics }),
       );
       addService(
         server,

@@ -28,6 +28,8 @@ export const METHOD_PRINCIPALS = {
   FetchBlob: AGENTS,
   GetUploadStatus: TRAINERS,
   SubmitUpdate: TRAINERS,
+  SubmitStage: TRAINERS,
+  GetStage: TRAINERS,
   // Ledger, on the fleet port and on the admin port; what an entry shows to whom is a table of its own.
   GetEntries: READERS,
   GetTreeHead: READERS,

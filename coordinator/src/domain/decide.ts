@@ -1,17 +1,8 @@
-import {
-  decodeBase64,
-  LIMITS,
-  roundVectors,
-  TributaryError,
-  vectorLength,
-  type NewEntry,
-  type RoundKind,
-} from '@tributary/proto';
+import { decodeBase64, LIMITS, TributaryError, type NewEntry } from '@tributary/proto';
 
 import type {
   Command,
   CreateFederation,
-  OpenRound,
   RaiseAlarm,
   RegisterModel,
   RolloutCommand,
@@ -19,18 +10,17 @@ import type {
 } from './command.js';
 import { decideContext } from './contexts.js';
 import { alarmOf, decideEnrolment } from './enrolment.js';
-import type { FederationState, JobState } from './federation-state.js';
+import type { FederationState } from './federation-state.js';
 import { decideRoster } from './membership.js';
 import { nextModelVersion } from './job-queue.js';
 import { decideJob, requireJobId } from './jobs.js';
 import { decideRollout } from './rollouts.js';
-import { decideSiteJob, waitingSites } from './site-readiness.js';
-import { awaitsEvaluation, isTrained, nextAttempt, nextRound, roundBase } from './rounds/next-round.js';
-import { modeOf, planStages } from './rounds/aggregation-mode.js';
+import { decideSiteJob } from './site-readiness.js';
+import { isTrained } from './rounds/next-round.js';
+import { openRound } from './rounds/opening.js';
 import { decideAttempt, shortDetail } from './rounds/round-decisions.js';
 import { isUnfinished } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
-import { cohortCount, isEnough, readyMembers, selectCohort } from './selection.js';
 
 /**
  * What a command means for a state: the entries to record, none where it was carried out before. Throws a
@@ -151,58 +141,4 @@ function requireAttempt(state: FederationState, { jobId, round, attempt }: Round
   const known = state.jobs.get(jobId)?.round;
   if (known?.round === round && known.attempt === attempt) return known;
   throw new TributaryError('UPDATE_WRONG_ROUND', 'this is not the newest round of the job');
-}
-
-/** The same attempt again changes nothing, whatever was drawn for it. */
-function openRound(state: FederationState, command: OpenRound): readonly NewEntry[] {
-  const { actor, jobId, round, attempt, roundKey, selectionSeed } = command;
-  const job = requireJobId(state, jobId);
-  if (job.round?.round === round && job.round.attempt === attempt) return [];
-  const { kind, base } = requireTurn(job, command);
-  const { spec } = job.document;
-  decodeBase64(roundKey, 'roundKey', 32);
-  const members = readyMembers(state, spec, new Set(command.connectedSites), waitingSites(job, command.now));
-  const count = cohortCount(spec, members.length);
-  if (!isEnough(spec, members)) {
-    const detail = `${String(members.length)} selected sites are connected, ${String(spec.minSites)} are needed`;
-    throw new TributaryError('ROUND_UNDERSUBSCRIBED', detail);
-  }
-  const cohort = selectCohort(members, count, decodeBase64(selectionSeed, 'selectionSeed', 32));
-  const mode = modeOf(spec);
-  const sites = cohort.map(({ site }) => site);
-  const { tail } = roundVectors(spec, sites, kind);
-  const { statisticsDigest } = job;
-  const body = {
-    jobId,
-    round,
-    attempt,
-    ...(kind === 'Training' ? {} : { kind }),
-    mode: mode.name,
-    stages: planStages(mode, spec.roundDeadlineSeconds * 1_000, spec.minSites),
-    cohort: cohort.map(({ site, agentId }) => ({ site, agentId })),
-    baseDigest: base.modelDigest,
-    layoutDigest: base.layoutDigest,
-    ...(statisticsDigest === undefined ? {} : { statisticsDigest }),
-    vectorLength: vectorLength({ parameters: base.parameters, ...tail }),
-    roundKey,
-    selectionSeed,
-  };
-  return [{ type: 'round.opened', actor, subject: `job/${jobId}`, body }];
-}
-
-/** Whether the job may open that attempt now; throws CONFLICT. */
-function requireTurn(
-  job: JobState,
-  { round, attempt }: OpenRound,
-): { readonly kind: RoundKind; readonly base: ReturnType<typeof roundBase> } {
-  const { round: next, kind } = nextRound(job);
-  const isNext = round === next && attempt === nextAttempt(job);
-  const isDue =
-    job.phase === 'Running' && !isUnfinished(job.round) && (!isTrained(job) || awaitsEvaluation(job));
-  if (isNext && isDue && job.failedAttempts <= LIMITS.roundRetries && job.base !== undefined)
-    return { kind, base: roundBase(job.base, job, kind) };
-  throw new TributaryError(
-    'CONFLICT',
-    `round ${String(round)}, attempt ${String(attempt)} is not the next one of the job`,
-  );
 }

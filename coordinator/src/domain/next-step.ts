@@ -16,6 +16,8 @@ export interface Observed {
   /** When this process began to drive jobs: sites come back after that. Milliseconds since the epoch. */
   readonly since: number;
   readonly connectedSites: ReadonlySet<string>;
+  /** Those of them whose agents know secure aggregation. */
+  readonly secureSites: ReadonlySet<string>;
 }
 
 interface OfRound {
@@ -124,7 +126,7 @@ function roundStep(round: RoundState, now: number): NextStep {
 }
 
 function openingStep(state: FederationState, job: JobState, observed: Observed): NextStep {
-  const { now, connectedSites } = observed;
+  const { now, connectedSites, secureSites } = observed;
   const { jobId, failedAttempts, lastFailure, document } = job;
   const { spec } = document;
   const { round, kind } = nextRound(job);
@@ -137,7 +139,8 @@ function openingStep(state: FederationState, job: JobState, observed: Observed):
   if (job.phase !== 'Running') return { kind: 'wait' };
   const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
-  if (isEnough(spec, readyMembers(state, spec, connectedSites, waitingSites(job, now))))
+  const sites = spec.privacy.secureAggregation ? secureSites : connectedSites;
+  if (isEnough(spec, readyMembers(state, spec, sites, waitingSites(job, now))))
     return { kind: 'open-round', jobId, round, attempt: nextAttempt(job) };
   if (kind === 'Evaluation') return withoutSites(state, job, observed);
   const returns = nextReturn(job, now);

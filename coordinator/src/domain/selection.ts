@@ -1,4 +1,4 @@
-import { encodeHex, LIMITS, sha256, type FederatedJobSpec } from '@tributary/proto';
+import { encodeHex, fewestSites, LIMITS, sha256, type FederatedJobSpec } from '@tributary/proto';
 
 import { activeAgent } from './enrolment.js';
 import type { AgentState, FederationState, SiteState } from './federation-state.js';
@@ -23,7 +23,7 @@ export function connectedSites(state: FederationState, agentIds: Iterable<string
 export type SelectionSpec = Pick<
   FederatedJobSpec,
   'siteSelector' | 'minSites' | 'cohortSize' | 'overSelection'
->;
+> & { readonly privacy: Pick<FederatedJobSpec['privacy'], 'secureAggregation'> };
 
 /** The agent that may train for a site now, or undefined: joined, approved, not revoked. */
 function readyAgent(state: FederationState, site: string): AgentState | undefined {
@@ -71,7 +71,7 @@ export type ShortageSpec = SelectionSpec & Pick<FederatedJobSpec, 'evaluation'>;
 export function isEnough(spec: ShortageSpec, members: readonly Member[]): boolean {
   const { holdOutSite } = spec.evaluation;
   if (holdOutSite !== undefined && !members.some(({ site }) => site === holdOutSite)) return false;
-  return cohortCount(spec, members.length) >= spec.minSites;
+  return cohortCount(spec, members.length) >= fewestSites(spec);
 }
 
 /**
@@ -97,8 +97,11 @@ export function shortageOf(
   return `Waits for sites: a round needs ${neededBy(spec)}, ready ${ready.length === 1 ? 'is' : 'are'} ${String(ready.length)}${told}${more}.`;
 }
 
-const neededBy = ({ minSites, evaluation: { holdOutSite } }: ShortageSpec): string =>
-  holdOutSite === undefined ? String(minSites) : `${String(minSites)} with ${holdOutSite}, which is held out`;
+function neededBy(spec: ShortageSpec): string {
+  const { holdOutSite } = spec.evaluation;
+  const fewest = String(fewestSites(spec));
+  return holdOutSite === undefined ? fewest : `${fewest} with ${holdOutSite}, which is held out`;
+}
 
 function whyNot(state: FederationState, { siteSelector }: SelectionSpec, site: SiteState): string {
   const lacking = Object.entries(siteSelector.matchLabels).find(([key, value]) => site.labels[key] !== value);

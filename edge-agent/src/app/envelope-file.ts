@@ -1,21 +1,16 @@
 import {
   decodeEnvelopeHeader,
-  deltaFactor,
   FLOAT32_BYTES,
-  float32ToBytes,
   LIMITS,
   plaintextBytesOf,
   requireFormat,
-  scaleDelta,
   TributaryError,
-  updateTail,
   type EnvelopeHeader,
   type EnvelopeSeal,
   type EnvelopeWriter,
 } from '@tributary/proto';
 
 import type { OutboxFiles, UploadPart } from '../ports.js';
-import { numbersOf, shapeOf, type OutboxItem } from './outbox.js';
 
 /*
  * File: "TRIBENVL" | uint8 formatVersion | uint32 BE header length | header | 64-byte signature | chunks, each ciphertext
@@ -30,33 +25,18 @@ const TAG_BYTES = 16;
 const HASH_BYTES = 32;
 const SEAL_BYTES = 4 + HASH_BYTES + SIGNATURE_BYTES;
 
-/** The whole file, chunk by chunk. `delta` is the vector as it was trained: it is encoded here, in place. */
+/** The whole file, chunk by chunk. */
 export async function* writeEnvelope(
   writer: EnvelopeWriter,
-  item: OutboxItem,
-  delta: AsyncIterable<Float32Array>,
+  vector: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const prefix = Buffer.alloc(PREFIX_BYTES);
   MAGIC.copy(prefix);
   prefix.writeUInt8(FORMAT_VERSION, MAGIC.length);
   prefix.writeUInt32BE(writer.headerBytes.length, MAGIC.length + 1);
   yield Buffer.concat([prefix, writer.headerBytes, writer.headerSignature]);
-  yield* writer.writeAll(encodedVector(item, delta));
+  yield* writer.writeAll(vector);
   yield sealBytes(writer.seal());
-}
-
-/** Clipped, weighted, followed by the tail; one chunk in memory at a time. */
-async function* encodedVector(
-  item: OutboxItem,
-  delta: AsyncIterable<Float32Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const numbers = numbersOf(item);
-  const factor = deltaFactor(item.norm, numbers.trainExamples, item);
-  for await (const values of delta) {
-    scaleDelta(values, factor);
-    yield float32ToBytes(values);
-  }
-  yield float32ToBytes(updateTail(numbers, shapeOf(item), item.weightCap));
 }
 
 function sealBytes({ chunkCount, tagsDigest, signature }: EnvelopeSeal): Uint8Array {

@@ -54,6 +54,8 @@ export type Review =
       readonly training: TrainingTerms;
       /** Whose identities count, where the policy pins a root. */
       readonly roster?: Roster;
+      /** Fewest sites that the policy accepts in a sum. */
+      readonly minimum: number;
     }
   | {
       readonly outcome: 'Refused';
@@ -99,7 +101,9 @@ export class OrderReview {
     await decisions.record(this.#decision(orderId, round, verdict, digest));
     if (!verdict.allowed) return { outcome: 'Refused', round, verdict };
     const counting = roster === undefined || roster instanceof TributaryError ? {} : { roster };
-    return { outcome: 'Allowed', round, terms: verdict.terms, training: verdict.training, ...counting };
+    const minimum = policy === undefined || policy instanceof TributaryError ? 0 : policy.minimumCohort;
+    const { terms, training } = verdict;
+    return { outcome: 'Allowed', round, terms, training, minimum, ...counting };
   }
 
   async #verdict(

@@ -50,6 +50,8 @@ const itemSchema = z.strictObject({
   round: uint,
   attempt: uint,
   stage: z.string(),
+  /** Of secure rounds: words of the ring, masked. */
+  encoding: z.literal('ring').optional(),
   baseDigest: digest,
   layoutDigest: digest,
   vectorLength: uint,
@@ -102,7 +104,7 @@ export class Outbox {
         continue;
       }
       const { jobId, round, attempt, baseDigest, uploadId } = item;
-      held.push({ jobId, round, attempt, baseDigest, uploadId });
+      held.push({ jobId, round, attempt, baseDigest, uploadId, secure: item.encoding === 'ring' });
       named.add(deltaFile(item.delta)).add(envelopeFile(uploadId));
     }
     for (const name of await this.#files.list()) if (!named.has(name)) await this.#files.remove(name);
@@ -125,12 +127,14 @@ export class Outbox {
     const { tail, bounds } = roundVectors(job.spec, sites, opened.kind);
     const { metrics: metricNames, ...shape } = tail;
     const { jobId, round, attempt, baseDigest, layoutDigest, vectorLength } = opened;
+    const secure = job.spec.privacy.secureAggregation;
     const fields = {
       agentId: this.#agentId,
       jobId,
       round,
       attempt,
-      stage: opened.stages[0]?.name ?? 'collect',
+      stage: secure ? 'mask' : (opened.stages[0]?.name ?? 'collect'),
+      ...(secure && { encoding: 'ring' }),
       baseDigest,
       layoutDigest,
       vectorLength,

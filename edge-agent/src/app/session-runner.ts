@@ -3,7 +3,7 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { backoffMs } from '../domain/backoff.js';
 import { redact } from '../domain/redaction.js';
 import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
-import { endsJob, type SettledRound } from '../domain/order.js';
+import { endsJob, type OpenedRound, type SettledRound } from '../domain/order.js';
 import { step } from '../domain/session.js';
 import {
   INITIAL_SESSION,
@@ -17,11 +17,13 @@ import type { Log } from './log.js';
 import type { OrderReview, Review } from './order-review.js';
 import { uniform } from './pause.js';
 import type { AllowedRound, RoundWork } from './round-work.js';
+import type { SecureRounds, SecureTask } from './secure/secure-rounds.js';
 import { describeUnexpected } from './unexpected.js';
 
 export interface SessionRunnerParts {
   readonly review: OrderReview;
   readonly work: RoundWork;
+  readonly secure: SecureRounds;
   readonly client: () => FleetClient | undefined;
   readonly send: (message: AgentMessage) => void;
   /** An order could not be judged now: the next stream brings it again. */
@@ -44,6 +46,8 @@ export class SessionRunner {
   readonly #orders = new Map<string, RawOrder>();
   readonly #rounds = new Map<RoundKey, AllowedRound>();
   readonly #retries = new Map<RoundKey, () => void>();
+  /** The newest step of a secure round; it never rejects. */
+  #secureStep: Promise<void> = Promise.resolve();
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(parts: SessionRunnerParts) {
@@ -162,6 +166,7 @@ export class SessionRunner {
         );
         if (endsJob(review.settled)) this.#start(this.#parts.jobEnded(review.settled));
         this.#start(this.#parts.work.settled(review.settled.round));
+        this.#start(this.#parts.secure.settled(review.settled.round));
         return { type: 'RoundSettled', orderId, round: review.settled.round };
       case 'Refused': {
         const { code, detail, rule, wait } = review.verdict;
@@ -179,6 +184,7 @@ export class SessionRunner {
       case 'Allowed': {
         const order = refOf(review.round);
         this.#rounds.set(roundKey(order), review);
+        if (order.secure) this.#start(this.#follow(roundKey(order), review));
         return { type: 'RoundAllowed', orderId, order };
       }
     }
@@ -194,6 +200,30 @@ export class SessionRunner {
     if (error.fields['fork'] === true) this.#parts.alarm(error);
     else if (error.retryable) this.#parts.askAgain();
     else this.#dispatch({ type: 'OrderRefused', orderId, code, detail });
+  }
+
+  /** Takes the next step of a secure round, after the one before. */
+  #follow(key: RoundKey, task: SecureTask): Promise<void> {
+    this.#secureStep = this.#secureStep.then(async () => {
+      const client = this.#parts.client();
+      if (client === undefined) return;
+      try {
+        if (await this.#parts.secure.follow(client, task)) this.#dispatch({ type: 'Maskable', key });
+      } catch (error) {
+        this.#unfollowed(key, TributaryError.from(error));
+      }
+    });
+    return this.#secureStep;
+  }
+
+  #unfollowed(key: RoundKey, error: TributaryError): void {
+    const { code, detail } = redact(error);
+    this.#parts.log.warn({ key, code, detail, ...describeUnexpected(error) }, 'a stage was not answered');
+    if (error.fields['fork'] === true) this.#parts.alarm(error);
+    // A stage that closed meanwhile is told by the next order.
+    else if (code === 'UPDATE_LATE' || code === 'UPDATE_WRONG_ROUND') return;
+    else if (error.retryable && code !== 'SECAGG_TOO_FEW') this.#parts.askAgain();
+    else this.#dispatch({ type: 'SecureFailed', key, code, detail });
   }
 
   #train(key: RoundKey): void {
@@ -219,7 +249,7 @@ export class SessionRunner {
   }
 }
 
-function refOf({ opened }: { readonly opened: RoundOrder }): RoundOrder {
+function refOf({ opened, job }: OpenedRound): RoundOrder {
   const { jobId, round, attempt, baseDigest } = opened;
-  return { jobId, round, attempt, baseDigest };
+  return { jobId, round, attempt, baseDigest, secure: job.spec.privacy.secureAggregation };
 }

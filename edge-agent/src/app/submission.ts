@@ -11,6 +11,7 @@ import type { RoundKey } from '../domain/round-key.js';
 import type { FleetClient, OutboxFiles, Random, UploadPart } from '../ports.js';
 import { DeltaSource } from './delta-source.js';
 import type { EgressCounter } from './egress-counter.js';
+import { encodedVector } from './encoded-vector.js';
 import {
   firstUploadParts,
   isWhole,
@@ -21,6 +22,7 @@ import {
   type StoredEnvelope,
 } from './envelope-file.js';
 import type { Outbox, OutboxItem } from './outbox.js';
+import type { Masking } from './secure/secure-rounds.js';
 
 export interface SubmissionParts {
   readonly outbox: Outbox;
@@ -32,6 +34,8 @@ export interface SubmissionParts {
   readonly logId: string;
   /** Wire version that was agreed on with the coordinator. */
   readonly wire: () => string;
+  /** How the update of a secure round is masked. */
+  readonly masking: (key: RoundKey) => Promise<Masking>;
 }
 
 /** Turns what the outbox holds into envelopes and brings them to the coordinator. */
@@ -62,7 +66,7 @@ export class Submission {
     const { outbox, files } = this.#parts;
     const item = await outbox.item(key);
     const name = envelopeFile(item.uploadId);
-    if (!(await files.has(name))) return this.#begin(client, item, signal);
+    if (!(await files.has(name))) return this.#begin(client, key, item, signal);
     const position = await resumeAt(client, item.uploadId, signal);
     if ('seq' in position) return position.seq;
     const envelope = await this.#stored(name);
@@ -72,14 +76,16 @@ export class Submission {
       return this.#send(client, item, parts, remainingBytes(envelope, from), signal);
     }
     await outbox.renew(key);
-    return this.#begin(client, await outbox.item(key), signal);
+    return this.#begin(client, key, await outbox.item(key), signal);
   }
 
   /** The first attempt: the envelope is written and sent at the same time. */
-  async #begin(client: FleetClient, item: OutboxItem, signal: AbortSignal): Promise<number> {
+  async #begin(client: FleetClient, key: RoundKey, item: OutboxItem, signal: AbortSignal): Promise<number> {
     const { files } = this.#parts;
     const writer = this.#writer(item);
-    const envelope = writeEnvelope(writer, item, this.#deltas.pieces(deltaFile(item.delta)));
+    const masking = item.encoding === 'ring' ? await this.#parts.masking(key) : undefined;
+    const vector = encodedVector(item, this.#deltas.pieces(deltaFile(item.delta)), masking);
+    const envelope = writeEnvelope(writer, vector);
     const parts = firstUploadParts(files, envelopeFile(item.uploadId), writer, envelope);
     return this.#send(client, item, parts, remainingBytes(writer, 0), signal);
   }
@@ -134,7 +140,8 @@ export class Submission {
     const wire = this.#parts.wire();
     // The version of the data is known from wire 1.1 on.
     const version = wire === '1.0' || item.dataVersion === undefined ? {} : { dataVersion: item.dataVersion };
-    return new EnvelopeWriter({ ...fields, ...version, wire }, item.roundKey, secrets, identity);
+    const encoding = item.encoding === undefined ? {} : { encoding: item.encoding };
+    return new EnvelopeWriter({ ...fields, ...version, ...encoding, wire }, item.roundKey, secrets, identity);
   }
 }
 

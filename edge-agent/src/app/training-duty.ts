@@ -1,4 +1,5 @@
 import type { SettledRound } from '../domain/order.js';
+import type { RoundKey } from '../domain/round-key.js';
 import type { HeldUpdate, SessionState } from '../domain/session-state.js';
 import type {
   Clock,
@@ -21,6 +22,8 @@ import type { Log } from './log.js';
 import { OrderReview, type PolicySource } from './order-review.js';
 import { Outbox } from './outbox.js';
 import { RoundWork } from './round-work.js';
+import { SecureRecords } from './secure/secure-records.js';
+import { SecureRounds } from './secure/secure-rounds.js';
 import { SessionRunner } from './session-runner.js';
 import { trainingSite, type TrainingSite } from './training-site.js';
 import type { SiteDesk } from './site-desk.js';
@@ -81,7 +84,15 @@ class TrainingDuty implements Duty {
     const { agentId, site, logId, logKey } = record;
     const outbox = new Outbox(store, files, random, agentId);
     const held = await outbox.recover();
-    const submission = new Submission({ ...parts, ...around, outbox, site, logId });
+    const secure = new SecureRounds({
+      ...parts,
+      ...around,
+      records: new SecureRecords(store),
+      agentId,
+      logId,
+    });
+    const masking = (key: RoundKey) => secure.masking(key);
+    const submission = new Submission({ ...parts, ...around, outbox, site, logId, masking });
     const work = new RoundWork({
       ...parts,
       fits: new FeatureFits({ ...parts, client }),
@@ -101,7 +112,7 @@ class TrainingDuty implements Duty {
     const trainer = parts.trainerType;
     const review = new OrderReview({ ...parts, ...around, reader, outbox, datasets, jobs, trainer });
     const jobEnded = (settled: SettledRound) => own.ended(settled);
-    const runner = new SessionRunner({ ...parts, ...around, review, work, jobEnded });
+    const runner = new SessionRunner({ ...parts, ...around, review, work, secure, jobEnded });
     return new TrainingDuty(parts, runner, review, held, own);
   }
 

@@ -11,8 +11,10 @@ import {
   needsStatistics,
   parseCanonical,
   parseFederatedJob,
+  ringLength,
   roundLayout,
   roundVectors,
+  tailLength,
   TributaryError,
   vectorLength,
   verifyDocument,
@@ -23,6 +25,7 @@ import {
   type FederatedJobSpec,
   type Layout,
   type LedgerEntry,
+  type UpdateShape,
 } from '@tributary/proto';
 
 import type { RawOrder } from '../ports.js';
@@ -56,7 +59,12 @@ export interface OpenedRound {
   readonly model: Layout;
   /** The job keeps this site out of training: it only evaluates. */
   readonly heldOut: boolean;
+  /** Stages of the round that are closed, of which this site was a participant each time. */
+  readonly closed: readonly ClosedStage[];
 }
+
+/** A stage of a round that the ledger says is closed. */
+export type ClosedStage = Pick<EntryBody<'stage.closed'>, 'stage' | 'participants' | 'transcriptDigest'>;
 
 /** An order that closes rounds: everything of the job up to `round` is settled. */
 export interface SettledRound {
@@ -78,6 +86,7 @@ export function verifyOrder(reader: OrderReader, order: RawOrder): VerifiedOrder
   const last = entries.at(-1);
   if (last === undefined) throw unproven('an order names at least one entry');
   if (last.type === 'round.opened') return openedRound(reader, entries, last.body);
+  if (last.type === 'stage.closed') return openedRound(reader, entries, bodyOf(entries, 'round.opened'));
   return { kind: 'Settled', round: settledBy(reader, last), how: last.type };
 }
 
@@ -135,15 +144,40 @@ function openedRound(
     throw unproven('the layout of the round is not that of the job');
   const sites = opened.cohort.map(({ site }) => site);
   const { tail } = roundVectors(job.spec, sites, opened.kind);
-  if (opened.vectorLength !== vectorLength({ parameters: layout.length, ...tail })) {
+  if (opened.vectorLength !== lengthOf(job.spec, { parameters: layout.length, ...tail })) {
     throw new TributaryError('UPDATE_WRONG_SHAPE', 'the vector length of the round is not that of the job');
   }
   const heldOut = job.spec.evaluation.holdOutSite === reader.site;
   const { authorKey, document } = submitted;
   const jobDigest = digestOf(new TextEncoder().encode(document));
   const evidence = rosterEvidence(entries);
+  const closed = closedStages(reader, entries, opened);
   const of = { jobId, job, jobDigest, document, authorKey };
-  return { kind: 'Opened', ...of, opened, evidence, layout, model, heldOut };
+  return { kind: 'Opened', ...of, opened, evidence, layout, model, heldOut, closed };
+}
+
+/** Elements on the wire: values, or words of the ring. */
+function lengthOf({ privacy }: FederatedJobSpec, shape: UpdateShape): number {
+  return privacy.secureAggregation
+    ? ringLength({ parameters: shape.parameters, tail: tailLength(shape) })
+    : vectorLength(shape);
+}
+
+/** The stages that the order proves to be closed: the first ones of the round, in order, with this site in each. */
+function closedStages(
+  { site }: OrderReader,
+  entries: readonly LedgerEntry[],
+  { jobId, round, attempt, stages }: EntryBody<'round.opened'>,
+): readonly ClosedStage[] {
+  const closed = entries.filter((entry) => entry.type === 'stage.closed').map(({ body }) => body);
+  for (const [index, body] of closed.entries()) {
+    const fits = body.jobId === jobId && body.round === round && body.attempt === attempt;
+    if (!fits || body.stage !== stages[index]?.name)
+      throw unproven('a stage was closed that the round does not have');
+    if (!body.participants.includes(site))
+      throw new TributaryError('NOT_IN_COHORT', `${site} took no part in stage ${body.stage}`);
+  }
+  return closed;
 }
 
 /**

@@ -12,9 +12,17 @@ export interface RoundRef {
 
 export const roundKey = ({ jobId, round, attempt }: RoundRef): RoundKey => `${jobId}/${round}/${attempt}`;
 
+/** What a key names. */
+export function roundRef(key: RoundKey): RoundRef {
+  const [jobId = '', round, attempt] = key.split('/');
+  return { jobId, round: Number(round), attempt: Number(attempt) };
+}
+
 /** A training order after verification: references and digests only. */
 export interface RoundOrder extends RoundRef {
   readonly baseDigest: Digest;
+  /** Its update leaves masked, once the cohort that masks is known. */
+  readonly secure: boolean;
 }
 
 /** True where `later` is of the same job and can only be open after `earlier` was closed: rounds follow each other. */

@@ -21,6 +21,8 @@ export interface Round {
   readonly order: RoundOrder;
   /** The order was verified and allowed by this process: only then does anything of the round leave. */
   readonly confirmed: boolean;
+  /** Of a secure round: the cohort that masks is known. */
+  readonly maskable: boolean;
   readonly phase: RoundPhase;
 }
 
@@ -105,7 +107,16 @@ export type WorkEvent =
       readonly code: ErrorCode;
       readonly detail: string;
     }
-  | { readonly type: 'RetryDue'; readonly key: RoundKey };
+  | { readonly type: 'RetryDue'; readonly key: RoundKey }
+  /** The cohort of a secure round is known: its update may be masked. */
+  | { readonly type: 'Maskable'; readonly key: RoundKey }
+  /** The site is out of a secure round: what was announced or asked contradicts what was before. */
+  | {
+      readonly type: 'SecureFailed';
+      readonly key: RoundKey;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    };
 
 export type SessionEvent = LinkEvent | OrderEvent | WorkEvent;
 

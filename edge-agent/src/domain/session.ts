@@ -75,13 +75,17 @@ function onWork(state: SessionState, event: WorkEvent): SessionStep {
       return uploadFailed(state, event.key, event.code);
     case 'RetryDue':
       return upload(state, event.key);
+    case 'Maskable':
+      return maskable(state, event.key);
+    case 'SecureFailed':
+      return secureFailed(state, event.key, event.code, event.detail);
     default:
       return unreachable(event);
   }
 }
 
 function recovered({ uploadId, ...order }: HeldUpdate): Round {
-  return { order, confirmed: false, phase: { name: 'Held', uploadId, tries: 0 } };
+  return { order, confirmed: false, maskable: false, phase: { name: 'Held', uploadId, tries: 0 } };
 }
 
 function orderArrived(state: SessionState, orderId: string): SessionStep {
@@ -114,7 +118,10 @@ function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): 
     before === undefined
       ? startNext({
           ...cleared.state,
-          rounds: [...cleared.state.rounds, { order, confirmed: true, phase: { name: 'Queued' } }],
+          rounds: [
+            ...cleared.state.rounds,
+            { order, confirmed: true, maskable: false, phase: { name: 'Queued' } },
+          ],
         })
       : upload(update(cleared.state, key, { ...before, confirmed: true }), key);
   return { state: next.state, effects: [...answered.effects, ...cleared.effects, ...next.effects] };
@@ -200,6 +207,21 @@ function uploadFailed(state: SessionState, key: RoundKey, code: ErrorCode): Sess
   }
 }
 
+function maskable(state: SessionState, key: RoundKey): SessionStep {
+  const round = find(state, key);
+  return round === undefined ? stay(state) : upload(update(state, key, { ...round, maskable: true }), key);
+}
+
+/** Nothing of the round leaves any more: what is held goes with it, and training for it stops. */
+function secureFailed(state: SessionState, key: RoundKey, code: ErrorCode, detail: string): SessionStep {
+  const round = find(state, key);
+  if (round === undefined || round.phase.name === 'Failed') return stay(state);
+  const phase = { name: 'Failed', code, detail } as const;
+  const next = startNext(update(state, key, { ...round, phase }));
+  const effects = [...settling(round), failureOf(round.order, phase)];
+  return { state: next.state, effects: [...effects, ...next.effects] };
+}
+
 function stop(state: SessionState): SessionStep {
   const effects = state.rounds.flatMap((round): SessionEffect[] => {
     if (round.phase.name === 'Training') return [{ type: 'StopTraining', key: roundKey(round.order) }];
@@ -214,6 +236,7 @@ function upload(state: SessionState, key: RoundKey): SessionStep {
   const round = find(state, key);
   if (round === undefined || round.phase.name !== 'Held') return stay(state);
   if (!round.confirmed || state.link !== 'Ready' || state.stopping) return stay(state);
+  if (round.order.secure && !round.maskable) return stay(state);
   const { uploadId, tries } = round.phase;
   return {
     state: update(state, key, { ...round, phase: { name: 'Uploading', uploadId, tries } }),

@@ -5,13 +5,14 @@ import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
 import { startDigest, type DigestStream } from '../signing/hash.js';
 import { Accumulator } from './accumulator.js';
+import { MOST_ELEMENTS } from '../secagg/ring-shape.js';
+import { RingSum } from '../secagg/ring-sum.js';
 import { ByteReader } from '../byte-reader.js';
 import { requireFormat } from '../versions.js';
-import type { Kernel } from './kernel.js';
 
 /*
- * File: uint32 BE length of the header | header, canonical JSON | int64 sums, little-endian | "sha256:<hex>" of all
- * before, in ASCII.
+ * File: uint32 BE length of the header | header, canonical JSON | int64 sums or uint32 words, little-endian |
+ * "sha256:<hex>" of all before, in ASCII.
  */
 
 export const CHECKPOINT_VERSION = 1;
@@ -20,39 +21,37 @@ const DIGEST_BYTES = 71;
 
 const headerSchema = z.strictObject({
   formatVersion: z.literal(CHECKPOINT_VERSION),
-  length: z
-    .int()
-    .min(1)
-    .max(LIMITS.modelParameters + LIMITS.tailElements),
-  scaleBits: z.int().min(-100).max(100),
-  elements: z.int().nonnegative(),
+  length: z.int().min(1).max(MOST_ELEMENTS),
+  /** Of int64 sums; words of the ring have no scale of their own. */
+  scaleBits: z.int().min(-100).max(100).optional(),
+  elements: z.int().nonnegative().optional(),
   /** Upload ids in the sum. */
   folded: z.array(z.string().max(LIMITS.nameLength)).max(LIMITS.updatesPerRound),
 });
 
+/** What a checkpoint holds: exact sums of plain updates, or of masked ones. */
+export type Sums = Accumulator | RingSum;
+
+type Header = z.infer<typeof headerSchema>;
+
 /**
- * An accumulator and the uploads in it as bytes, in chunks of at most LIMITS.chunkBytes, each a copy. `folded` and the
- * sums are one file, so a crash leaves both or neither.
+ * Sums and the uploads in them as bytes, in chunks of at most LIMITS.chunkBytes, each a copy. `folded` and the sums are
+ * one file, so a crash leaves both or neither.
  */
 export function* encodeCheckpoint(
-  accumulator: Accumulator,
+  sums: Sums,
   folded: readonly string[],
 ): Generator<Uint8Array, void, undefined> {
-  const { length, scaleBits, elements } = accumulator;
-  const header = canonicalize({ formatVersion: CHECKPOINT_VERSION, length, scaleBits, elements, folded });
+  const header = canonicalize({ formatVersion: CHECKPOINT_VERSION, ...describe(sums), folded });
   const prefix = new Uint8Array(4 + header.length);
   new DataView(prefix.buffer).setUint32(0, header.length);
   prefix.set(header, 4);
   const digest = startDigest();
   digest.update(prefix);
   yield prefix;
-  for (const sums of accumulator.rawSums()) {
-    for (let start = 0; start < sums.byteLength; start += LIMITS.chunkBytes) {
-      const chunk = new Uint8Array(
-        sums.buffer,
-        sums.byteOffset + start,
-        Math.min(LIMITS.chunkBytes, sums.byteLength - start),
-      ).slice();
+  for (const part of bytesOf(sums)) {
+    for (let start = 0; start < part.length; start += LIMITS.chunkBytes) {
+      const chunk = part.slice(start, start + LIMITS.chunkBytes);
       digest.update(chunk);
       yield chunk;
     }
@@ -60,27 +59,20 @@ export function* encodeCheckpoint(
   yield new TextEncoder().encode(digest.digest());
 }
 
-export interface Checkpoint {
-  readonly accumulator: Accumulator;
-  readonly folded: readonly string[];
-}
-
 /**
- * Reads a checkpoint into a fresh accumulator of `length` elements and `range`. Throws STORE_CORRUPT where it is not
- * whole or belongs to another vector, FORMAT_UNSUPPORTED where a newer version wrote it.
+ * Reads a checkpoint into `sums`, which are fresh; resolves with the upload ids in it. Throws STORE_CORRUPT where it is
+ * not whole or belongs to another vector, FORMAT_UNSUPPORTED where a newer version wrote it; the sums are then of no use.
  */
 export async function decodeCheckpoint(
   source: AsyncIterable<Uint8Array>,
-  options: { readonly length: number; readonly range: number; readonly kernel?: Kernel },
-): Promise<Checkpoint> {
-  const accumulator = new Accumulator(options);
+  sums: Sums,
+): Promise<readonly string[]> {
   const digest = startDigest();
   const reader = new ByteReader(source, () => corrupt('it ends early'));
   const header = await readHeader(reader, digest);
-  if (header.length !== accumulator.length || header.scaleBits !== accumulator.scaleBits)
-    throw corrupt('it is of another vector');
-  for (const sums of accumulator.rawSums()) {
-    const bytes = new Uint8Array(sums.buffer, sums.byteOffset, sums.byteLength);
+  const { length, scaleBits } = describe(sums);
+  if (header.length !== length || header.scaleBits !== scaleBits) throw corrupt('it is of another vector');
+  for (const bytes of bytesOf(sums)) {
     for (let start = 0; start < bytes.length; start += LIMITS.chunkBytes) {
       const chunk = await reader.take(Math.min(LIMITS.chunkBytes, bytes.length - start));
       digest.update(chunk);
@@ -89,11 +81,24 @@ export async function decodeCheckpoint(
   }
   const expected = new TextDecoder('latin1').decode(await reader.take(DIGEST_BYTES));
   if (digest.digest() !== expected || !(await reader.atEnd())) throw corrupt('its digest does not match');
-  accumulator.resume(header.elements);
-  return { accumulator, folded: header.folded };
+  if (!(sums instanceof RingSum)) sums.resume(header.elements ?? 0);
+  return header.folded;
 }
 
-async function readHeader(reader: ByteReader, digest: DigestStream): Promise<z.infer<typeof headerSchema>> {
+/** What says which vector the sums are of. */
+function describe(sums: Sums): Pick<Header, 'length' | 'scaleBits' | 'elements'> {
+  if (sums instanceof RingSum) return { length: sums.words.length };
+  const { length, scaleBits, elements } = sums;
+  return { length, scaleBits, elements };
+}
+
+/** The memory of the sums, part by part: views. */
+function bytesOf(sums: Sums): readonly Uint8Array[] {
+  const parts = sums instanceof RingSum ? [sums.words] : sums.rawSums();
+  return parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+async function readHeader(reader: ByteReader, digest: DigestStream): Promise<Header> {
   const prefix = await reader.take(4);
   const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0);
   if (length > MOST_HEADER_BYTES) throw corrupt('its header is too long');

@@ -6,6 +6,7 @@ import { compileFeatures } from '../features/plan.js';
 import type { FederatedJobSpec } from './federated-job.js';
 import { featureProblems, inputProblems } from './feature-coherence.js';
 import type { Problem } from './problem.js';
+import { fewestSites, planSecureAggregation } from '../secagg/plan.js';
 import { trainingProblems } from './training-coherence.js';
 
 /** What is wrong between the fields of a job whose fields are each right by themselves. */
@@ -19,6 +20,7 @@ export function coherenceProblems(spec: FederatedJobSpec): Problem[] {
     ...evaluationProblems(spec),
     ...evaluationOptionProblems(spec),
     ...cohortProblems(spec),
+    ...secureAggregationProblems(spec),
   ];
 }
 
@@ -111,4 +113,27 @@ function cohortProblems({ cohortSize, minSites, overSelection }: FederatedJobSpe
     problems.push({ path: ['spec', 'overSelection'], what, fix: 'lower one of them' });
   }
   return problems;
+}
+
+/** What is impossible with the fewest sites that a round may open with, and with the most where the job says so. */
+function secureAggregationProblems(spec: FederatedJobSpec): Problem[] {
+  const { privacy, minSites, cohortSize } = spec;
+  const { secureAggregation, ...demand } = privacy;
+  if (!secureAggregation) {
+    const field = (['colluders', 'dropouts', 'threshold'] as const).find(
+      (name) => demand[name] !== undefined,
+    );
+    const problem = { what: 'means nothing without secure aggregation', fix: 'remove it' };
+    return field === undefined ? [] : [{ path: ['spec', 'privacy', field], ...problem }];
+  }
+  const agents = cohortSize === 0 ? fewestSites(spec) : cohortSize;
+  const planned = planSecureAggregation({ agents, minimum: minSites, ...demand });
+  if (planned.type === 'Planned') return [];
+  return [
+    {
+      path: ['spec', 'privacy', 'secureAggregation'],
+      what: `cannot protect the round: ${planned.detail}`,
+      fix: 'ask for more sites or less, or set it to false if the coordinator may see single updates',
+    },
+  ];
 }

@@ -60,7 +60,7 @@ const federatedJobSpecSchema = z.strictObject({
   strategy: strategySchema.prefault({ type: 'FedAvg' }).describe('How updates become the next model.'),
   update: updateSchema.prefault({}).describe('Bounds of the update of one site.'),
   evaluation: evaluationSchema.prefault({}).describe('What is measured at the sites.'),
-  privacy: privacySchema.describe('Protection beyond TLS and the envelope.'),
+  privacy: privacySchema.prefault({}).describe('Protection beyond TLS and the envelope.'),
   suspend: z.boolean().default(false).describe('Opens no further round while true. May change after apply.'),
   activeDeadlineSeconds: z
     .int()

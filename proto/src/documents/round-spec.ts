@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+import { LIMITS } from '../limits.js';
+
 import { METRIC_NAMES } from '../metrics/metric-names.js';
 import { isDistinct } from './learning-task.js';
 import { cellTextSchema, labelsSchema, nameSchema } from './metadata.js';
@@ -78,7 +80,32 @@ export const evaluationSchema = z.strictObject({
 export const privacySchema = z.strictObject({
   secureAggregation: z
     .boolean()
+    .default(true)
+    .describe('Whether the coordinator sees only sums of updates; needs three sites or more.'),
+  colluders: z
+    .int()
+    .min(0)
+    .max(LIMITS.updatesPerRound)
+    .optional()
     .describe(
-      'Whether the coordinator may see only sums of updates. Has no default: a job says what it does.',
+      'Sites that may work together with the coordinator and learn no update of another: the more, the fewer may drop out. Default: a third of the cohort.',
+    ),
+  dropouts: z
+    .int()
+    .min(0)
+    .max(LIMITS.updatesPerRound)
+    .optional()
+    .describe('Sites that may drop out of a round, at least. Default: as many as colluders leave.'),
+  threshold: z
+    .int()
+    .min(2)
+    .max(LIMITS.updatesPerRound)
+    .optional()
+    .describe('Sites that together recover what a mask was made of. Default: the fewest that are safe.'),
+  adversary: z
+    .enum(['HonestButCurious', 'Active'])
+    .default('HonestButCurious')
+    .describe(
+      'What the coordinator is taken for. Active: it may show sites different things and own one; fewer sites may drop out.',
     ),
 });

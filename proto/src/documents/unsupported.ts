@@ -50,12 +50,6 @@ const PARTS: readonly UnservedPart[] = [
   part('FederatedJob', 'spec.evaluation.gates', 'leave it out and judge the metrics yourself'),
   part(
     'FederatedJob',
-    'spec.privacy.secureAggregation',
-    'set it to false only if the coordinator may see updates',
-    [true],
-  ),
-  part(
-    'FederatedJob',
     'spec.privacy.differentialPrivacy',
     'leave it out only if the job needs no such guarantee',
   ),

@@ -5,9 +5,10 @@ import { canonicalize, isJsonObject, parseCanonical, type JsonObject } from '../
 import { TributaryError } from '../errors/tributary-error.js';
 import { isDigest, isName, type Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
-import { requireEncoding } from '../parameters/encodings.js';
+import { requireEncoding, SERVED_ENCODINGS } from '../parameters/encodings.js';
 import { FLOAT32_BYTES } from '../parameters/float32-bytes.js';
-import { requireFormat } from '../versions.js';
+import { MOST_ELEMENTS } from '../secagg/ring-shape.js';
+import { isAtLeast, requireFormat, SECURE_WIRE_VERSION } from '../versions.js';
 import { dataVersionSchema } from './data-version.js';
 
 /** The algorithms of an envelope. Another set of algorithms is another name. */
@@ -52,12 +53,10 @@ const headerSchema = z.strictObject({
   layoutDigest: digest,
   /** Salted digest of the rows that the update was trained on; from wire 1.1 on. */
   dataVersion: dataVersionSchema.optional(),
-  encoding: z.literal('f32'),
-  /** Elements of the update vector. */
-  vectorLength: z
-    .int()
-    .min(1)
-    .max(LIMITS.modelParameters + LIMITS.tailElements),
+  /** f32: the values. ring: masked words of secure aggregation (SecAgg, Bonawitz et al., CCS 2017); from wire 1.2 on. */
+  encoding: z.enum(SERVED_ENCODINGS),
+  /** Elements of the update vector: 4 bytes each. */
+  vectorLength: z.int().min(1).max(MOST_ELEMENTS),
   /** Bytes of plaintext in each chunk but the last. */
   chunkBytes: z.int().min(LIMITS.minChunkBytes).max(LIMITS.chunkBytes).multipleOf(FLOAT32_BYTES),
   chunkCount: uint32.min(1),
@@ -109,6 +108,8 @@ export function decodeEnvelopeHeader(bytes: Uint8Array): EnvelopeHeader {
   const header = parsed.data;
   if (header.dataVersion !== undefined && header.wire === '1.0')
     throw malformed('dataVersion', 'wire 1.0 does not know it');
+  if (header.encoding === 'ring' && !isAtLeast(header.wire, SECURE_WIRE_VERSION))
+    throw malformed('encoding', `wire ${header.wire} does not know ring`);
   const count = chunkCountOf(header.vectorLength, header.chunkBytes);
   if (header.chunkCount !== count) throw malformed('chunkCount', `${String(count)} chunks hold the vector`);
   return header;
@@ -123,7 +124,7 @@ function requireKnown({ formatVersion, suite, encoding, vectorLength }: JsonObje
     });
   }
   if (typeof encoding === 'string') requireEncoding(encoding);
-  if (typeof vectorLength === 'number' && vectorLength > LIMITS.modelParameters + LIMITS.tailElements) {
+  if (typeof vectorLength === 'number' && vectorLength > MOST_ELEMENTS) {
     throw new TributaryError(
       'UPDATE_TOO_LARGE',
       `an update has at most ${String(LIMITS.modelParameters)} parameters`,

@@ -31,7 +31,11 @@ export type EnvelopeFields = Pick<
   | 'baseDigest'
   | 'layoutDigest'
   | 'vectorLength'
-> & { readonly chunkBytes?: number; readonly dataVersion?: string };
+> & {
+  readonly chunkBytes?: number;
+  readonly dataVersion?: string;
+  readonly encoding?: EnvelopeHeader['encoding'];
+};
 
 /** Fresh randomness of one envelope. A new plaintext needs all of it anew, and a new upload id. */
 export interface EnvelopeSecrets {
@@ -80,7 +84,7 @@ export class EnvelopeWriter {
       ...named,
       formatVersion: ENVELOPE_VERSION,
       suite: SUITE,
-      encoding: 'f32',
+      encoding: fields.encoding ?? 'f32',
       chunkBytes,
       chunkCount: chunkCountOf(fields.vectorLength, chunkBytes),
       ephemeralKey: encodeBase64(roundKeyPair(ephemeralSecret).publicKey),
@@ -130,6 +134,6 @@ export class EnvelopeWriter {
 function wrongLength(header: EnvelopeHeader): TributaryError {
   return new TributaryError(
     'UPDATE_WRONG_SHAPE',
-    `the plaintext is not ${String(header.vectorLength)} float32 values`,
+    `the plaintext is not ${String(header.vectorLength)} elements of 4 bytes`,
   );
 }

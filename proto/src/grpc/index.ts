@@ -126,6 +126,9 @@ export type { ServedModel, ServedModel__Output } from '../gen/tributary/v1/Serve
 export type { UndoRolloutRequest__Output } from '../gen/tributary/v1/UndoRolloutRequest.js';
 export type { RevokeSiteRequest, RevokeSiteRequest__Output } from '../gen/tributary/v1/RevokeSiteRequest.js';
 export type { SignedTreeHead, SignedTreeHead__Output } from '../gen/tributary/v1/SignedTreeHead.js';
+export type { StageMessage, StageMessage__Output } from '../gen/tributary/v1/StageMessage.js';
+export type { StageRequest, StageRequest__Output } from '../gen/tributary/v1/StageRequest.js';
+export type { StageResult, StageResult__Output } from '../gen/tributary/v1/StageResult.js';
 export type {
   StreamBackupRequest,
   StreamBackupRequest__Output,

@@ -161,6 +161,17 @@ export const ENTRY_BODIES = {
     vectorLength: uint,
     /** Curve25519 public key to which content keys are sealed. */
     roundKey: base64,
+    /** Of a round of secure aggregation: what was planned for its cohort. Shares recover secrets from `threshold` on. */
+    secure: z
+      .strictObject({
+        threshold: uint,
+        colluders: uint,
+        /** Fewest updates in the sum. */
+        survivors: uint,
+        /** Neighbours of each site, where the graph is not complete. */
+        neighbours: uint.optional(),
+      })
+      .optional(),
     /** Public randomness from which the cohort follows. */
     selectionSeed: base64.optional(),
   }),

@@ -6,7 +6,7 @@ export const ENCODINGS = ['f32', 'bf16', 'int8', 'topk', 'ring'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
 /** Those that this version reads and writes. */
-export const SERVED_ENCODINGS = ['f32'] as const satisfies readonly Encoding[];
+export const SERVED_ENCODINGS = ['f32', 'ring'] as const satisfies readonly Encoding[];
 
 export type ServedEncoding = (typeof SERVED_ENCODINGS)[number];
 

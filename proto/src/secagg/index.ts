@@ -1,5 +1,6 @@
 export {
   describePlan,
+  fewestSites,
   planSecureAggregation,
   requirePlan,
   type Adversary,
@@ -18,7 +19,7 @@ export {
   type SecureStage,
 } from './secure-round.js';
 export { signStage, stageDigest, type SignedStage, type Signer } from './stage-message.js';
-export type { StagePayload } from './stage-payloads.js';
+export { SECAGG_VERSION, type StagePayload } from './stage-payloads.js';
 export {
   encodeRoundRoster,
   openRoundRoster,

@@ -10,13 +10,13 @@ export interface SecureAggregationDemand {
   /** n: sites of the cohort. */
   readonly agents: number;
   /** c: sites that may collude with the coordinator; a third on the complete graph and a tenth beyond where absent. */
-  readonly colluders?: number;
+  readonly colluders?: number | undefined;
   /** Sites that may drop out, at least; a tenth beyond the complete graph where absent. */
-  readonly dropouts?: number;
+  readonly dropouts?: number | undefined;
   /** t: shares that recover a secret; the least that is safe where absent. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** Fewest sites in a sum that the job, or a site's policy, accepts. */
-  readonly minimum?: number;
+  readonly minimum?: number | undefined;
   /** HonestButCurious where absent. */
   readonly adversary?: Adversary;
 }
@@ -54,6 +54,17 @@ export type PlanResult =
 
 /** With two sites each knows the other's update from the sum. */
 const FEWEST_SITES = 3;
+
+/** Fewest sites with which a round of a job opens: more than it commits with where each would know the other's update. */
+export function fewestSites({
+  minSites,
+  privacy,
+}: {
+  readonly minSites: number;
+  readonly privacy: { readonly secureAggregation: boolean };
+}): number {
+  return privacy.secureAggregation ? Math.max(FEWEST_SITES, minSites) : minSites;
+}
 
 /**
  * Plans secure aggregation (Bonawitz et al., CCS 2017; beyond LIMITS.completeGraphAgents Bell et al., CCS 2020). On the

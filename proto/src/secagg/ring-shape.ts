@@ -43,6 +43,12 @@ export function ringLength({ parameters, tail }: RingShape): number {
   return parameters + HEAD_WORDS + LIMBS * tail;
 }
 
+/** Elements of the longest vector that any round has. */
+export const MOST_ELEMENTS = ringLength({
+  parameters: LIMITS.modelParameters,
+  tail: LIMITS.tailElements,
+});
+
 /**
  * The scale of a round: S = floor(((2^31 - 1) / n - 1) / clipNorm). A rounded parameter is then at most (2^31 - 1) / n,
  * so that n of them never leave an int32. Throws SECAGG_IMPOSSIBLE where less than one step is left for a unit of the

@@ -33,12 +33,12 @@ export const REQUEST_PROVOCATIONS: Provocations = {
       codeOf(apply(world, { ...parsed('invalid'), spec: { ...parsed('invalid').spec, epochs: 3 } })),
   },
   DOCUMENT_UNSUPPORTED: {
-    how: 'a job that asks for secure aggregation',
+    how: 'a job that asks for differential privacy',
     provoke: (world) =>
       codeOf(
         apply(world, {
-          ...parsed('secure'),
-          spec: { ...parsed('secure').spec, privacy: { secureAggregation: true } },
+          ...parsed('noisy'),
+          spec: { ...parsed('noisy').spec, privacy: { differentialPrivacy: { epsilon: 1 } } },
         }),
       ),
   },

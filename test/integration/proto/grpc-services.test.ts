@@ -28,6 +28,8 @@ const unimplemented = (): never => assert.fail('not called');
 const fleet: FleetHandlers = {
   Connect: unimplemented,
   FetchBlob: unimplemented,
+  SubmitStage: unimplemented,
+  GetStage: unimplemented,
   GetUploadStatus: (call, callback) => {
     callback(
       toServiceError(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
+import { encodedVector } from '@tributary/edge-agent/internal/app/encoded-vector.js';
 import { DeltaSource } from '@tributary/edge-agent/internal/app/delta-source.js';
 import {
   firstUploadParts,
@@ -211,7 +212,8 @@ describe('outbox', () => {
       signer,
     );
     const name = envelopeFile(uploadId);
-    const envelope = writeEnvelope(writer, item, new DeltaSource(files).pieces(deltaFile(item.delta)));
+    const delta = new DeltaSource(files).pieces(deltaFile(item.delta));
+    const envelope = writeEnvelope(writer, encodedVector(item, delta, undefined));
     const sent: UploadPart[] = [];
     for await (const part of firstUploadParts(files, name, writer, envelope)) sent.push(part);
     const stored = await partsFrom(name, 0);

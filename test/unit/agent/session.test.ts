@@ -22,6 +22,7 @@ const order = (round: number, attempt = 0, jobId = 'job-a'): RoundOrder => ({
   round,
   attempt,
   baseDigest,
+  secure: false,
 });
 const UPLOAD = 'upl-1';
 
@@ -296,7 +297,7 @@ class Ledgerkeeper {
     if (event.type === 'RoundAllowed' && this.verifying.delete(event.orderId))
       this.allowed.add(roundKey(event.order));
     if (event.type === 'RoundSettled' && this.verifying.delete(event.orderId))
-      this.closed.push({ ...event.round, baseDigest });
+      this.closed.push({ ...event.round, baseDigest, secure: false });
     if (event.type === 'OrderRefused' && this.verifying.delete(event.orderId) && event.round !== undefined)
       this.allowed.delete(roundKey(event.round));
   }

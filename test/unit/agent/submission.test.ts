@@ -29,6 +29,8 @@ class ScriptedReception {
       connect: unused,
       fetchBlob: unused,
       consistencyProof: unused,
+      submitStage: unused,
+      stageResult: unused,
       close: unused,
       uploadStatus: () => Promise.resolve(this.status),
       submitUpdate: async (parts) => {
@@ -68,6 +70,7 @@ describe('submission', () => {
     reception = new ScriptedReception();
     submission = new Submission({
       wire: () => wire,
+      masking: () => assert.fail('not called'),
       outbox,
       files,
       random,

@@ -36,7 +36,7 @@ class Bench {
   attach(sessionEpoch: bigint): { connection: AgentConnection; goodbyes: Goodbye[]; orders: Order[] } {
     const goodbyes: Goodbye[] = [];
     const orders: Order[] = [];
-    const hello = { sessionEpoch, knownSize: 0, software: '', backend: '', datasets: [] };
+    const hello = { sessionEpoch, knownSize: 0, wire: '1.2', software: '', backend: '', datasets: [] };
     const link = {
       order: (order: Order) => orders.push(order),
       goodbye: (goodbye: Goodbye) => goodbyes.push(goodbye),

@@ -142,8 +142,8 @@ describe('tributary apply', () => {
     ],
     [
       'a missing field',
-      stringify(altered(trialJob('one'), 'spec.privacy', undefined)),
-      /job\.yaml: spec\.privacy/,
+      stringify(altered(trialJob('one'), 'spec.rounds', undefined)),
+      /job\.yaml: spec\.rounds/,
     ],
     [
       'a fault in the second of two',
@@ -161,8 +161,8 @@ describe('tributary apply', () => {
   }
 
   it('names what this version does not serve', async () => {
-    const secure = stringify(altered(trialJob('one'), 'spec.privacy.secureAggregation', true));
-    await assert.rejects(applied(secure), refusal('DOCUMENT_UNSUPPORTED', /secureAggregation/));
+    const noisy = altered(trialJob('one'), 'spec.privacy.differentialPrivacy', { epsilon: 1 });
+    await assert.rejects(applied(stringify(noisy)), refusal('DOCUMENT_UNSUPPORTED', /differentialPrivacy/));
   });
 
   it('asks for an author, and which one where there are several', async () => {

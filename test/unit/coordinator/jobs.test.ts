@@ -96,7 +96,7 @@ describe('jobs', () => {
       assert.throws(as('{ }'), refusal('INVALID_ARGUMENT'));
       assert.throws(as(`"${'x'.repeat(LIMITS.documentBytes)}"`), refusal('LIMIT_EXCEEDED'));
       const document = JSON.parse(submission('loans').document) as { spec: { privacy: object } };
-      document.spec.privacy = { secureAggregation: true };
+      document.spec.privacy = { differentialPrivacy: { epsilon: 1 } };
       assert.throws(as(canonicalText(document as unknown as JsonObject)), refusal('DOCUMENT_UNSUPPORTED'));
       assert.equal(world.state.jobs.size, 0);
     });

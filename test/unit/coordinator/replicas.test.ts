@@ -52,7 +52,13 @@ function withReplicas(...names: string[]): FederationWorld {
 const ids = (world: FederationWorld): string[] =>
   activeIdentities(world.state, 'west').map(({ agentId }) => agentId);
 
-const OPEN = { siteSelector: { matchLabels: {} }, minSites: 2, cohortSize: 0, overSelection: 0 };
+const OPEN = {
+  siteSelector: { matchLabels: {} },
+  minSites: 2,
+  cohortSize: 0,
+  overSelection: 0,
+  privacy: { secureAggregation: false },
+};
 
 function statusOf(world: FederationWorld, connected: readonly string[]): SiteStatus {
   const stream = { connectedAtMs: world.now, lastSeenMs: world.now, software: 'agent/1' };

@@ -21,6 +21,8 @@ const members = (count: number): Member[] =>
 const seeds = fc.uint8Array({ minLength: 32, maxLength: 32 });
 const names = (cohort: readonly Member[]): string[] => cohort.map(({ site }) => site);
 
+const CLEAR = { privacy: { secureAggregation: false } };
+
 describe('the selection of a cohort', () => {
   it('takes the members first in the order of SHA-256(seed, site)', () => {
     const seed = new Uint8Array(32).fill(5);
@@ -104,6 +106,7 @@ describe('the size of a cohort', () => {
     minSites: 1,
     cohortSize,
     overSelection,
+    ...CLEAR,
   });
 
   it('is all where none is wanted, and the wanted number with its excess, rounded up', () => {
@@ -132,7 +135,7 @@ describe('eligible members', () => {
       names(
         eligibleMembers(
           world.state,
-          { siteSelector: { matchLabels }, minSites: 1, cohortSize: 0, overSelection: 0 },
+          { siteSelector: { matchLabels }, minSites: 1, cohortSize: 0, overSelection: 0, ...CLEAR },
           world.connected,
         ),
       );
@@ -152,7 +155,13 @@ describe('eligible members', () => {
     };
     world.run({ kind: 'enrol-agent', tokenId, ...agent });
     world.connected.add('west');
-    const spec = { siteSelector: { matchLabels: {} }, minSites: 1, cohortSize: 0, overSelection: 0 };
+    const spec = {
+      siteSelector: { matchLabels: {} },
+      minSites: 1,
+      cohortSize: 0,
+      overSelection: 0,
+      ...CLEAR,
+    };
     assert.deepEqual(names(eligibleMembers(world.state, spec, world.connected)), ['east']);
     world.run({ kind: 'approve-site', site: 'west' });
     assert.deepEqual(names(eligibleMembers(world.state, spec, world.connected)), ['east', 'west']);

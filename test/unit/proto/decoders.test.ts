@@ -63,7 +63,11 @@ const DECODERS: readonly (readonly [
   ['envelope chunk', chunk, (bytes) => opener.open(0, bytes)],
   ['float32 values', new Uint8Array(16), (bytes) => bytesToFloat32(bytes)],
   ['sealed bytes', sealBytes(SEALED, layout), (bytes) => openBytes(SEALED, bytes)],
-  ['checkpoint', checkpoint, (bytes) => decodeCheckpoint(once(bytes), { length: 4, range: 64 })],
+  [
+    'checkpoint',
+    checkpoint,
+    (bytes) => decodeCheckpoint(once(bytes), new Accumulator({ length: 4, range: 64 })),
+  ],
   ['join token', Buffer.from('trib1.e30'), (bytes) => decodeJoinToken(Buffer.from(bytes).toString('utf8'))],
 ];
 

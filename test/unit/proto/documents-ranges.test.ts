@@ -25,8 +25,6 @@ describe('refusals of values', () => {
       ['spec.rounds', 1.5, 'spec.rounds: is a number with a fraction; write a whole number'],
       ['spec.rounds', 0, 'spec.rounds: must be at least 1; raise it'],
       ['spec.rounds', 10_001, 'spec.rounds: must be at most 10000; lower it'],
-      ['spec.privacy', undefined, 'spec.privacy: is missing; add it (a mapping)'],
-      ['spec.privacy', {}, 'spec.privacy.secureAggregation: is missing; add it (true or false)'],
       [
         'spec.privacy.secureAggregation',
         'no',
@@ -153,7 +151,30 @@ describe('refusals of values', () => {
         0.5,
         'spec.overSelection: there is nothing to select beyond all sites; set it to 0, or give cohortSize',
       ],
+      [
+        'spec.privacy',
+        { secureAggregation: false, dropouts: 1 },
+        'spec.privacy.dropouts: means nothing without secure aggregation; remove it',
+      ],
+      [
+        'spec.privacy',
+        { colluders: 2 },
+        'spec.privacy.secureAggregation: cannot protect the round: two colluders of 3 sites leave no two honest ones to hide among; ask for more sites or less, or set it to false if the coordinator may see single updates',
+      ],
+      [
+        'spec.privacy',
+        { dropouts: 2 },
+        'spec.privacy.secureAggregation: cannot protect the round: with no colluder 2 of 3 sites must stay: at most one dropout, not 2; ask for more sites or less, or set it to false if the coordinator may see single updates',
+      ],
     ]);
+
+    it('secure aggregation of fewer than three sites', () => {
+      const pair = altered(jobDocument(), 'spec.cohortSize', 2);
+      assert.equal(
+        refusal(altered(pair, 'spec.privacy', {})).message,
+        "spec.privacy.secureAggregation: cannot protect the round: 2 sites: each would know the others' update from the sum; 3 are needed; ask for more sites or less, or set it to false if the coordinator may see single updates",
+      );
+    });
 
     it('metrics without test rows', () => {
       const document = altered(altered(jobDocument(), 'spec.dataset.testFraction', 0), 'spec.evaluation', {

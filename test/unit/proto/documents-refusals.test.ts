@@ -71,7 +71,7 @@ describe('refusals of documents', () => {
       [
         'spec.privacy.a b\u0007',
         1,
-        'spec.privacy["a b\\u0007"]: unknown field; remove it; known here: secureAggregation',
+        'spec.privacy["a b\\u0007"]: unknown field; remove it; known here: secureAggregation, colluders, dropouts, threshold',
       ],
     ]);
     expectRefusals(policyDocument(), 'DOCUMENT_INVALID', [
@@ -143,11 +143,6 @@ describe('refusals of documents', () => {
   describe('parts that are not served yet, by name', () => {
     const no = 'is not served by this version';
     expectRefusals(jobDocument(), 'DOCUMENT_UNSUPPORTED', [
-      [
-        'spec.privacy.secureAggregation',
-        true,
-        `spec.privacy.secureAggregation: secureAggregation ${no}; set it to false only if the coordinator may see updates`,
-      ],
       [
         'spec.privacy.differentialPrivacy',
         { epsilon: 1 },

@@ -34,7 +34,7 @@ describe('wire versions', () => {
       assert.equal(majorOf(version), majorOf(newest));
       assert.equal(minorOf(version), minorOf(newest) - index);
     }
-    assert.equal(WIRE_VERSIONS.length, Math.min(2, minorOf(newest) + 1));
+    assert.ok(WIRE_VERSIONS.length >= Math.min(2, minorOf(newest) + 1));
   });
 
   it('are refused where nothing is shared, or the list is malformed', () => {

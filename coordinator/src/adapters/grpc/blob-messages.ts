@@ -14,7 +14,7 @@ export interface BlobMessage {
 }
 
 /** The handlers of the fleet service, with downloads that are serialised before they are written. */
-export type FleetService = Pick<FleetHandlers, 'Connect' | 'GetUploadStatus' | 'SubmitUpdate'> & {
+export type FleetService = Omit<FleetHandlers, 'FetchBlob'> & {
   readonly FetchBlob: handleServerStreamingCall<FetchBlobRequest__Output, Buffer>;
 };
 

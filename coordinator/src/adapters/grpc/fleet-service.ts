@@ -7,6 +7,7 @@ import type {
 
 import type { BlobAccess } from '../../app/blob-access.js';
 import type { ReceivingUpload, UploadReceipt } from '../../app/upload.js';
+import type { StageReception } from '../../app/stage-reception.js';
 import type { UploadReception } from '../../app/upload-reception.js';
 import { BlobMessages, type FleetService } from './blob-messages.js';
 import type { Callers } from './caller.js';
@@ -15,6 +16,7 @@ import { Concurrency } from './concurrency.js';
 import type { AgentStreams } from './fleet-connect.js';
 import { invalid } from './wire/fields.js';
 import { fromFetchBlob, fromUploadMessage, toUploadStatus } from './wire/fleet.js';
+import { fromStageMessage, fromStageRequest, toStageResult } from './wire/stages.js';
 
 /** Downloads of one agent at the same time: the model of a round, and perhaps that of the next. */
 const DOWNLOADS_PER_AGENT = 4;
@@ -27,6 +29,7 @@ export interface ByteObserver {
 export interface FleetParts {
   readonly streams: AgentStreams;
   readonly uploads: UploadReception;
+  readonly stages: StageReception;
   readonly blobs: BlobAccess;
   readonly callers: Callers;
   readonly calls: Calls;
@@ -57,6 +60,14 @@ export function fleetService(parts: FleetParts): FleetService {
       (messages, context) => receiveUpdate(parts, messages, context),
       uploads,
     ),
+    SubmitStage: calls.unary('SubmitStage', async (request, context) => {
+      await parts.stages.submit(callers.agent(context).agentId, fromStageMessage(request));
+      return {};
+    }),
+    GetStage: calls.unary('GetStage', async (request, context) => {
+      const { agentId } = callers.agent(context);
+      return toStageResult(await parts.stages.result(agentId, fromStageRequest(request)));
+    }),
   };
 }
 

@@ -21,6 +21,21 @@ export const PLAIN: AggregationMode = {
   stages: [{ name: 'collect', reports: 'update', share: 1 }],
 };
 
+/**
+ * Updates that only their sum tells: SecAgg (Bonawitz et al., CCS 2017). Sites train while keys and shares are exchanged,
+ * so that the first stages take no time from the third.
+ */
+export const SECURE: AggregationMode = {
+  name: 'secure',
+  stages: [
+    { name: 'advertise', reports: 'message', share: 0.1 },
+    { name: 'share', reports: 'message', share: 0.1 },
+    { name: 'mask', reports: 'update', share: 0.6 },
+    { name: 'agree', reports: 'message', share: 0.1 },
+    { name: 'unmask', reports: 'message', share: 0.1 },
+  ],
+};
+
 /** Stages in which a site reports by an upload, by name: the ledger names stages, and old entries keep their meaning. */
 const UPDATE_STAGES: ReadonlySet<string> = new Set(['collect', 'mask']);
 
@@ -43,24 +58,30 @@ export function checkMode(mode: AggregationMode): AggregationMode {
   throw new TributaryError('INTERNAL', `mode ${mode.name} needs distinct stages, one of them with updates`);
 }
 
-/** The stages of `mode` as `round.opened` records them, with the deadlines (milliseconds) and minimum of the job. */
+/**
+ * The stages of `mode` as `round.opened` records them, with the deadlines (milliseconds) and minimum of the job. Once the
+ * updates are in, `afterwards` is enough, where fewer can finish what is begun.
+ */
 export function planStages(
   mode: AggregationMode,
   roundDeadlineMs: number,
   minimum: number,
+  afterwards = minimum,
 ): { name: string; deadlineMs: number; minimum: number }[] {
-  return checkMode(mode).stages.map(({ name, share }) => ({
+  const { stages } = checkMode(mode);
+  const updates = stages.findIndex(({ reports }) => reports === 'update');
+  return stages.map(({ name, share }, index) => ({
     name,
     deadlineMs: Math.max(1, Math.floor(roundDeadlineMs * share)),
-    minimum,
+    minimum: index > updates ? afterwards : minimum,
   }));
 }
 
 /** The mode that a job asks for. What this version does not serve was refused when the document was parsed. */
-export function modeOf({ mode }: Pick<FederatedJobSpec, 'mode'>): AggregationMode {
+export function modeOf({ mode, privacy }: Pick<FederatedJobSpec, 'mode' | 'privacy'>): AggregationMode {
   switch (mode.type) {
     case 'Sync':
-      return PLAIN;
+      return privacy.secureAggregation ? SECURE : PLAIN;
   }
 }
 

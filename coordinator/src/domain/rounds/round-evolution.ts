@@ -19,7 +19,7 @@ export type RoundEntry = EntryOf<
 export function openRound(entry: EntryOf<'round.opened'>, target: number): RoundState {
   const { cohort, stages, jobId, round, attempt, mode, baseDigest, layoutDigest, vectorLength, roundKey } =
     entry.body;
-  const { kind, statisticsDigest } = entry.body;
+  const { kind, statisticsDigest, secure, selectionSeed } = entry.body;
   const openedAt = Date.parse(entry.time);
   const opened = {
     jobId,
@@ -38,6 +38,8 @@ export function openRound(entry: EntryOf<'round.opened'>, target: number): Round
     layoutDigest,
     ...(statisticsDigest === undefined ? {} : { statisticsDigest }),
     vectorLength,
+    ...(secure === undefined ? {} : { secure }),
+    ...(selectionSeed === undefined ? {} : { selectionSeed }),
     roundKey,
     updates: new Map(),
   };
@@ -104,7 +106,7 @@ function acceptUpdate(round: RoundState, entry: EntryOf<'update.accepted'>): Rou
 function closeStage(round: RoundState, entry: EntryOf<'stage.closed'>): RoundState {
   const { stage, participants, transcriptDigest } = entry.body;
   const stages = round.stages.map((one) =>
-    one.name === stage ? { ...one, participants, transcriptDigest } : one,
+    one.name === stage ? { ...one, participants, transcriptDigest, closedSeq: entry.seq } : one,
   );
   const next = round.stage + 1;
   if (next >= stages.length) return { ...round, stages, stage: next, phase: 'Summing' };

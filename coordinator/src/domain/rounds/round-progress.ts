@@ -1,4 +1,4 @@
-import { canonicalize, digestOf, TributaryError, type Digest } from '@tributary/proto';
+import { stageTranscriptDigest, TributaryError, type Digest } from '@tributary/proto';
 
 import { gathersUpdates } from './aggregation-mode.js';
 import type { AcceptedUpdate, MemberState, RoundState, StageState } from './round-state.js';
@@ -89,20 +89,10 @@ function undersubscribed(stage: StageState, detail: string): StageOutcome {
   return { kind: 'undersubscribed', detail: `stage ${stage.name}: ${detail}` };
 }
 
-/** What `stage.closed` commits to: who reported what. Sites are sorted. */
+/** What `stage.closed` commits to: who reported what. */
 export function stageTranscript(round: RoundState, stage: StageState): Digest {
-  const { jobId, round: number, attempt } = round;
-  const reports = [...stage.reports].sort(bySite).map(([site, digest]) => ({ site, digest }));
-  return digestOf(
-    canonicalize({
-      context: 'tributary.v1/stage-transcript',
-      jobId,
-      round: number,
-      attempt,
-      stage: stage.name,
-      reports,
-    }),
-  );
+  const reports = [...stage.reports].map(([site, digest]) => ({ site, digest }));
+  return stageTranscriptDigest(round, stage.name, reports);
 }
 
 /** Updates that make up the sum: those of the participants of the stage that gathered them, in order of acceptance. */
@@ -128,8 +118,4 @@ export function countSites(round: RoundState): {
   const reporting = stage?.reports.size ?? 0;
   const open = round.phase === 'Open' ? pendingMembers(round).length : 0;
   return { selected, reporting, dropped: Math.max(0, selected - reporting - rejected - open), rejected };
-}
-
-function bySite([left]: readonly [string, Digest], [right]: readonly [string, Digest]): number {
-  return left < right ? -1 : 1;
 }

@@ -1,4 +1,4 @@
-import type { Digest, ErrorCode, RoundKind } from '@tributary/proto';
+import type { Digest, EntryBody, ErrorCode, RoundKind } from '@tributary/proto';
 
 /** What a member of the cohort may still do. Only live members can report. */
 export type MemberFate = 'Live' | 'Declined' | 'Refused' | 'Revoked';
@@ -41,6 +41,8 @@ export interface StageState {
   /** Sites that reported, sorted; absent until it is closed. */
   readonly participants?: readonly string[];
   readonly transcriptDigest?: Digest;
+  /** Sequence of `stage.closed`; absent until then. */
+  readonly closedSeq?: number;
 }
 
 /**
@@ -74,6 +76,10 @@ export interface RoundState {
   /** The statistics by which sites scale features in this round. */
   readonly statisticsDigest?: Digest;
   readonly vectorLength: number;
+  /** Public randomness of the cohort, standard base64. */
+  readonly selectionSeed?: string;
+  /** Of a round of secure aggregation. */
+  readonly secure?: NonNullable<EntryBody<'round.opened'>['secure']>;
   /** Standard base64 of the Curve25519 public key to which content keys are sealed. */
   readonly roundKey: string;
   /** By site, in the order of acceptance. */

@@ -15,8 +15,17 @@ import {
 import type { ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 
 import type { EgressMeter } from '../../egress-ports.js';
-import type { BlobRequest, FleetClient, FleetStream, UploadPart, UploadStatus } from '../../ports.js';
-import { copy, toAgentWire, toUploadWire, uint64, uploadStatusOf } from './messages.js';
+import type {
+  BlobRequest,
+  FleetClient,
+  FleetStream,
+  StageMessage,
+  StageRef,
+  StageResult,
+  UploadPart,
+  UploadStatus,
+} from '../../ports.js';
+import { copy, stageResultOf, toAgentWire, toUploadWire, uint64, uploadStatusOf } from './messages.js';
 import { openStream } from './fleet-stream.js';
 
 /** The fleet and ledger services of one coordinator over one channel. */
@@ -102,6 +111,20 @@ export class FleetChannel implements FleetClient {
     } finally {
       idle.end();
     }
+  }
+
+  async submitStage({ attachments, ...message }: StageMessage): Promise<void> {
+    this.#requireOpen();
+    const attached = [...attachments].map(([agentId, data]) => ({ agentId, data }));
+    const request = { ...message, attachments: attached };
+    this.#countControl(Fleet.service.SubmitStage.requestSerialize(request));
+    await callUnary(this.#fleet, Fleet.service.SubmitStage, request);
+  }
+
+  async stageResult(stage: StageRef): Promise<StageResult> {
+    this.#requireOpen();
+    this.#countControl(Fleet.service.GetStage.requestSerialize(stage));
+    return stageResultOf(await callUnary(this.#fleet, Fleet.service.GetStage, stage));
   }
 
   async consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]> {

@@ -7,6 +7,7 @@ import type {
   ServedModel,
   SignedTreeHead as TreeHeadWire,
   SignedTreeHead__Output,
+  StageResult__Output,
   UploadMessage,
   UploadStatus__Output,
   Welcome__Output,
@@ -17,6 +18,7 @@ import type {
   CoordinatorMessage,
   RawOrder,
   ServedVersion,
+  StageResult,
   UploadPart,
   UploadStatus,
   Welcome,
@@ -182,6 +184,20 @@ export function uploadStatusOf({ state, nextChunk, code, detail, seq }: UploadSt
     case 'UNKNOWN':
       return { state: 'Unknown' };
   }
+}
+
+/** Throws INVALID_ARGUMENT for more records than a cohort has members. What they say is judged where they are read. */
+export function stageResultOf({ set, records }: StageResult__Output): StageResult {
+  bounded(records.length, LIMITS.updatesPerRound, 'stageResult.records');
+  return {
+    set: copy(set),
+    records: records.map(({ agentId, payload, signature, attachment }) => ({
+      agentId,
+      payload: copy(payload),
+      signature: copy(signature),
+      attachment: copy(attachment),
+    })),
+  };
 }
 
 /** A 64-bit number that this side can hold exactly. */

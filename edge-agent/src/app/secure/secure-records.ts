@@ -1,0 +1,173 @@
+import {
+  digestOf,
+  encodeBase64,
+  isDigest,
+  TributaryError,
+  type Digest,
+  type RoundSecrets,
+  type SecureStage,
+  type SignedStage,
+} from '@tributary/proto';
+import { z } from 'zod';
+
+import type { RoundKey } from '../../domain/round-key.js';
+import type { StageMessage, StageRecord, StateStore } from '../../ports.js';
+import { bytesField, encodeRecord, readRecord } from '../records.js';
+
+const ROUNDS = 'secure/';
+
+const secretsSchema = z.strictObject({
+  maskSecret: bytesField(32),
+  sealSecret: bytesField(32),
+  seed: bytesField(32),
+  roundingSeed: bytesField(32),
+});
+
+const answerSchema = z.strictObject({
+  /** Of what the coordinator showed before the answer was made. */
+  request: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+  payload: bytesField(),
+  signature: bytesField(64),
+  attachments: z.record(z.string(), bytesField()),
+});
+
+const recordSchema = z.strictObject({
+  agentId: z.string(),
+  payload: bytesField(),
+  signature: bytesField(),
+  attachment: bytesField(),
+});
+
+/** What an agent says in a stage. */
+export type StageAnswer = Pick<StageMessage, 'payload' | 'signature' | 'attachments'>;
+
+/**
+ * What a site holds of its rounds of secure aggregation, sealed: secrets before their first use, and each answer, with the
+ * request that it answers, before it leaves.
+ */
+export class SecureRecords {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  /** Undefined where nothing of the round is held: the site takes no part in it. */
+  async secrets(key: RoundKey): Promise<RoundSecrets | undefined> {
+    return readRecord(this.#store, name(key, 'secrets'), secretsSchema);
+  }
+
+  /** Durable when it resolves. */
+  async begin(key: RoundKey, secrets: RoundSecrets): Promise<void> {
+    const { maskSecret, sealSecret, seed, roundingSeed } = secrets;
+    const fields = {
+      maskSecret: encodeBase64(maskSecret),
+      sealSecret: encodeBase64(sealSecret),
+      seed: encodeBase64(seed),
+      roundingSeed: encodeBase64(roundingSeed),
+    };
+    await this.#store.put({ [name(key, 'secrets')]: encodeRecord(fields) });
+  }
+
+  /**
+   * The site's one answer in a stage: the stored one where `request` is that of the first time, made and stored
+   * otherwise. Rejects with SECAGG_STAGE_PASSED for another request.
+   */
+  async answer(
+    key: RoundKey,
+    stage: SecureStage,
+    request: Uint8Array,
+    make: () => Promise<StageAnswer>,
+  ): Promise<StageAnswer> {
+    const known = await this.answered(key, stage);
+    const digest = digestOf(request);
+    if (known !== undefined) {
+      if (known.request === digest) return known;
+      throw new TributaryError(
+        'SECAGG_STAGE_PASSED',
+        `the site has answered stage ${stage} of this round to another request`,
+      );
+    }
+    const made = await make();
+    await this.#store.put({
+      [name(key, stage)]: encodeRecord({
+        request: digest,
+        payload: encodeBase64(made.payload),
+        signature: encodeBase64(made.signature),
+        attachments: Object.fromEntries([...made.attachments].map(([to, data]) => [to, encodeBase64(data)])),
+      }),
+    });
+    return made;
+  }
+
+  /** What the site said in a stage. */
+  async answered(
+    key: RoundKey,
+    stage: SecureStage,
+  ): Promise<(StageAnswer & SignedStage & { readonly request: Digest }) | undefined> {
+    const found = await readRecord(this.#store, name(key, stage), answerSchema);
+    if (found === undefined) return undefined;
+    const { attachments, ...rest } = found;
+    return { ...rest, attachments: new Map(Object.entries(attachments)) };
+  }
+
+  /**
+   * Keeps a set that the coordinator announced, once: resolves with the first one. Rejects with SECAGG_STAGE_PASSED
+   * where another one was announced before.
+   */
+  async keepSet(key: RoundKey, set: 'roster' | 'cohort' | 'survivors', bytes: Uint8Array): Promise<void> {
+    const known = await this.set(key, set);
+    if (known === undefined) return this.#store.put({ [name(key, set)]: bytes });
+    if (Buffer.compare(known, bytes) === 0) return;
+    throw new TributaryError(
+      'SECAGG_STAGE_PASSED',
+      `the coordinator announced another ${set} of this round before`,
+    );
+  }
+
+  set(key: RoundKey, set: 'roster' | 'cohort' | 'survivors'): Promise<Uint8Array | undefined> {
+    return this.#store.get(name(key, set));
+  }
+
+  /** Keeps the shares that were delivered to the site, each under its dealer. */
+  async keepDeliveries(key: RoundKey, records: readonly StageRecord[]): Promise<void> {
+    const changes = records.map(({ agentId, payload, signature, attachment }) => [
+      `${name(key, 'delivery')}/${agentId}`,
+      encodeRecord({
+        agentId,
+        payload: encodeBase64(payload),
+        signature: encodeBase64(signature),
+        attachment: encodeBase64(attachment),
+      }),
+    ]);
+    await this.#store.put(Object.fromEntries(changes) as Readonly<Record<string, Uint8Array>>);
+  }
+
+  async deliveries(key: RoundKey): Promise<readonly StageRecord[]> {
+    const records: StageRecord[] = [];
+    for await (const { key: at } of this.#store.list(`${name(key, 'delivery')}/`)) {
+      const record = await readRecord(this.#store, at, recordSchema);
+      if (record !== undefined) records.push(record);
+    }
+    return records;
+  }
+
+  /** Forgets a settled round, its secrets first of all. Idempotent. */
+  async discard(key: RoundKey): Promise<void> {
+    const gone: Record<string, undefined> = { [name(key, 'secrets')]: undefined };
+    for await (const { key: at } of this.#store.list(`${ROUNDS}${key}/`)) gone[at] = undefined;
+    await this.#store.put(gone);
+  }
+
+  /** Rounds of which something is held. */
+  async rounds(): Promise<readonly RoundKey[]> {
+    const keys = new Set<RoundKey>();
+    for await (const { key } of this.#store.list(ROUNDS)) {
+      const [jobId, round, attempt] = key.slice(ROUNDS.length).split('/');
+      keys.add(`${jobId ?? ''}/${Number(round)}/${Number(attempt)}`);
+    }
+    return [...keys];
+  }
+}
+
+const name = (key: RoundKey, what: string): string => `${ROUNDS}${key}/${what}`;
