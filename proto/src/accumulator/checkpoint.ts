@@ -4,7 +4,7 @@ import { canonicalize, isJsonObject, parseCanonical, type JsonValue } from '../c
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
 import { startDigest, type DigestStream } from '../signing/hash.js';
-import { Accumulator } from './accumulator.js';
+import type { Accumulator } from './accumulator.js';
 import { MOST_ELEMENTS } from '../secagg/ring-shape.js';
 import { RingSum } from '../secagg/ring-sum.js';
 import { ByteReader } from '../byte-reader.js';

@@ -12,8 +12,6 @@ import {
   requirePlan,
   canonicalize,
   stageDigest,
-  stageTranscriptDigest,
-  type StageReport,
   ringScale,
   roundVectors,
   SECAGG_VERSION,
@@ -41,6 +39,7 @@ import {
 
 import type { OpenedRound } from '../../domain/order.js';
 import { roundKey, roundRef, supersedes, type RoundKey, type RoundRef } from '../../domain/round-key.js';
+import { requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
 import type { FleetClient, Random, StageRecord, StageRef } from '../../ports.js';
 import type { Log } from '../log.js';
 import type { Witness } from '../witness.js';
@@ -382,24 +381,6 @@ const deliveryOf = ({ agentId, payload, signature, attachment }: StageRecord): S
   signature,
   entry: attachment,
 });
-
-/** What the coordinator shows is what its ledger says was said: the same for every member. */
-function requireTranscript(round: OpenedRound, stage: SecureStage, reports: readonly StageReport[]): void {
-  const closed = round.closed.find((one) => one.stage === stage);
-  if (closed?.transcriptDigest !== stageTranscriptDigest(round.opened, stage, reports))
-    throw contradiction(stage);
-}
-
-function requireParticipants(round: OpenedRound, stage: SecureStage, sites: readonly string[]): void {
-  const closed = round.closed.find((one) => one.stage === stage);
-  if (closed?.participants.join() !== [...sites].sort().join()) throw contradiction(stage);
-}
-
-const contradiction = (stage: SecureStage): TributaryError =>
-  new TributaryError(
-    'SECAGG_MESSAGE_INVALID',
-    `what the coordinator announces of stage ${stage} is not what its ledger says`,
-  );
 
 function vectorsOf({ job, opened }: OpenedRound) {
   const sites = opened.cohort.map(({ site }) => site);
