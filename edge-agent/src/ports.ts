@@ -10,6 +10,7 @@ import type {
 } from '@tributary/proto';
 
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
+import type { StageMessage, StageRef, StageResult } from './stage-ports.js';
 
 export interface Clock {
   now(): number;
@@ -265,35 +266,6 @@ export type BlobOwner = { readonly jobId: string; readonly round: number } | { r
 export type BlobRequest = BlobOwner & { readonly digest: Digest; readonly offset: number };
 
 /** One channel. Every method rejects with the coordinator's own code, or UNAVAILABLE, DEADLINE_EXCEEDED. */
-/** A stage of one attempt at a round. */
-export interface StageRef {
-  readonly jobId: string;
-  readonly round: number;
-  readonly attempt: number;
-  readonly stage: string;
-}
-
-export interface StageMessage extends StageRef {
-  readonly payload: Uint8Array;
-  readonly signature: Uint8Array;
-  /** For one member each, by agent id. */
-  readonly attachments: ReadonlyMap<string, Uint8Array>;
-}
-
-export interface StageRecord {
-  readonly agentId: string;
-  readonly payload: Uint8Array;
-  readonly signature: Uint8Array;
-  /** Empty where nothing was attached for this agent. */
-  readonly attachment: Uint8Array;
-}
-
-export interface StageResult {
-  /** Canonical bytes of the roster, the cohort or the survivors; empty where the stage made no set. */
-  readonly set: Uint8Array;
-  readonly records: readonly StageRecord[];
-}
-
 export interface FleetClient {
   connect(): FleetStream;
   /** Pieces in order from the offset of the request on. */

@@ -14,7 +14,10 @@ export interface BlobMessage {
 }
 
 /** The handlers of the fleet service, with downloads that are serialised before they are written. */
-export type FleetService = Omit<FleetHandlers, 'FetchBlob'> & {
+export type FleetService = Pick<
+  FleetHandlers,
+  'Connect' | 'GetUploadStatus' | 'SubmitUpdate' | 'SubmitStage' | 'GetStage'
+> & {
   readonly FetchBlob: handleServerStreamingCall<FetchBlobRequest__Output, Buffer>;
 };
 

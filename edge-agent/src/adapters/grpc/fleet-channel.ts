@@ -15,16 +15,8 @@ import {
 import type { ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 
 import type { EgressMeter } from '../../egress-ports.js';
-import type {
-  BlobRequest,
-  FleetClient,
-  FleetStream,
-  StageMessage,
-  StageRef,
-  StageResult,
-  UploadPart,
-  UploadStatus,
-} from '../../ports.js';
+import type { BlobRequest, FleetClient, FleetStream, UploadPart, UploadStatus } from '../../ports.js';
+import type { StageMessage, StageRef, StageResult } from '../../stage-ports.js';
 import { copy, stageResultOf, toAgentWire, toUploadWire, uint64, uploadStatusOf } from './messages.js';
 import { openStream } from './fleet-stream.js';
 

@@ -18,11 +18,11 @@ import type {
   CoordinatorMessage,
   RawOrder,
   ServedVersion,
-  StageResult,
   UploadPart,
   UploadStatus,
   Welcome,
 } from '../../ports.js';
+import type { StageResult } from '../../stage-ports.js';
 
 /** Proven entries of one order: submission, start, opening and what closes the round, with room to grow. */
 const MAX_ENTRIES = 16;

@@ -11,7 +11,8 @@ import {
 import { z } from 'zod';
 
 import type { RoundKey } from '../../domain/round-key.js';
-import type { StageMessage, StageRecord, StateStore } from '../../ports.js';
+import type { StateStore } from '../../ports.js';
+import type { StageMessage, StageRecord } from '../../stage-ports.js';
 import { bytesField, encodeRecord, readRecord } from '../records.js';
 
 const ROUNDS = 'secure/';

@@ -40,7 +40,8 @@ import {
 import type { OpenedRound } from '../../domain/order.js';
 import { roundKey, roundRef, supersedes, type RoundKey, type RoundRef } from '../../domain/round-key.js';
 import { requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
-import type { FleetClient, Random, StageRecord, StageRef } from '../../ports.js';
+import type { FleetClient, Random } from '../../ports.js';
+import type { StageRecord, StageRef } from '../../stage-ports.js';
 import type { Log } from '../log.js';
 import type { Witness } from '../witness.js';
 import type { SecureRecords, StageAnswer } from './secure-records.js';
