@@ -71,7 +71,7 @@ describe('outbox', () => {
     const uploadId = await outbox.hold(round, resultOf(round));
     const { jobId, baseDigest } = round.opened;
     assert.deepEqual(await new Outbox(store, files, random, agentId).recover(), [
-      { jobId, round: 1, attempt: 0, baseDigest, uploadId },
+      { jobId, round: 1, attempt: 0, baseDigest, uploadId, secure: false },
     ]);
     assert.deepEqual(await files.list(), [deltaFile(uploadId)]);
     const numbers = numbersOf(await outbox.item(roundKey(round.opened)));

@@ -71,7 +71,7 @@ describe('refusals of documents', () => {
       [
         'spec.privacy.a b\u0007',
         1,
-        'spec.privacy["a b\\u0007"]: unknown field; remove it; known here: secureAggregation, colluders, dropouts, threshold',
+        'spec.privacy["a b\\u0007"]: unknown field; remove it; known here: secureAggregation, colluders, dropouts, threshold, adversary',
       ],
     ]);
     expectRefusals(policyDocument(), 'DOCUMENT_INVALID', [
