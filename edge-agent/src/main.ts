@@ -6,7 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 
 import { openDataDirectory, socketPath } from './adapters/files/data-directory.js';
 import { fileError } from './adapters/files/durable-file.js';
-import { fetchStatus, requestOf } from './adapters/http/status-client.js';
+import { fetchStatus, NO_LIMIT, requestOf } from './adapters/http/status-client.js';
 import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';
 import { SocketMeter } from './adapters/tls/socket-meter.js';
@@ -123,6 +123,10 @@ export function buildProgram(options: MainOptions): Command {
     'rollback <model>',
     'Go back to the version of a model that answered before, with or without a coordinator.',
   ).action((model: string, flags: AgentFlags) => rollbackCommand(model, flags));
+  command(
+    'drain',
+    'Answer what brokers have for the running agent or replica, take nothing new, and end it for good.',
+  ).action((flags: AgentFlags) => drainCommand(flags));
   const fits = program
     .command('fits')
     .description('What this site learnt for itself, which its replicas need; it never leaves the site.')
@@ -256,6 +260,12 @@ async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> 
     await requestOf(socketPath(dataDir), 'POST', '/rollback', { model }),
   ) as ModelRef;
   process.stdout.write(`${name} answers with version ${String(version)} again, until the next rollout.\n`);
+}
+
+async function drainCommand(flags: AgentFlags): Promise<void> {
+  const { dataDir } = loadConfig(flags, processEnvironment());
+  await requestOf(socketPath(dataDir), 'POST', '/drain', {}, NO_LIMIT);
+  print('Everything is answered, and no broker keeps anything for it: the process ends.\n');
 }
 
 function report(error: unknown): number {

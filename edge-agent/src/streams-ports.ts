@@ -60,6 +60,12 @@ export interface MessageSource {
   /** Delivers nothing more until resume(). What arrives stays with the broker, but for one read of the connection. */
   pause(): void;
   resume(): void;
+  /**
+   * Ends the subscriptions, delivers what the broker has put into the session already, and once all of it is acknowledged
+   * ends the session: nothing is left at the broker for this client id, and the source is closed. A broker that is away is
+   * waited for. Rejects with SHUTTING_DOWN where close() comes first.
+   */
+  leave(): Promise<void>;
   /** Leaves what is not acknowledged, and what comes later, with the broker for the next source of this client id. */
   close(): Promise<void>;
 }

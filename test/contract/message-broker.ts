@@ -264,7 +264,94 @@ export function messageBrokerSuite(options: BrokerSuiteOptions): void {
       await harness.comeBack();
     });
 
+    it('leaves once everything in its session is acknowledged, takes nothing new, and leaves nothing there', async () => {
+      const source = sourceOf({}, { receiveMaximum: 4 });
+      const sink = sinkOf();
+      const messages = await receiving(source);
+      await send(sink, numbered(20));
+      await arrived(messages, 4);
+      let over = false;
+      const left = source.leave().then(() => (over = true));
+      await sleep(200);
+      await send(sink, ['late']);
+      for (let done = 0; done < 20; done += 1) {
+        await arrived(messages, done + 1);
+        assert.equal(over, false);
+        messages[done]?.acknowledge();
+      }
+      await left;
+      assert.deepEqual(messages.map(text), numbered(20));
+      assert.equal(source.status.state, 'Closed');
+      const after = await receiving(sourceOf());
+      await send(sink, ['new']);
+      await arrived(after, 1);
+      assert.deepEqual(after.map(text), ['new']);
+    });
+
+    it('leaves over outages of the broker, and loses nothing by it', async () => {
+      const source = sourceOf();
+      const messages = await receiving(source);
+      await send(sinkOf(), ['a', 'b']);
+      await arrived(messages, 2);
+      messages[0]?.acknowledge();
+      await sleep(100);
+      await harness.leave();
+      const left = source.leave();
+      await harness.comeBack();
+      await arrived(messages, 3);
+      assert.deepEqual(messages.map(text), ['a', 'b', 'b']);
+      await harness.leave();
+      await harness.comeBack();
+      await arrived(messages, 4);
+      messages[3]?.acknowledge();
+      await left;
+      assert.deepEqual(messages.map(text), ['a', 'b', 'b', 'b']);
+    });
+
+    it('leaves what is not acknowledged with the broker where it is closed while it leaves', async () => {
+      const source = sourceOf();
+      const messages = await receiving(source);
+      await send(sinkOf(), ['a', 'b']);
+      await arrived(messages, 2);
+      const left = assert.rejects(source.leave(), refusal('SHUTTING_DOWN'));
+      messages[0]?.acknowledge();
+      await sleep(100);
+      await source.close();
+      await left;
+      const after = await receiving(sourceOf());
+      await arrived(after, 1);
+      assert.deepEqual(after.map(text), ['b']);
+      await assert.rejects(source.leave(), refusal('SHUTTING_DOWN'));
+    });
+
     if (options.sharedSubscriptions) {
+      it('gives everything to the others of a group once a member has left', async () => {
+        const [steady, leaving] = ['steady', 'leaving'].map((clientId) =>
+          sourceOf({ share: 'replicas' }, { clientId, receiveMaximum: 4 }),
+        );
+        assert.ok(steady !== undefined && leaving !== undefined);
+        const done: string[] = [];
+        await steady.start((message) => {
+          done.push(text(message));
+          message.acknowledge();
+        });
+        const last: string[] = [];
+        await leaving.start((message) => {
+          last.push(text(message));
+          setTimeout(() => message.acknowledge(), 20);
+        });
+        const sink = sinkOf();
+        await send(sink, numbered(40));
+        await leaving.leave();
+        await eventually('40 messages', () => done.length + last.length >= 40 || undefined);
+        assert.deepEqual(sorted([...done, ...last]), sorted(numbered(40)));
+        assert.ok(last.length > 0);
+        const before = done.length;
+        await send(sink, numbered(20));
+        await eventually('20 messages', () => done.length >= before + 20 || undefined);
+        assert.deepEqual(done.slice(before), numbered(20));
+      });
+
       it('divides messages among the members of a group, each to one', async () => {
         const all: string[] = [];
         const counts = [0, 0];

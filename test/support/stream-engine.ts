@@ -245,6 +245,10 @@ class Mortal implements MessageSource {
     this.#source.resume();
   }
 
+  leave(): Promise<void> {
+    return this.#source.leave();
+  }
+
   close(): Promise<void> {
     return this.#dead ? Promise.resolve() : this.#source.close();
   }

@@ -120,7 +120,7 @@ async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts
       work.duty(parts),
     );
     pipelines = await openPipelines({ ...parts, config, documents, ...runtime });
-    servers.push(...(await openServers(config, { agent, data, runtime, pipelines })));
+    servers.push(...(await openServers(config, { agent, data, runtime, pipelines, stop: onSignal })));
     await agent.run(stop.signal);
     log.info({}, 'stopped');
   } finally {
@@ -136,11 +136,13 @@ interface OpenedDaemon {
   readonly data: DataDirectory;
   readonly runtime: ServingRuntime;
   readonly pipelines: PipelinesRuntime;
+  /** Ends the process in good order. */
+  readonly stop: () => void;
 }
 
 async function openServers(
   { dataDir, metricsPort }: ReplicaConfig,
-  { agent, data: { store }, runtime: { predictor }, pipelines }: OpenedDaemon,
+  { agent, data: { store }, runtime: { predictor }, pipelines, stop }: OpenedDaemon,
 ): Promise<readonly LocalServer[]> {
   const full = (): FullStatus => ({ ...agent.status(), pipelines: pipelines.status() });
   const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(full())}\n` };
@@ -156,6 +158,12 @@ async function openServers(
   const actions = {
     'POST /rollback': async (query: URLSearchParams): Promise<string> =>
       JSON.stringify(await agent.rollback(requireName(query.get('model') ?? '', 'model'))),
+    'POST /drain': async (): Promise<string> => {
+      await pipelines.drain();
+      // Whoever asked hears of it before the socket is closed.
+      setImmediate(stop);
+      return '{}';
+    },
     'POST /fits': async (): Promise<string> => {
       const { site } = await requireEnrolment(store);
       return encodeSiteFits({ site, fits: await siteFitsOf(store) });

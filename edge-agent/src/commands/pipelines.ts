@@ -32,13 +32,16 @@ export interface PipelinesParts {
 /** The pipelines of the agent at work. */
 export interface PipelinesRuntime {
   status(): readonly PipelineStatus[];
+  /** Ends all sessions at the brokers once everything in them is answered; see PipelineRunner. */
+  drain(): Promise<void>;
   /** Answers what was read within LIMITS.drainMs; the rest stays with the brokers. */
   close(): Promise<void>;
 }
 
 /** Starts every pipeline; brokers and models that are not there yet are waited for. */
 export async function openPipelines(parts: PipelinesParts): Promise<PipelinesRuntime> {
-  if (parts.documents.length === 0) return { status: () => [], close: () => Promise.resolve() };
+  if (parts.documents.length === 0)
+    return { status: () => [], drain: () => Promise.resolve(), close: () => Promise.resolve() };
   const states = await parts.data.openStreams();
   const opened: Opened[] = [];
   const close = async (): Promise<void> => {
@@ -53,7 +56,13 @@ export async function openPipelines(parts: PipelinesParts): Promise<PipelinesRun
     throw error;
   }
   const runners = opened.map(({ runner }) => runner);
-  return { status: () => runners.map((runner) => runner.status()), close };
+  return {
+    status: () => runners.map((runner) => runner.status()),
+    drain: async () => {
+      await Promise.all(runners.map((runner) => runner.drain()));
+    },
+    close,
+  };
 }
 
 interface Opened {

@@ -5,6 +5,8 @@ import { z } from 'zod';
 
 /** A rollback loads a network first. */
 const TIMEOUT_MS = 60_000;
+/** For what takes as long as others need. */
+export const NO_LIMIT = 0;
 
 /** What the running daemon answers on its socket; rejects with UNAVAILABLE where none runs, or none answers in time. */
 export async function fetchStatus(socketPath: string, timeoutMs = TIMEOUT_MS): Promise<string> {
@@ -18,14 +20,19 @@ export async function fetchIdentity(socketPath: string): Promise<string> {
 
 const refusalSchema = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 
-/** Has the running daemon do something, or tell it. Rejects with its own code, or UNAVAILABLE. */
+/**
+ * Has the running daemon do something, or tell it; without `timeoutMs` within a minute. Rejects with its own code, or
+ * UNAVAILABLE.
+ */
 export async function requestOf(
   socketPath: string,
   method: 'GET' | 'POST',
   path: string,
   query: Readonly<Record<string, string>> = {},
+  timeoutMs = TIMEOUT_MS,
 ): Promise<string> {
-  const { status, text } = await ask(socketPath, method, `${path}?${String(new URLSearchParams(query))}`);
+  const url = `${path}?${String(new URLSearchParams(query))}`;
+  const { status, text } = await ask(socketPath, method, url, timeoutMs);
   if (status === 200) return text;
   const { code, message, hint } = refusalSchema.parse(JSON.parse(text));
   throw new TributaryError(

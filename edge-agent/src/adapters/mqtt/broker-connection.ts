@@ -103,10 +103,10 @@ export class BrokerConnection {
   }
 
   /** Takes leave: the broker publishes no last will. */
-  end(): void {
+  end(goodbye: Buffer = DISCONNECT): void {
     if (this.#closed) return;
     this.#flush();
-    this.write(DISCONNECT);
+    this.write(goodbye);
     this.fail(new TributaryError('SHUTTING_DOWN', `broker ${this.#parts.broker.name}: closed`), () => {
       const socket = this.#socket;
       // Bytes that nobody reads would turn the end into a reset, which may overtake what was written.

@@ -70,12 +70,12 @@ export class BrokerLink {
   }
 
   /** Ends the connection in good order, and connects no more. */
-  async close(): Promise<void> {
+  async close(goodbye?: Buffer): Promise<void> {
     this.#status = { state: 'Closed' };
     this.#cancelRetry();
     this.#closing.abort();
     const connection = this.#connection;
-    connection?.end();
+    connection?.end(goodbye);
     await connection?.ended;
   }
 
@@ -113,7 +113,8 @@ export class BrokerLink {
     this.#told = undefined;
     this.#openedMs = this.#parts.clock.now();
     const { sessionPresent } = terms;
-    this.#parts.log.info({ broker: this.#broker.name, sessionPresent }, 'broker connected');
+    const { clientId } = this.#introduction;
+    this.#parts.log.info({ broker: this.#broker.name, clientId, sessionPresent }, 'broker connected');
     this.#handler.connected(connection, terms);
   }
 

@@ -24,6 +24,8 @@ interface Session {
   /** Not acknowledged yet, in order of arrival. */
   readonly queue: Set<Queued>;
   source: MemorySource | undefined;
+  /** It takes nothing more, and ends when nothing is left. */
+  leaving: boolean;
 }
 
 /** For tests: the promises of a broker, its sources and its sinks without a network. Delivers in later turns. */
@@ -61,13 +63,16 @@ export class MemoryBroker {
 
   comeBack(): void {
     this.#available = true;
-    for (const session of this.#sessions.values()) this.#connect(session);
+    for (const [clientId, session] of this.#sessions) {
+      this.#connect(session);
+      this.#endEmpty(clientId, session);
+    }
     for (const sink of this.#sinks) sink.flush();
   }
 
   attach(clientId: string, subscription: Subscription, source: MemorySource): void {
     const known = this.#sessions.get(clientId);
-    const session = { subscription, queue: known?.queue ?? new Set<Queued>(), source };
+    const session = { subscription, queue: known?.queue ?? new Set<Queued>(), source, leaving: false };
     this.#sessions.set(clientId, session);
     if (known === undefined && subscription.share === undefined) {
       for (const publication of this.#retained.values())
@@ -79,6 +84,13 @@ export class MemoryBroker {
   detach(clientId: string): void {
     const session = this.#sessions.get(clientId);
     if (session !== undefined) session.source = undefined;
+  }
+
+  unsubscribe(clientId: string): void {
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return;
+    session.leaving = true;
+    this.#endEmpty(clientId, session);
   }
 
   publish(publication: Publication): void {
@@ -100,7 +112,15 @@ export class MemoryBroker {
   }
 
   settle(clientId: string, entry: Queued): void {
-    this.#sessions.get(clientId)?.queue.delete(entry);
+    const session = this.#sessions.get(clientId);
+    session?.queue.delete(entry);
+    if (session !== undefined) this.#endEmpty(clientId, session);
+  }
+
+  #endEmpty(clientId: string, { leaving, queue, source }: Session): void {
+    if (!leaving || queue.size > 0 || !this.#available) return;
+    this.#sessions.delete(clientId);
+    source?.ended();
   }
 
   #connect({ queue, source }: Session): void {
@@ -109,7 +129,9 @@ export class MemoryBroker {
 
   /** Every session of its own; of a group, one after the other. */
   #receivers(topic: string): readonly Session[] {
-    const matching = [...this.#sessions.values()].filter(({ subscription }) => matches(subscription, topic));
+    const matching = [...this.#sessions.values()].filter(
+      ({ subscription, leaving }) => !leaving && matches(subscription, topic),
+    );
     const groups = new Map<string, Session[]>();
     for (const session of matching) {
       const { share } = session.subscription;
@@ -137,6 +159,8 @@ class MemorySource implements MessageSource {
   #receive: ((message: InboundMessage) => void) | undefined;
   #reject: ((error: TributaryError) => void) | undefined;
   #resolve: (() => void) | undefined;
+  #left: { resolve: () => void; reject: (error: TributaryError) => void } | undefined;
+  #leaving: Promise<void> | undefined;
   #offered: Queued[] = [];
   #held = new Set<Queued>();
   #paused = false;
@@ -183,12 +207,30 @@ class MemorySource implements MessageSource {
     this.#deliverSoon();
   }
 
+  leave(): Promise<void> {
+    this.#leaving ??= new Promise((resolve, reject) => {
+      if (this.#state === 'Closed') throw closed();
+      this.#left = { resolve, reject };
+      this.#broker.unsubscribe(this.#clientId);
+    });
+    return this.#leaving;
+  }
+
   close(): Promise<void> {
     this.lose();
     this.#state = 'Closed';
     this.#broker.detach(this.#clientId);
     this.#reject?.(closed());
+    this.#left?.reject(closed());
     return Promise.resolve();
+  }
+
+  /** Nothing is left at the broker. */
+  ended(): void {
+    this.lose();
+    this.#state = 'Closed';
+    this.#reject?.(closed());
+    this.#left?.resolve();
   }
 
   /** The broker is there, and has this for the client. */

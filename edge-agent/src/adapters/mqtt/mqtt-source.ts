@@ -4,8 +4,9 @@ import type { IPublishPacket, ISubackPacket, Packet } from 'mqtt-packet';
 import type { BrokerConfig } from '../../broker-config.js';
 import type { BrokerStatus, InboundMessage, MessageSource, Subscription } from '../../streams-ports.js';
 import type { BrokerConnection, BrokerTerms } from './broker-connection.js';
-import { BrokerLink, type MqttParts } from './broker-link.js';
-import type { LastWill } from './packets.js';
+import { BrokerLink, type LinkHandler, type MqttParts } from './broker-link.js';
+import { Farewell } from './farewell.js';
+import { DISCONNECT_FOR_GOOD, type LastWill } from './packets.js';
 import { isRefusal, refusedBy, unanswered } from './reason-codes.js';
 import { requireFilter } from './topics.js';
 
@@ -24,6 +25,11 @@ export interface MqttSourceOptions {
   readonly will?: LastWill;
 }
 
+interface Settlers {
+  readonly resolve: () => void;
+  readonly reject: (error: TributaryError) => void;
+}
+
 const SUBSCRIBE_ID = 1;
 
 /**
@@ -34,10 +40,14 @@ const SUBSCRIBE_ID = 1;
 export class MqttSource implements MessageSource {
   readonly #options: MqttSourceOptions;
   readonly #parts: MqttParts;
-  readonly #link: BrokerLink;
+  #link: BrokerLink;
   readonly #receiveMaximum: number;
   #receive: ((message: InboundMessage) => void) | undefined;
-  #started: { resolve: () => void; reject: (error: TributaryError) => void } | undefined;
+  #started: Settlers | undefined;
+  #left: Settlers | undefined;
+  #leaving: Promise<void> | undefined;
+  #farewell: Farewell | undefined;
+  #closed = false;
   #connection: BrokerConnection | undefined;
   #subscribed = false;
   /** The broker was told the subscriptions by this object: in a session that it kept they need not be repeated. */
@@ -56,31 +66,19 @@ export class MqttSource implements MessageSource {
     this.#options = options;
     this.#parts = parts;
     this.#receiveMaximum = options.receiveMaximum ?? LIMITS.brokerInFlight;
-    const introduction = {
-      clientId: options.clientId,
-      sessionMs: options.sessionMs ?? LIMITS.brokerSessionMs,
-      keepAliveMs: LIMITS.keepaliveTimeMs,
-      receiveMaximum: this.#receiveMaximum,
-      maximumPacketSize: LIMITS.brokerPacketBytes,
-      will: options.will,
-    };
-    this.#link = new BrokerLink(
-      options.broker,
-      introduction,
-      {
-        connected: (connection, terms) => this.#connected(connection, terms),
-        packet: (packet) => this.#take(packet),
-        oversized: (messageId) => this.#takeOversized(messageId),
-        drained: () => undefined,
-        disconnected: () => this.#disconnected(),
-      },
-      parts,
-    );
+    this.#link = this.#linkOf(options.sessionMs ?? LIMITS.brokerSessionMs, {
+      connected: (connection, terms) => this.#connected(connection, terms),
+      packet: (packet) => this.#take(packet),
+      oversized: (messageId) => this.#takeOversized(messageId),
+      drained: () => undefined,
+      disconnected: () => this.#disconnected(),
+    });
   }
 
   get status(): BrokerStatus {
     const { status } = this.#link;
-    return status.state === 'Connected' ? { state: 'Connected', subscribed: this.#subscribed } : status;
+    const subscribed = this.#subscribed && this.#farewell === undefined;
+    return status.state === 'Connected' ? { state: 'Connected', subscribed } : status;
   }
 
   get unacknowledged(): number {
@@ -113,15 +111,72 @@ export class MqttSource implements MessageSource {
     this.#regulate();
   }
 
+  leave(): Promise<void> {
+    this.#leaving ??= new Promise<void>((resolve, reject) => {
+      if (this.status.state === 'Closed') throw this.#closedError();
+      const { broker, subscription } = this.#options;
+      this.#left = { resolve, reject };
+      this.#farewell = new Farewell({
+        broker: broker.name,
+        subscription,
+        clock: this.#parts.clock,
+        idle: () => this.#held.size === 0 && this.#waiting.length === 0,
+        reading: () => this.#reading,
+        emptied: () => {
+          this.#endSession().then(resolve, reject);
+        },
+      });
+      if (this.#connection !== undefined) this.#farewell.begin(this.#connection);
+      else this.#link.start();
+    });
+    return this.#leaving;
+  }
+
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#link.close();
     this.#started?.reject(this.#closedError());
+    this.#left?.reject(this.#closedError());
+  }
+
+  /** MQTT 3.1.1 ends a session only by a connection that begins without one (OASIS MQTT 3.1.1, 3.1.2.4). */
+  async #endSession(): Promise<void> {
+    this.#farewell?.interrupt();
+    const isNew = this.#options.broker.protocol === 'V5';
+    await this.#link.close(isNew ? DISCONNECT_FOR_GOOD : undefined);
+    this.#started?.reject(this.#closedError());
+    if (isNew || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      this.#link = this.#linkOf(0, {
+        connected: () => resolve(),
+        packet: () => undefined,
+        oversized: () => undefined,
+        drained: () => undefined,
+        disconnected: () => undefined,
+      });
+      this.#link.start();
+    });
+    await this.#link.close();
+  }
+
+  #linkOf(sessionMs: number, handler: LinkHandler): BrokerLink {
+    const { broker, clientId, will } = this.#options;
+    const introduction = {
+      clientId,
+      sessionMs,
+      keepAliveMs: LIMITS.keepaliveTimeMs,
+      receiveMaximum: this.#receiveMaximum,
+      maximumPacketSize: LIMITS.brokerPacketBytes,
+      will,
+    };
+    return new BrokerLink(broker, introduction, handler, this.#parts);
   }
 
   #connected(connection: BrokerConnection, terms: BrokerTerms): void {
     this.#connection = connection;
     this.#regulate();
-    if (terms.sessionPresent && this.#known) this.#subscribed = true;
+    if (this.#farewell !== undefined) this.#farewell.begin(connection);
+    else if (terms.sessionPresent && this.#known) this.#subscribed = true;
     else {
       connection.write(connection.codec.subscribe(SUBSCRIBE_ID, this.#options.subscription));
       this.#awaitGrant();
@@ -138,6 +193,7 @@ export class MqttSource implements MessageSource {
 
   #disconnected(): void {
     this.#cancelDeadline();
+    this.#farewell?.interrupt();
     this.#connection = undefined;
     this.#subscribed = false;
     this.#waiting = [];
@@ -148,6 +204,7 @@ export class MqttSource implements MessageSource {
   #take(packet: Packet): void {
     if (packet.cmd === 'publish') this.#arrived(packet);
     else if (packet.cmd === 'suback') this.#granted(packet);
+    else if (packet.cmd === 'unsuback') this.#farewell?.answered(packet);
     else this.#fail(new TributaryError('INVALID_ARGUMENT', `the broker sent an unexpected ${packet.cmd}`));
   }
 
@@ -171,6 +228,7 @@ export class MqttSource implements MessageSource {
   }
 
   #arrived(packet: IPublishPacket): void {
+    this.#farewell?.stir();
     if (packet.qos === 2 || packet.topic === '')
       this.#fail(
         new TributaryError('INVALID_ARGUMENT', 'the broker sent a QoS or topic alias not asked for'),
@@ -225,6 +283,7 @@ export class MqttSource implements MessageSource {
 
   #takeOversized(messageId: number | undefined): void {
     this.#refused += 1;
+    this.#farewell?.stir();
     this.#parts.log.warn(
       { broker: this.#options.broker.name, refused: this.#refused },
       'a message over the limit was refused',

@@ -95,6 +95,11 @@ export class PacketCodec {
     return generate({ cmd: 'subscribe', messageId, subscriptions }, this.#options);
   }
 
+  unsubscribe(messageId: number, { topics, share }: Subscription): Buffer {
+    const unsubscriptions = topics.map((topic) => wireFilter(topic, share));
+    return generate({ cmd: 'unsubscribe', messageId, unsubscriptions }, this.#options);
+  }
+
   publish(messageId: number | undefined, { payload, properties, ...rest }: Publication): Buffer {
     const packet: IPublishPacket = {
       cmd: 'publish',
@@ -124,6 +129,8 @@ export function pubacks(messageIds: readonly number[]): Buffer {
 
 export const PINGREQ = Buffer.from([0xc0, 0]);
 export const DISCONNECT = Buffer.from([0xe0, 0]);
+/** Of MQTT 5, with a session expiry interval of 0: the session ends with the connection. */
+export const DISCONNECT_FOR_GOOD = Buffer.from([0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0]);
 
 /** What the first bytes of a PUBLISH say; undefined for another packet. */
 export function publishHead(head: Buffer): { readonly messageId: number | undefined } | undefined {

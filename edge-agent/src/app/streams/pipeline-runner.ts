@@ -73,6 +73,8 @@ export class PipelineRunner {
   #whenIdle: () => void = () => undefined;
   #accepting = false;
   #failure: TributaryError | undefined;
+  #whenFailed: (error: TributaryError) => void = () => undefined;
+  #draining: Promise<void> | undefined;
   #cancelTick: () => void = () => undefined;
   #reachableMs: number | undefined;
   #sweptMs = 0;
@@ -156,11 +158,25 @@ export class PipelineRunner {
       sink: this.#parts.sink,
       models: this.#parts.predictor.models(),
       failure: this.#failure,
+      draining: this.#draining !== undefined,
       waits: this.#waits.newest,
       keys: this.#keys.size,
       outstanding: this.#gate,
       figures: this.#figures.taken(),
     });
+  }
+
+  /**
+   * Takes nothing new, answers what the broker has for the pipeline, however long that takes, and ends its session there.
+   * Rejects where the pipeline fails, and with SHUTTING_DOWN where it is closed first.
+   */
+  drain(): Promise<void> {
+    this.#draining ??= new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#whenFailed = reject;
+      this.#parts.source.leave().then(resolve, reject);
+    });
+    return this.#draining;
   }
 
   /** Answers what was read, LIMITS.drainMs at most; the rest, and what comes, stays with the broker. */
@@ -329,6 +345,7 @@ export class PipelineRunner {
       { pipeline: this.name, code, detail, ...describeUnexpected(error) },
       'pipeline ends',
     );
+    this.#whenFailed(this.#failure);
   }
 }
 

@@ -8,10 +8,10 @@ import type { PipelineFigures } from './figures.js';
 export interface PipelineStatus extends PipelineFigures {
   readonly name: string;
   /**
-   * Running; Waiting for what `reason` says, which may be a broker, a model, or the disk; Failed: it ended, and the agent
-   * must be started again.
+   * Running; Waiting for what `reason` says, which may be a broker, a model, or the disk; Draining: it answers what the
+   * broker has for it, and takes nothing new; Failed: it ended, and the agent must be started again.
    */
-  readonly state: 'Running' | 'Waiting' | 'Failed';
+  readonly state: 'Running' | 'Waiting' | 'Draining' | 'Failed';
   readonly reason: { readonly code: string; readonly detail: string } | null;
   readonly broker: string;
   /** Null where results carry rows. */
@@ -34,6 +34,7 @@ export interface PipelineSources {
   readonly sink: Pick<MessageSink, 'status' | 'queued'>;
   readonly models: readonly LoadedModel[];
   readonly failure: TributaryError | undefined;
+  readonly draining: boolean;
   readonly waits: TributaryError | undefined;
   readonly keys: number;
   readonly outstanding: { readonly messages: number; readonly bytes: number };
@@ -48,7 +49,7 @@ export function describePipeline(sources: PipelineSources): PipelineStatus {
   const serving = models.find(({ name, active }) => active && name === spec.model?.name);
   return {
     name: metadata.name,
-    state: stateOf(failure, reason, connected),
+    state: stateOf(sources, reason, connected),
     reason: reason === undefined ? null : { code: reason.code, detail: reason.message },
     broker: spec.source.broker,
     model: spec.model?.name ?? null,
@@ -63,11 +64,12 @@ export function describePipeline(sources: PipelineSources): PipelineStatus {
 }
 
 function stateOf(
-  failure: TributaryError | undefined,
+  { failure, draining }: Pick<PipelineSources, 'failure' | 'draining'>,
   reason: TributaryError | undefined,
   connected: boolean,
 ): PipelineStatus['state'] {
   if (failure !== undefined) return 'Failed';
+  if (draining) return 'Draining';
   return reason === undefined && connected ? 'Running' : 'Waiting';
 }
 
