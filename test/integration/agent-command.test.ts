@@ -91,8 +91,9 @@ describe('tributary-agent', function () {
     });
     assert.match(stdout, /^1 {2}trial@4 {2}yes=0\.\d{6}/);
     assert.deepEqual(await daemon?.stop(), { code: 0, signal: null });
-    const [file = ''] = await readdir(join(folder.path, 'data/predictions'));
-    const log = await readFile(join(folder.path, 'data/predictions', file), 'utf8');
+    const predictions = join(folder.path, 'data/predictions/oip');
+    const [file = ''] = await readdir(predictions);
+    const log = await readFile(join(predictions, file), 'utf8');
     assert.match(log, /"model":"trial","version":4,"source":"oip"/);
     assert.equal((await agent('predict', '-f', rows)).code, ERROR_TABLE.UNAVAILABLE.exit);
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { stat, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { decodeEntry, type FederatedJobInput } from '@tributary/proto';
@@ -186,6 +186,28 @@ describe('inference replicas', function () {
       peer.close();
       operator.close();
     }
+  });
+
+  it('go back by themselves to the version before, each alone', async () => {
+    const fits = join(federation.folder, 'fits.json');
+    const agentYaml = join(federation.siteFolder('north'), 'agent.yaml');
+    await rm(fits);
+    const exported = await runCommand(BINARIES.agent, [
+      'fits',
+      'export',
+      '--to',
+      fits,
+      '--config',
+      agentYaml,
+    ]);
+    assert.match(exported.stdout, /in 2 jobs/, exported.stderr);
+    await federation.cliText('rollout', 'set', 'points@2');
+    await eventually('version 2', async () => (await rollout()).replicas.serving === 2 || undefined, 60_000);
+    const back = await first.command('rollback', 'points');
+    assert.match(back.stdout, /^points answers with version 1 again/, back.stderr);
+    assert.deepEqual([await first.serving(), await second.serving()], ['points@1', 'points@2']);
+    const missing = await first.command('rollback', 'nothing');
+    assert.match(missing.stderr, /NOT_FOUND/);
   });
 
   it('are refused where they are started as the agent that trains, and the reverse', async () => {

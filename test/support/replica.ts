@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { FullStatus } from '@tributary/edge-agent/internal/app/status.js';
 import { stringify } from 'yaml';
 
-import { BINARIES, Daemon, runCommand, type Finished } from './daemon.js';
+import { BINARIES, Daemon, runCommand, type Exit, type Finished } from './daemon.js';
 import { requireSuccess, type LocalFederation } from './federation.js';
 
 export interface ReplicaOptions {
@@ -62,6 +62,18 @@ export class Replica {
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#daemon?.stop(signal);
+  }
+
+  /** How it ended, once it has. */
+  async exited(): Promise<Exit> {
+    if (this.#daemon === undefined) throw new Error('the replica was not started');
+    return this.#daemon.exited;
+  }
+
+  /** Under which it has connected to brokers, by its log. */
+  async clientIds(): Promise<readonly string[]> {
+    const log = (await this.#daemon?.log()) ?? '';
+    return [...new Set(Array.from(log.matchAll(/"clientId":"([^"]+)"/g), ([, id = '']) => id))];
   }
 
   /** Runs a command of the agent with the files of this replica. */
