@@ -201,7 +201,7 @@ describe('inference replicas', function () {
       agentYaml,
     ]);
     assert.match(exported.stdout, /in 2 jobs/, exported.stderr);
-    await federation.cliText('rollout', 'set', 'points@2');
+    await federation.cliText('rollout', 'set', 'points@2', '--author', 'admin');
     await eventually('version 2', async () => (await rollout()).replicas.serving === 2 || undefined, 60_000);
     const back = await first.command('rollback', 'points');
     assert.match(back.stdout, /^points answers with version 1 again/, back.stderr);

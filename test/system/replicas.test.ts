@@ -166,7 +166,7 @@ describe('replicas of a site at a real Mosquitto (needs mosquitto)', function ()
 
   after(async function () {
     await load?.stop();
-    await Promise.all([first, second].map((one) => (one as Replica | undefined)?.stop()));
+    for (const replica of [first, second]) await (replica as Replica | undefined)?.stop();
     await (consumer as MqttSource | undefined)?.close();
     await (sink as MqttSink | undefined)?.close();
     await (federation as LocalFederation | undefined)?.stop();

@@ -7,7 +7,6 @@ import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/
 import { StreamStates } from '@tributary/edge-agent/internal/adapters/store/stream-states.js';
 import type { StreamStateStore } from '@tributary/edge-agent/internal/streams-ports.js';
 
-import { refusal } from '../../support/refusal.js';
 import { pipeline } from '../../support/stream-pipeline.js';
 import { StreamWorld, type ReceivedResult } from '../../support/stream-engine.js';
 import { eventually } from '../../support/waiting.js';
@@ -395,47 +394,5 @@ describe('stream engine', () => {
     await eventually('their results', () => (results().length === completed ? true : undefined));
     await world.start();
     await eventually('the rest', () => (new Set(ids(results())).size === 100 ? true : undefined));
-  });
-
-  it('drains: answers all that the broker has for it, and nothing that comes later', async () => {
-    await opened(RECORDS, {}, 10);
-    world.predictor.version = undefined;
-    await world.start();
-    for (let index = 0; index < 100; index++) await world.send({ id: index, t: T + index, pulse: index });
-    await eventually('its wait', () => (world.runner.status().state === 'Waiting' ? true : undefined));
-    let over = false;
-    const drained = world.runner.drain().then(() => (over = true));
-    await world.send({ id: 100, t: T + 100, pulse: 1 });
-    await sleep(50);
-    const { state, reason } = world.runner.status();
-    assert.deepEqual([state, reason?.code, over], ['Draining', 'NOT_FOUND', false]);
-    world.predictor.version = 1;
-    await drained;
-    await world.close();
-    await eventually('the results', () => (results().length >= 100 ? true : undefined));
-    assert.equal(new Set(ids(results())).size, 100);
-    assert.equal(world.broker.unsettled('pipeline'), 0);
-  });
-
-  it('refuses to drain where it has failed, and gives up where it fails or is closed meanwhile', async () => {
-    await opened();
-    world.predictor.version = undefined;
-    await world.start();
-    await world.send({ id: 1, t: T, pulse: 1 });
-    await eventually('its wait', () => (world.runner.status().state === 'Waiting' ? true : undefined));
-    const ended = assert.rejects(world.runner.drain(), refusal('SHUTTING_DOWN'));
-    world.predictor.refuse = () => {
-      throw new TributaryError('SHUTTING_DOWN', 'predictions have ended');
-    };
-    world.predictor.version = 1;
-    await ended;
-    assert.equal(world.runner.status().state, 'Failed');
-    await assert.rejects(world.runner.drain(), refusal('SHUTTING_DOWN'));
-    await world.close();
-    world.predictor.version = undefined;
-    await world.start();
-    const closed = assert.rejects(world.runner.drain(), refusal('SHUTTING_DOWN'));
-    await world.close();
-    await closed;
   });
 });
