@@ -113,23 +113,25 @@ async function hasSession(broker: BrokerConfig, clientId: string): Promise<boole
 describe('replicas of a site at a real Mosquitto (needs mosquitto)', function () {
   this.timeout(180_000);
   let directory: TemporaryDirectory;
-  let brokerFolder: TemporaryDirectory;
   let broker: Mosquitto;
   let federation: LocalFederation;
   let first: Replica;
   let second: Replica;
   let sink: MqttSink;
-  let consumer: MqttSource;
   let load: Load | undefined;
   const results = new Map<string, Record<string, unknown>>();
   const differing: string[] = [];
+  const closers: (() => Promise<unknown>)[] = [];
 
   before(async function () {
     if (!mosquittoInstalled()) this.skip();
     directory = await temporaryDirectory();
-    brokerFolder = await temporaryDirectory();
+    const brokerFolder = await temporaryDirectory();
+    closers.push(() => brokerFolder.remove());
     broker = await Mosquitto.start(brokerFolder.path);
+    closers.push(() => broker.leave());
     federation = await LocalFederation.start(join(directory.path, 'federation'));
+    closers.push(() => federation.stop());
     const policy = { serving: { models: ['points'] } };
     await federation.addSite({ name: 'north', csv: pointsOf(1, 120).csv, dataset: 'points', policy });
     await federation.apply(pointsJob('one', { rounds: 1, minSites: 1 }));
@@ -143,13 +145,19 @@ describe('replicas of a site at a real Mosquitto (needs mosquitto)', function ()
     )) as [Replica, Replica];
     await federation.cliText('wait', '--for=condition=Complete', 'fj/one', '--timeout', '90s');
     await federation.cliText('rollout', 'set', 'points@1');
-    first.start();
-    second.start();
+    for (const replica of [first, second]) {
+      replica.start();
+      closers.push(() => replica.stop());
+    }
     const devices = localBroker(broker.port, 'V5');
     sink = new MqttSink({ broker: devices, clientId: 'devices' }, mqttParts);
-    consumer = new MqttSource(
+    const consumer = new MqttSource(
       { broker: devices, clientId: 'consumer', subscription: { topics: ['out/#'], qos: 1 } },
       mqttParts,
+    );
+    closers.push(
+      () => sink.close(),
+      () => consumer.close(),
     );
     await consumer.start((message) => {
       const { latencyMs: _, ...body } = JSON.parse(Buffer.from(message.payload).toString()) as Record<
@@ -166,12 +174,7 @@ describe('replicas of a site at a real Mosquitto (needs mosquitto)', function ()
 
   after(async function () {
     await load?.stop();
-    for (const replica of [first, second]) await (replica as Replica | undefined)?.stop();
-    await (consumer as MqttSource | undefined)?.close();
-    await (sink as MqttSink | undefined)?.close();
-    await (federation as LocalFederation | undefined)?.stop();
-    await (broker as Mosquitto | undefined)?.leave();
-    await (brokerFolder as TemporaryDirectory | undefined)?.remove();
+    for (const close of closers.splice(0).reverse()) await close();
     if (this.test?.parent?.tests.some((test) => test.isFailed()) === true)
       console.log(`logs are in ${federation.folder}`);
     else await (directory as TemporaryDirectory | undefined)?.remove();
