@@ -3,7 +3,10 @@ import { readFile } from 'node:fs/promises';
 import {
   canonicalize,
   decodeBase64,
+  describePlan,
+  fewestSites,
   parseDocument,
+  requirePlan,
   signDocument,
   signingKeyFromSeed,
   TributaryError,
@@ -88,6 +91,7 @@ export async function submit(
   const key = signingKeyFromSeed(decodeBase64(author.seed, 'seed'));
   const admin = await session.admin();
   for (const document of documents) {
+    if (document.kind === 'FederatedJob') notePlan(session, document);
     const response = await admin.unary('Apply', {
       document: Buffer.from(canonicalize(document)),
       authorKey: Buffer.from(key.publicKey),
@@ -109,6 +113,17 @@ export async function submit(
       );
     }
   }
+}
+
+/** What secure aggregation will bear, before anything starts: with the fewest sites where the job takes all. */
+function notePlan({ terminal }: Session, { metadata, spec }: FederatedJob): void {
+  const { privacy, cohortSize, minSites } = spec;
+  const { secureAggregation, ...demand } = privacy;
+  if (!secureAggregation) return;
+  const agents = cohortSize === 0 ? fewestSites(spec) : cohortSize;
+  const plan = requirePlan({ ...demand, agents, minimum: minSites });
+  const more = cohortSize === 0 ? ' (with the fewest sites; more of them bear more)' : '';
+  terminal.note(`${metadata.name}: secure aggregation, ${describePlan(plan)}${more}`);
 }
 
 const ENDED: ReadonlySet<string> = new Set(['Complete', 'Failed', 'Cancelled']);

@@ -68,6 +68,7 @@ export function draftJob(columns: readonly ColumnProfile[], { name, label }: Dra
     },
   };
   parseFederatedJob(job);
+  remarks.push('with three sites or more, remove the line of privacy: the coordinator then sees sums only');
   return { job, remarks };
 }
 
