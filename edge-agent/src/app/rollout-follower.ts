@@ -87,7 +87,9 @@ export class RolloutFollower {
       const { models, decisions, serving, clock, log } = this.#parts;
       const { current, lastGood } = await models.pointers(model);
       if (lastGood === undefined)
-        throw new TributaryError('NOT_FOUND', `no version of ${model} served here before`);
+        throw new TributaryError('NOT_FOUND', `no version of ${model} served here before`, {
+          hint: 'Versions from before an undone rollout do not count. tributary-agent status shows what answers.',
+        });
       const time = new Date(clock.now()).toISOString();
       const previous = current === undefined ? {} : { previous: current };
       await decisions.note({ type: 'RolledBack', time, model, version: lastGood, ...previous });

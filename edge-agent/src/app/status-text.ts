@@ -18,7 +18,7 @@ export function describeStatus(status: FullStatus): string {
       ({ time, job, round, allowed, code, rule }) =>
         `  ${time}  ${job} round ${String(round)}: ${allowed ? 'allowed' : `refused, ${code}${rule === '' ? '' : ` by ${rule}`}`}`,
     ),
-    ...(status.kind === 'Serving' ? [] : ['Rounds:']),
+    ...(status.rounds.length === 0 ? [] : ['Rounds:']),
     ...status.rounds.map(
       ({ jobId, round, attempt, phase }) =>
         `  ${jobId} round ${String(round)}, attempt ${String(attempt)}: ${phase}`,

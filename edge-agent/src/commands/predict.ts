@@ -59,9 +59,13 @@ async function askAgent(
   return inParts(rows, (part) => client.predict(part, columns, target));
 }
 
+const UNSERVED =
+  'The operator rolls one out (tributary rollout set MODEL@VERSION), and spec.serving.models of the policy lists it.';
+
 async function onlyModel(client: SocketClient): Promise<Target> {
   const [model, ...others] = await client.models();
-  if (model === undefined) throw new TributaryError('NOT_FOUND', 'the agent serves no model');
+  if (model === undefined)
+    throw new TributaryError('NOT_FOUND', 'the agent serves no model', { hint: UNSERVED });
   if (others.length > 0)
     throw new TributaryError('USAGE', `--model: name one of ${[model, ...others].join(', ')}`);
   return { model, version: undefined };
@@ -187,6 +191,9 @@ function asText(answers: readonly Answers[]): string {
     return `${String(row + 1)}  ${model}  ${answer.join(' ')}  ${decisionId}`;
   });
   const cells = unreadable(answers);
-  const note = cells === 0 ? [] : [`${String(cells)} cells could not be read and counted as missing.`];
+  const note =
+    cells === 0
+      ? []
+      : [`${String(cells)} ${cells === 1 ? 'cell' : 'cells'} could not be read and counted as missing.`];
   return `${[...lines, ...note].join('\n')}\n`;
 }

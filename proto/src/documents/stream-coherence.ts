@@ -200,7 +200,8 @@ function shareProblems({ source, window, alerts }: StreamPipelineSpec): Problem[
   return [{ path, what: 'splits the alerts of a key between members', fix: 'remove it, or the alerts' }];
 }
 
-function alertProblems({ alerts, model }: StreamPipelineSpec): Problem[] {
+function alertProblems(spec: StreamPipelineSpec): Problem[] {
+  const { alerts, model } = spec;
   return alerts.flatMap(({ above, below, output }, index): Problem[] => {
     const path = ['spec', 'alerts', index];
     const problems: Problem[] = [];
@@ -208,9 +209,22 @@ function alertProblems({ alerts, model }: StreamPipelineSpec): Problem[] {
       problems.push({ path: [...path, 'below'], what: 'lies over above', fix: 'lower it' });
     if (output === undefined && model?.output === undefined)
       problems.push({ path: [...path, 'output'], what: 'is missing', fix: 'add it, or model.output' });
+    if (output !== undefined && model === undefined && !isRowColumn(output, spec)) {
+      const fix = `use one of ${rowColumns(spec).join(', ')}`;
+      problems.push({ path: [...path, 'output'], what: `${quote(output)} is no column of the row`, fix });
+    }
     return problems;
   });
 }
+
+/** Columns of the rows that windows give. */
+const rowColumns = ({ payload, window }: StreamPipelineSpec): readonly string[] =>
+  window.type === 'Record' ? payloadColumns(payload) : window.reduce.map(({ column }) => column);
+
+const isRowColumn = (name: string, spec: StreamPipelineSpec): boolean =>
+  spec.window.type === 'Record'
+    ? isColumn(name, rowColumns(spec), spec.payload)
+    : rowColumns(spec).includes(name);
 
 interface OutputTopic {
   readonly path: Path;

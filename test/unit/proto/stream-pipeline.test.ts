@@ -147,6 +147,10 @@ describe('StreamPipeline', () => {
       { model: { name: 'm' }, alerts: [alert] },
       /^spec\.alerts\[0\]\.output: is missing/,
     ],
+    'an alert on a column that is gone from the row': [
+      { model: undefined, window: tumbling, alerts: [{ ...alert, output: 'gone' }] },
+      /^spec\.alerts\[0\]\.output: "gone" is no column of the row; use one of /,
+    ],
     'results that it would read itself': [
       { result: { topic: 'site/x/bed/{bed}/vitals' } },
       /^spec\.result\.topic: is read by the pipeline itself/,

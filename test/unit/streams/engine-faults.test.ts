@@ -40,6 +40,19 @@ describe('faults under the stream engine', function () {
     await world.receivedAll();
   };
 
+  it('an alert on an output that no version has is told instead of being silent for ever', async () => {
+    await world.close();
+    const alerts = [{ name: 'high', output: 'good', above: 0.5, topic: 'alerts' }];
+    world = new StreamWorld(pipeline({ ...RECORDS, alerts }), {});
+    await world.open();
+    await world.start();
+    await world.send({ id: 1, t: T, pulse: 1 });
+    const { code, detail } = await eventually('a reason', () => world.runner.status().reason ?? undefined);
+    assert.equal(code, 'CONFIG_INVALID');
+    assert.match(detail, /^spec\.alerts\[0\]\.output: \S+ has no output good; use one of /);
+    assert.equal(world.source.unacknowledged, 1);
+  });
+
   it('a row that kills the worker is given up when it is alone too, and what follows is answered', async () => {
     world.predictor.refuse = (rows: readonly Row[]) => {
       if (rows.some(({ pulse }) => pulse === 3)) throw died;

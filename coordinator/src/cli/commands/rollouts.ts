@@ -22,7 +22,7 @@ export async function setRollout(
   const { name, version } = requireVersion(reference);
   if (version === 0) {
     throw new TributaryError('USAGE', `${reference}: name the version as NAME@VERSION`, {
-      hint: `tributary models get ${name} shows the versions`,
+      hint: `tributary models get ${name} -o yaml shows the versions`,
     });
   }
   const document = parseModelRollout({

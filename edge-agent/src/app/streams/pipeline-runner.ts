@@ -122,7 +122,14 @@ export class PipelineRunner {
     const { maximumRows } = spec.batch;
     this.#scorer =
       spec.model &&
-      new Scorer({ ...parts, model: spec.model, maximumRows, signal, waiting: (error) => this.#wait(error) });
+      new Scorer({
+        ...parts,
+        model: spec.model,
+        alerts: spec.alerts,
+        maximumRows,
+        signal,
+        waiting: (error) => this.#wait(error),
+      });
     this.#batcher = new Batcher(spec.batch, (steps) => this.#begin(steps));
     this.#intake = new Intake({
       pipeline,

@@ -10,15 +10,22 @@ function linesOf(pipeline: PipelineStatus): readonly string[] {
   const { name, state, reason, messages, results, outstanding, keys, p99Ms, version } = pipeline;
   const model =
     pipeline.model === null ? 'no model' : `${pipeline.model}@${version === null ? '-' : String(version)}`;
-  const letters = Object.values(pipeline.deadLetters).reduce((sum, count) => sum + count, 0);
   const counts = [
     `${String(messages)} messages`,
     `${String(results)} results`,
-    ...(letters > 0 ? [`${String(letters)} dead letters`] : []),
+    ...lettersOf(pipeline),
     `${String(outstanding)} outstanding`,
     `${String(keys)} keys`,
     ...(p99Ms === null ? [] : [`p99 ${String(p99Ms)} ms`]),
   ];
   const line = `  ${name}  ${state}  ${model}: ${counts.join(', ')}`;
   return reason === null ? [line] : [line, `    ${reason.code}: ${reason.detail}`];
+}
+
+function lettersOf({ deadLetters }: PipelineStatus): readonly string[] {
+  const reasons = Object.entries(deadLetters);
+  const total = reasons.reduce((sum, [, count]) => sum + count, 0);
+  if (total === 0) return [];
+  const listed = reasons.map(([reason, count]) => `${reason} ${String(count)}`).join(', ');
+  return [`${String(total)} dead letters (${listed})`];
 }

@@ -10,6 +10,7 @@ import type { Outcome } from './stream-work.js';
 export interface ScorerParts {
   readonly predictor: Pick<Predictor, 'predict'>;
   readonly model: NonNullable<StreamPipelineSpec['model']>;
+  readonly alerts: StreamPipelineSpec['alerts'];
   /** Rows of one request at most. */
   readonly maximumRows: number;
   readonly clock: Clock;
@@ -110,7 +111,7 @@ export class Scorer {
   }
 
   async #attempt({ decisions, outcomes, from, to }: Rows): Promise<TributaryError | undefined> {
-    const { predictor, model } = this.#parts;
+    const { predictor, model, alerts } = this.#parts;
     const asked = from === 0 && to === decisions.length ? decisions : decisions.slice(from, to);
     try {
       const result = await predictor.predict({
@@ -119,7 +120,9 @@ export class Scorer {
         rows: asked.map(({ row }) => row),
         decisionIds: asked.map(({ id }) => id),
       });
-      requireOutput(result, model.output);
+      requireOutput(result, 'model', model.output);
+      for (const [index, { output }] of alerts.entries())
+        requireOutput(result, `alerts[${String(index)}]`, output);
       place(result, outcomes, from);
       this.#answered += 1;
       return undefined;
@@ -133,11 +136,16 @@ export class Scorer {
 const isSuspicious = ({ code }: Pick<TributaryError, 'code'>, attempt: number): boolean =>
   (code === 'UNAVAILABLE' || code === 'INTERNAL') && attempt + 1 >= SUSPECT_AFTER;
 
-function requireOutput({ model, version, outputs }: PredictionResult, output: string | undefined): void {
+/** An output that the version does not have would never be heard of: an alert would be silent for ever. */
+function requireOutput(
+  { model, version, outputs }: PredictionResult,
+  field: string,
+  output: string | undefined,
+): void {
   if (output === undefined || outputs.includes(output)) return;
   throw new TributaryError(
     'CONFIG_INVALID',
-    `spec.model.output: ${model}@${String(version)} has no output ${output}; use one of ${outputs.join(', ')}`,
+    `spec.${field}.output: ${model}@${String(version)} has no output ${output}; use one of ${outputs.join(', ')}`,
   );
 }
 
