@@ -148,7 +148,7 @@ describe('tributary-agent predict', function () {
     assert.equal(unreadableCells, 1);
     const text = await runCommand(BINARIES.agent, args);
     assert.match(text.stdout, /^1 {2}trial@1 {2}yes=0\.\d{6} {2}[0-9a-f]{32}$/m);
-    assert.match(text.stdout, /1 cells could not be read/);
+    assert.match(text.stdout, /1 cell could not be read/);
   });
 
   it('refuses an export that was altered, and rows that are none, without quoting them', async () => {
