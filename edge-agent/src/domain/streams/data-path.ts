@@ -22,6 +22,15 @@ export function member(value: unknown, name: string): unknown {
   return (value as Readonly<Record<string, unknown>>)[name];
 }
 
+/**
+ * An object with these members, all null, to be copied by spreading and then filled: a copy has the shape of its source
+ * at once, where members that are added one by one under computed names make a hash table of it.
+ */
+export function template(names: readonly string[]): Readonly<Record<string, null>> {
+  const members = names.map((name) => `${JSON.stringify(name)}:null`);
+  return JSON.parse(`{${members.join(',')}}`) as Readonly<Record<string, null>>;
+}
+
 /** Sets an own member, whatever its name. */
 export function setOwn<T>(record: Record<string, T>, name: string, value: NoInfer<T>): void {
   if (name === '__proto__') Object.defineProperty(record, name, { value, enumerable: true });

@@ -52,7 +52,8 @@ const NO_GAPS: Gaps = { listed: [], count: 0, totalMs: 0 };
 
 /** Cells of a record; of samples, the list of each column. */
 function rowOf({ columns, labels, periodMs }: Run): Row {
-  const row: Record<string, Cell> = { ...labels };
+  // A copy of the columns has their shape; each list is replaced by its cell.
+  const row: Record<string, Cell | readonly Cell[]> = { ...columns };
   for (const name in columns) {
     const list = columns[name] ?? [];
     setOwn(
@@ -61,5 +62,6 @@ function rowOf({ columns, labels, periodMs }: Run): Row {
       periodMs === 0 ? list[0] : list.map((cell) => (typeof cell === 'number' ? cell : null)),
     );
   }
-  return row;
+  for (const name in labels) if (!Object.hasOwn(columns, name)) setOwn(row, name, labels[name]);
+  return row as Record<string, Cell>;
 }

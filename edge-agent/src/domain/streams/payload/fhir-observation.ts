@@ -35,7 +35,7 @@ export function fhirReader(spec: FhirSpec): PayloadReader {
     const bar = text.lastIndexOf('|');
     return { column, system: bar < 0 ? undefined : text.slice(0, bar), code: text.slice(bar + 1) };
   });
-  const paths = compileColumns(spec.columns);
+  const { readers: paths } = compileColumns(spec.columns);
   const readId = spec.id === undefined ? () => undefined : compilePath(spec.id);
   return ({ payload }) => {
     const parsed = parseJson(payload);

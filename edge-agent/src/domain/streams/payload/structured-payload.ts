@@ -1,6 +1,6 @@
 import { LIMITS, type Cell, type StreamPayloadSpec } from '@tributary/proto';
 
-import { compilePath, setOwn, type PathReader } from '../data-path.js';
+import { compilePath, setOwn, template, type PathReader } from '../data-path.js';
 import { fault, isFault, type Fault } from '../fault.js';
 import { instant } from '../instant.js';
 import type { Captures } from '../topic-matching.js';
@@ -64,35 +64,40 @@ export function parseJson(bytes: Uint8Array): { readonly value: unknown } | Faul
   }
 }
 
-export function compileColumns(
-  columns: Readonly<Record<string, string>>,
-): readonly (readonly [string, PathReader])[] {
-  return Object.entries(columns).map(([name, path]) => [name, compilePath(path)]);
+export interface CompiledColumns {
+  readonly readers: readonly (readonly [string, PathReader])[];
+  readonly empty: Readonly<Record<string, null>>;
+}
+
+export function compileColumns(columns: Readonly<Record<string, string>>): CompiledColumns {
+  const readers = Object.entries(columns).map(([name, path]) => [name, compilePath(path)] as const);
+  return { readers, empty: template(Object.keys(columns)) };
 }
 
 /** One cell of each column; NoColumns where none of them is there. */
 export function readColumns(
-  columns: readonly (readonly [string, PathReader])[],
+  columns: CompiledColumns,
   value: unknown,
 ): Readonly<Record<string, Cell>> | Fault {
   return collect(columns, value, (cell) => cell);
 }
 
 function collect<T>(
-  columns: readonly (readonly [string, PathReader])[],
+  { readers, empty }: CompiledColumns,
   value: unknown,
   made: (cell: Cell) => T,
 ): Record<string, T> | Fault {
-  const all: Record<string, T> = {};
+  // Every member of the copy is replaced below.
+  const all: Record<string, T | null> = { ...empty };
   let found = false;
-  for (const [name, read] of columns) {
+  for (const [name, read] of readers) {
     const there = read(value);
     const cell = cellFrom(there);
     if (cell === undefined) return fault('UnusableCell', name);
     found ||= there !== undefined;
     setOwn(all, name, made(cell));
   }
-  return found ? all : fault('NoColumns');
+  return found ? (all as Record<string, T>) : fault('NoColumns');
 }
 
 /** Ids are texts or whole numbers; anything else is none. */
@@ -111,7 +116,7 @@ interface Shape {
 
 const alone = (cell: Cell): readonly Cell[] => [cell];
 
-function record(paths: readonly (readonly [string, PathReader])[], value: unknown): Shape | Fault {
+function record(paths: CompiledColumns, value: unknown): Shape | Fault {
   const columns = collect(paths, value, alone);
   return isFault(columns) ? columns : { periodMs: 0, count: 1, columns };
 }
