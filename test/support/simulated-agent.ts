@@ -6,9 +6,11 @@ import {
   drawEnvelopeSecrets,
   encodeUpdate,
   EnvelopeWriter,
+  FLOAT32_BYTES,
   float32ToBytes,
   formatId,
   LIMITS,
+  ringLength,
   roundVectors,
   tailLength,
   type EnvelopeFields,
@@ -39,6 +41,8 @@ export interface WrittenUpdate {
 export interface UpdateOptions {
   /** Replaces the vector of {@link SimulatedAgent.vector}. */
   readonly values?: Float32Array;
+  /** Travels as it is, instead of any values: words of the ring. */
+  readonly bytes?: Uint8Array;
   readonly fields?: Partial<EnvelopeFields>;
   /** Signs instead of the agent. */
   readonly signer?: SigningKey;
@@ -61,6 +65,8 @@ export class SimulatedAgent {
   readonly goodbyes: Goodbye[] = [];
   /** Set to upload by itself when it is ordered to train. */
   automatic = false;
+  /** Told of each order as it comes. */
+  heard: (order: Order) => void = () => undefined;
   /** Whether it answers rounds of evaluation by itself, automatic or not. */
   evaluates = true;
   readonly #world: TrainingWorld;
@@ -78,6 +84,10 @@ export class SimulatedAgent {
   get connection(): AgentConnection {
     if (this.#connection === undefined) throw new Error(`${this.site} is not connected`);
     return this.#connection;
+  }
+
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
   }
 
   connect(epoch = (this.#epoch += 1n)): void {
@@ -114,8 +124,10 @@ export class SimulatedAgent {
     const { spec } = this.#world.job(round.jobId).document;
     const { tail: shape, bounds } = roundVectors(spec, [...round.cohort.keys()], round.kind);
     const random = new SeededRandom(round.round * 1_000 + this.site.length * 31 + this.site.charCodeAt(0));
+    const tail = tailLength(shape);
+    const others = round.secure === undefined ? tail : ringLength({ parameters: 0, tail });
     const delta = Float32Array.from(
-      { length: round.vectorLength - tailLength(shape) },
+      { length: round.vectorLength - others },
       () => random.uint32() / 2 ** 32 - (round.kind === 'Statistics' ? 0 : 0.5),
     );
     const heldOut = spec.evaluation.holdOutSite === this.site;
@@ -133,8 +145,9 @@ export class SimulatedAgent {
   /** A new envelope for the round, correct unless the options break it. */
   write(
     round: RoundState,
-    { values = this.vector(round), fields = {}, signer = this.identity, roundKey }: UpdateOptions = {},
+    { values, bytes: words, fields = {}, signer = this.identity, roundKey }: UpdateOptions = {},
   ): WrittenUpdate {
+    const bytes = words ?? float32ToBytes(values ?? this.vector(round));
     const all: EnvelopeFields = {
       wire: '1.1',
       logId: this.#world.federation.logId,
@@ -147,14 +160,13 @@ export class SimulatedAgent {
       uploadId: formatId('upl', randomBytes(16)),
       baseDigest: round.baseDigest,
       layoutDigest: round.layoutDigest,
-      vectorLength: values.length,
+      vectorLength: bytes.length / FLOAT32_BYTES,
       chunkBytes: LIMITS.minChunkBytes,
       ...fields,
     };
     const key = roundKey ?? decodeBase64(round.roundKey, 'roundKey');
     const writer = new EnvelopeWriter(all, key, drawEnvelopeSecrets(randomBytes), signer);
     const chunkBytes = all.chunkBytes ?? LIMITS.chunkBytes;
-    const bytes = float32ToBytes(values);
     const chunks = Array.from({ length: writer.header.chunkCount }, (_, index) =>
       writer.write(bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes)),
     );
@@ -190,6 +202,7 @@ export class SimulatedAgent {
 
   #ordered(order: Order): void {
     this.orders.push(order);
+    this.heard(order);
     const entry = lastEntry(order);
     if (entry.type !== 'round.opened') return;
     if (!this.automatic && !(this.evaluates && entry.body.kind === 'Evaluation')) return;

@@ -33,7 +33,7 @@ import { SimulatedAgent } from './simulated-agent.js';
 export const START_MS = Date.UTC(2026, 0, 1);
 
 const key = (byte: number): SigningKey => signingKeyFromSeed(new Uint8Array(32).fill(byte));
-const LOG_KEY = key(1);
+export const LOG_KEY = key(1);
 export const MODEL_KEY = key(2);
 const AUTHOR = key(3);
 
