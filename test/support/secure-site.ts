@@ -39,6 +39,8 @@ export class SecureSite {
   readonly contradictions: string[] = [];
   /** Its vectors without masks. */
   readonly plain = new Map<RoundKey, Uint8Array>();
+  /** Name of the delta in its outbox. */
+  delta = 'upl-1';
   /** The stages, by round and attempt, from which on it says nothing. */
   readonly silent = new Map<string, Stage>();
   /** Called before the site answers a stage. */
@@ -97,7 +99,7 @@ export class SecureSite {
     const secure = (this.#secure ??= this.#rounds(witness));
     if (verified.kind === 'Settled') return secure.settled(verified.round);
     const maskable = await secure.follow(this.client, { round: verified, minimum: 0 });
-    if (maskable) await this.#upload(verified, await secure.masking(roundKey(verified.opened)));
+    if (maskable) await this.#upload(verified, await secure.masking(roundKey(verified.opened), this.delta));
   }
 
   readonly client: FleetClient = {

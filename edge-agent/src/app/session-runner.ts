@@ -44,7 +44,7 @@ export class SessionRunner {
   readonly #queue: SessionEvent[] = [];
   #stepping = false;
   readonly #orders = new Map<string, RawOrder>();
-  readonly #rounds = new Map<RoundKey, AllowedRound>();
+  readonly #rounds = new Map<RoundKey, AllowedRound & SecureTask>();
   readonly #retries = new Map<RoundKey, () => void>();
   /** The newest step of a secure round; it never rejects. */
   #secureStep: Promise<void> = Promise.resolve();
@@ -115,6 +115,8 @@ export class SessionRunner {
       }
       case 'Train':
         return this.#train(effect.key);
+      case 'Follow':
+        return this.#follow(effect.key);
       case 'StopTraining':
         return work.stopTraining(effect.key);
       case 'Upload':
@@ -166,7 +168,7 @@ export class SessionRunner {
         );
         if (endsJob(review.settled)) this.#start(this.#parts.jobEnded(review.settled));
         this.#start(this.#parts.work.settled(review.settled.round));
-        this.#start(this.#parts.secure.settled(review.settled.round));
+        this.#nextStep(() => this.#parts.secure.settled(review.settled.round));
         return { type: 'RoundSettled', orderId, round: review.settled.round };
       case 'Refused': {
         const { code, detail, rule, wait } = review.verdict;
@@ -184,7 +186,6 @@ export class SessionRunner {
       case 'Allowed': {
         const order = refOf(review.round);
         this.#rounds.set(roundKey(order), review);
-        if (order.secure) this.#start(this.#follow(roundKey(order), review));
         return { type: 'RoundAllowed', orderId, order };
       }
     }
@@ -203,20 +204,28 @@ export class SessionRunner {
   }
 
   /** Takes the next step of a secure round, after the one before. */
-  #follow(key: RoundKey, task: SecureTask): Promise<void> {
-    this.#secureStep = this.#secureStep.then(async () => {
-      const client = this.#parts.client();
-      if (client === undefined) return;
+  #follow(key: RoundKey): void {
+    this.#nextStep(async () => {
+      const [client, task] = [this.#parts.client(), this.#rounds.get(key)];
+      if (client === undefined || task === undefined) return;
       try {
         if (await this.#parts.secure.follow(client, task)) this.#dispatch({ type: 'Maskable', key });
       } catch (error) {
         this.#unfollowed(key, TributaryError.from(error));
       }
     });
-    return this.#secureStep;
+  }
+
+  /** Steps follow each other: one at work would write down anew what a settlement beside it forgets. */
+  #nextStep(take: () => Promise<void>): void {
+    const step = this.#secureStep.then(take);
+    this.#secureStep = step.catch(() => undefined);
+    this.#start(step);
   }
 
   #unfollowed(key: RoundKey, error: TributaryError): void {
+    // Ended with the process: the next one goes on.
+    if (this.#state.stopping) return;
     const { code, detail } = redact(error);
     this.#parts.log.warn({ key, code, detail, ...describeUnexpected(error) }, 'a stage was not answered');
     if (error.fields['fork'] === true) this.#parts.alarm(error);

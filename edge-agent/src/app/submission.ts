@@ -35,7 +35,7 @@ export interface SubmissionParts {
   /** Wire version that was agreed on with the coordinator. */
   readonly wire: () => string;
   /** How the update of a secure round is masked. */
-  readonly masking: (key: RoundKey) => Promise<Masking>;
+  readonly masking: (key: RoundKey, delta: string) => Promise<Masking>;
 }
 
 /** Turns what the outbox holds into envelopes and brings them to the coordinator. */
@@ -83,7 +83,7 @@ export class Submission {
   async #begin(client: FleetClient, key: RoundKey, item: OutboxItem, signal: AbortSignal): Promise<number> {
     const { files } = this.#parts;
     const writer = this.#writer(item);
-    const masking = item.encoding === 'ring' ? await this.#parts.masking(key) : undefined;
+    const masking = item.encoding === 'ring' ? await this.#parts.masking(key, item.delta) : undefined;
     const vector = encodedVector(item, this.#deltas.pieces(deltaFile(item.delta)), masking);
     const envelope = writeEnvelope(writer, vector);
     const parts = firstUploadParts(files, envelopeFile(item.uploadId), writer, envelope);

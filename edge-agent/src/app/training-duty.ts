@@ -91,7 +91,7 @@ class TrainingDuty implements Duty {
       agentId,
       logId,
     });
-    const masking = (key: RoundKey) => secure.masking(key);
+    const masking = (key: RoundKey, delta: string) => secure.masking(key, delta);
     const submission = new Submission({ ...parts, ...around, outbox, site, logId, masking });
     const work = new RoundWork({
       ...parts,

@@ -125,6 +125,8 @@ export type SessionEffect =
   | { readonly type: 'Acknowledge'; readonly answer: OrderAnswer }
   | { readonly type: 'Train'; readonly key: RoundKey }
   | { readonly type: 'StopTraining'; readonly key: RoundKey }
+  /** Answers the stage of a secure round that is open, as its newest order says. */
+  | { readonly type: 'Follow'; readonly key: RoundKey }
   /** `renew`: write a new envelope under a new upload id first. */
   | { readonly type: 'Upload'; readonly key: RoundKey; readonly renew: boolean }
   | { readonly type: 'StopUpload'; readonly key: RoundKey }

@@ -105,7 +105,8 @@ function repeatAnswer(state: SessionState, answer: OrderAnswer): SessionStep {
   if (answer.key === undefined || round === undefined) return { state, effects: [acknowledge] };
   if (round.phase.name === 'Failed')
     return { state, effects: [acknowledge, failureOf(round.order, round.phase)] };
-  return prepend(acknowledge, upload(state, answer.key));
+  const next = upload(state, answer.key);
+  return { state: next.state, effects: [acknowledge, ...following(state, answer.key), ...next.effects] };
 }
 
 function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): SessionStep {
@@ -124,7 +125,15 @@ function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): 
           ],
         })
       : upload(update(cleared.state, key, { ...before, confirmed: true }), key);
-  return { state: next.state, effects: [...answered.effects, ...cleared.effects, ...next.effects] };
+  const effects = [...answered.effects, ...cleared.effects, ...following(next.state, key), ...next.effects];
+  return { state: next.state, effects };
+}
+
+/** The step of a secure round that an order asks for; taken again where it comes again, as the answer may be lost. */
+function following(state: SessionState, key: RoundKey): readonly SessionEffect[] {
+  const round = find(state, key);
+  const follows = round?.order.secure === true && round.phase.name !== 'Failed' && !state.stopping;
+  return follows ? [{ type: 'Follow', key }] : [];
 }
 
 function roundSettled(state: SessionState, orderId: string, ref: RoundRef): SessionStep {

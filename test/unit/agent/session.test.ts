@@ -17,13 +17,22 @@ import {
 import fc from 'fast-check';
 
 const baseDigest = digestOf(new Uint8Array([1]));
-const order = (round: number, attempt = 0, jobId = 'job-a'): RoundOrder => ({
+const order = (round: number, attempt = 0, jobId = 'job-a', secure = false): RoundOrder => ({
   jobId,
   round,
   attempt,
   baseDigest,
-  secure: false,
+  secure,
 });
+const masked = order(1, 0, 'job-m', true);
+const maskedKey = roundKey(masked);
+const maskable: SessionEvent = { type: 'Maskable', key: maskedKey };
+const outOfIt: SessionEvent = {
+  type: 'SecureFailed',
+  key: maskedKey,
+  code: 'SECAGG_STAGE_PASSED',
+  detail: 'x',
+};
 const UPLOAD = 'upl-1';
 
 /** Feeds events and collects all effects. */
@@ -208,6 +217,74 @@ describe('session of the agent', () => {
     assert.deepEqual(types(uploading.effects).slice(-1), ['StopUpload']);
   });
 
+  it('sends the update of a secure round once it is trained and the cohort is known, in any order', () => {
+    const begun = feed([up, ...ordered('o1', masked)]);
+    assert.deepEqual(types(begun.effects), ['Verify', 'Acknowledge', 'Follow', 'Train']);
+    const first = feed([trained(masked)], begun.state);
+    assert.deepEqual([phases(first.state), first.effects], [['Held'], []]);
+    assert.deepEqual(types(feed([maskable], first.state).effects), ['Upload']);
+    const second = feed([maskable], begun.state);
+    assert.deepEqual(second.effects, []);
+    assert.deepEqual(types(feed([trained(masked)], second.state).effects), ['Upload']);
+    assert.deepEqual(feed([maskable, maskable], feed([trained(masked)], second.state).state).effects, []);
+  });
+
+  it('takes the step of a secure round again where its order comes again: its answer may be lost', () => {
+    const { state } = feed([up, ...ordered('o1', masked), { type: 'LinkDown' }, up]);
+    assert.deepEqual(types(feed([{ type: 'OrderArrived', orderId: 'o1' }], state).effects), [
+      'Acknowledge',
+      'Follow',
+    ]);
+    const plain = feed([up, ...ordered('o1', order(1))]);
+    assert.ok(!types(plain.effects).includes('Follow'));
+  });
+
+  it('sends nothing of a secure round that an earlier process trained before the cohort is known anew', () => {
+    const recovered = feed([{ type: 'Recovered', held: [{ ...masked, uploadId: UPLOAD }] }, up]);
+    const again = feed(ordered('o1', masked), recovered.state);
+    assert.deepEqual(types(again.effects), ['Verify', 'Acknowledge', 'Follow']);
+    assert.deepEqual(feed([{ type: 'LinkDown' }, up], again.state).effects, []);
+    assert.deepEqual(types(feed([maskable], again.state).effects), ['Upload']);
+  });
+
+  it('lets nothing of a secure round leave that it is out of, and says so', () => {
+    const report: SessionEffect = {
+      type: 'ReportFailure',
+      round: masked,
+      code: 'SECAGG_STAGE_PASSED',
+      detail: 'x',
+    };
+    const training = feed([up, ...ordered('o1', masked)]).state;
+    const [held, uploading] = [feed([trained(masked)], training), feed([maskable, trained(masked)], training)];
+    const delivered = feed([{ type: 'Uploaded', key: maskedKey, seq: 3 }], uploading.state);
+    const expected: [SessionState, SessionEffect['type'][]][] = [
+      [training, ['StopTraining']],
+      [held.state, ['Discard']],
+      [uploading.state, ['StopUpload', 'Discard']],
+      [delivered.state, ['Discard']],
+    ];
+    for (const [state, ends] of expected) {
+      const failed = feed([outOfIt], state);
+      assert.deepEqual(types(failed.effects), [...ends, 'ReportFailure']);
+      assert.deepEqual(failed.effects.at(-1), report);
+      assert.deepEqual(phases(failed.state), ['Failed']);
+      // A second reason, or what comes late, changes nothing.
+      const late: SessionEvent[] = [outOfIt, maskable, { type: 'Uploaded', key: maskedKey, seq: 3 }];
+      assert.deepEqual(feed(late, failed.state).effects, []);
+      assert.deepEqual(feed([{ type: 'OrderArrived', orderId: 'o1' }], failed.state).effects.slice(1), [report]);
+      assert.deepEqual(types(feed(ordered('o2', masked), failed.state).effects), ['Verify', 'Acknowledge']);
+    }
+    assert.deepEqual(feed([trained(masked)], feed([outOfIt], training).state).effects, [
+      { type: 'Discard', key: maskedKey },
+    ]);
+  });
+
+  it('starts what waited for the training of a secure round that it is out of', () => {
+    const other = order(1);
+    const both = feed([up, ...ordered('o1', masked), ...ordered('o2', other)]);
+    assert.deepEqual(types(feed([outOfIt], both.state).effects), ['StopTraining', 'ReportFailure', 'Train']);
+  });
+
   it('ignores what it did not ask for', () => {
     const key = roundKey(order(1));
     const strays: SessionEvent[] = [
@@ -218,6 +295,8 @@ describe('session of the agent', () => {
       uploadFailed(order(1), 'UNAVAILABLE'),
       { type: 'RetryDue', key },
       { type: 'TrainingFailed', key, code: 'TRAINING_FAILED', detail: '' },
+      { type: 'Maskable', key },
+      { type: 'SecureFailed', key, code: 'SECAGG_STAGE_PASSED', detail: '' },
     ];
     assert.deepEqual(feed(strays), { state: INITIAL_SESSION, effects: [] });
   });
@@ -239,9 +318,9 @@ const anyOrder = fc
   .record({
     round: fc.integer({ min: 1, max: 3 }),
     attempt: fc.integer({ min: 0, max: 1 }),
-    job: fc.constantFrom('job-a', 'job-b'),
+    job: fc.constantFrom('job-a', 'job-b', 'job-m'),
   })
-  .map(({ round, attempt, job }) => order(round, attempt, job));
+  .map(({ round, attempt, job }) => order(round, attempt, job, job === 'job-m'));
 const anyId = fc.constantFrom('o1', 'o2', 'o3', 'o4');
 const anyCode = fc.constantFrom<ErrorCode>(
   'UNAVAILABLE',
@@ -278,6 +357,13 @@ const anyEvent: fc.Arbitrary<SessionEvent> = fc.oneof(
   anyOrder.map((what): SessionEvent => ({ type: 'Uploaded', key: roundKey(what), seq: 7 })),
   fc.tuple(anyOrder, anyCode).map(([what, code]) => uploadFailed(what, code)),
   anyOrder.map((what): SessionEvent => ({ type: 'RetryDue', key: roundKey(what) })),
+  anyOrder.map((what): SessionEvent => ({ type: 'Maskable', key: roundKey(what) })),
+  anyOrder.map((what): SessionEvent => ({
+    type: 'SecureFailed',
+    key: roundKey(what),
+    code: 'SECAGG_MESSAGE_INVALID',
+    detail: '',
+  })),
 );
 
 /** A second account of what must hold, kept from events and effects alone. */
@@ -286,6 +372,8 @@ class Ledgerkeeper {
   readonly allowed = new Set<RoundKey>();
   readonly everTrained = new Map<RoundKey, number>();
   readonly closed: RoundOrder[] = [];
+  /** Secure rounds whose cohort was said to be known. */
+  readonly maskable = new Set<RoundKey>();
   ready = false;
 
   before(event: SessionEvent): void {
@@ -300,6 +388,7 @@ class Ledgerkeeper {
       this.closed.push({ ...event.round, baseDigest, secure: false });
     if (event.type === 'OrderRefused' && this.verifying.delete(event.orderId) && event.round !== undefined)
       this.allowed.delete(roundKey(event.round));
+    if (event.type === 'Maskable') this.maskable.add(event.key);
   }
 
   after(event: SessionEvent, effect: SessionEffect): void {
@@ -318,10 +407,16 @@ class Ledgerkeeper {
       case 'Upload':
         assert.ok(this.ready || effect.renew, 'uploaded without a connection');
         if (!effect.renew) assert.ok(this.allowed.has(effect.key), 'uploaded what is not allowed now');
+        if (effect.key.startsWith('job-m'))
+          assert.ok(this.maskable.has(effect.key), 'uploaded before the cohort was known');
+        break;
+      case 'Follow':
+        assert.ok(effect.key.startsWith('job-m'), 'a step of a round that is not secure');
+        assert.ok(event.type === 'RoundAllowed' || event.type === 'OrderArrived', `followed by ${event.type}`);
         break;
       case 'Discard':
         assert.ok(
-          event.type === 'Trained' || event.type === 'RoundSettled' || event.type === 'RoundAllowed',
+          ['Trained', 'RoundSettled', 'RoundAllowed', 'SecureFailed'].includes(event.type),
           `discarded by ${event.type}`,
         );
         break;

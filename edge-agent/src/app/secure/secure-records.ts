@@ -130,6 +130,18 @@ export class SecureRecords {
     return this.#store.get(name(key, set));
   }
 
+  /**
+   * Keeps which delta the masks of the round are for. Rejects with SECAGG_STAGE_PASSED for another one: the difference of
+   * two vectors under the same masks is in the clear.
+   */
+  async keepDelta(key: RoundKey, delta: string): Promise<void> {
+    const bytes = new TextEncoder().encode(delta);
+    const known = await this.#store.get(name(key, 'delta'));
+    if (known === undefined) return this.#store.put({ [name(key, 'delta')]: bytes });
+    if (Buffer.compare(known, bytes) === 0) return;
+    throw new TributaryError('SECAGG_STAGE_PASSED', 'the site has masked another update of this round before');
+  }
+
   /** Keeps the shares that were delivered to the site, each under its dealer. */
   async keepDeliveries(key: RoundKey, records: readonly StageRecord[]): Promise<void> {
     const changes = records.map(({ agentId, payload, signature, attachment }) => [

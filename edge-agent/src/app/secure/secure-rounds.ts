@@ -114,8 +114,8 @@ export class SecureRounds {
     }
   }
 
-  /** How to mask; once the cohort is known. Rejects with SECAGG_STAGE_PASSED before that. */
-  async masking(key: RoundKey): Promise<Masking> {
+  /** How to mask `delta`, by its name in the outbox, once the cohort is known. Rejects with SECAGG_STAGE_PASSED before that, and for a second delta. */
+  async masking(key: RoundKey, delta: string): Promise<Masking> {
     const { records, agentId } = this.#parts;
     const task = this.#tasks.get(key);
     if (task === undefined) throw passed('the order of the round was not verified by this process');
@@ -123,6 +123,7 @@ export class SecureRounds {
     const set = await records.set(key, 'cohort');
     if (set === undefined) throw passed('the cohort of the round is not known');
     const cohort = openCohort(set, roster);
+    await records.keepDelta(key, delta);
     const { tail, bounds } = vectorsOf(task.round);
     return {
       scale: ringScale(roster.roster.plan.agents, bounds.clipNorm),
