@@ -1,11 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import {
-  RingEncoder,
-  ringLength,
-  TributaryError,
-  type RingShape,
-} from '@tributary/proto';
+import { RingEncoder, ringLength, TributaryError, type RingShape } from '@tributary/proto';
 import type { Order } from '@tributary/coordinator/internal/app/order.js';
 import type { RoundState } from '@tributary/coordinator/internal/domain/rounds/round-state.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
@@ -45,6 +40,8 @@ export class SecureSite {
   readonly silent = new Map<string, Stage>();
   /** Called before the site answers a stage. */
   before: (stage: Stage | undefined) => void = () => undefined;
+  /** Whether a message gets through. */
+  sends: (message: StageMessage) => boolean = () => true;
   /** What the coordinator shows, changed by whoever stands in between. */
   tamper: (stage: string, result: StageResult) => StageResult = (_stage, result) => result;
   readonly #world: TrainingWorld;
@@ -70,6 +67,11 @@ export class SecureSite {
 
   get records(): SecureRecords {
     return new SecureRecords(this.store);
+  }
+
+  /** What it said in the first attempt. */
+  message(stage: Stage): StageMessage | undefined {
+    return [...this.said].find(([name]) => name.endsWith(`/1/0/${stage}`))?.[1];
   }
 
   /** Another process of the agent; `lost`: with nothing of what it kept. */
@@ -106,6 +108,7 @@ export class SecureSite {
     submitStage: async (message) => {
       const { stage, payload, signature, attachments, ...ref } = message;
       this.#keep(`${roundKey(ref)}/${stage}`, message);
+      if (!this.sends(message)) return;
       const statement = { payload, signature, attachments };
       await this.#world.training.stages.submit(this.agent.agentId, { ...ref, stage, statement });
     },
@@ -184,5 +187,8 @@ export class SecureSite {
 
 function bytesOf({ payload, signature, attachments }: StageMessage): string {
   const attached = [...attachments].map(([to, data]) => `${to}:${Buffer.from(data).toString('hex')}`).sort();
-  return [payload, signature].map((data) => Buffer.from(data).toString('hex')).concat(attached).join();
+  return [payload, signature]
+    .map((data) => Buffer.from(data).toString('hex'))
+    .concat(attached)
+    .join();
 }

@@ -255,7 +255,10 @@ describe('session of the agent', () => {
       detail: 'x',
     };
     const training = feed([up, ...ordered('o1', masked)]).state;
-    const [held, uploading] = [feed([trained(masked)], training), feed([maskable, trained(masked)], training)];
+    const [held, uploading] = [
+      feed([trained(masked)], training),
+      feed([maskable, trained(masked)], training),
+    ];
     const delivered = feed([{ type: 'Uploaded', key: maskedKey, seq: 3 }], uploading.state);
     const expected: [SessionState, SessionEffect['type'][]][] = [
       [training, ['StopTraining']],
@@ -271,7 +274,9 @@ describe('session of the agent', () => {
       // A second reason, or what comes late, changes nothing.
       const late: SessionEvent[] = [outOfIt, maskable, { type: 'Uploaded', key: maskedKey, seq: 3 }];
       assert.deepEqual(feed(late, failed.state).effects, []);
-      assert.deepEqual(feed([{ type: 'OrderArrived', orderId: 'o1' }], failed.state).effects.slice(1), [report]);
+      assert.deepEqual(feed([{ type: 'OrderArrived', orderId: 'o1' }], failed.state).effects.slice(1), [
+        report,
+      ]);
       assert.deepEqual(types(feed(ordered('o2', masked), failed.state).effects), ['Verify', 'Acknowledge']);
     }
     assert.deepEqual(feed([trained(masked)], feed([outOfIt], training).state).effects, [
@@ -412,7 +417,10 @@ class Ledgerkeeper {
         break;
       case 'Follow':
         assert.ok(effect.key.startsWith('job-m'), 'a step of a round that is not secure');
-        assert.ok(event.type === 'RoundAllowed' || event.type === 'OrderArrived', `followed by ${event.type}`);
+        assert.ok(
+          event.type === 'RoundAllowed' || event.type === 'OrderArrived',
+          `followed by ${event.type}`,
+        );
         break;
       case 'Discard':
         assert.ok(

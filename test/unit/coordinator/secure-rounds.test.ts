@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 
+import { requirePlan } from '@tributary/proto';
+import fc from 'fast-check';
+
 import { SecureWorld } from '../../support/secure-world.js';
 import { STAGES, type Stage } from '../../support/secure-site.js';
 
@@ -41,6 +44,20 @@ describe('rounds of secure aggregation', function () {
     for (const silent of combinations) await (await runWithout(10, silent)).requirePlainModel();
   });
 
+  it('lose nothing to as many dropouts as the plan allows, whichever stages they leave in', async () => {
+    const anyRun = fc.integer({ min: 4, max: 10 }).chain((count) => {
+      const { dropouts } = requirePlan({ agents: count, minimum: 2 });
+      const stages = fc.array(fc.constantFrom(...STAGES), { minLength: dropouts, maxLength: dropouts });
+      return stages.map((silent) => ({ count, silent }));
+    });
+    await fc.assert(
+      fc.asyncProperty(anyRun, async ({ count, silent }) => {
+        await (await runWithout(count, silent)).requirePlainModel();
+      }),
+      { numRuns: 8 },
+    );
+  });
+
   for (const stage of STAGES)
     it(`fail an attempt that loses one more before ${stage}, and the next one works with fresh keys`, async () => {
       const secure = await runWithout(4, [stage, stage]);
@@ -48,7 +65,9 @@ describe('rounds of secure aggregation', function () {
       const [failed] = await secure.world.entries('round.failed');
       assert.equal(failed?.body.code, 'ROUND_UNDERSUBSCRIBED');
       const { said } = secure.site(3);
-      const keys = [0, 1].map((attempt) => said.get(`${secure.jobId}/1/${String(attempt)}/advertise`)?.payload);
+      const keys = [0, 1].map(
+        (attempt) => said.get(`${secure.jobId}/1/${String(attempt)}/advertise`)?.payload,
+      );
       assert.ok(keys[0] !== undefined && keys[1] !== undefined);
       assert.notDeepEqual(keys[0], keys[1]);
     });

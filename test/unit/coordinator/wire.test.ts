@@ -19,6 +19,10 @@ import {
   fromStreamLogs,
   fromWatch,
 } from '@tributary/coordinator/internal/adapters/grpc/wire/admin.js';
+import {
+  fromStageMessage,
+  fromStageRequest,
+} from '@tributary/coordinator/internal/adapters/grpc/wire/stages.js';
 import { fromGetEntries } from '@tributary/coordinator/internal/adapters/grpc/wire/ledger.js';
 import {
   requireSafeInteger,
@@ -64,6 +68,8 @@ describe('mappings from the wire', () => {
     decodes(Fleet.service.Connect, fromAgentMessage);
     decodes(Fleet.service.FetchBlob, fromFetchBlob);
     decodes(Fleet.service.SubmitUpdate, fromUploadMessage);
+    decodes(Fleet.service.SubmitStage, fromStageMessage);
+    decodes(Fleet.service.GetStage, fromStageRequest);
     decodes(Enrolment.service.Enroll, fromEnroll);
     decodes(Enrolment.service.Renew, fromRenew);
     decodes(Admin.service.Apply, fromApply);
@@ -145,6 +151,55 @@ describe('mappings from the wire', () => {
       type: 'Ack',
       ack: { orderId, accepted: true, code: '', detail: '' },
     });
+  });
+
+  it('take a message of a stage whole, and refuse what has no place in one', () => {
+    const agent = (digit: string): string => `agt-${digit.repeat(32)}`;
+    const right = {
+      jobId: `job-${'a'.repeat(32)}`,
+      round: 2,
+      attempt: 1,
+      stage: 'share',
+      payload: Buffer.of(1, 2),
+      signature: Buffer.alloc(64, 7),
+      attachments: [
+        { agentId: agent('1'), data: Buffer.of(3) },
+        { agentId: agent('2'), data: Buffer.of(4) },
+      ],
+    };
+    const { SubmitStage } = Fleet.service;
+    const read = (changes: Partial<typeof right>) =>
+      fromStageMessage(
+        SubmitStage.requestDeserialize(SubmitStage.requestSerialize({ ...right, ...changes })),
+      );
+    const { statement, ...ref } = read({});
+    assert.deepEqual(ref, { jobId: right.jobId, round: 2, attempt: 1, stage: 'share' });
+    assert.deepEqual(statement.payload, right.payload);
+    assert.deepEqual(
+      [...statement.attachments],
+      right.attachments.map(({ agentId, data }) => [agentId, data]),
+    );
+    const many = Array.from({ length: LIMITS.stageAttachments + 1 }, (_, index) => ({
+      agentId: `agt-${index.toString(16).padStart(32, '0')}`,
+      data: Buffer.of(1),
+    }));
+    const wrong: readonly (readonly [field: string, changes: Partial<typeof right>])[] = [
+      ['jobId', { jobId: 'loans' }],
+      ['stage', { stage: '../x' }],
+      ['payload', { payload: Buffer.alloc(0) }],
+      ['payload', { payload: Buffer.alloc(LIMITS.stagePayloadBytes + 1) }],
+      ['signature', { signature: Buffer.alloc(63) }],
+      ['attachments', { attachments: many }],
+      ['attachments', { attachments: [...right.attachments, { agentId: agent('1'), data: Buffer.of(9) }] }],
+      ['attachments.agentId', { attachments: [{ agentId: 'west', data: Buffer.of(1) }] }],
+      ['attachments.data', { attachments: [{ agentId: agent('1'), data: Buffer.alloc(0) }] }],
+      [
+        'attachments.data',
+        { attachments: [{ agentId: agent('1'), data: Buffer.alloc(LIMITS.stageAttachmentBytes + 1) }] },
+      ],
+    ];
+    for (const [field, changes] of wrong)
+      assert.throws(() => read(changes), { code: 'INVALID_ARGUMENT', fields: { field } }, field);
   });
 
   it('bound what an order says of the time left to 32 bits', () => {

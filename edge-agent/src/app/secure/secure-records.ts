@@ -139,7 +139,10 @@ export class SecureRecords {
     const known = await this.#store.get(name(key, 'delta'));
     if (known === undefined) return this.#store.put({ [name(key, 'delta')]: bytes });
     if (Buffer.compare(known, bytes) === 0) return;
-    throw new TributaryError('SECAGG_STAGE_PASSED', 'the site has masked another update of this round before');
+    throw new TributaryError(
+      'SECAGG_STAGE_PASSED',
+      'the site has masked another update of this round before',
+    );
   }
 
   /** Keeps the shares that were delivered to the site, each under its dealer. */
