@@ -1,6 +1,6 @@
 import { entry, type ErrorEntry } from './error-entry.js';
 
-/** 54-58: rounds with secure aggregation. */
+/** 54-59: rounds with secure aggregation. */
 export const SECURE_ROUND_ERRORS = {
   SECAGG_IMPOSSIBLE: entry(
     'FAILED_PRECONDITION',
@@ -36,5 +36,12 @@ export const SECURE_ROUND_ERRORS = {
     58,
     true,
     'The unmasked sum is not one of honest updates: sites saw different models or cohorts, or one sent what it may not.',
+  ),
+  SECAGG_DIFFERENCING: entry(
+    'FAILED_PRECONDITION',
+    409,
+    59,
+    false,
+    'The difference of two sums over the same model would show fewer sites than a site accepts in a sum; it gives the first alone.',
   ),
 } as const satisfies Record<string, ErrorEntry>;

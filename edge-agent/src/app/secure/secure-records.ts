@@ -16,6 +16,8 @@ import type { StageMessage, StageRecord } from '../../stage-ports.js';
 import { bytesField, encodeRecord, readRecord } from '../records.js';
 
 const ROUNDS = 'secure/';
+/** Outlives the rounds. */
+const SUMS = 'secure-sums/';
 
 const secretsSchema = z.strictObject({
   maskSecret: bytesField(32),
@@ -38,6 +40,8 @@ const recordSchema = z.strictObject({
   signature: bytesField(),
   attachment: bytesField(),
 });
+
+const sumSchema = z.strictObject({ sites: z.array(z.string()) });
 
 /** What an agent says in a stage. */
 export type StageAnswer = Pick<StageMessage, 'payload' | 'signature' | 'attachments'>;
@@ -166,6 +170,22 @@ export class SecureRecords {
       if (record !== undefined) records.push(record);
     }
     return records;
+  }
+
+  /** The sets of sites whose sum over that base the site helped to unmask. */
+  async sums(base: Digest): Promise<readonly (readonly string[])[]> {
+    const sums: (readonly string[])[] = [];
+    for await (const { key } of this.#store.list(`${SUMS}${base}/`)) {
+      const record = await readRecord(this.#store, key, sumSchema);
+      if (record !== undefined) sums.push(record.sites);
+    }
+    return sums;
+  }
+
+  /** Keeps such a set for as long as the site is in the federation: what is unmasked stays so. Durable when it resolves. */
+  async keepSum(base: Digest, sites: readonly string[]): Promise<void> {
+    const record = encodeRecord({ sites: [...sites].sort() });
+    await this.#store.put({ [`${SUMS}${base}/${digestOf(record)}`]: record });
   }
 
   /** Forgets a settled round, its secrets first of all. Idempotent. */

@@ -37,6 +37,7 @@ import {
   type SigningKey,
 } from '@tributary/proto';
 
+import { requireNoDifference, sumBase } from '../../domain/differencing.js';
 import type { OpenedRound } from '../../domain/order.js';
 import { roundKey, roundRef, supersedes, type RoundKey, type RoundRef } from '../../domain/round-key.js';
 import { requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
@@ -88,7 +89,7 @@ export class SecureRounds {
 
   /**
    * Takes the step after the stages that are closed; resolves with whether the site may mask its update now. Rejects with
-   * SECAGG_MESSAGE_INVALID, SECAGG_TOO_FEW and SECAGG_STAGE_PASSED, after which the site is out of the round, and with
+   * SECAGG_MESSAGE_INVALID, SECAGG_TOO_FEW, SECAGG_DIFFERENCING and SECAGG_STAGE_PASSED, after which the site is out of the round, and with
    * what the connection meets.
    */
   async follow(client: FleetClient, task: SecureTask): Promise<boolean> {
@@ -241,12 +242,10 @@ export class SecureRounds {
     const [roster, cohort] = [await this.#roster(task), await this.#cohort(task)];
     const { set } = await client.stageResult(stageRef(round, 'mask'));
     const survivors = openSurvivors(set, roster, cohort, { self: agentId, minimum });
-    requireParticipants(
-      round,
-      'mask',
-      survivors.survivors.map((survivor) => roster.member(survivor).site),
-    );
+    const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
+    requireParticipants(round, 'mask', sites);
     await records.keepSet(key, 'survivors', set);
+    requireNoDifference(await records.sums(sumBase(round)), sites, minimum);
     const answer = await records.answer(key, 'agree', set, () => {
       const { payload, signature } = signSurvivors(roster.round, agentId, cohort, survivors, identity);
       return Promise.resolve({ payload, signature, attachments: new Map() });
@@ -255,7 +254,7 @@ export class SecureRounds {
   }
 
   async #unmask(client: FleetClient, task: SecureTask): Promise<void> {
-    const { round } = task;
+    const { round, minimum } = task;
     const { records, agentId, identity } = this.#parts;
     const key = roundKey(round.opened);
     const [roster, cohort] = [await this.#roster(task), await this.#cohort(task)];
@@ -277,7 +276,11 @@ export class SecureRounds {
     );
     verifySurvivorSet(roster, cohort, survivors, agreements, agentId);
     const answer = await records.answer(key, 'unmask', set, async () => {
+      const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
+      // Looked at again: two attempts may both have come as far as this.
+      requireNoDifference(await records.sums(sumBase(round)), sites, minimum);
       const held = await this.#held(roster, key);
+      await records.keepSum(sumBase(round), sites);
       const { payload, signature } = signUnmasking(roster, cohort, survivors, agentId, held, identity);
       return { payload, signature, attachments: new Map() };
     });

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../error-table.js';
 import type { ErrorGuidance } from '../error-guidance.js';
 
-/** Codes 54 to 58: rounds with secure aggregation. */
+/** Codes 54 to 59: rounds with secure aggregation. */
 export const SECURE_ROUND_GUIDANCE = {
   SECAGG_IMPOSSIBLE: {
     causes: [
@@ -52,6 +52,16 @@ export const SECURE_ROUND_GUIDANCE = {
     steps: [
       'The sum is thrown away and the round is tried again with fresh keys.',
       'Where it happens again, run the job with fewer sites in turn to find the one that it needs for the failure.',
+    ],
+  },
+  SECAGG_DIFFERENCING: {
+    causes: [
+      'A round was tried again on the same model with few other sites, after the site had helped to unmask the first try.',
+      'The coordinator varies the cohort to take single updates from the differences of sums.',
+    ],
+    steps: [
+      'Bring back the sites of the first try, so that the next one has the same; or leave out as many as a sum needs.',
+      'Otherwise the job fails; what it learned in committed rounds stays. Apply it again under another name when the sites are back.',
     ],
   },
 } as const satisfies Partial<Record<ErrorCode, ErrorGuidance>>;
