@@ -15,6 +15,7 @@ import {
   saidBy,
   without,
 } from '../support/cheated-federation.js';
+import { refusal } from '../support/refusal.js';
 import type { HonestSite, MaskedUpdate } from '../support/honest-site.js';
 import type { ScriptedLog } from '../support/scripted-log.js';
 
@@ -91,6 +92,7 @@ describe('a coordinator that cheats with what was said before', () => {
     const once = round.updates.find(({ agentId }) => agentId === basel.agentId);
     assert.ok(once !== undefined);
     assert.deepEqual(replayed[0]?.words, once.words);
+    await assert.rejects(basel.update(round.expected, 'another training'), refusal('SECAGG_STAGE_PASSED'));
   });
 
   it('replays the masked update of an earlier attempt', async () => {

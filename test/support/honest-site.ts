@@ -110,11 +110,11 @@ export class HonestSite {
   }
 
   /** Its update of the round that it follows: of this site, and the same for each attempt on a base. */
-  async update(expected: RoundRosterExpectation): Promise<MaskedUpdate> {
+  async update(expected: RoundRosterExpectation, name = 'update'): Promise<MaskedUpdate> {
     const round = this.#round;
     if (round === undefined) throw new Error('the site follows no round');
     const key = roundKey(round.opened);
-    const masking = await this.#secure.masking(key);
+    const masking = await this.#secure.masking(key, name);
     const [rosterSet, cohortSet] = [
       await this.#records.set(key, 'roster'),
       await this.#records.set(key, 'cohort'),
