@@ -1,4 +1,5 @@
 import { entry, type ErrorEntry } from './error-entry.js';
+import { MEMBERSHIP_ERRORS } from './membership-errors.js';
 import { SECURE_ROUND_ERRORS } from './secure-round-errors.js';
 
 /** Every code that Tributary shows to the outside. Codes are never reused or renamed. */
@@ -348,41 +349,7 @@ export const ERROR_TABLE = {
   ),
   SHUTTING_DOWN: entry('UNAVAILABLE', 503, 76, true, 'The daemon is shutting down.'),
   // 80-89: membership.
-  ROSTER_MISSING: entry(
-    'FAILED_PRECONDITION',
-    403,
-    80,
-    false,
-    "The site's policy pins a federation root, but the order proves no roster; publish one with `tributary federation roster publish`.",
-  ),
-  ROSTER_INVALID: entry(
-    'PERMISSION_DENIED',
-    403,
-    81,
-    false,
-    'The roster, root or identity is malformed, of another root, or not signed by enough of its keys; the message says which.',
-  ),
-  ROSTER_EXPIRED: entry(
-    'FAILED_PRECONDITION',
-    403,
-    82,
-    false,
-    'The roster has expired; renew, sign and publish it with `tributary federation roster`.',
-  ),
-  ROSTER_ROLLBACK: entry(
-    'DATA_LOSS',
-    409,
-    83,
-    false,
-    'An older roster or root than one seen before was shown, or another of the same version: ask the operator why.',
-  ),
-  NOT_IN_ROSTER: entry(
-    'PERMISSION_DENIED',
-    403,
-    84,
-    false,
-    'A site of the round is not in the roster that the federation root signed; the round is refused.',
-  ),
+  ...MEMBERSHIP_ERRORS,
   INTERNAL: entry(
     'INTERNAL',
     500,
