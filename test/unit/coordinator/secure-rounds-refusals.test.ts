@@ -4,6 +4,7 @@ import type { StageResult } from '@tributary/edge-agent/internal/stage-ports.js'
 import type { ErrorCode } from '@tributary/proto';
 
 import { refusal } from '../../support/refusal.js';
+import { STAGES } from '../../support/secure-site.js';
 import { SecureWorld } from '../../support/secure-world.js';
 
 /** The set with a field changed, in canonical form as it was. */
@@ -70,6 +71,10 @@ describe('sites of a secure round', function () {
         site.refusals.map((error) => error.code),
         [code],
       );
+      // What it would have said next never left.
+      const next = STAGES[STAGES.findIndex((name) => name === stage) + 1] ?? assert.fail();
+      assert.equal(site.message(next), undefined);
+      assert.equal(site.plain.size, stage === 'advertise' || stage === 'share' ? 0 : 1);
       const [declined] = await secure.world.entries('site.declined');
       assert.equal(declined?.body.site, 'site-0');
     });

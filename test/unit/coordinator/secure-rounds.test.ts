@@ -58,6 +58,25 @@ describe('rounds of secure aggregation', function () {
     );
   });
 
+  it('follow each other to the evaluation, each with keys of its own, and leave nothing behind', async () => {
+    const secure = await SecureWorld.begin(4, { rounds: 2, evaluation: { metrics: ['auc'] } });
+    secure.site(3).silent.set('3.0', 'mask');
+    const job = await secure.finished();
+    assert.equal(job.phase, 'Complete', JSON.stringify(job.lastFailure));
+    await secure.requireClean();
+    const committed = await secure.world.entries('round.committed');
+    assert.deepEqual(
+      committed.map(({ body }) => body.reporting.length),
+      [4, 4, 3],
+    );
+    assert.ok(Number(committed[2]?.body.metrics['auc']) > 0);
+    const keys = [1, 2, 3].map((round) => {
+      const said = secure.site(0).said.get(`${secure.jobId}/${String(round)}/0/advertise`);
+      return (JSON.parse(Buffer.from(said?.payload ?? []).toString()) as { maskKey: string }).maskKey;
+    });
+    assert.equal(new Set(keys).size, 3);
+  });
+
   for (const stage of STAGES)
     it(`fail an attempt that loses one more before ${stage}, and the next one works with fresh keys`, async () => {
       const secure = await runWithout(4, [stage, stage]);
