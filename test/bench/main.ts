@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { aggregate } from './aggregate.js';
 import { attack } from './attack.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
-import { round } from './round.js';
+import { round, secureRound } from './round.js';
 import { secagg } from './secagg.js';
 import { startup } from './startup.js';
 import { stream, STREAM_CASES } from './stream.js';
@@ -15,6 +15,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   attack,
   round,
   secagg,
+  'secure-round': secureRound,
   startup,
   stream,
   train,
@@ -25,6 +26,7 @@ const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
   attack                              gradient inversion and membership inference, with and without masks
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
+  secure-round [--agents N] [--mb M]  the same with secure aggregation, beside plain ones
   secagg    [--agents N] [--params P] [--dropouts D]  one secure round, all roles in one process
   upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
   startup   [--entries N]             exec to serving with N ledger entries

@@ -10,7 +10,13 @@ import {
 const UNITS = 2_000;
 
 /** A job whose update has about `megabytes` MB, over one numeric column. */
-export function wideJob(name: string, megabytes: number, rounds: number, sites: number): FederatedJob {
+export function wideJob(
+  name: string,
+  megabytes: number,
+  rounds: number,
+  sites: number,
+  secureAggregation = false,
+): FederatedJob {
   const units = Math.max(1, Math.round((megabytes * 250_000) / (UNITS + 2)));
   return parseFederatedJob({
     apiVersion: 'tributary.dev/v1alpha1',
@@ -32,7 +38,7 @@ export function wideJob(name: string, megabytes: number, rounds: number, sites: 
       rounds,
       minSites: sites,
       update: { clipNorm: 10, weightCap: 1 },
-      privacy: { secureAggregation: false },
+      privacy: { secureAggregation },
     },
   });
 }
