@@ -202,10 +202,17 @@ function shareProblems({ source, window, alerts }: StreamPipelineSpec): Problem[
 
 function alertProblems(spec: StreamPipelineSpec): Problem[] {
   const { alerts, model } = spec;
-  return alerts.flatMap(({ above, below, output }, index): Problem[] => {
+  return alerts.flatMap(({ direction, above, below, output }, index): Problem[] => {
     const path = ['spec', 'alerts', index];
     const problems: Problem[] = [];
-    if (below !== undefined && below > above)
+    const raises = direction === 'High' ? 'above' : 'below';
+    if ((raises === 'above' ? above : below) === undefined)
+      problems.push({
+        path: [...path, raises],
+        what: 'is missing',
+        fix: `add it: what raises an alert of direction ${direction}`,
+      });
+    if (above !== undefined && below !== undefined && below > above)
       problems.push({ path: [...path, 'below'], what: 'lies over above', fix: 'lower it' });
     if (output === undefined && model?.output === undefined)
       problems.push({ path: [...path, 'output'], what: 'is missing', fix: 'add it, or model.output' });

@@ -42,8 +42,16 @@ const alertSchema = z.strictObject({
     .describe(
       'Output of the model that is watched, or column of the row where there is no model. Default: model.output.',
     ),
-  above: level.describe('Raised by outputs of this or more.'),
-  below: level.optional().describe('Cleared by outputs under this, up to above. Default: above.'),
+  direction: z
+    .enum(['High', 'Low'])
+    .default('High')
+    .describe('Which outputs are told of: high ones, or low ones such as an oxygen saturation that falls.'),
+  above: level
+    .optional()
+    .describe('High: raised by outputs of this or more. Low: cleared by outputs over this; default: below.'),
+  below: level
+    .optional()
+    .describe('Low: raised by outputs of this or less. High: cleared by outputs under this; default: above.'),
   holdMs: z
     .number()
     .min(0)

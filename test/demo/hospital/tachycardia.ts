@@ -17,7 +17,7 @@ export function readAlarm(payload: Uint8Array): Alarm {
 
 /** What an alert with hysteresis says of windows in their order, by its rule alone. */
 export function alarmsOf(
-  { output = '', above, below = above }: StreamAlertSpec,
+  { output = '', above = Infinity, below = above }: StreamAlertSpec,
   windows: readonly WindowResult[],
 ): readonly Alarm[] {
   const alarms: Alarm[] = [];

@@ -126,4 +126,18 @@ describe('alerts', () => {
       }),
     );
   });
+
+  it('of direction Low are raised by outputs that fall, and cleared over the upper level', () => {
+    const { alerts: low } = pipeline({
+      alerts: [{ name: 'desaturation', direction: 'Low', below: 88, above: 92, topic: 'alerts/{bed}' }],
+    }).spec;
+    const falls = compileAlerts('vitals', low, model?.output);
+    let state = INITIAL_ALERTS;
+    const changes = [95, 90, 88, 80, 91, 92, 92.5, 88.1].map((bad, timeMs) => {
+      const step = falls('7', state, { timeMs, outputs: { bad } });
+      state = step.state;
+      return step.effects.map(({ type }) => type).join();
+    });
+    assert.deepEqual(changes, ['', '', 'Raised', '', '', '', 'Cleared', '']);
+  });
 });

@@ -42,7 +42,8 @@ export type AlertJudge = (key: string, state: AlertState, scored: Scored) => Ale
 
 /**
  * Compiles the alerts of a pipeline. One is raised once outputs of `above` or more have lasted for `holdMs` of event time,
- * and cleared by the first under `below`; between the two nothing changes (hysteresis). An output older than one that was
+ * and cleared by the first under `below`; between the two nothing changes (hysteresis). One of direction Low is raised by
+ * outputs of `below` or less, and cleared by the first over `above`. An output older than one that was
  * judged already, or the same again, says nothing new.
  */
 export function compileAlerts(
@@ -77,16 +78,32 @@ interface Judged {
 
 const UNSEEN: AlertStanding = { sinceMs: null, raised: false, seenMs: -1 };
 
+/** What raises and what clears an alert, for high values: low ones are high when they are negated. */
+interface Levels {
+  readonly sign: 1 | -1;
+  readonly raises: number;
+  readonly clears: number;
+}
+
+/** The document has been checked: the level that raises is there. */
+function levelsOf({ direction, above, below }: StreamAlertSpec): Levels {
+  const sign = direction === 'High' ? 1 : -1;
+  const [raises = Infinity, clears = raises] = direction === 'High' ? [above, below] : [below, above];
+  return { sign, raises: sign * raises, clears: sign * clears };
+}
+
 /** Undefined where nothing is to be remembered of the value. */
 function judge(
-  { above, below = above, holdMs }: StreamAlertSpec,
+  alert: StreamAlertSpec,
   before: AlertStanding = UNSEEN,
   timeMs: number,
   value: number,
 ): Judged | undefined {
   if (timeMs < before.seenMs) return undefined;
+  const { sign, raises, clears } = levelsOf(alert);
+  const { holdMs } = alert;
   // Between the two levels an alert that is raised stays so, and one that is not does not begin to wait.
-  if (value < (before.raised ? below : above)) return lowered(before, timeMs);
+  if (sign * value < (before.raised ? clears : raises)) return lowered(before, timeMs);
   const sinceMs = before.sinceMs ?? timeMs;
   const raised = before.raised || timeMs - sinceMs >= holdMs;
   const standing = { sinceMs, raised, seenMs: timeMs };
