@@ -1,6 +1,6 @@
 import { pathText, quote, type Path, type Problem } from './problem.js';
 import type { StreamPayloadSpec } from './stream-payload.js';
-import type { StreamPipelineSpec } from './stream-pipeline.js';
+import type { StreamAlertSpec, StreamPipelineSpec } from './stream-pipeline.js';
 import type { StreamWindowSpec } from './stream-window.js';
 import { parseTextTemplate, templateNames } from './text-template.js';
 import {
@@ -202,18 +202,10 @@ function shareProblems({ source, window, alerts }: StreamPipelineSpec): Problem[
 
 function alertProblems(spec: StreamPipelineSpec): Problem[] {
   const { alerts, model } = spec;
-  return alerts.flatMap(({ direction, above, below, output }, index): Problem[] => {
+  return alerts.flatMap((alert, index): Problem[] => {
+    const { output } = alert;
     const path = ['spec', 'alerts', index];
-    const problems: Problem[] = [];
-    const raises = direction === 'High' ? 'above' : 'below';
-    if ((raises === 'above' ? above : below) === undefined)
-      problems.push({
-        path: [...path, raises],
-        what: 'is missing',
-        fix: `add it: what raises an alert of direction ${direction}`,
-      });
-    if (above !== undefined && below !== undefined && below > above)
-      problems.push({ path: [...path, 'below'], what: 'lies over above', fix: 'lower it' });
+    const problems = levelProblems(alert, path);
     if (output === undefined && model?.output === undefined)
       problems.push({ path: [...path, 'output'], what: 'is missing', fix: 'add it, or model.output' });
     if (output !== undefined && model === undefined && !isRowColumn(output, spec)) {
@@ -222,6 +214,18 @@ function alertProblems(spec: StreamPipelineSpec): Problem[] {
     }
     return problems;
   });
+}
+
+function levelProblems({ direction, above, below }: StreamAlertSpec, path: Problem['path']): Problem[] {
+  const problems: Problem[] = [];
+  const [name, level] = direction === 'High' ? ['above', above] : ['below', below];
+  if (level === undefined) {
+    const fix = `add what raises an alert of direction ${direction}`;
+    problems.push({ path: [...path, name], what: 'is missing', fix });
+  }
+  if (above !== undefined && below !== undefined && below > above)
+    problems.push({ path: [...path, 'below'], what: 'lies over above', fix: 'lower it' });
+  return problems;
 }
 
 /** Columns of the rows that windows give. */

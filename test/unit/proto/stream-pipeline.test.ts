@@ -143,6 +143,10 @@ describe('StreamPipeline', () => {
       { alerts: [{ ...alert, below: 1 }] },
       /below: lies over above/,
     ],
+    'an alert without the level that raises it': [
+      { alerts: [{ ...alert, direction: 'Low' }] },
+      /alerts\[0\]\.below: is missing; add what raises an alert of direction Low/,
+    ],
     'an alert of no output': [
       { model: { name: 'm' }, alerts: [alert] },
       /^spec\.alerts\[0\]\.output: is missing/,
