@@ -26,6 +26,13 @@ const ELSEWHERE: Readonly<Partial<Record<ErrorCode, readonly [why: string, test:
   ROSTER_EXPIRED: ['time', 'integration/membership'],
   ROSTER_ROLLBACK: ['a coordinator that goes back', 'integration/membership'],
   NOT_IN_ROSTER: ['a coordinator with agents of its own making', 'integration/membership'],
+  SITE_NOT_READY: ['a site that has not decided yet', 'e2e/site-policy'],
+  SECAGG_IMPOSSIBLE: ['sites that come and go before a round opens', 'unit/secagg/plan'],
+  SECAGG_MESSAGE_INVALID: ['members and coordinators that lie', 'integration/cheating-coordinator'],
+  SECAGG_STAGE_PASSED: ['a coordinator that asks twice', 'integration/cheating-replays'],
+  SECAGG_TOO_FEW: ['dropouts beyond the threshold', 'integration/cheating-coordinator'],
+  SECAGG_SUM_INVALID: ['masks that do not cancel', 'unit/secagg/cheated-sets'],
+  SECAGG_DIFFERENCING: ['a coordinator that leaves one site out', 'integration/cheating-coordinator'],
   INTERNAL: ['must not occur; the fuzz tests fail where it does', 'unit/proto/grpc-status'],
 };
 

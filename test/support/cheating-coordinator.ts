@@ -34,6 +34,8 @@ import { jobDocument } from './job-document.js';
 import { Loot } from './loot.js';
 import type { ScriptedLog, ScriptedRound } from './scripted-log.js';
 
+const GRAPH_SEED = new Uint8Array(32);
+
 const SPEC: Partial<FederatedJobInput['spec']> = {
   minSites: 3,
   update: { clipNorm: 1 },
@@ -100,6 +102,7 @@ export class CheatingCoordinator {
       stages: SECURE_STAGES.map((name) => ({ name, deadlineMs: 60_000, minimum: 3 })),
       vectorLength: ringLength({ parameters: body.vectorLength - tail, tail }),
       baseDigest: baseDigest ?? body.baseDigest,
+      selectionSeed: encodeBase64(GRAPH_SEED),
     });
     const ref = log.openRound({ job, attempt, spec: SPEC, cohort, alter });
     const { jobId, round } = ref;
@@ -220,7 +223,7 @@ export class CheatingCoordinator {
   }
 
   roster(round: PlayedRound, members = this.membersOf(round)): Uint8Array {
-    return encodeRoundRoster(round.expected, new Uint8Array(32), members);
+    return encodeRoundRoster(round.expected, GRAPH_SEED, members);
   }
 
   /** The set of those who dealt shares, or of these. */

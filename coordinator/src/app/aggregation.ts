@@ -59,7 +59,7 @@ export class Aggregation {
   #sum: RoundSum | undefined;
   #spare: Sums | undefined;
   /** The sum of the round without its masks. */
-  #opened: { readonly ref: RoundRef; readonly sums: OpenSums } | undefined;
+  #opened: { readonly accumulator: RingSum; readonly sums: OpenSums } | undefined;
   /** Why the sum of a round cannot be completed. */
   #failure: { readonly ref: RoundRef; readonly error: TributaryError } | undefined;
   #queue: Promise<void> = Promise.resolve();
@@ -108,8 +108,8 @@ export class Aggregation {
     if (this.#sum !== undefined && isSameRound(this.#sum.ref, ref)) {
       this.#spare = this.#sum.accumulator;
       this.#sum = undefined;
+      this.#opened = undefined;
     }
-    if (this.#opened !== undefined && isSameRound(this.#opened.ref, ref)) this.#opened = undefined;
     if (this.#failure !== undefined && isSameRound(this.#failure.ref, ref)) this.#failure = undefined;
     await this.#parts.checkpoints.delete(roundName(ref));
   }
@@ -185,7 +185,8 @@ export class Aggregation {
   async #open(sum: RoundSum, job: JobState, round: RoundState): Promise<OpenSums> {
     const { accumulator } = sum;
     if (accumulator instanceof RingSum) {
-      this.#opened ??= { ref: sum.ref, sums: await this.#parts.secure.unmask(accumulator, job, round) };
+      if (this.#opened?.accumulator !== accumulator)
+        this.#opened = { accumulator, sums: await this.#parts.secure.unmask(accumulator, job, round) };
       return this.#opened.sums;
     }
     const { parameters, tail } = shapeOf(job, round);

@@ -12,9 +12,11 @@ import {
   SECURE_WIRE_VERSION,
   TributaryError,
   verifyAdvertisement,
+  verifyTreeHead,
   verifyAgreement,
   verifyShareBundle,
   verifyUnmaskAnswer,
+  type Digest,
   type MemberKeys,
   type OpenCohort,
   type OpenedSum,
@@ -80,16 +82,8 @@ export class SecureRounds {
     if (stage !== 'share' && attachments.size > 0)
       throw new TributaryError('INVALID_ARGUMENT', `attachments: stage ${stage} has none`);
     switch (stage) {
-      case 'advertise': {
-        const signer = { agentId, identityKey: decodeBase64(this.#identityOf(agentId), 'identityKey') };
-        verifyAdvertisement(
-          secureRound(this.#parts.federation.logId, round),
-          round.baseDigest,
-          signer,
-          statement,
-        );
-        return;
-      }
+      case 'advertise':
+        return this.#judgeKeys(ref, round, statement);
       case 'share': {
         const { open } = await this.#roster(ref);
         verifyShareBundle(open, agentId, bundleOf(open, statement));
@@ -113,6 +107,37 @@ export class SecureRounds {
       }
       default:
         throw new TributaryError('INVALID_ARGUMENT', `stage: ${stage} takes no messages`);
+    }
+  }
+
+  /** Whoever was shown a forged head, or shares a key, would make every other member give the round up. */
+  async #judgeKeys(ref: RoundRef, round: RoundState, statement: StageStatement): Promise<void> {
+    const { federation, vault } = this.#parts;
+    const { agentId } = statement;
+    const signer = { agentId, identityKey: decodeBase64(this.#identityOf(agentId), 'identityKey') };
+    const bound = secureRound(federation.logId, round);
+    const { maskKey, sealKey, treeHead } = verifyAdvertisement(bound, round.baseDigest, signer, statement);
+    verifyTreeHead(decodeBase64(this.#state.federation?.logKey ?? '', 'logKey'), {
+      logId: federation.logId,
+      treeSize: treeHead.treeSize,
+      rootHash: new Uint8Array(Buffer.from(treeHead.rootHash, 'hex')),
+      time: treeHead.time,
+      signature: decodeBase64(treeHead.signature, 'signature', 64),
+    });
+    const reports =
+      round.stages.find(({ name }) => name === 'advertise')?.reports ?? new Map<string, Digest>();
+    for (const [site, digest] of reports) {
+      const { payload } = await vault.get(ref, 'advertise', site, digest);
+      const other = advertised(payload);
+      const keys = [other.maskKey, other.sealKey];
+      if (keys.includes(maskKey) || keys.includes(sealKey))
+        throw new TributaryError(
+          'SECAGG_MESSAGE_INVALID',
+          `advertise of ${agentId}: another site has that key`,
+          {
+            fields: { agentId, stage: 'advertise' },
+          },
+        );
     }
   }
 
@@ -167,7 +192,7 @@ export class SecureRounds {
       const expected = this.#expected(job, round);
       const members: RoundMember[] = [];
       for (const { agentId, payload, signature } of await this.#statements(ref, 'advertise')) {
-        const advertisement = JSON.parse(new TextDecoder().decode(payload)) as StagePayload<'advertise'>;
+        const advertisement = advertised(payload);
         const identityKey = this.#identityOf(agentId);
         const site = siteOf(round, agentId);
         members.push({
@@ -280,6 +305,10 @@ export class SecureRounds {
     return this.#parts.federation.state;
   }
 }
+
+/** What was verified when it arrived. */
+const advertised = (payload: Uint8Array): StagePayload<'advertise'> =>
+  JSON.parse(new TextDecoder().decode(payload)) as StagePayload<'advertise'>;
 
 /** A set as it is announced, and what it says. */
 interface Announced<Open> {

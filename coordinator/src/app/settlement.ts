@@ -88,11 +88,15 @@ export class Settlement {
 
   async #settle(ref: RoundRef, uploads: readonly string[]): Promise<void> {
     const { aggregation, keys, secure, spools, stages } = this.#parts;
-    await aggregation.discard(ref);
-    for (const uploadId of uploads) await spools.remove(uploadId);
-    secure.discard(ref);
-    await stages.discard(ref);
-    await keys.discard(ref);
+    try {
+      await aggregation.discard(ref);
+      for (const uploadId of uploads) await spools.remove(uploadId);
+    } finally {
+      // What opens updates goes in any case.
+      secure.discard(ref);
+      await stages.discard(ref);
+      await keys.discard(ref);
+    }
   }
 
   async #deleteDead(candidates: readonly Digest[]): Promise<void> {

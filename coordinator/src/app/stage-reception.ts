@@ -36,7 +36,7 @@ export interface StageParts {
 /** Takes what members say in the stages of a round, and relays it to the members of the stage after. */
 export class StageReception {
   readonly #parts: StageParts;
-  /** Per site and round: statements follow each other. */
+  /** Per round: statements follow each other, so that each is judged beside those before it. */
   readonly #turns = new Turns();
 
   constructor(parts: StageParts) {
@@ -48,7 +48,7 @@ export class StageReception {
    * NOT_IN_COHORT, UPDATE_DUPLICATE (another statement was taken), UPDATE_LATE, SIGNATURE_INVALID, and as the judge does.
    */
   submit(agentId: string, offer: StageOffer): Promise<void> {
-    return this.#turns.take(`${roundName(offer)}/${agentId}`, () => this.#submit(agentId, offer));
+    return this.#turns.take(roundName(offer), () => this.#submit(agentId, offer));
   }
 
   /**

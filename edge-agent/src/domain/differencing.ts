@@ -16,14 +16,16 @@ export function sumBase({ opened, jobDigest }: Pick<OpenedRound, 'opened' | 'job
 
 /**
  * Refuses to help with the sum over `sites` where, with one over other sites that was unmasked before, it would make one of
- * fewer than `minimum` sites, and of fewer than three. The same sites again are none. Throws SECAGG_DIFFERENCING.
+ * fewer than `minimum` sites, of fewer than three, and of fewer than `colluders` and two more. The same sites again are none. Throws SECAGG_DIFFERENCING.
  */
 export function requireNoDifference(
   unmasked: readonly (readonly string[])[],
   sites: readonly string[],
   minimum: number,
+  colluders = 0,
 ): void {
-  const least = Math.max(FEWEST_SITES, minimum);
+  // Colluders among them know what they sent; two more hide each other.
+  const least = Math.max(FEWEST_SITES, minimum, colluders + 2);
   for (const earlier of unmasked) {
     const between = missing(earlier, sites) + missing(sites, earlier);
     if (between === 0 || between >= least) continue;

@@ -24,3 +24,12 @@ const contradiction = (stage: SecureStage): TributaryError =>
     'SECAGG_MESSAGE_INVALID',
     `what the coordinator announces of stage ${stage} is not what its ledger says`,
   );
+
+/** Whoever chose another seed than that of the ledger would choose who is whose neighbour. */
+export function requireGraph({ opened }: OpenedRound, graphSeed: string): void {
+  if (graphSeed === opened.selectionSeed) return;
+  throw new TributaryError(
+    'SECAGG_MESSAGE_INVALID',
+    'the graph of the round is not that of its ledger entry',
+  );
+}

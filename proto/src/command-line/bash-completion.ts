@@ -59,7 +59,12 @@ ${name}() {
   done < <(
     case "$expected" in
       words*) compgen -W "\${expected#words }" -- "$current" ;;
-      names*) compgen -W "$("\${words[0]}" names "\${expected#names }" -- "\${words[@]:1}" 2>/dev/null)" -- "$current" ;;
+      # Names come from elsewhere: compgen -W would expand what stands in them.
+      names*)
+        while IFS= read -r word; do
+          if [[ "$word" == "$current"* ]]; then printf '%s\\n' "$word"; fi
+        done < <("\${words[0]}" names "\${expected#names }" -- "\${words[@]:1}" 2>/dev/null)
+        ;;
       files) compgen -f -- "$current" ;;
       folders) compgen -d -- "$current" ;;
     esac

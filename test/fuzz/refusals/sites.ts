@@ -133,7 +133,7 @@ export const SITE_PROVOCATIONS: Provocations = {
         '--metrics-port',
         '0',
       ]);
-      return (/^tributary-coordinator: ([A-Z_]+):/m.exec(stderr)?.[1] ?? 'INTERNAL') as ErrorCode;
+      return (/^error: ([A-Z_]+):/m.exec(stderr)?.[1] ?? 'INTERNAL') as ErrorCode;
     },
   },
   SHUTTING_DOWN: {

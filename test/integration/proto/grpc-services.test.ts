@@ -98,7 +98,14 @@ describe('gRPC services', () => {
     });
 
   it('are those of the proto files', () => {
-    assert.deepEqual(Object.keys(Fleet.service), ['Connect', 'FetchBlob', 'GetUploadStatus', 'SubmitUpdate']);
+    assert.deepEqual(Object.keys(Fleet.service), [
+      'Connect',
+      'FetchBlob',
+      'GetUploadStatus',
+      'SubmitUpdate',
+      'SubmitStage',
+      'GetStage',
+    ] satisfies (keyof FleetHandlers)[]);
     assert.deepEqual(Object.keys(Enrolment.service), [
       'Enroll',
       'GetChallenge',

@@ -79,7 +79,7 @@ describe('sites of a secure round', function () {
       assert.equal(declined?.body.site, 'site-0');
     });
 
-  it('answer no second roster for a stage that has passed', async () => {
+  it('answer no second roster, of another graph', async () => {
     const secure = await SecureWorld.begin(4);
     const site = secure.site(0);
     secure.site(1).silent.set('1.0', 'share');
@@ -90,9 +90,9 @@ describe('sites of a secure round', function () {
     await site.take(order);
     assert.deepEqual(site.message('share')?.payload, before?.payload);
     site.tamper = (_stage, told) => changed(told, 'graphSeed', otherSeed);
-    await assert.rejects(site.take(order), refusal('SECAGG_STAGE_PASSED', /roster/));
+    await assert.rejects(site.take(order), refusal('SECAGG_MESSAGE_INVALID', /graph/));
     site.restart();
-    await assert.rejects(site.take(order), refusal('SECAGG_STAGE_PASSED', /roster/));
+    await assert.rejects(site.take(order), refusal('SECAGG_MESSAGE_INVALID', /graph/));
     await secure.world.close();
   });
 

@@ -1,3 +1,4 @@
+import { isName } from '@tributary/proto';
 import type { Placeholders } from '@tributary/proto/command-line';
 
 import { kindNamed, type ObjectKind } from '../../domain/objects.js';
@@ -79,7 +80,8 @@ async function references(session: Session, typed: string): Promise<readonly str
 
 async function namesOfKind(admin: AdminConnection, kind: ObjectKind): Promise<readonly string[]> {
   const { objects } = await admin.unary('ListObjects', { kind });
-  return objects.map(({ name }) => name);
+  // A shell sees them: whatever else a server says is no name.
+  return objects.map(({ name }) => name).filter(isName);
 }
 
 async function versions(admin: AdminConnection): Promise<readonly string[]> {
@@ -87,6 +89,8 @@ async function versions(admin: AdminConnection): Promise<readonly string[]> {
   return objects
     .map(readObject)
     .flatMap(({ name, document }) =>
-      list(document, 'status', 'versions').map((version) => `${name}@${text(version, ['version'])}`),
-    );
+      list(document, 'status', 'versions').map((version) => [name, text(version, ['version'])] as const),
+    )
+    .filter(([name, version]) => isName(name) && /^\d+$/.test(version))
+    .map(([name, version]) => `${name}@${version}`);
 }

@@ -15,6 +15,7 @@ import {
   ringScale,
   roundVectors,
   SECAGG_VERSION,
+  SECURE_STAGES,
   SECURE_WIRE_VERSION,
   signStage,
   signSurvivors,
@@ -40,7 +41,7 @@ import {
 import { requireNoDifference, sumBase } from '../../domain/differencing.js';
 import type { OpenedRound } from '../../domain/order.js';
 import { roundKey, roundRef, supersedes, type RoundKey, type RoundRef } from '../../domain/round-key.js';
-import { requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
+import { requireGraph, requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
 import type { FleetClient, Random } from '../../ports.js';
 import type { StageRecord, StageRef } from '../../stage-ports.js';
 import type { Log } from '../log.js';
@@ -94,7 +95,7 @@ export class SecureRounds {
    */
   async follow(client: FleetClient, task: SecureTask): Promise<boolean> {
     this.#tasks.set(roundKey(task.round.opened), task);
-    switch (STAGES[task.round.closed.length]) {
+    switch (SECURE_STAGES[task.round.closed.length]) {
       case 'advertise':
         await this.#advertise(client, task);
         return false;
@@ -245,7 +246,7 @@ export class SecureRounds {
     const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
     requireParticipants(round, 'mask', sites);
     await records.keepSet(key, 'survivors', set);
-    requireNoDifference(await records.sums(sumBase(round)), sites, minimum);
+    requireNoDifference(await records.sums(sumBase(round)), sites, minimum, roster.roster.plan.colluders);
     const answer = await records.answer(key, 'agree', set, () => {
       const { payload, signature } = signSurvivors(roster.round, agentId, cohort, survivors, identity);
       return Promise.resolve({ payload, signature, attachments: new Map() });
@@ -278,7 +279,7 @@ export class SecureRounds {
     const answer = await records.answer(key, 'unmask', set, async () => {
       const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
       // Looked at again: two attempts may both have come as far as this.
-      requireNoDifference(await records.sums(sumBase(round)), sites, minimum);
+      requireNoDifference(await records.sums(sumBase(round)), sites, minimum, roster.roster.plan.colluders);
       const held = await this.#held(roster, key);
       await records.keepSum(sumBase(round), sites);
       const { payload, signature } = signUnmasking(roster, cohort, survivors, agentId, held, identity);
@@ -319,7 +320,7 @@ export class SecureRounds {
     if (advertisement === undefined) throw passed('the site has advertised no keys');
     const { cohort, baseDigest } = round.opened;
     const { minSites, privacy } = round.job.spec;
-    return openRoundRoster(set, {
+    const open = openRoundRoster(set, {
       round: this.#secureRound(round),
       baseDigest,
       plan: requirePlan({ ...privacy, agents: cohort.length, minimum: minSites }),
@@ -328,6 +329,8 @@ export class SecureRounds {
         (roster === undefined || isKnown(roster, member, identityKey)),
       self: { agentId, advertisement },
     });
+    requireGraph(round, open.roster.graphSeed);
+    return open;
   }
 
   /** Members that were shown another history of the log would mask with others than they believe. */
@@ -370,8 +373,6 @@ export class SecureRounds {
 function isKnown(roster: Roster, agentId: string, identityKey: string): boolean {
   return roster.member(agentId)?.identityKey === identityKey;
 }
-
-const STAGES = ['advertise', 'share', 'mask', 'agree', 'unmask'] as const;
 
 const stageRef = ({ opened: { jobId, round, attempt } }: OpenedRound, stage: SecureStage): StageRef => ({
   jobId,
