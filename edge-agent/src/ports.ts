@@ -10,6 +10,7 @@ import type {
 } from '@tributary/proto';
 
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
+import type { RoundRef } from './domain/round-key.js';
 import type { StageMessage, StageRef, StageResult } from './stage-ports.js';
 
 export interface Clock {
@@ -174,13 +175,7 @@ export type AgentMessage =
     }
   | ({ readonly type: 'JobDecision' } & SignedJobDecision)
   | { readonly type: 'Progress'; readonly jobId: string; readonly round: number; readonly percent: number }
-  | {
-      readonly type: 'Failure';
-      readonly jobId: string;
-      readonly round: number;
-      readonly code: string;
-      readonly detail: string;
-    }
+  | ({ readonly type: 'Failure'; readonly code: string; readonly detail: string } & RoundRef)
   | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] };
 
 /** The site's decision about a job, as it is signed; see the `approval` transcript. */

@@ -352,6 +352,7 @@ export {
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export {
   FORMAT_VERSION,
+  ATTEMPT_WIRE_VERSION,
   isAtLeast,
   negotiate,
   requireFormat,

@@ -172,6 +172,8 @@ export const LIMITS = Object.freeze({
   /** Milliseconds for which a site that is not ready is left out of rounds at least, and at most without asking it again. */
   siteWaitMinMs: 5_000,
   siteWaitMaxMs: 8 * 24 * 3_600_000,
+  /** Milliseconds for which a site that lacks the dataset of a job is left out, unless its agent is started anew. */
+  siteDatasetMs: 10 * 60_000,
   /** Times that a site may change its decision about a job: each is a ledger entry. */
   siteDecisions: 16,
   /** Jobs whose approval a site keeps at hand; the decisions are in its log. */

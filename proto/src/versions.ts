@@ -10,12 +10,15 @@ export const FORMAT_VERSION = 1;
  * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
  * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
  * added `dataVersion` to the header of an envelope and rosters to orders, 1.2 what a site waits for, its decisions about
- * jobs, and the stages of secure aggregation.
+ * jobs, and the stages of secure aggregation, 1.3 the attempt of a failure.
  */
-export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.2', '1.1']);
+export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.3', '1.2']);
 
 /** First version whose agents can be in the cohort of a round with secure aggregation. */
 export const SECURE_WIRE_VERSION = '1.2';
+
+/** First version whose agents name the attempt that failed. */
+export const ATTEMPT_WIRE_VERSION = '1.3';
 
 /** Whether `version`, one of WIRE_VERSIONS, is `least` or newer. */
 export function isAtLeast(version: string, least: string): boolean {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { readEnrolment } from '@tributary/edge-agent/internal/app/enrolment-record.js';
 import { toServiceError } from '@tributary/proto/grpc';
-import { TributaryError, type ErrorCode } from '@tributary/proto';
+import { TributaryError, WIRE_VERSIONS, type ErrorCode } from '@tributary/proto';
 
 import { ConnectProxy } from '../support/connect-proxy.js';
 import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
@@ -49,7 +49,7 @@ describe('connection of an agent', () => {
     await connected();
     await eventually('heartbeats', () => (coordinator.messages('heartbeat').length >= 2 ? true : undefined));
     const [hello] = coordinator.messages('hello');
-    assert.deepEqual([hello?.versions, hello?.datasets], [['1.2', '1.1'], ['loans']]);
+    assert.deepEqual([hello?.versions, hello?.datasets], [[...WIRE_VERSIONS], ['loans']]);
     assert.equal(BigInt(hello?.sessionEpoch ?? 0) >> 32n, 1n, 'the first start');
   });
 
@@ -87,6 +87,17 @@ describe('connection of an agent', () => {
         stream.emit('error', toServiceError(new TributaryError(code, 'said by a test')));
       assert.equal(await endedWith(await start()), code);
       assert.equal(coordinator.counts.connect, 1);
+    });
+  }
+
+  for (const version of ['1.1', '1.99', '2.0', '']) {
+    it(`ends for good where the coordinator speaks "${version}", naming it`, async () => {
+      coordinator.version = version;
+      coordinator.enrolVersion = WIRE_VERSIONS[0] ?? '';
+      const error = await (await start()).ended;
+      assert.ok(error instanceof TributaryError);
+      assert.equal(error.code, 'VERSION_UNSUPPORTED');
+      assert.match(error.message, new RegExp(`"${version}".*${WIRE_VERSIONS.join(', ')}`));
     });
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+import { WIRE_VERSIONS } from '@tributary/proto';
 import type { AgentMessage } from '@tributary/proto/grpc';
 
 import { CoordinatorWorld } from '../support/coordinator-world.js';
@@ -34,7 +35,11 @@ describe('the fleet port against garbage', () => {
   it('refuses a hello of the wrong form', async () => {
     await assert.rejects(hello({ signature: Buffer.alloc(64) }), { code: 'SIGNATURE_INVALID' });
     await assert.rejects(hello({ sessionEpoch: '77' }), { code: 'SIGNATURE_INVALID' });
-    await assert.rejects(hello({ versions: ['0.1'] }), { code: 'VERSION_UNSUPPORTED' });
+    for (const version of ['0.1', '1.1', '1.99', '2.0'])
+      await assert.rejects(hello({ versions: [version] }), {
+        code: 'VERSION_UNSUPPORTED',
+        message: new RegExp(`they speak ${version}; this build speaks ${WIRE_VERSIONS.join(', ')}`),
+      });
     await assert.rejects(hello({ spendLogHead: Buffer.alloc(5) }), { code: 'INVALID_ARGUMENT' });
     await assert.rejects(hello({ software: 'x'.repeat(10_000) }), { code: 'INVALID_ARGUMENT' });
     await assert.rejects(hello({ datasets: Array.from({ length: 10_000 }, () => 'd') }), {

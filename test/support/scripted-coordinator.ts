@@ -19,6 +19,7 @@ import {
   LIMITS,
   sha256,
   TributaryError,
+  WIRE_VERSIONS,
   type JoinToken,
   type SignedTreeHead,
 } from '@tributary/proto';
@@ -65,6 +66,9 @@ export class ScriptedCoordinator {
   readonly received: AgentMessage__Output[] = [];
   readonly streams = new Set<Stream>();
   readonly counts = { enroll: 0, renew: 0, connect: 0, submit: 0 };
+  /** Wire versions of its welcomes, and of its answers to those who join. */
+  version = WIRE_VERSIONS.at(-1) ?? '';
+  enrolVersion = this.version;
   /** Milliseconds that agent certificates live. */
   certificateLifetimeMs = 24 * 3_600_000;
   approved = true;
@@ -219,7 +223,7 @@ export class ScriptedCoordinator {
       known > 0 && known < head.treeSize ? await this.log.consistency(known, head.treeSize) : [];
     stream.write({
       welcome: {
-        version: '1.1',
+        version: this.version,
         treeHead: headMessage(head),
         consistency,
         approved: this.approved,
@@ -293,7 +297,7 @@ export class ScriptedCoordinator {
             }
             const { logId, key } = this.log;
             const names = {
-              version: '1.1',
+              version: this.enrolVersion,
               agentId: AGENT_ID,
               site: SITE,
               logId,

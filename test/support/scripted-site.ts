@@ -19,12 +19,17 @@ import { MemoryModels } from '@tributary/edge-agent/internal/adapters/models/mem
 import { EgressCounter } from '@tributary/edge-agent/internal/app/egress-counter.js';
 import { join as joinFederation, type JoinResult } from '@tributary/edge-agent/internal/app/joining.js';
 import type { LogFields } from '@tributary/edge-agent/internal/app/log.js';
-import type { Dialer, Trainer, TrainingResult, TrainingTask } from '@tributary/edge-agent/internal/ports.js';
+import type {
+  Clock,
+  Dialer,
+  Trainer,
+  TrainingResult,
+  TrainingTask,
+} from '@tributary/edge-agent/internal/ports.js';
 import { digestOf, parseSitePolicy, type JoinToken, type SitePolicySpec } from '@tributary/proto';
 
 import { policyDocument } from './job-document.js';
 import { datasetHandle } from './training-job.js';
-import type { ScriptedCoordinator } from './scripted-coordinator.js';
 
 /** Rollouts have tests of their own. */
 const NO_SERVING: ServingSwitch = {
@@ -88,9 +93,13 @@ export class ScriptedSite {
   policy: SitePolicySpec | undefined;
   proxy: Proxy | undefined;
   bundle: string | undefined;
+  /** Takes the place of the dialer of its channels, and of its clock. */
+  dialer: ((egress: EgressCounter) => Dialer) | undefined;
+  clock: Clock = systemClock;
   readonly #folder: string;
 
-  constructor(folder: string, coordinator: ScriptedCoordinator) {
+  /** A site that trusts the author whose key the coordinator's jobs bear (standard base64). */
+  constructor(folder: string, coordinator: { readonly log: { readonly authorKey: string } }) {
     this.#folder = folder;
     const document = policyDocument();
     this.policy = parseSitePolicy({
@@ -137,7 +146,7 @@ export class ScriptedSite {
     const { egress, dialer } = await this.#dialer(data);
     const say = (level: string) => (fields: LogFields, message: string) =>
       this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
-    const clock = systemClock;
+    const { clock } = this;
     const random = systemRandom;
     const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
     const policy = {
@@ -187,7 +196,8 @@ export class ScriptedSite {
 
   async #dialer(data: DataDirectory): Promise<{ readonly egress: EgressCounter; readonly dialer: Dialer }> {
     const sockets = new SocketMeter();
-    const egress = await EgressCounter.open({ ...data, sockets, clock: systemClock });
+    const egress = await EgressCounter.open({ ...data, sockets, clock: this.clock });
+    if (this.dialer !== undefined) return { egress, dialer: this.dialer(egress) };
     const dialer = new GrpcDialer({
       proxy: () => Promise.resolve(this.proxy),
       noProxy: [],

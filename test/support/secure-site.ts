@@ -180,8 +180,8 @@ export class SecureSite {
     if (error.code === 'UPDATE_LATE' || error.code === 'UPDATE_WRONG_ROUND') return;
     this.refusals.push(error);
     if (this.#opened === undefined) return;
-    const { jobId, round } = this.#opened;
-    await this.agent.connection.fail({ jobId, round, code: error.code, detail: error.message });
+    const { jobId, round, attempt } = this.#opened;
+    await this.agent.connection.fail({ jobId, round, attempt, code: error.code, detail: error.message });
   }
 }
 

@@ -94,7 +94,6 @@ export class SimulatedAgent {
     const hello = {
       sessionEpoch: epoch,
       knownSize: 0,
-      wire: '1.2',
       software: 'test',
       backend: 'none',
       datasets: [],
@@ -149,7 +148,7 @@ export class SimulatedAgent {
   ): WrittenUpdate {
     const bytes = words ?? float32ToBytes(values ?? this.vector(round));
     const all: EnvelopeFields = {
-      wire: '1.1',
+      wire: '1.2',
       logId: this.#world.federation.logId,
       jobId: round.jobId,
       round: round.round,

@@ -12,15 +12,16 @@ import { temporaryDirectory } from './temporary-directory.js';
 
 /*
  * Writes test/data/compat/<version>: what this build leaves on disks, for later builds to read. Run it once, before a
- * version is tagged:  node test/dist/support/write-compat.js
+ * version is tagged:  node test/dist/support/write-compat.js [version]
  *
- *   coordinator/   killed in the middle of a round: one update accepted and spooled, the round's key sealed
+ *   coordinator/   after a plain and a secure job, killed in the middle of a round of a third: one update accepted and
+ *                  spooled, the round's key sealed
  *   agent/         of the site whose update that is, killed: the update still in its outbox
  *   backup.tar     made while it served
  *   expected.json  size and root of the ledger, and what it says
  */
 
-const SITES = ['north', 'south'] as const;
+const SITES = ['north', 'south', 'west'] as const;
 /** Logs, locks, sockets and addresses are of the process, not of the data. */
 const OF_THE_PROCESS = new Set(['LOCK', 'LOG', 'LOG.old', 'run']);
 
@@ -30,6 +31,8 @@ export interface CompatExpectation {
   readonly logId: string;
   readonly model: { readonly name: string; readonly version: number; readonly weightsDigest: string };
   readonly openUpload: string;
+  /** Names of the jobs with their phases. */
+  readonly jobs: readonly (readonly [name: string, phase: string])[];
 }
 
 async function writeCompat(target: string): Promise<void> {
@@ -53,6 +56,8 @@ async function writeCompat(target: string): Promise<void> {
     }),
   );
   await operator.event('first', 'job.completed');
+  await operator.apply(pointsJob('sealed', { rounds: 2, minSites: 3, privacy: {} }));
+  await operator.event('sealed', 'job.completed');
   const backup = join(directory.path, 'backup.tar');
   await federation.backup(backup);
   // Long enough to train that one site can be killed before it is done.
@@ -61,7 +66,7 @@ async function writeCompat(target: string): Promise<void> {
     pointsJob('second', { rounds: 2, minSites: 2, training: { ...spec.training, epochs: 300 } }),
   );
   await operator.event('second', 'round.opened');
-  await federation.agents.get('south')?.stop('SIGKILL');
+  for (const name of ['south', 'west']) await federation.agents.get(name)?.stop('SIGKILL');
   const accepted = await operator.event('second', 'update.accepted');
   const { entries, treeHead } = await auditLedger(federation);
   operator.close();
@@ -81,6 +86,11 @@ async function writeCompat(target: string): Promise<void> {
       weightsDigest: registered?.body.weightsDigest ?? '',
     },
     openUpload: typeof accepted['uploadId'] === 'string' ? accepted['uploadId'] : '',
+    jobs: [
+      ['first', 'Complete'],
+      ['sealed', 'Complete'],
+      ['second', 'Running'],
+    ],
   };
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
@@ -93,7 +103,7 @@ async function writeCompat(target: string): Promise<void> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const target = join(repositoryRoot, 'test/data/compat', SOFTWARE_VERSION);
+  const target = join(repositoryRoot, 'test/data/compat', process.argv[2] ?? SOFTWARE_VERSION);
   await writeCompat(target);
   process.stdout.write(`written: ${target}\n`);
 }

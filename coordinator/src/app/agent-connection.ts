@@ -59,13 +59,10 @@ export interface TrainingProgress {
 export interface TrainingFailure {
   readonly jobId: string;
   readonly round: number;
+  /** 0 from agents before wire version 1.3, whatever the attempt. */
+  readonly attempt: number;
   readonly code: string;
   readonly detail: string;
-}
-
-/** Agents of wire version 1.0 refuse an order with an entry of a type that they do not know. */
-export function readsRosters(agent: ConnectedAgent | undefined): boolean {
-  return agent?.hello.wire !== '1.0';
 }
 
 /** One attached stream. Every message from the agent counts as a sign of life. */

@@ -1,4 +1,4 @@
-import { LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
+import { ATTEMPT_WIRE_VERSION, isAtLeast, LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
 
 import { requireCode, shortDetail } from '../domain/rounds/round-decisions.js';
 import type { RolloutRefusal, ServedVersion } from '../domain/presence.js';
@@ -21,7 +21,7 @@ import type { RoundRef } from './round-ref.js';
 export interface Decline {
   readonly jobId: string;
   readonly round: number;
-  /** Unset where the agent named only job and round. */
+  /** Unset where the agent named only job and round, as those before wire version 1.3 do. */
   readonly attempt: number | undefined;
   readonly code: ErrorCode;
   readonly detail: string;
@@ -245,7 +245,9 @@ class Connection implements AgentConnection, ConnectedAgent {
     this.heartbeat();
     if (!this.#open) return;
     const { jobId, round } = failure;
-    await this.#events.onDecline(this.agentId, { jobId, round, attempt: undefined, ...reasonOf(failure) });
+    const names = isAtLeast(this.hello.wire ?? ATTEMPT_WIRE_VERSION, ATTEMPT_WIRE_VERSION);
+    const attempt = names ? failure.attempt : undefined;
+    await this.#events.onDecline(this.agentId, { jobId, round, attempt, ...reasonOf(failure) });
   }
 }
 

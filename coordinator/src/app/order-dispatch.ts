@@ -7,7 +7,6 @@ import { isUnfinished, openStage } from '../domain/rounds/round-progress.js';
 import type { MemberState, RoundState } from '../domain/rounds/round-state.js';
 import type { Clock } from '../ports.js';
 import { membershipSeqs } from '../domain/membership.js';
-import { readsRosters } from './agent-connection.js';
 import type { AppLog } from './app-log.js';
 import type { ConnectedAgents } from './connections.js';
 import type { Federation } from './federation.js';
@@ -127,8 +126,7 @@ export class OrderDispatch {
     const deadlineAt = openStage(round)?.deadlineAt;
     const remainingMs =
       purpose !== 'settle' && deadlineAt !== undefined ? Math.max(1, deadlineAt - clock.now()) : 0;
-    const proven = purpose !== 'settle' && readsRosters(agents.get(agentId));
-    const members = proven ? membershipSeqs(federation.state.membership) : [];
+    const members = purpose !== 'settle' ? membershipSeqs(federation.state.membership) : [];
     const order = await orders.build(agentId, purpose, [...members, ...seqs], remainingMs);
     const now = findRound(federation.state, round)?.round;
     // Closed while the proof was made: the settlement has been sent already, and must stay the last word.

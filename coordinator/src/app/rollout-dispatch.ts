@@ -4,7 +4,6 @@ import { activeIdentities } from '../domain/enrolment.js';
 import type { AgentState, FederationState, ModelRolloutState } from '../domain/federation-state.js';
 import { rolloutFor, versionOf, type SiteRollout } from '../domain/rollouts.js';
 import { membershipSeqs } from '../domain/membership.js';
-import { readsRosters } from './agent-connection.js';
 import type { AppLog } from './app-log.js';
 import type { ConnectedAgents } from './connections.js';
 import type { Federation } from './federation.js';
@@ -73,8 +72,7 @@ export class RolloutDispatch {
     { rollout: { rolloutId, version }, serves }: SiteRollout,
   ): Promise<void> {
     const { orders, agents, federation, log } = this.#parts;
-    const proven = serves && readsRosters(agents.get(agentId));
-    const members = proven ? membershipSeqs(federation.state.membership) : [];
+    const members = serves ? membershipSeqs(federation.state.membership) : [];
     const order = await orders.build(agentId, 'serve', [...members, ...seqs], 0);
     if (agents.send(agentId, order, { rolloutId, model }))
       log.debug({ agentId, model, version, rolloutId, serves }, 'order sent');

@@ -21,6 +21,8 @@ export interface CoreOptions {
   /** Undefined: the key that lies in the data directory. */
   readonly sealKeyFile: string | undefined;
   readonly onFault: (error: unknown) => void;
+  /** That of the machine unless given. */
+  readonly clock?: Clock;
 }
 
 /** The opened data directory: everything that `serve` and an offline backup share. */
@@ -36,11 +38,15 @@ export interface Core {
 }
 
 /** Rejects with NOT_FOUND, CONFIG_INVALID, STORE_LOCKED, STORE_CORRUPT, SEAL_BROKEN, FORMAT_UNSUPPORTED. */
-export async function openCore({ data, sealKeyFile, onFault }: CoreOptions): Promise<Core> {
+export async function openCore({
+  data,
+  sealKeyFile,
+  onFault,
+  clock = systemClock(),
+}: CoreOptions): Promise<Core> {
   const directory = await openDataDirectory(data);
   const { paths, identity } = directory;
   const sealingKey = await readSealingKey(sealKeyFile ?? paths.sealKey);
-  const clock = systemClock();
   const random = systemRandom();
   const stores = await openStores(paths, { sealingKey });
   try {

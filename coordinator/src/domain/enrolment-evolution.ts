@@ -4,6 +4,7 @@ import type { AgentState, FederationState, SiteState, TokenState } from './feder
 import { judge } from './job-evolution.js';
 import { isUnfinished } from './rounds/round-progress.js';
 import { revokeMember } from './rounds/round-evolution.js';
+import { askAgain } from './site-readiness.js';
 
 /** Entries about tokens, agents and sites. */
 export type EnrolmentEntry = EntryOf<
@@ -26,8 +27,9 @@ export function evolveEnrolment(state: FederationState, entry: EnrolmentEntry): 
       }));
     }
     case 'agent.started': {
-      const { agentId, sessionEpoch } = entry.body;
-      return withAgent(state, agentId, (agent) => ({ ...agent, sessionEpoch }));
+      const { agentId, site, sessionEpoch } = entry.body;
+      const jobs = askAgain(state.jobs, site);
+      return withAgent({ ...state, jobs }, agentId, (agent) => ({ ...agent, sessionEpoch }));
     }
     case 'agent.approved': {
       const at = Date.parse(entry.time);

@@ -5,7 +5,7 @@ import { jobConditions, type JobFacts } from './job-conditions.js';
 import { nextRound } from './rounds/next-round.js';
 import { evolveRound, knownCode, openRound, type RoundEntry } from './rounds/round-evolution.js';
 import { countSites } from './rounds/round-progress.js';
-import { evolveDecision, evolveWait, failedForWaiting } from './site-readiness.js';
+import { evolveDecision, evolveDecline, evolveWait, failedForWaiting } from './site-readiness.js';
 import type { RoundState } from './rounds/round-state.js';
 
 /** Entries that concern one job. */
@@ -129,6 +129,7 @@ function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
   const round = evolveRound(job.round, entry);
   if (entry.type === 'round.committed') return committed({ ...job, round }, round, entry);
   if (entry.type === 'round.failed') return retried({ ...job, round }, round, entry);
+  if (entry.type === 'site.declined') return evolveDecline({ ...job, round }, entry);
   if (entry.type === 'site.waits') return evolveWait({ ...job, round }, entry);
   return { ...job, round };
 }

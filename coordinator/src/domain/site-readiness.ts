@@ -4,6 +4,7 @@ import {
   TributaryError,
   type Digest,
   type EntryOf,
+  type ErrorCode,
   type NewEntry,
 } from '@tributary/proto';
 
@@ -17,8 +18,8 @@ import type { MemberState, RoundState } from './rounds/round-state.js';
 
 /** Why rounds of a job leave a site out for now. */
 export interface SiteWait {
-  /** Rejected: the site has said no, and may still say yes. */
-  readonly reason: 'Approval' | 'Schedule' | 'Rejected';
+  /** Rejected: the site has said no, and may still say yes. Dataset: it has none of that name. */
+  readonly reason: 'Approval' | 'Schedule' | 'Rejected' | 'Dataset';
   readonly detail: string;
   /** Milliseconds since the epoch; without it until the site has decided. */
   readonly until?: number;
@@ -132,6 +133,31 @@ export function evolveWait(job: JobState, entry: EntryOf<'site.waits'>): JobFact
   return { ...job, waiting: new Map(job.waiting).set(site, { reason, detail, ...ends }) };
 }
 
+/** The job after a site was out of an attempt: one that lacks the dataset would be out of the next one, too. */
+export function evolveDecline(job: JobState, entry: EntryOf<'site.declined'>): JobFacts {
+  const { site, code, detail } = entry.body;
+  if (code !== LACKS_DATASET) return job;
+  const until = Date.parse(entry.time) + LIMITS.siteDatasetMs;
+  return { ...job, waiting: new Map(job.waiting).set(site, { reason: 'Dataset', detail, until }) };
+}
+
+/** The jobs after a site's agent was started: what it declares may be more than before. */
+export function askAgain(jobs: FederationState['jobs'], site: string): FederationState['jobs'] {
+  const next = new Map(jobs);
+  for (const [jobId, job] of jobs) {
+    if (job.waiting?.get(site)?.reason !== 'Dataset') continue;
+    const waiting = new Map(job.waiting);
+    waiting.delete(site);
+    next.set(jobId, { ...job, waiting });
+  }
+  return next;
+}
+
+const LACKS_DATASET: ErrorCode = 'DATASET_UNKNOWN';
+
+/** Codes of members that leave an attempt for what they are not yet, not for what they did. */
+const NOT_READY: ReadonlySet<string> = new Set<ErrorCode>(['SITE_NOT_READY', LACKS_DATASET]);
+
 /**
  * Whether an attempt failed for nothing but sites that are not ready yet: with them enough could have reported. Such an
  * attempt does not use up the retries of the job.
@@ -140,7 +166,7 @@ export function failedForWaiting(round: RoundState, at: number): boolean {
   const stage = round.stages[round.stage];
   if (stage === undefined) return false;
   const members = [...round.cohort.values()];
-  const waiting = members.filter(({ fate, code }) => fate === 'Declined' && code === 'SITE_NOT_READY').length;
+  const waiting = members.filter(({ fate, code = '' }) => fate === 'Declined' && NOT_READY.has(code)).length;
   const isOver = stage.deadlineAt !== undefined && at >= stage.deadlineAt;
   const others = members.filter(
     ({ fate, site }) => stage.reports.has(site) || (fate === 'Live' && !isOver),
@@ -172,8 +198,9 @@ export function describeWaits(
   );
 }
 
-function describeWait({ reason, until }: SiteWait): string {
+function describeWait({ reason, detail, until }: SiteWait): string {
   if (reason === 'Approval') return 'has not approved the job yet';
   if (reason === 'Rejected') return 'has rejected the job';
+  if (reason === 'Dataset') return `lacks the dataset: ${detail}`;
   return `does not train before ${new Date(until ?? 0).toISOString()}`;
 }

@@ -8,6 +8,7 @@ import {
   type SigningKey,
 } from '@tributary/proto';
 
+import { clip } from '../domain/redaction.js';
 import { afterGoodbye, afterLinkFailure, heartbeatIntervalMs, type LinkOutcome } from '../domain/link.js';
 import type {
   AgentMessage,
@@ -232,7 +233,8 @@ export class AgentLink {
     if (!WIRE_VERSIONS.includes(message.version))
       throw new TributaryError(
         'VERSION_UNSUPPORTED',
-        'the coordinator chose a wire version that was not offered',
+        `the coordinator chose wire version "${clip(message.version)}"; this build speaks ${WIRE_VERSIONS.join(', ')}`,
+        { hint: 'upgrade the older side; a coordinator serves agents of the previous minor version' },
       );
     await this.#witness(client, message, known);
     this.#wire = message.version;

@@ -120,10 +120,7 @@ export class Agent {
       membership: new Membership({ ...parts, self }),
       decisions,
       client: () => link.client,
-      send: (message: AgentMessage) => {
-        const said = forWire(message, link.wire);
-        if (said !== undefined) link.send(said);
-      },
+      send: (message: AgentMessage) => link.send(message),
       askAgain: () => link.drop(),
       alarm: (error: TributaryError) => agent.#end(error),
     };
@@ -242,13 +239,4 @@ function withLimit(clock: Clock, work: Promise<unknown>): Promise<void> {
     const cancel = clock.at(clock.now() + LIMITS.drainMs, resolve);
     work.then(() => resolve(), reject).finally(cancel);
   });
-}
-
-/** What coordinators before wire version 1.2 understand: to them a site that is not ready refuses. */
-function forWire(message: AgentMessage, wire: string): AgentMessage | undefined {
-  if (wire !== '1.1') return message;
-  if (message.type === 'JobDecision') return undefined;
-  if (message.type !== 'Acknowledge' || message.wait === undefined) return message;
-  const { wait: _, ...rest } = message;
-  return { ...rest, code: 'POLICY_REFUSED' };
 }

@@ -128,8 +128,9 @@ export class SessionRunner {
       case 'Discard':
         return this.#start(work.discard(effect.key));
       case 'ReportFailure': {
-        const { round, code, detail } = effect;
-        return send({ type: 'Failure', jobId: round.jobId, round: round.round, code, detail });
+        const { code, detail } = effect;
+        const { jobId, round, attempt } = effect.round;
+        return send({ type: 'Failure', jobId, round, attempt, code, detail });
       }
     }
   }

@@ -138,8 +138,7 @@ export class Submission {
     };
     const secrets = drawEnvelopeSecrets((length) => random.bytes(length));
     const wire = this.#parts.wire();
-    // The version of the data is known from wire 1.1 on.
-    const version = wire === '1.0' || item.dataVersion === undefined ? {} : { dataVersion: item.dataVersion };
+    const version = item.dataVersion === undefined ? {} : { dataVersion: item.dataVersion };
     const encoding = item.encoding === undefined ? {} : { encoding: item.encoding };
     return new EnvelopeWriter({ ...fields, ...version, ...encoding, wire }, item.roundKey, secrets, identity);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import {
+  LIMITS,
   decodeBase64,
   decodeSums,
   digestOf,
@@ -191,7 +192,7 @@ describe('rounds at work', () => {
     });
     await world
       .agent('west')
-      .connection.fail({ jobId, round: 1, code: 'TRAINING_FAILED', detail: 'out of memory' });
+      .connection.fail({ jobId, round: 1, attempt: 0, code: 'TRAINING_FAILED', detail: 'out of memory' });
     const [failed] = await world.until('the round to fail', () => {
       const { history } = world.job(jobId);
       return history.length > 0 ? history : undefined;
@@ -205,6 +206,32 @@ describe('rounds at work', () => {
         ['west', 'TRAINING_FAILED'],
       ],
     );
+    await world.close();
+  });
+
+  it('takes the failure of an earlier attempt for what it is, from agents that name it', async () => {
+    const world = await TrainingWorld.create(['east', 'west']);
+    world.connectAll();
+    const jobId = await world.submit('loans');
+    const fails = (site: string, attempt: number): Promise<void> =>
+      world
+        .agent(site)
+        .connection.fail({ jobId, round: 1, attempt, code: 'TRAINING_FAILED', detail: 'out of memory' });
+    await world.openRound(jobId);
+    await fails('west', 0);
+    const second = await world.until('the next attempt', () => {
+      world.clock.advance(LIMITS.roundRetryDelayMs);
+      const { round } = world.job(jobId);
+      return round?.attempt === 1 && round.phase === 'Open' ? round : undefined;
+    });
+    await fails('west', 0);
+    assert.equal(world.job(jobId).round?.cohort.get('west')?.fate, 'Live', 'said again, or late');
+    const { agentId } = world.agent('east');
+    const hello = { sessionEpoch: 9n, knownSize: 0, software: '', backend: '', datasets: [], wire: '1.2' };
+    const link = { order: () => undefined, goodbye: () => undefined };
+    const older = world.training.agents.attach(agentId, hello, link);
+    await older.fail({ jobId, round: second.round, attempt: 0, code: 'TRAINING_FAILED', detail: '' });
+    assert.equal(world.job(jobId).round?.cohort.get('east')?.fate, 'Declined', 'it names no attempt');
     await world.close();
   });
 

@@ -25,6 +25,13 @@ function waits(world: FederationWorld, site: string, change: Partial<WaitRound> 
   world.run({ kind: 'wait-round', jobId, round, attempt, agentId, ...why, ...change }, `agent/${agentId}`);
 }
 
+function lacks(world: FederationWorld, site: string): void {
+  const { jobId, round, attempt } = world.round('loans');
+  const agentId = idOf('agt', site);
+  const why = { code: 'DATASET_UNKNOWN', detail: 'the site declares no dataset loans' } as const;
+  world.run({ kind: 'decline-round', jobId, round, attempt, agentId, ...why }, `agent/${agentId}`);
+}
+
 function decides(world: FederationWorld, site: string, change: Partial<DecideJob> = {}): number {
   const agentId = idOf('agt', site);
   const { jobId, documentDigest } = world.job('loans');
@@ -121,6 +128,32 @@ describe('sites that are not ready for a job', () => {
     });
     world.perform(world.next());
     assert.equal(world.job('loans').failedAttempts, 1);
+  });
+
+  it('are left out for a while where they lack the dataset, and cost no retry either', () => {
+    const world = opened(3);
+    lacks(world, 'north');
+    world.perform(world.next());
+    assert.equal(world.job('loans').failedAttempts, 0);
+    assert.match(running(world).message, /north lacks the dataset: the site declares no dataset loans/);
+    assert.deepEqual(world.next(), { kind: 'wait', untilMs: world.now + LIMITS.siteDatasetMs });
+    world.now += LIMITS.siteDatasetMs;
+    assert.equal(world.next().kind, 'open-round');
+  });
+
+  it('are asked again as soon as their agent was started anew', () => {
+    const world = opened(3);
+    for (let turn = 1; turn <= LIMITS.roundRetries + 2; turn += 1) {
+      lacks(world, 'north');
+      world.perform(world.next());
+      assert.equal(world.next().kind, 'wait');
+      const agentId = idOf('agt', 'north');
+      world.run({ kind: 'start-agent', agentId, sessionEpoch: BigInt(turn) }, `agent/${agentId}`);
+      world.perform(world.next());
+      assert.deepEqual([world.round('loans').attempt, world.round('loans').cohort.size], [turn, 3]);
+    }
+    assert.deepEqual(world.replayed(), world.state);
+    assert.deepEqual(decodeSnapshot(encodeSnapshot(world.state)), world.state);
   });
 
   it('reject a job for good or until they approve it, and for its document only', () => {

@@ -142,10 +142,13 @@ describe('mappings from the wire', () => {
       type: 'Progress',
       progress: { jobId, round: 4, percent: 100 },
     });
-    assert.deepEqual(decode({ failure: { jobId, round: 4, code: 'TRAINING_FAILED', detail: 'x' } }), {
-      type: 'Failure',
-      failure: { jobId, round: 4, code: 'TRAINING_FAILED', detail: 'x' },
-    });
+    assert.deepEqual(
+      decode({ failure: { jobId, round: 4, attempt: 2, code: 'TRAINING_FAILED', detail: 'x' } }),
+      {
+        type: 'Failure',
+        failure: { jobId, round: 4, attempt: 2, code: 'TRAINING_FAILED', detail: 'x' },
+      },
+    );
     const orderId = `ord-${'b'.repeat(32)}`;
     assert.deepEqual(decode({ ack: { orderId, accepted: true, code: 'ignored' } }), {
       type: 'Ack',

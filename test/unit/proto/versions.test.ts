@@ -12,7 +12,7 @@ describe('wire versions', () => {
   it('agree on the newest that both sides speak, whatever the order of the list', () => {
     assert.equal(negotiate(['1.2', '1.1'], ['1.3', '1.2', '1.1']), '1.2');
     assert.equal(negotiate(['1.1', '1.2'], ['1.2', '1.1']), '1.2');
-    assert.equal(negotiate(['99.0', '1.1']), '1.1');
+    assert.equal(negotiate(['99.0', '1.2']), '1.2');
   });
 
   it('let a coordinator serve agents of the previous minor version', () => {

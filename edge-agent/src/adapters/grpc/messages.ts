@@ -71,8 +71,8 @@ export function toAgentWire(message: AgentMessage): AgentWire {
       return { progress: { jobId, round, percent } };
     }
     case 'Failure': {
-      const { jobId, round, code, detail } = message;
-      return { failure: { jobId, round, code, detail } };
+      const { jobId, round, attempt, code, detail } = message;
+      return { failure: { jobId, round, attempt, code, detail } };
     }
     case 'Heartbeat':
       return { heartbeat: { serving: servedToWire(message.serving) } };

@@ -176,6 +176,7 @@ function fromFailure(failure: Failure__Output): TrainingFailure {
   return {
     jobId: requireId(failure.jobId, 'job', 'failure.jobId'),
     round: failure.round,
+    attempt: failure.attempt,
     code: requireErrorCode(failure.code, 'failure.code'),
     detail: requireText(failure.detail, 'failure.detail', LIMITS.detailLength),
   };
