@@ -7,7 +7,6 @@ import {
   Server,
   ServerCredentials,
   type MethodDefinition,
-  type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { fromServiceError, serverOptions } from '@tributary/proto/grpc';
