@@ -103,6 +103,8 @@ export const LIMITS = Object.freeze({
   trainerIdleMs: 300_000,
   /** Milliseconds of one task of such a trainer where the deadline of the round is later: a day. */
   trainerTaskMs: 24 * 3_600_000,
+  /** Times that a training goes on from its last checkpoint because its trainer died: one that dies more often would die again. */
+  trainerRestarts: 3,
   /** A training worker that has not obeyed a cancellation after this long is ended. */
   trainerStopMs: 10_000,
   /** Model versions that an agent keeps ready to answer at the same time. */

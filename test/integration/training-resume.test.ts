@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { bytesToFloat32, EnvelopeOpener, type FederatedJobInput } from '@tributary/proto';
 import { stringify } from 'yaml';
 
-import { BINARIES, Daemon, runCommand } from '../support/daemon.js';
+import { BINARIES, Daemon, repositoryRoot, runCommand } from '../support/daemon.js';
 import { policyDocument } from '../support/job-document.js';
 import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
 import type { ScriptedRound } from '../support/scripted-log.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 import { trialCsv } from '../support/training-job.js';
 import { eventually } from '../support/waiting.js';
+
+const TRAINER = join(repositoryRoot, 'test/support/trivial-trainer.js');
 
 /** Longer than the pause between two checkpoints, on fast machines too. */
 const EPOCHS = 150;
@@ -44,6 +46,13 @@ const LONG: Partial<FederatedJobInput['spec']> = {
   },
 };
 
+/** What a process without our packages can train; it takes a tenth of a second for an epoch. */
+const SLOW: Partial<FederatedJobInput['spec']> = {
+  ...LONG,
+  model: { name: 'trial', layers: [{ type: 'Dense', units: 1, activation: 'Sigmoid' }], seed: 5 },
+  training: { epochs: 60, batchSize: 65_536, optimizer: { type: 'Sgd', learningRate: 0.5 } },
+};
+
 describe('a training that is killed', function () {
   this.timeout(180_000);
   let folder: TemporaryDirectory;
@@ -62,7 +71,10 @@ describe('a training that is killed', function () {
   after(() => folder.remove());
 
   /** A site of its own that has joined a coordinator of its own. */
-  async function site(name: string): Promise<{ readonly config: string; readonly checkpoints: string }> {
+  async function site(
+    name: string,
+    trainer: object = { type: 'Tfjs', backend: 'Wasm' },
+  ): Promise<{ readonly config: string; readonly checkpoints: string }> {
     coordinator = await ScriptedCoordinator.start();
     const path = join(folder.path, name);
     await mkdir(path);
@@ -85,7 +97,7 @@ describe('a training that is killed', function () {
       config,
       stringify({
         ...{ formatVersion: 1, dataDir: './data', policy: './policy.yaml', datasets },
-        trainer: { type: 'Tfjs', backend: 'Wasm' },
+        trainer,
       }),
     );
     const joined = await runCommand(BINARIES.agent, [
@@ -154,4 +166,48 @@ describe('a training that is killed', function () {
     assert.ok(expected.subarray(0, 40).some((value) => value !== 0));
     assert.deepEqual(Buffer.from(resumed.buffer), Buffer.from(expected.buffer));
   });
+
+  it('goes on in the same round when the process of its trainer is killed, with the same bits', async () => {
+    const socket = (misdeed: string): object => ({
+      type: 'Socket',
+      path: './own.sock',
+      command: [process.execPath, TRAINER, misdeed],
+    });
+    const killed = await site('trainer-killed', socket('slow'));
+    const round = coordinator.openRound({ spec: SLOW });
+    await start(killed.config, 'trainer-killed.log');
+    await coordinator.sendOrder('train', round.seqs);
+    const percents = (): readonly number[] => coordinator.messages('progress').map(({ percent }) => percent);
+    for (const reached of [15, 45]) {
+      await eventually(`${String(reached)} per cent`, () => percents().find((percent) => percent >= reached));
+      const [pid] = await childrenOf(daemon?.pid ?? 0);
+      assert.ok(pid !== undefined, 'no trainer to kill');
+      process.kill(pid, 'SIGKILL');
+    }
+    const resumed = await vectorOf(round);
+    assert.equal((await daemon?.log())?.match(/the trainer died; another one goes on/g)?.length, 2);
+    assert.deepEqual(
+      percents(),
+      percents().toSorted((a, b) => a - b),
+      'began anew',
+    );
+    assert.deepEqual(coordinator.messages('failure'), []);
+    await daemon?.stop('SIGKILL');
+    coordinator.stop();
+
+    const whole = await site('trainer-whole', socket('none'));
+    const again = coordinator.openRound({ spec: SLOW });
+    await start(whole.config, 'trainer-whole.log');
+    await coordinator.sendOrder('train', again.seqs);
+    assert.deepEqual(Buffer.from(resumed.buffer), Buffer.from((await vectorOf(again)).buffer));
+  });
 });
+
+/** Processes that a process has started, by the kernel. */
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const tasks = await readdir(`/proc/${String(pid)}/task`);
+  const lists = await Promise.all(
+    tasks.map((task) => readFile(`/proc/${String(pid)}/task/${task}/children`, 'utf8').catch(() => '')),
+  );
+  return lists.flatMap((list) => list.split(' ').filter((text) => text !== '')).map(Number);
+}

@@ -1,9 +1,9 @@
-import { TributaryError, type FederatedJobSpec, type RoundKind } from '@tributary/proto';
+import { LIMITS, TributaryError, type FederatedJobSpec, type RoundKind } from '@tributary/proto';
 
 import type { TrainingNote } from '../domain/decision.js';
 import type { OpenedRound } from '../domain/order.js';
 import type { TrainingTerms } from '../domain/policy.js';
-import { redactTraining } from '../domain/training-error.js';
+import { redactTraining, trainerDied } from '../domain/training-error.js';
 import { roundKey, type RoundKey, type RoundRef } from '../domain/round-key.js';
 import type { SessionEvent } from '../domain/session-state.js';
 import { redact } from '../domain/redaction.js';
@@ -14,6 +14,7 @@ import type {
   DeclaredDataset,
   EvaluationTask,
   Trainer,
+  TrainingEvents,
   TrainingResult,
 } from '../ports.js';
 import { downloadBase, type DownloadParts } from './base-model.js';
@@ -153,20 +154,31 @@ export class RoundWork {
       round: round.opened.round,
       spec: round.job.spec,
       layout: round.model,
-      weights: await downloadBase(this.#parts, round, signal),
       dataset,
       fit,
       signal,
       compute: { cpuPercent, ...(backends && { backends }) },
     };
-    if (round.heldOut || round.opened.kind === 'Evaluation')
-      return evaluateOnly(trainer, task, round.layout.length);
-    const kept = await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest });
-    const training = { ...task, checkpoints: kept };
-    return trainer.train(training, {
+    // The memory of the weights goes to the trainer: one that takes the place of another gets its own.
+    const withBase = async () => ({ ...task, weights: await downloadBase(this.#parts, round, signal) });
+    const onlyMeasures = round.heldOut || round.opened.kind === 'Evaluation';
+    const kept = onlyMeasures
+      ? undefined
+      : await checkpoints.begin({ ...fields, baseDigest: round.opened.baseDigest });
+    const events: TrainingEvents = {
       progress: (percent) => this.#parts.progress(fields, percent),
       resumed: (epochs) => log.info({ ...fields, epochs }, 'training resumed'),
-    });
+    };
+    for (let deaths = 1; ; deaths += 1) {
+      try {
+        return kept === undefined
+          ? await evaluateOnly(trainer, await withBase(), round.layout.length)
+          : await trainer.train({ ...(await withBase()), checkpoints: kept }, events);
+      } catch (error) {
+        if (!trainerDied(error) || signal.aborted || deaths > LIMITS.trainerRestarts) throw error;
+        log.warn({ ...fields, deaths }, 'the trainer died; another one goes on');
+      }
+    }
   }
 
   /** The site's own record of the rows behind an update, before the update exists. */

@@ -13,6 +13,14 @@ const ABOUT_RECORDS = new Set([
   'INTERNAL',
 ]);
 
+/** Field of an error that says that worker or process of the trainer ended in the middle of a task. */
+export const TRAINER_DIED = 'trainerDied';
+
+/** True where another trainer can go on from what the one before had written. */
+export function trainerDied(error: unknown): boolean {
+  return error instanceof TributaryError && error.fields[TRAINER_DIED] === true;
+}
+
 /** Fields that may be told where their value is a number: places, never values. */
 const PLACES = ['file', 'line', 'row', 'epoch', 'index'] as const;
 

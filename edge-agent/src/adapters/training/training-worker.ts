@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads';
 
 import { TributaryError } from '@tributary/proto';
 
+import { TRAINER_DIED } from '../../domain/training-error.js';
 import { fromFailure } from './failures.js';
 import type { WorkerReply, WorkerRequest, WorkerResult } from './messages.js';
 import { onAbort, startSilentWorker } from './silent-worker.js';
@@ -143,7 +144,7 @@ const died = (code: number): TributaryError =>
     'TRAINING_FAILED',
     `the training worker stopped unexpectedly (exit code ${String(code)})`,
     {
-      hint: 'it may have run out of memory; the next round starts a new one',
-      fields: { exitCode: code },
+      hint: 'it may have run out of memory; another one goes on from the last checkpoint',
+      fields: { exitCode: code, [TRAINER_DIED]: true },
     },
   );

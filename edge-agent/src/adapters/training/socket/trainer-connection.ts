@@ -2,6 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 
 import { TributaryError } from '@tributary/proto';
 
+import { TRAINER_DIED } from '../../../domain/training-error.js';
 import { cancelled } from '../stop-word.js';
 import { encodeFrame, FrameReader, TO_TRAINER } from './frames.js';
 import type { AnswerReader, TrainerAnswer } from './trainer-answer.js';
@@ -108,10 +109,10 @@ function listen(
     }
   });
   socket.on('error', () => {
-    reject(gone('broke the connection'));
+    reject(gone('broke the connection', { [TRAINER_DIED]: true }));
   });
   socket.on('close', () => {
-    reject(gone('ended before it had answered'));
+    reject(gone('ended before it had answered', { [TRAINER_DIED]: true }));
   });
 }
 
@@ -126,4 +127,5 @@ async function send(socket: Socket, frames: Iterable<Uint8Array>): Promise<void>
   }
 }
 
-const gone = (how: string): TributaryError => new TributaryError('TRAINING_FAILED', `the trainer ${how}`);
+const gone = (how: string, fields: Readonly<Record<string, boolean>> = {}): TributaryError =>
+  new TributaryError('TRAINING_FAILED', `the trainer ${how}`, { fields });
