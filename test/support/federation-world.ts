@@ -177,10 +177,11 @@ export class FederationWorld {
       this.now = Math.max(this.now, step.untilMs ?? this.now);
       return [];
     }
-    return this.run(this.#commandOf(step), 'coordinator');
+    return this.run(this.wishOf(step), 'coordinator');
   }
 
-  #commandOf(step: Exclude<NextStep, { kind: 'wait' }>): Wish {
+  /** The command with which the runner carries a step out. */
+  wishOf(step: Exclude<NextStep, { kind: 'wait' }>): Wish {
     switch (step.kind) {
       case 'start-job': {
         const modelDigest = this.#base(step.jobId)?.modelDigest ?? digestNamed('initial model');
