@@ -53,6 +53,8 @@ export interface SessionState {
   readonly verifying: readonly string[];
   /** The newest answers, oldest first: a repeated order gets the first answer again. */
   readonly answers: readonly OrderAnswer[];
+  /** The newest settled round of each job, the job settled last at the end: what comes late for it, or before it, is over. */
+  readonly closed: readonly RoundRef[];
   readonly stopping: boolean;
 }
 
@@ -61,6 +63,7 @@ export const INITIAL_SESSION: SessionState = {
   rounds: [],
   verifying: [],
   answers: [],
+  closed: [],
   stopping: false,
 };
 

@@ -111,6 +111,7 @@ function repeatAnswer(state: SessionState, answer: OrderAnswer): SessionStep {
 
 function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): SessionStep {
   if (!state.verifying.includes(orderId)) return stay(state);
+  if (isOver(state, order)) return answer(state, { orderId, accepted: true, code: '', detail: '' });
   const key = roundKey(order);
   const answered = answer(state, { orderId, accepted: true, code: '', detail: '', key });
   const cleared = settle(answered.state, (round) => supersedes(order, round.order));
@@ -129,6 +130,14 @@ function roundAllowed(state: SessionState, orderId: string, order: RoundOrder): 
   return { state: next.state, effects };
 }
 
+/** An order that was under way for long, or is played again: its round is settled, or a later one is open. */
+function isOver({ closed, rounds }: SessionState, order: RoundOrder): boolean {
+  return (
+    closed.some((by) => roundKey(by) === roundKey(order) || supersedes(by, order)) ||
+    rounds.some((round) => supersedes(round.order, order))
+  );
+}
+
 /** The step of a secure round that an order asks for; taken again where it comes again, as the answer may be lost. */
 function following(state: SessionState, key: RoundKey): readonly SessionEffect[] {
   const round = find(state, key);
@@ -138,7 +147,7 @@ function following(state: SessionState, key: RoundKey): readonly SessionEffect[]
 
 function roundSettled(state: SessionState, orderId: string, ref: RoundRef): SessionStep {
   if (!state.verifying.includes(orderId)) return stay(state);
-  const answered = answer(state, { orderId, accepted: true, code: '', detail: '' });
+  const answered = answer(close(state, ref), { orderId, accepted: true, code: '', detail: '' });
   const cleared = settle(
     answered.state,
     (round) => roundKey(round.order) === roundKey(ref) || supersedes(ref, round.order),
@@ -276,6 +285,15 @@ function startNext(state: SessionState): SessionStep {
 function settle(state: SessionState, closed: (round: Round) => boolean): SessionStep {
   const effects = state.rounds.filter(closed).flatMap((round) => settling(round));
   return { state: { ...state, rounds: state.rounds.filter((round) => !closed(round)) }, effects };
+}
+
+/** Notes that a round is settled. */
+function close(state: SessionState, { jobId, round, attempt }: RoundRef): SessionState {
+  const known = state.closed.find((ref) => ref.jobId === jobId);
+  const ref = { jobId, round, attempt };
+  const newest = known !== undefined && supersedes(known, ref) ? known : ref;
+  const others = state.closed.filter((one) => one.jobId !== jobId);
+  return { ...state, closed: [...others, newest].slice(-LIMITS.answersKept) };
 }
 
 function settling(round: Round): SessionEffect[] {

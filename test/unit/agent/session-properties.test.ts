@@ -16,11 +16,27 @@ import {
 } from '@tributary/edge-agent/internal/domain/session-state.js';
 import fc from 'fast-check';
 
+import { propertyRuns } from '../../support/property-runs.js';
+import { SessionSite, type SiteHappening } from '../../support/session-site.js';
 import { baseDigest, order, phases, trained, uploadFailed } from '../../support/session-events.js';
 
 describe('session of the agent, whatever happens', () => {
   it('keeps its promises under any sequence of events', () => {
-    fc.assert(fc.property(fc.array(anyEvent, { maxLength: 60 }), checkPromises), { numRuns: 2_000 });
+    fc.assert(fc.property(fc.array(anyEvent, { maxLength: 60 }), checkPromises), {
+      numRuns: propertyRuns(2_000),
+    });
+  });
+
+  it('loses no update, sends none twice at once, and leaves nothing, over crashes, repeats and late answers', () => {
+    const list = fc.array(anyHappening, { maxLength: 80, size: 'max' });
+    fc.assert(
+      fc.property(list, fc.boolean(), (happenings, crashes) => {
+        const site = new SessionSite();
+        for (const one of happenings) site.happen(one);
+        site.finish(ORDERS, crashes);
+      }),
+      { numRuns: propertyRuns(1_000) },
+    );
   });
 });
 
@@ -39,6 +55,14 @@ const anyCode = fc.constantFrom<ErrorCode>(
   'STORE_FULL',
   'CONFLICT',
 );
+
+const STRAYS: ReadonlySet<string> = new Set([
+  'RoundAllowed',
+  'TrainingFailed',
+  'Uploaded',
+  'UploadFailed',
+  'RetryDue',
+]);
 
 const anyEvent: fc.Arbitrary<SessionEvent> = fc.oneof(
   fc.constant<SessionEvent>({ type: 'LinkDown' }),
@@ -74,6 +98,57 @@ const anyEvent: fc.Arbitrary<SessionEvent> = fc.oneof(
     code: 'SECAGG_MESSAGE_INVALID',
     detail: '',
   })),
+);
+
+/** Few, so that much happens to each. */
+const ORDERS = [
+  order(1),
+  order(1, 1),
+  order(2),
+  order(1, 0, 'job-b'),
+  order(1, 0, 'job-m', true),
+  order(2, 0, 'job-m', true),
+];
+const oneOrder = fc.constantFrom(...ORDERS);
+const which = fc.nat(20);
+
+/** Strays are what no work that is under way leads to; that an update lies in the outbox is never one of them. */
+const anyHappening: fc.Arbitrary<SiteHappening> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('order' as const), orderId: anyId }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('review' as const),
+      which,
+      order: oneOrder,
+      verdict: fc.constantFrom('Allowed', 'Allowed', 'Allowed', 'Settled', 'Refused'),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('trained', 'trained', 'untrained'), which }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('uploaded' as const), which }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('upload-failed' as const), which, code: anyCode }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('retry' as const), which }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom('maskable', 'maskable', 'secure-failed'), order: oneOrder }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('link' as const),
+      to: fc.constantFrom('Ready', 'Ready', 'AwaitingApproval', 'Down'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('crash', 'crash', 'stop') }) },
+  {
+    weight: 2,
+    arbitrary: anyEvent
+      .filter(({ type }) => STRAYS.has(type))
+      .map((event): SiteHappening => ({ kind: 'stray', event })),
+  },
 );
 
 /** A second account of what must hold, kept from events and effects alone. */

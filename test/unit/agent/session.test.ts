@@ -146,6 +146,19 @@ describe('session of the agent', () => {
     assert.deepEqual(phases(state), ['Training']);
   });
 
+  it('trains nothing for an order that comes after its round was settled, or after a later one was opened', () => {
+    const done = feed([up, ...ordered('o1', order(2)), ...settled('o2', order(2))]);
+    assert.deepEqual(types(feed(ordered('o3', order(2)), done.state).effects), ['Verify', 'Acknowledge']);
+    assert.deepEqual(types(feed(ordered('o3', order(1)), done.state).effects), ['Verify', 'Acknowledge']);
+    const next = feed(ordered('o4', order(3)), done.state);
+    assert.deepEqual(types(next.effects), ['Verify', 'Acknowledge', 'Train']);
+    assert.deepEqual(types(feed(ordered('o5', order(2, 1)), next.state).effects), ['Verify', 'Acknowledge']);
+    assert.deepEqual(types(feed(ordered('o6', order(1, 0, 'job-b')), next.state).effects), [
+      'Verify',
+      'Acknowledge',
+    ]);
+  });
+
   it('trains jobs one after the other', () => {
     const [a, b] = [order(1), order(1, 0, 'job-b')];
     const both = feed([up, ...ordered('o1', a), ...ordered('o2', b)]);
