@@ -2,45 +2,15 @@ import {
   fitVocabularies,
   TributaryError,
   type DatasetRule,
-  type ErrorCode,
   type FederatedJobSpec,
   type SitePolicySpec,
 } from '@tributary/proto';
 
 import { jobColumns } from './datasets/job-columns.js';
-import type { PolicyFacts, PolicyWait } from './policy.js';
+import type { PolicyFacts } from './policy.js';
 import { crowd, knownAuthor, membership, type MembershipFacts } from './policy-membership.js';
+import { atLeast, atMost, listOf, refused, type PolicyRule } from './policy-rule.js';
 import { describeWindow, isOpen, nextOpening } from './schedule.js';
-
-/** What a rule makes of a job. */
-export interface Judgement {
-  /** What was found, for people: names and numbers of the job, never of records. */
-  readonly found: string;
-  /** False where the job asks for nothing that the rule is about. */
-  readonly applies?: boolean;
-  readonly refusal?: {
-    /** Where it is another than that of the rule. */
-    readonly rule?: string;
-    readonly code: ErrorCode;
-    readonly detail: string;
-    readonly wait?: PolicyWait;
-  };
-}
-
-/** One rule of a policy. `Job` and `Facts` are what it reads of both. */
-export interface PolicyRule<Job = FederatedJobSpec, Facts = PolicyFacts> {
-  /** Path in the policy document. */
-  readonly path: string;
-  /** Facts without which it cannot judge. */
-  readonly needs: readonly (keyof PolicyFacts)[];
-  /** And those without which it cannot under this policy. */
-  readonly needsToo?: (policy: SitePolicySpec) => readonly (keyof PolicyFacts)[];
-  /** What the policy demands, for people. */
-  readonly demands: (policy: SitePolicySpec, job: FederatedJobSpec) => string;
-  readonly judge: (policy: SitePolicySpec, job: Job, facts: Facts) => Judgement;
-  /** What a refused job would take. */
-  readonly fix: string;
-}
 
 export const coordinator: PolicyRule<unknown, Pick<PolicyFacts, 'logId'>> = {
   path: 'spec.coordinators',
@@ -233,6 +203,28 @@ const secureAggregation: PolicyRule = {
   fix: 'set privacy.secureAggregation in the job',
 };
 
+/** Without a root the coordinator says who is who, and may be everybody else. */
+const activeAdversary: PolicyRule = {
+  path: 'spec.federation.root',
+  needs: [],
+  demands: ({ federation }, { privacy }) =>
+    federation === undefined && isActive(privacy) ? 'a pinned root' : 'nothing',
+  judge: ({ federation }, { privacy }) => {
+    const found = privacy.secureAggregation ? `adversary ${privacy.adversary}` : 'plain aggregation';
+    return federation !== undefined || !isActive(privacy)
+      ? { found, applies: isActive(privacy) }
+      : refused(
+          activeAdversary.path,
+          found,
+          'the job takes the coordinator for active, and this site pins no root: it could invent every other site',
+        );
+  },
+  fix: 'pin the root of the federation in spec.federation.root, or set privacy.adversary to HonestButCurious in the job',
+};
+
+const isActive = ({ secureAggregation, adversary }: FederatedJobSpec['privacy']): boolean =>
+  secureAggregation && adversary === 'Active';
+
 const strategy: PolicyRule = {
   path: 'spec.strategies',
   needs: [],
@@ -348,6 +340,7 @@ export const POLICY_RULES: readonly PolicyRule[] = [
   maximumParameters,
   maximumRounds,
   secureAggregation,
+  activeAdversary,
   strategy,
   metrics,
   metricsPerSite,
@@ -359,24 +352,3 @@ export const POLICY_RULES: readonly PolicyRule[] = [
 
 const ruleFor = (policy: SitePolicySpec, job: FederatedJobSpec): DatasetRule | undefined =>
   policy.datasets.find(({ name }) => name === job.dataset.name);
-
-const listOf = (names: readonly string[]): string => (names.length === 0 ? 'none' : names.join(', '));
-
-function atLeast(rule: string, minimum: number, value: number, what: string): Judgement {
-  const found = `${String(value)} ${what}`;
-  return value >= minimum
-    ? { found }
-    : refused(rule, found, `at least ${String(minimum)}, but there are ${found}`);
-}
-
-function atMost(rule: string, maximum: number, value: number, what: string): Judgement {
-  const found = `${String(value)} ${what}`;
-  return value <= maximum
-    ? { found }
-    : refused(rule, found, `at most ${String(maximum)}, but there are ${found}`);
-}
-
-const refused = (rule: string, found: string, detail: string): Judgement => ({
-  found,
-  refusal: { code: 'POLICY_REFUSED', detail: `${rule}: ${detail}` },
-});

@@ -2,7 +2,8 @@ import type { ErrorCode, FederatedJobSpec, SitePolicySpec } from '@tributary/pro
 
 import type { DatasetTerms } from '../ports.js';
 import type { MembershipFacts } from './policy-membership.js';
-import { author, coordinator, members, POLICY_RULES, type PolicyRule } from './policy-rules.js';
+import type { PolicyRule } from './policy-rule.js';
+import { author, coordinator, members, POLICY_RULES } from './policy-rules.js';
 
 /** What the policy judges besides the job document: all proven or known at the site, nothing merely claimed. */
 export interface PolicyFacts extends MembershipFacts {

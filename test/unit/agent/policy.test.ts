@@ -124,6 +124,12 @@ const REFUSALS: readonly Refusal[] = [
     code: 'POLICY_REFUSED',
     rule: 'spec.requireSecureAggregation',
   },
+  {
+    title: 'an active coordinator where no root is pinned',
+    job: job('privacy', { adversary: 'Active' }),
+    code: 'POLICY_REFUSED',
+    rule: 'spec.federation.root',
+  },
   { title: 'a strategy', policy: policy('strategies', []), code: 'POLICY_REFUSED', rule: 'spec.strategies' },
   {
     title: 'a metric',
