@@ -159,10 +159,16 @@ export const LIMITS = Object.freeze({
   completeGraphAgents: 100,
   /** Neighbours of an agent in a secure round beyond that: GF(256) has 255 places for shares. */
   neighbours: 254,
+  /** Proofs that an agent asks for at the same time: a cohort has as many tree heads as members. */
+  proofsTogether: 8,
+  /** Choices of t shares that are tried where a dealer's do not combine: some milliseconds each at t=67. */
+  shareChoices: 128,
   /** Bytes of the signed payload of a stage of secure aggregation: 254 shares with owner fill 40 KiB. */
   stagePayloadBytes: 64 * KIB,
   /** Bytes of a roster or cohort of a secure round: 4,096 members with keys, tree head and signature. */
   roundRosterBytes: 8 * MIB,
+  /** Milliseconds for which a site keeps the secrets of a round whose end it never hears: a round lasts a week at most. */
+  secureRoundKeptMs: 30 * 24 * 3_600_000,
   /** Times that an update is rounded anew until its norm meets the bound: each succeeds with a probability above 1/2. */
   roundingAttempts: 64,
   /** Times a round is tried again before its job fails. */

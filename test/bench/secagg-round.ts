@@ -211,9 +211,12 @@ export async function secureRound(options: SecureRoundOptions): Promise<SecureRo
       await coordinatorDoes(() => verifyUnmaskAnswer(roster, survivors, commitments, agent.agentId, message)),
     );
   }
-  const masks = await coordinatorDoes(() =>
-    recoverMasks({ roster, cohort, survivors, commitments, answers }),
+  const refused = new Map(staying.map(({ agentId }) => [agentId, []]));
+  const recovery = await coordinatorDoes(() =>
+    recoverMasks({ roster, cohort, survivors, commitments, refused, answers }),
   );
+  if (recovery.type === 'Lost') throw recovery.error;
+  const { masks } = recovery;
   const opened = await coordinatorDoes(() => {
     sum.unmask(masks);
     const result = sum.open(scale, staying.length);

@@ -10,10 +10,11 @@ import {
 } from '@tributary/proto';
 import { bytesToWords } from '@tributary/proto/internal/secagg/ring-words.js';
 import { SecureRecords } from '@tributary/edge-agent/internal/app/secure/secure-records.js';
+import type { SecureTask } from '@tributary/edge-agent/internal/app/secure/round-sets.js';
 import { SecureRounds } from '@tributary/edge-agent/internal/app/secure/secure-rounds.js';
 import { Witness } from '@tributary/edge-agent/internal/app/witness.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
-import { verifyOrder, type OpenedRound } from '@tributary/edge-agent/internal/domain/order.js';
+import { verifyOrder } from '@tributary/edge-agent/internal/domain/order.js';
 import { roundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
 import type { FleetClient, RawOrder } from '@tributary/edge-agent/internal/ports.js';
 
@@ -50,7 +51,7 @@ export class HonestSite {
   readonly #records: SecureRecords;
   readonly #secure: SecureRounds;
   readonly #roster: Roster | undefined;
-  #round: OpenedRound | undefined;
+  #task: SecureTask | undefined;
 
   private constructor(
     site: string,
@@ -74,6 +75,7 @@ export class HonestSite {
       identity: this.identity,
       witness,
       random: { bytes: (length) => new Uint8Array(random.bytes(length)) },
+      clock: { now: () => 0 },
       log: { info: () => undefined, warn: () => undefined },
     });
   }
@@ -104,17 +106,18 @@ export class HonestSite {
       order,
     );
     if (round.kind !== 'Opened') throw new Error('an order that opens a round');
-    this.#round = round;
     const trusted = this.#roster === undefined ? {} : { roster: this.#roster };
-    return this.#secure.follow(client, { round, minimum: 3, ...trusted });
+    this.#task = { round, minimum: 3, ...trusted };
+    return this.#secure.follow(client, this.#task);
   }
 
   /** Its update of the round that it follows: of this site, and the same for each attempt on a base. */
   async update(expected: RoundRosterExpectation, name = 'update'): Promise<MaskedUpdate> {
-    const round = this.#round;
-    if (round === undefined) throw new Error('the site follows no round');
+    const task = this.#task;
+    if (task === undefined) throw new Error('the site follows no round');
+    const { round } = task;
     const key = roundKey(round.opened);
-    const masking = await this.#secure.masking(key, name);
+    const masking = await this.#secure.masking(task, name);
     const [rosterSet, cohortSet] = [
       await this.#records.set(key, 'roster'),
       await this.#records.set(key, 'cohort'),

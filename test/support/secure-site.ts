@@ -36,10 +36,16 @@ export class SecureSite {
   readonly plain = new Map<RoundKey, Uint8Array>();
   /** Name of the delta in its outbox. */
   delta = 'upl-1';
+  /** Whether it hears no settlement. */
+  deaf = false;
+  /** Proofs that it asked for. */
+  proofs = 0;
   /** The stages, by round and attempt, from which on it says nothing. */
   readonly silent = new Map<string, Stage>();
   /** Called before the site answers a stage. */
   before: (stage: Stage | undefined) => void = () => undefined;
+  /** What it says instead of what it should. */
+  bend: (message: StageMessage) => Promise<StageMessage> = (message) => Promise.resolve(message);
   /** Whether a message gets through. */
   sends: (message: StageMessage) => boolean = () => true;
   /** What the coordinator shows, changed by whoever stands in between. */
@@ -83,6 +89,15 @@ export class SecureSite {
     this.#updates.clear();
   }
 
+  /** What another process does first. */
+  async start(hasEnded: (jobId: string) => boolean = () => false): Promise<void> {
+    this.restart();
+    const { logId } = this.#world.federation;
+    this.#witness = await Witness.open(this.store, { logId, logKey: LOG_KEY.publicKey });
+    this.#secure = this.#rounds(this.#witness);
+    await this.#secure.sweep(hasEnded);
+  }
+
   /** Takes an order once more. */
   async take(order: Order): Promise<void> {
     const { logId } = this.#world.federation;
@@ -99,13 +114,15 @@ export class SecureSite {
     const witness = (this.#witness ??= await Witness.open(this.store, reader));
     await witness.observe(order.treeHead, (first, second) => this.client.consistencyProof(first, second));
     const secure = (this.#secure ??= this.#rounds(witness));
-    if (verified.kind === 'Settled') return secure.settled(verified.round);
-    const maskable = await secure.follow(this.client, { round: verified, minimum: 0 });
-    if (maskable) await this.#upload(verified, await secure.masking(roundKey(verified.opened), this.delta));
+    if (verified.kind === 'Settled') return this.deaf ? undefined : secure.settled(verified.round);
+    const task = { round: verified, minimum: 0 };
+    const maskable = await secure.follow(this.client, task);
+    if (maskable) await this.#upload(verified, await secure.masking(task, this.delta));
   }
 
   readonly client: FleetClient = {
-    submitStage: async (message) => {
+    submitStage: async (honest) => {
+      const message = await this.bend(honest);
       const { stage, payload, signature, attachments, ...ref } = message;
       this.#keep(`${roundKey(ref)}/${stage}`, message);
       if (!this.sends(message)) return;
@@ -120,7 +137,10 @@ export class SecureSite {
       this.shown.set(name, result.set);
       return this.tamper(ref.stage, result);
     },
-    consistencyProof: (first, second) => this.#world.federation.consistencyProof(first, second),
+    consistencyProof: (first, second) => {
+      this.proofs += 1;
+      return this.#world.federation.consistencyProof(first, second);
+    },
   } satisfies StageClient as unknown as FleetClient;
 
   #rounds(witness: Witness): SecureRounds {
@@ -128,7 +148,9 @@ export class SecureSite {
     const { logId } = this.#world.federation;
     const random = { bytes: (length: number) => new Uint8Array(randomBytes(length)) };
     const log = { info: () => undefined, warn: () => undefined };
-    return new SecureRounds({ records: this.records, agentId, logId, identity, witness, random, log });
+    const { clock } = this.#world;
+    const of = { agentId, logId, identity };
+    return new SecureRounds({ records: this.records, ...of, witness, random, clock, log });
   }
 
   /** What a site says in a stage never changes, whatever happened to it. */

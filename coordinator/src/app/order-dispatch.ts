@@ -126,7 +126,7 @@ export class OrderDispatch {
     const deadlineAt = openStage(round)?.deadlineAt;
     const remainingMs =
       purpose !== 'settle' && deadlineAt !== undefined ? Math.max(1, deadlineAt - clock.now()) : 0;
-    const members = purpose !== 'settle' ? membershipSeqs(federation.state.membership) : [];
+    const members = purpose === 'settle' ? [] : membershipSeqs(federation.state.membership);
     const order = await orders.build(agentId, purpose, [...members, ...seqs], remainingMs);
     const now = findRound(federation.state, round)?.round;
     // Closed while the proof was made: the settlement has been sent already, and must stay the last word.

@@ -112,7 +112,13 @@ export class RoundRunner {
     switch (step.kind) {
       case 'close-stage':
       case 'commit-round':
-        await steps.execute({ kind: 'fail-round', ...refOf(step), code, detail });
+        await steps.execute({
+          kind: 'fail-round',
+          ...refOf(step),
+          code,
+          detail,
+          culprits: steps.culpritsOf(refOf(step)),
+        });
         return true;
       case 'open-round':
         return (await this.#endUnmeasured(step.jobId)) || this.#failJob(step.jobId, code, detail);

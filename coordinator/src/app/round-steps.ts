@@ -24,6 +24,8 @@ import type { Federation } from './federation.js';
 import type { ModelRegistry } from './model-registry.js';
 import type { RoundKeys } from './round-keys.js';
 import { findRound, refOf, type RoundRef } from './round-ref.js';
+import type { RoundCulprit } from '../domain/rounds/culprits.js';
+import type { SecureRounds } from './secure-rounds.js';
 import type { Settlement } from './settlement.js';
 
 export interface StepParts {
@@ -33,6 +35,7 @@ export interface StepParts {
   readonly settlement: Settlement;
   readonly registry: ModelRegistry;
   readonly keys: RoundKeys;
+  readonly secure: Pick<SecureRounds, 'prepareClosing' | 'culpritsOf'>;
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly random: Random;
@@ -67,6 +70,8 @@ export class RoundSteps {
         this.#parts.aggregation.release();
         return this.execute(step);
       case 'close-stage':
+        await this.#parts.secure.prepareClosing(refOf(step), step.stage);
+        return this.execute(step);
       case 'fail-round':
       case 'fail-job':
       case 'delete-job':
@@ -140,7 +145,12 @@ export class RoundSteps {
     if (found === undefined) throw new TributaryError('CONFLICT', 'the round is gone');
     await this.#parts.settlement.idle();
     const result = await this.#parts.aggregation.finish(found.job, found.round);
-    await this.execute({ kind: 'commit-round', ...ref, ...result });
+    await this.execute({ kind: 'commit-round', ...ref, ...result, culprits: this.culpritsOf(ref) });
+  }
+
+  /** Sites that were caught in the attempt. */
+  culpritsOf(ref: RoundRef): readonly RoundCulprit[] {
+    return this.#parts.secure.culpritsOf(ref);
   }
 
   #job(jobId: string): JobState {

@@ -79,7 +79,7 @@ export class Training {
     this.#dispatch = new OrderDispatch({ federation, agents, clock, log, orders });
     this.#rollouts = new RolloutDispatch({ federation, agents, log, orders });
     const registry = new ModelRegistry(parts);
-    const steps = new RoundSteps({ ...parts, agents, aggregation, settlement, registry, keys });
+    const steps = new RoundSteps({ ...parts, agents, aggregation, settlement, registry, keys, secure });
     this.#runner = new RoundRunner({ federation, steps, clock, log });
   }
 

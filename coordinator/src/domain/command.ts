@@ -1,6 +1,7 @@
 import type { Digest, IdentityKind, RosterDocument } from '@tributary/proto';
 
 import type { GroupReport, Role } from './federation-state.js';
+import type { RoundCulprit } from './rounds/culprits.js';
 
 /**
  * What may be asked of the federation. A command brings everything that a decision may not draw itself: the time, ids,
@@ -247,12 +248,16 @@ export interface CommitRound extends OfRound {
   readonly metrics: Readonly<Record<string, string>>;
   /** Only of jobs that ask for more than the means. */
   readonly evaluation?: readonly GroupReport[];
+  /** Of a secure round; none where absent. */
+  readonly culprits?: readonly RoundCulprit[];
 }
 
 export interface FailRound extends OfRound {
   readonly kind: 'fail-round';
   readonly code: string;
   readonly detail: string;
+  /** Of a secure round; none where absent. */
+  readonly culprits?: readonly RoundCulprit[];
 }
 
 export interface RegisterModel extends Asked {

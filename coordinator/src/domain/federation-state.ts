@@ -11,6 +11,7 @@ import type {
 } from '@tributary/proto';
 
 import type { JobConditionState } from './job-conditions.js';
+import type { SiteBlame } from './rounds/culprits.js';
 import type { RoundState } from './rounds/round-state.js';
 import type { JobDecision, SiteWait } from './site-readiness.js';
 
@@ -183,6 +184,8 @@ export interface JobState {
   readonly members: readonly string[];
   /** By site: those that are not ready for it yet. */
   readonly waiting?: ReadonlyMap<string, SiteWait>;
+  /** By site: those that were caught in secure rounds of the job. */
+  readonly blamed?: ReadonlyMap<string, SiteBlame>;
   /** By site: what it decided. */
   readonly decisions?: ReadonlyMap<string, JobDecision>;
   /** Sites whose updates are in the model, sorted. */

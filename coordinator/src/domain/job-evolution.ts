@@ -2,6 +2,7 @@ import { digestOf, parseFederatedJob, type EntryOf } from '@tributary/proto';
 
 import type { FederationState, JobState, RoundSummary } from './federation-state.js';
 import { jobConditions, type JobFacts } from './job-conditions.js';
+import { blame, sitOut } from './rounds/culprits.js';
 import { nextRound } from './rounds/next-round.js';
 import { evolveRound, knownCode, openRound, type RoundEntry } from './rounds/round-evolution.js';
 import { countSites } from './rounds/round-progress.js';
@@ -123,12 +124,12 @@ function failed(job: JobState, entry: EntryOf<'job.failed'>): JobFacts {
 function evolveJobRound(job: JobState, entry: RoundEntry): JobFacts {
   if (entry.type === 'round.opened') {
     const round = openRound(entry, job.document.spec.cohortSize);
-    return { ...job, round, members: union(job.members, round.cohort.keys()) };
+    return { ...sitOut(job), round, members: union(job.members, round.cohort.keys()) };
   }
   if (job.round === undefined) return job;
   const round = evolveRound(job.round, entry);
-  if (entry.type === 'round.committed') return committed({ ...job, round }, round, entry);
-  if (entry.type === 'round.failed') return retried({ ...job, round }, round, entry);
+  if (entry.type === 'round.committed') return committed({ ...blame(job, entry.body), round }, round, entry);
+  if (entry.type === 'round.failed') return retried({ ...blame(job, entry.body), round }, round, entry);
   if (entry.type === 'site.declined') return evolveDecline({ ...job, round }, entry);
   if (entry.type === 'site.waits') return evolveWait({ ...job, round }, entry);
   return { ...job, round };

@@ -2,7 +2,7 @@ import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/pro
 
 import type { FederationState, GroupReport, JobState } from './federation-state.js';
 import type { Surroundings } from './objects.js';
-import { describeWaits, waitReason } from './site-readiness.js';
+import { absentSites, waitReason } from './site-readiness.js';
 import { awaitsEvaluation } from './rounds/next-round.js';
 import { countSites } from './rounds/round-progress.js';
 import { shortageOf } from './selection.js';
@@ -103,7 +103,7 @@ function shortage(
   presence: Surroundings['presence'],
   now: number,
 ): Shortage | undefined {
-  const message = shortageOf(state, job.document.spec, presence, describeWaits(job, now));
+  const message = shortageOf(state, job.document.spec, presence, absentSites(job, now));
   return message === undefined ? undefined : { reason: waitReason(job, now) ?? 'WaitingForSites', message };
 }
 

@@ -7,7 +7,7 @@ import { awaitsEvaluation, isTrained, nextAttempt, nextRound } from './rounds/ne
 import { isUnfinished, openStage, stageOutcome } from './rounds/round-progress.js';
 import type { RoundState } from './rounds/round-state.js';
 import { isEnough, readyMembers } from './selection.js';
-import { nextReturn, waitingSites } from './site-readiness.js';
+import { nextReturn, absentSites } from './site-readiness.js';
 
 /** What the runner sees outside the ledger. */
 export interface Observed {
@@ -140,7 +140,7 @@ function openingStep(state: FederationState, job: JobState, observed: Observed):
   const untilMs = (job.round?.closedAt ?? 0) + retryDelayMs(failedAttempts);
   if (failedAttempts > 0 && now < untilMs) return { kind: 'wait', untilMs };
   const sites = spec.privacy.secureAggregation ? secureSites : connectedSites;
-  if (isEnough(spec, readyMembers(state, spec, sites, waitingSites(job, now))))
+  if (isEnough(spec, readyMembers(state, spec, sites, absentSites(job, now))))
     return { kind: 'open-round', jobId, round, attempt: nextAttempt(job) };
   if (kind === 'Evaluation') return withoutSites(state, job, observed);
   const returns = nextReturn(job, now);

@@ -12,6 +12,7 @@ import type { DecideJob, WaitRound } from './command.js';
 import type { FederationState, JobState } from './federation-state.js';
 import type { JobFacts } from './job-conditions.js';
 import { isFinished } from './job-queue.js';
+import { blamedSites } from './rounds/culprits.js';
 import { shortDetail } from './rounds/round-decisions.js';
 import { openStage } from './rounds/round-progress.js';
 import type { MemberState, RoundState } from './rounds/round-state.js';
@@ -34,10 +35,17 @@ export interface JobDecision {
   readonly changes: number;
 }
 
-/** Sites that rounds of the job leave out at `now` (milliseconds). */
-export function waitingSites({ waiting }: Pick<JobState, 'waiting'>, now: number): ReadonlySet<string> {
-  const waits = [...(waiting ?? [])].filter(([, { until }]) => until === undefined || until > now);
-  return new Set(waits.map(([site]) => site));
+/** Sites that rounds of the job leave out at `now` (milliseconds), and in words why. */
+export function absentSites(
+  job: Pick<JobState, 'waiting' | 'blamed'>,
+  now: number,
+): ReadonlyMap<string, string> {
+  const waits = waitsAt(job, now).map(([site, wait]) => [site, describeWait(wait)] as const);
+  return new Map([...waits, ...blamedSites(job)]);
+}
+
+function waitsAt({ waiting }: Pick<JobState, 'waiting'>, now: number): readonly [string, SiteWait][] {
+  return [...(waiting ?? [])].filter(([, { until }]) => until === undefined || until > now);
 }
 
 /** When the first of the sites that wait for a time comes back; undefined where none does. */
@@ -176,26 +184,12 @@ export function failedForWaiting(round: RoundState, at: number): boolean {
 
 /** What the sites that a job waits for are waiting for; undefined where a round has enough without them. */
 export function waitReason(
-  job: Pick<JobState, 'waiting' | 'document'>,
+  job: Pick<JobState, 'waiting'>,
   now: number,
 ): 'WaitingForApproval' | 'WaitingForSchedule' | undefined {
-  const out = waitingSites(job, now);
-  const reasons = [...(job.waiting ?? [])].filter(([site]) => out.has(site)).map(([, { reason }]) => reason);
+  const reasons = waitsAt(job, now).map(([, { reason }]) => reason);
   if (reasons.includes('Approval')) return 'WaitingForApproval';
   return reasons.includes('Schedule') ? 'WaitingForSchedule' : undefined;
-}
-
-/** "north waits for its approval; south waits until ...". */
-export function describeWaits(
-  { waiting }: Pick<JobState, 'waiting'>,
-  now: number,
-): ReadonlyMap<string, string> {
-  const out = waitingSites(waiting === undefined ? {} : { waiting }, now);
-  return new Map(
-    [...(waiting ?? [])]
-      .filter(([site]) => out.has(site))
-      .map(([site, wait]) => [site, describeWait(wait)] as const),
-  );
 }
 
 function describeWait({ reason, detail, until }: SiteWait): string {

@@ -54,8 +54,9 @@ export type Review =
       readonly training: TrainingTerms;
       /** Whose identities count, where the policy pins a root. */
       readonly roster?: Roster;
-      /** Fewest sites that the policy accepts in a sum. */
+      /** Fewest sites that the policy accepts in a sum, and what it says of whose company counts. */
       readonly minimum: number;
+      readonly federation?: FederationRule;
     }
   | {
       readonly outcome: 'Refused';
@@ -101,9 +102,18 @@ export class OrderReview {
     await decisions.record(this.#decision(orderId, round, verdict, digest));
     if (!verdict.allowed) return { outcome: 'Refused', round, verdict };
     const counting = roster === undefined || roster instanceof TributaryError ? {} : { roster };
-    const minimum = policy === undefined || policy instanceof TributaryError ? 0 : policy.minimumCohort;
+    const known = policy === undefined || policy instanceof TributaryError ? undefined : policy;
+    const federation = known?.federation === undefined ? {} : { federation: known.federation };
     const { terms, training } = verdict;
-    return { outcome: 'Allowed', round, terms, training, minimum, ...counting };
+    return {
+      outcome: 'Allowed',
+      round,
+      terms,
+      training,
+      minimum: known?.minimumCohort ?? 0,
+      ...federation,
+      ...counting,
+    };
   }
 
   async #verdict(

@@ -22,6 +22,7 @@ import type { Checkpoints } from './checkpoints.js';
 import type { FeatureFits } from './feature-fits.js';
 import type { Log } from './log.js';
 import type { Outbox } from './outbox.js';
+import type { SecureTask } from './secure/round-sets.js';
 import type { Submission } from './submission.js';
 import { describeUnexpected } from './unexpected.js';
 
@@ -75,10 +76,10 @@ export class RoundWork {
     this.#trainings.get(key)?.abort();
   }
 
-  /** Resolves with Uploaded or UploadFailed. */
-  upload(key: RoundKey, renew: boolean): Promise<SessionEvent> {
+  /** Resolves with Uploaded or UploadFailed. `task`: where the round was verified by this process. */
+  upload(key: RoundKey, renew: boolean, task: SecureTask | undefined): Promise<SessionEvent> {
     const controller = new AbortController();
-    const done = this.#upload(key, renew, controller.signal);
+    const done = this.#upload(key, renew, task, controller.signal);
     this.#uploads.set(key, { controller, done });
     return done;
   }
@@ -196,13 +197,18 @@ export class RoundWork {
     return handle;
   }
 
-  async #upload(key: RoundKey, renew: boolean, signal: AbortSignal): Promise<SessionEvent> {
+  async #upload(
+    key: RoundKey,
+    renew: boolean,
+    task: SecureTask | undefined,
+    signal: AbortSignal,
+  ): Promise<SessionEvent> {
     const { outbox, submission, client, log } = this.#parts;
     try {
       const channel = client();
       if (channel === undefined) throw new TributaryError('UNAVAILABLE', 'not connected');
       if (renew) await outbox.renew(key);
-      const seq = await submission.submit(channel, key, signal);
+      const seq = await submission.submit(channel, key, signal, task);
       log.info({ key, seq }, 'update accepted');
       return { type: 'Uploaded', key, seq };
     } catch (error) {

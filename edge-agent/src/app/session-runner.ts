@@ -17,7 +17,8 @@ import type { Log } from './log.js';
 import type { OrderReview, Review } from './order-review.js';
 import { uniform } from './pause.js';
 import type { AllowedRound, RoundWork } from './round-work.js';
-import type { SecureRounds, SecureTask } from './secure/secure-rounds.js';
+import type { SecureTask } from './secure/round-sets.js';
+import type { SecureRounds } from './secure/secure-rounds.js';
 import { describeUnexpected } from './unexpected.js';
 
 export interface SessionRunnerParts {
@@ -120,7 +121,7 @@ export class SessionRunner {
       case 'StopTraining':
         return work.stopTraining(effect.key);
       case 'Upload':
-        return this.#start(work.upload(effect.key, effect.renew).then((event) => this.#dispatch(event)));
+        return this.#upload(effect.key, effect.renew);
       case 'StopUpload':
         return work.stopUpload(effect.key);
       case 'RetryLater':
@@ -240,6 +241,11 @@ export class SessionRunner {
     const allowed = this.#rounds.get(key);
     if (allowed === undefined) return;
     this.#start(this.#parts.work.train(allowed).then((event) => this.#dispatch(event)));
+  }
+
+  #upload(key: RoundKey, renew: boolean): void {
+    const upload = this.#parts.work.upload(key, renew, this.#rounds.get(key));
+    this.#start(upload.then((event) => this.#dispatch(event)));
   }
 
   #retryLater(key: RoundKey, tries: number): void {

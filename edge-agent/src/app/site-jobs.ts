@@ -148,6 +148,11 @@ export class SiteJobs {
     if (job !== undefined && job.ended === undefined) await this.#keep({ ...job, ended: how });
   }
 
+  /** Whether no round of it follows; false where the site knows nothing of the job. */
+  hasEnded(jobId: string): boolean {
+    return this.#jobs.get(jobId)?.ended !== undefined;
+  }
+
   /** What counts under the policy, for the document of the order. */
   decisionOn(
     policy: Pick<SitePolicySpec, 'approval'>,

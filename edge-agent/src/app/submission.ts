@@ -22,6 +22,7 @@ import {
   type StoredEnvelope,
 } from './envelope-file.js';
 import type { Outbox, OutboxItem } from './outbox.js';
+import type { SecureTask } from './secure/round-sets.js';
 import type { Masking } from './secure/secure-rounds.js';
 
 export interface SubmissionParts {
@@ -35,7 +36,7 @@ export interface SubmissionParts {
   /** Wire version that was agreed on with the coordinator. */
   readonly wire: () => string;
   /** How the update of a secure round is masked. */
-  readonly masking: (key: RoundKey, delta: string) => Promise<Masking>;
+  readonly masking: (task: SecureTask | undefined, delta: string) => Promise<Masking>;
 }
 
 /** Turns what the outbox holds into envelopes and brings them to the coordinator. */
@@ -60,13 +61,13 @@ export class Submission {
 
   /**
    * Uploads the update of a round, from where an earlier attempt ended. Resolves with the entry that accepts it;
-   * rejects with UPDATE_*, NOT_IN_COHORT, UNAVAILABLE and so on.
+   * rejects with UPDATE_*, NOT_IN_COHORT, UNAVAILABLE and so on. `task`: what this process has verified of a secure round.
    */
-  async submit(client: FleetClient, key: RoundKey, signal: AbortSignal): Promise<number> {
+  async submit(client: FleetClient, key: RoundKey, signal: AbortSignal, task?: SecureTask): Promise<number> {
     const { outbox, files } = this.#parts;
     const item = await outbox.item(key);
     const name = envelopeFile(item.uploadId);
-    if (!(await files.has(name))) return this.#begin(client, key, item, signal);
+    if (!(await files.has(name))) return this.#begin(client, item, signal, task);
     const position = await resumeAt(client, item.uploadId, signal);
     if ('seq' in position) return position.seq;
     const envelope = await this.#stored(name);
@@ -76,14 +77,19 @@ export class Submission {
       return this.#send(client, item, parts, remainingBytes(envelope, from), signal);
     }
     await outbox.renew(key);
-    return this.#begin(client, key, await outbox.item(key), signal);
+    return this.#begin(client, await outbox.item(key), signal, task);
   }
 
   /** The first attempt: the envelope is written and sent at the same time. */
-  async #begin(client: FleetClient, key: RoundKey, item: OutboxItem, signal: AbortSignal): Promise<number> {
+  async #begin(
+    client: FleetClient,
+    item: OutboxItem,
+    signal: AbortSignal,
+    task: SecureTask | undefined,
+  ): Promise<number> {
     const { files } = this.#parts;
     const writer = this.#writer(item);
-    const masking = item.encoding === 'ring' ? await this.#parts.masking(key, item.delta) : undefined;
+    const masking = item.encoding === 'ring' ? await this.#parts.masking(task, item.delta) : undefined;
     const vector = encodedVector(item, this.#deltas.pieces(deltaFile(item.delta)), masking);
     const envelope = writeEnvelope(writer, vector);
     const parts = firstUploadParts(files, envelopeFile(item.uploadId), writer, envelope);
@@ -137,10 +143,14 @@ export class Submission {
       vectorLength,
     };
     const secrets = drawEnvelopeSecrets((length) => random.bytes(length));
-    const wire = this.#parts.wire();
     const version = item.dataVersion === undefined ? {} : { dataVersion: item.dataVersion };
     const encoding = item.encoding === undefined ? {} : { encoding: item.encoding };
-    return new EnvelopeWriter({ ...fields, ...version, ...encoding, wire }, item.roundKey, secrets, identity);
+    return new EnvelopeWriter(
+      { ...fields, ...version, ...encoding, wire: this.#parts.wire() },
+      item.roundKey,
+      secrets,
+      identity,
+    );
   }
 }
 

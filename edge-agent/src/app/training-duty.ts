@@ -1,5 +1,4 @@
 import type { SettledRound } from '../domain/order.js';
-import type { RoundKey } from '../domain/round-key.js';
 import type { HeldUpdate, SessionState } from '../domain/session-state.js';
 import type {
   Clock,
@@ -22,6 +21,7 @@ import type { Log } from './log.js';
 import { OrderReview, type PolicySource } from './order-review.js';
 import { Outbox } from './outbox.js';
 import { RoundWork } from './round-work.js';
+import type { SecureTask } from './secure/round-sets.js';
 import { SecureRecords } from './secure/secure-records.js';
 import { SecureRounds } from './secure/secure-rounds.js';
 import { SessionRunner } from './session-runner.js';
@@ -91,7 +91,7 @@ class TrainingDuty implements Duty {
       agentId,
       logId,
     });
-    const masking = (key: RoundKey, delta: string) => secure.masking(key, delta);
+    const masking = (task: SecureTask | undefined, delta: string) => secure.masking(task, delta);
     const submission = new Submission({ ...parts, ...around, outbox, site, logId, masking });
     const work = new RoundWork({
       ...parts,
@@ -109,6 +109,7 @@ class TrainingDuty implements Duty {
     const datasets = parts.datasets.map(({ name }) => name);
     const own = await trainingSite(parts, around);
     const { jobs } = own;
+    await secure.sweep((jobId) => jobs.hasEnded(jobId));
     const trainer = parts.trainerType;
     const review = new OrderReview({ ...parts, ...around, reader, outbox, datasets, jobs, trainer });
     const jobEnded = (settled: SettledRound) => own.ended(settled);

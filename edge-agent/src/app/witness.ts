@@ -1,4 +1,10 @@
-import { encodeBase64, TributaryError, verifyConsistency, type SignedTreeHead } from '@tributary/proto';
+import {
+  encodeBase64,
+  LIMITS,
+  TributaryError,
+  verifyConsistency,
+  type SignedTreeHead,
+} from '@tributary/proto';
 import { z } from 'zod';
 
 import { requireHead, type PinnedLog } from '../domain/proof.js';
@@ -47,16 +53,29 @@ export class Witness {
 
   /** Rejects with PROOF_INVALID where `head` is not of the pinned log or contradicts what was seen; durable otherwise. */
   observe(head: SignedTreeHead, prove: ConsistencySource): Promise<void> {
-    const turn = this.#turn.then(() => this.#check(head, prove));
+    return this.observeAll([head], prove);
+  }
+
+  /** Likewise of several heads, with one proof for each at most, some of them at a time. */
+  observeAll(heads: readonly SignedTreeHead[], prove: ConsistencySource): Promise<void> {
+    const turn = this.#turn.then(() => this.#check(heads, prove));
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
 
-  async #check(head: SignedTreeHead, prove: ConsistencySource): Promise<void> {
-    requireHead(this.#log, head);
+  /** What is a prefix of the newest one is consistent with all others that are. */
+  async #check(heads: readonly SignedTreeHead[], prove: ConsistencySource): Promise<void> {
+    for (const head of heads) requireHead(this.#log, head);
     const known = this.#head;
-    if (known !== undefined) await requireConsistent(known, head, prove);
-    if (known === undefined || head.treeSize > known.treeSize) await this.#keep(head);
+    const others = known === undefined ? [...heads] : [known, ...heads];
+    const newest = others.reduce((a, b) => (b.treeSize > a.treeSize ? b : a));
+    const waiting = others.filter((head) => head !== newest);
+    const next = async (): Promise<void> => {
+      for (let head = waiting.pop(); head !== undefined; head = waiting.pop())
+        await requireConsistent(head, newest, prove);
+    };
+    await Promise.all(Array.from({ length: LIMITS.proofsTogether }, next));
+    if (newest !== known) await this.#keep(newest);
   }
 
   async #keep(head: SignedTreeHead): Promise<void> {
@@ -74,11 +93,10 @@ export class Witness {
 }
 
 async function requireConsistent(
-  a: SignedTreeHead,
-  b: SignedTreeHead,
+  older: SignedTreeHead,
+  newer: SignedTreeHead,
   prove: ConsistencySource,
 ): Promise<void> {
-  const [older, newer] = a.treeSize <= b.treeSize ? [a, b] : [b, a];
   // Sizes 0 and equal ones need no path: the roots decide.
   const path =
     older.treeSize === 0 || older.treeSize === newer.treeSize

@@ -14,31 +14,45 @@ export function sumBase({ opened, jobDigest }: Pick<OpenedRound, 'opened' | 'job
   return digestOf(canonicalize({ jobDigest, kind, baseDigest }));
 }
 
+/** Whose company a site asks for in a sum. */
+export interface Company {
+  /** Fewest sites that count, by the policy. */
+  readonly minimum: number;
+  readonly colluders: number;
+  /** Whether a site counts: those that the policy pins, where it pins some. */
+  readonly counts: (site: string) => boolean;
+}
+
 /**
- * Refuses to help with the sum over `sites` where, with one over other sites that was unmasked before, it would make one of
- * fewer than `minimum` sites, of fewer than three, and of fewer than `colluders` and two more. The same sites again are none. Throws SECAGG_DIFFERENCING.
+ * Refuses to help with the sum over `sites` where fewer than `minimum` of them count (SECAGG_TOO_FEW), or where, with one
+ * over other sites that was unmasked before, it would make a sum of which fewer count than `minimum`, three, or
+ * `colluders` and two more (SECAGG_DIFFERENCING). The same sites again make none.
  */
-export function requireNoDifference(
-  unmasked: readonly (readonly string[])[],
+export function requireCompany(
   sites: readonly string[],
-  minimum: number,
-  colluders = 0,
+  unmasked: readonly (readonly string[])[],
+  { minimum, colluders, counts }: Company,
 ): void {
+  const company = sites.filter(counts).length;
+  if (company < minimum) {
+    const text = `${String(company)} sites that count would be in the sum; the site asks for ${String(minimum)}`;
+    throw new TributaryError('SECAGG_TOO_FEW', text);
+  }
   // Colluders among them know what they sent; two more hide each other.
   const least = Math.max(FEWEST_SITES, minimum, colluders + 2);
   for (const earlier of unmasked) {
-    const between = missing(earlier, sites) + missing(sites, earlier);
-    if (between === 0 || between >= least) continue;
+    const between = [...missing(earlier, sites), ...missing(sites, earlier)];
+    if (between.length === 0 || between.filter(counts).length >= least) continue;
     throw new TributaryError(
       'SECAGG_DIFFERENCING',
-      `the sum over ${String(sites.length)} sites and one over the same model before differ by ${String(between)}; ` +
-        `the site helps to unmask both from ${String(least)} on`,
+      `the sum over ${String(sites.length)} sites and one over the same model before differ by ${between.sort().join(', ')}; ` +
+        `the site helps to unmask both where ${String(least)} that count are between them`,
     );
   }
 }
 
-/** How many of `some` are not among `others`. */
-function missing(some: readonly string[], others: readonly string[]): number {
+/** Those of `some` that are not among `others`. */
+function missing(some: readonly string[], others: readonly string[]): readonly string[] {
   const known = new Set(others);
-  return some.filter((site) => !known.has(site)).length;
+  return some.filter((site) => !known.has(site));
 }

@@ -112,10 +112,14 @@ export function strangers(
 
 /** Members of the cohort whose company counts: those that the policy pins, and the site itself. */
 export function counted(
-  { pinnedPeers }: FederationRule,
+  federation: FederationRule,
   cohort: readonly CohortMember[],
   site: string,
 ): readonly CohortMember[] {
-  if (pinnedPeers === undefined) return cohort;
-  return cohort.filter((member) => member.site === site || pinnedPeers.includes(member.site));
+  return cohort.filter((member) => isCounted(federation, member.site, site));
+}
+
+/** Whether the company of a site counts for `own`. */
+export function isCounted({ pinnedPeers }: FederationRule, site: string, own: string): boolean {
+  return pinnedPeers === undefined || site === own || pinnedPeers.includes(site);
 }

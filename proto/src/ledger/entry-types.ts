@@ -27,6 +27,12 @@ const round = { jobId: text, round: uint, attempt: uint };
 const stage = z.strictObject({ name, deadlineMs: uint, minimum: uint });
 const member = z.strictObject({ site: name, agentId: text });
 
+/** Sites of a secure round that cannot be honest, and what shows it (CulpritReason); absent where there are none. */
+const culprits = z
+  .array(z.strictObject({ site: name, stage: name, reason: text }))
+  .min(1)
+  .optional();
+
 /** A site's own decision about a job; see the `approval` transcript. */
 const siteDecision = z.strictObject({
   jobId: text,
@@ -221,8 +227,9 @@ export const ENTRY_BODIES = {
     metrics: z.record(z.string().max(63), real),
     /** What the evaluation groups of the job say: means and standard errors by metric; not of every job. */
     evaluation: z.array(groupReport).min(1).optional(),
+    culprits,
   }),
-  'round.failed': z.strictObject({ ...round, code: text, detail: text }),
+  'round.failed': z.strictObject({ ...round, code: text, detail: text, culprits }),
   'model.registered': z.strictObject({
     model: name,
     version: uint,

@@ -14,6 +14,7 @@ export type { Neighbourhoods } from './neighbourhoods.js';
 export {
   SECURE_STAGES,
   type Culprit,
+  type CulpritReason,
   type MaskBinding,
   type SecureRound,
   type SecureStage,
@@ -53,7 +54,8 @@ export {
   type Survivors,
 } from './survivors.js';
 export { signUnmasking, verifyUnmaskAnswer, type GivenShare, type UnmaskAnswer } from './unmasking.js';
-export { missingShares, recoverMasks, type Unmasking } from './recovery.js';
+export { recoverMasks, type Recovery, type Unmasking } from './recovery.js';
+export { judgeRefusals, type RefusalJudgement, type RefusedDealers } from './refused-shares.js';
 export { drawRoundSecrets, ownMasks, type MaskParty, type RoundSecrets } from './mask-keys.js';
 export { addMasks, type Mask } from './mask-stream.js';
 export { x25519PublicKey } from '../sealing/x25519.js';

@@ -54,7 +54,7 @@ function requireMember(agentIds: readonly string[], agentId: string): string {
 }
 
 /** Fisher-Yates over a keystream of the seed, each index without bias. */
-function shuffled(items: readonly string[], seed: Uint8Array): readonly string[] {
+export function shuffled<T>(items: readonly T[], seed: Uint8Array): readonly T[] {
   const stream = new Keystream(requireLength(seed, STREAM_KEY_BYTES, 'graph seed'));
   const below = (end: number): number => {
     const most = Math.floor(2 ** 32 / end) * end;
@@ -66,7 +66,8 @@ function shuffled(items: readonly string[], seed: Uint8Array): readonly string[]
   const placed = [...items];
   for (let last = placed.length - 1; last > 0; last -= 1) {
     const other = below(last + 1);
-    [placed[last], placed[other]] = [placed[other] ?? '', placed[last] ?? ''];
+    const [there, here] = [placed[other] as T, placed[last] as T];
+    [placed[last], placed[other]] = [there, here];
   }
   return placed;
 }

@@ -18,11 +18,26 @@ export interface MaskBinding {
   readonly cohortDigest: Digest;
 }
 
-/** Somebody whose message cannot be what an honest agent sends, and why. */
+/** What somebody did that an honest agent does not do; the ledger names it. */
+export type CulpritReason =
+  /** A dealer: more of its holders than may collude could not open their shares. */
+  | 'SharesDoNotOpen'
+  /** A dealer: shares that it signed do not make the secret that it committed to. */
+  | 'SharesDoNotCombine'
+  /** A holder: it gave another share than its dealer signed. */
+  | 'ShareAltered'
+  /** A holder: it gave no share where it had one. */
+  | 'SharesWithheld'
+  /** A holder: it says of more dealers than may collude that their shares do not open. */
+  | 'SharesRefused'
+  /** A dealer or a holder: a share is missing that one says it dealt and the other that it does not open. One of them lies. */
+  | 'SharesDisputed';
+
+/** Somebody who cannot be honest, and why. */
 export interface Culprit {
   readonly agentId: string;
   readonly stage: SecureStage;
-  readonly problem: string;
+  readonly reason: CulpritReason;
 }
 
 /** SECAGG_MESSAGE_INVALID, naming the agent and the stage in text and fields. */

@@ -12,7 +12,7 @@ import {
   type SharePair,
   type SharePairHashes,
 } from './sealed-shares.js';
-import { blame, type Culprit } from './secure-round.js';
+import { blame } from './secure-round.js';
 import { openStage, signStage, type SignedStage } from './stage-message.js';
 import type { RoundSecrets } from './mask-keys.js';
 import type { OpenRoundRoster } from './roster.js';
@@ -139,25 +139,31 @@ export function openDelivery(
   return { dealer, ...shares };
 }
 
+/** A delivery of which a holder can use nothing. */
+export interface RefusedShares {
+  readonly dealer: string;
+  readonly problem: string;
+}
+
 /** Opens what can be opened: a bad delivery is named and skipped. Each dealer counts once. */
 export function openDeliveries(
   roster: OpenRoundRoster,
   holder: string,
   deliveries: readonly ShareDelivery[],
   sealSecret: Uint8Array,
-): { readonly held: readonly HeldShares[]; readonly culprits: readonly Culprit[] } {
+): { readonly held: readonly HeldShares[]; readonly refused: readonly RefusedShares[] } {
   const held = new Map<string, HeldShares>();
-  const culprits: Culprit[] = [];
+  const refused: RefusedShares[] = [];
   for (const delivery of deliveries) {
     if (held.has(delivery.dealer)) continue;
     try {
       held.set(delivery.dealer, openDelivery(roster, holder, delivery, sealSecret));
     } catch (error) {
       if (!(error instanceof TributaryError) || error.code === 'INTERNAL') throw error;
-      culprits.push({ agentId: delivery.dealer, stage: 'share', problem: error.message });
+      refused.push({ dealer: delivery.dealer, problem: error.message });
     }
   }
-  return { held: [...held.values()], culprits };
+  return { held: [...held.values()], refused };
 }
 
 function openCommitments(

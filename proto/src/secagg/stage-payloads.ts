@@ -81,6 +81,8 @@ export const STAGE_PAYLOADS = {
     formatVersion: version,
     cohortDigest: digestSchema,
     survivorsDigest: digestSchema,
+    /** Dealers whose shares the signer cannot use, ascending; absent where there are none. */
+    refused: z.array(agentIdSchema).min(1).max(holders).optional(),
   }),
   /** Seed shares of survivors, key shares of those who dropped out after sharing; owners ascending. */
   unmask: z.strictObject({

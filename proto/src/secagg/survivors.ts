@@ -79,35 +79,47 @@ export function openSurvivors(
   };
 }
 
-/** Signs a survivor set: once for each cohort, never a second one. */
+/**
+ * Signs a survivor set: once for each cohort, never a second one. `refused` are dealers whose shares the agent cannot use:
+ * said before anything is unmasked, it costs a round and no secret.
+ */
 export function signSurvivors(
   round: SecureRound,
   agentId: string,
   cohort: OpenCohort,
   survivors: OpenSurvivors,
   key: Pick<SigningKey, 'sign'>,
+  refused: readonly string[] = [],
 ): SignedStage {
   const payload = {
     formatVersion: SECAGG_VERSION,
     cohortDigest: cohort.digest,
     survivorsDigest: survivors.digest,
+    ...(refused.length === 0 ? {} : { refused: [...refused].sort() }),
   } as const;
   return signStage(round, 'agree', agentId, payload, key);
 }
 
-/** Verifies one signature of a survivor set. Throws SECAGG_MESSAGE_INVALID, naming the signer. */
+/**
+ * Verifies one signature of a survivor set; returns the dealers whose shares the signer cannot use. Throws
+ * SECAGG_MESSAGE_INVALID, naming the signer.
+ */
 export function verifyAgreement(
   round: SecureRound,
   cohort: OpenCohort,
   survivors: OpenSurvivors,
   signer: Signer,
   message: SignedStage,
-): void {
+): readonly string[] {
   const { agentId } = signer;
   if (!survivors.has(agentId)) throw blame(agentId, 'agree', 'it is not in the set that it signs');
   const payload = openStage(round, 'agree', signer, message);
   if (payload.cohortDigest !== cohort.digest || payload.survivorsDigest !== survivors.digest)
     throw blame(agentId, 'agree', 'it signed another survivor set');
+  const { refused = [] } = payload;
+  if (!isAscending(refused) || refused.some((dealer) => !cohort.has(dealer)))
+    throw blame(agentId, 'agree', 'it refuses shares of dealers that the cohort does not have');
+  return refused;
 }
 
 /**

@@ -2,7 +2,7 @@ import { decodeBase64, encodeBase64 } from '../byte-text.js';
 import type { SigningKey } from '../signing/ed25519.js';
 import type { OpenCohort } from './cohort.js';
 import type { OpenRoundRoster } from './roster.js';
-import { blame, type Culprit } from './secure-round.js';
+import { blame } from './secure-round.js';
 import type { HeldShares, ShareCommitments } from './share-bundle.js';
 import { shareHash, type ShareKind } from './shamir.js';
 import { openStage, signStage, type SignedStage } from './stage-message.js';
@@ -56,8 +56,8 @@ export interface GivenShare {
 export interface UnmaskAnswer {
   readonly agentId: string;
   readonly shares: readonly GivenShare[];
-  /** Shares that are not what their dealer signed: the holder saw the right ones, so that it is the culprit. */
-  readonly culprits: readonly Culprit[];
+  /** Dealers of whom it gave another share than they signed: the holder saw the right one. */
+  readonly altered: readonly string[];
 }
 
 /**
@@ -78,7 +78,7 @@ export function verifyUnmaskAnswer(
     throw blame(agentId, 'unmask', 'it answers for another survivor set');
   const seen = new Set<string>();
   const shares: GivenShare[] = [];
-  const culprits: Culprit[] = [];
+  const altered: string[] = [];
   for (const kind of ['seed', 'key'] as const) {
     for (const { owner, share } of kind === 'seed' ? payload.seeds : payload.keys) {
       const committed = commitments.get(owner)?.hashes.get(agentId);
@@ -90,13 +90,8 @@ export function verifyUnmaskAnswer(
       const expected = kind === 'seed' ? committed.seedHash : committed.keyHash;
       if (Buffer.compare(shareHash(kind, bytes), expected) === 0)
         shares.push({ holder: agentId, owner, kind, share: bytes });
-      else
-        culprits.push({
-          agentId,
-          stage: 'unmask',
-          problem: `its share of ${owner} is not what ${owner} signed`,
-        });
+      else altered.push(owner);
     }
   }
-  return { agentId, shares, culprits };
+  return { agentId, shares, altered };
 }

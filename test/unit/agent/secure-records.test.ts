@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { SecureRecords, type StageAnswer } from '@tributary/edge-agent/internal/app/secure/secure-records.js';
-import { roundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
+import { roundKey, roundRef } from '@tributary/edge-agent/internal/domain/round-key.js';
 
 import { refusal } from '../../support/refusal.js';
 
@@ -69,7 +69,7 @@ describe('what a site keeps of secure rounds', () => {
     const secret = new Uint8Array(32);
     const secrets = { maskSecret: secret, sealSecret: secret, seed: secret, roundingSeed: secret };
     for (const of of [key, next]) {
-      await records.begin(of, secrets);
+      await records.begin(of, secrets, 5);
       await records.keepSet(of, 'roster', asked);
       await records.keepDelta(of, 'upl-1');
       await records.answer(of, 'share', asked, () => Promise.resolve(answer(7)));
@@ -78,7 +78,7 @@ describe('what a site keeps of secure rounds', () => {
       ]);
     }
     await records.discard(key);
-    assert.deepEqual(await records.rounds(), [next]);
+    assert.deepEqual(await records.rounds(), [{ ...roundRef(next), begunAt: 5 }]);
     assert.equal(await records.secrets(key), undefined);
     assert.equal((await records.deliveries(next)).length, 1);
     await records.discard(key);

@@ -59,17 +59,15 @@ describe('submission', () => {
   let reception: ScriptedReception;
   let key: RoundKey;
   let count = 0;
-  let wire: string;
   const random = { bytes: (length: number): Uint8Array => new Uint8Array(length).fill((count += 1)) };
 
   beforeEach(async () => {
-    wire = '1.2';
     const store = new MemoryStateStore();
     files = new MemoryOutbox();
     outbox = new Outbox(store, files, random, agentId);
     reception = new ScriptedReception();
     submission = new Submission({
-      wire: () => wire,
+      wire: () => '1.2',
       masking: () => assert.fail('not called'),
       outbox,
       files,

@@ -159,11 +159,11 @@ describe('shares that cheat', () => {
     const deliveries = deliveriesTo(world, bundles, bob.agentId).map((delivery) =>
       delivery.dealer === alice.agentId ? { ...delivery, entry: flip(delivery.entry, 9) } : delivery,
     );
-    const { held, culprits } = openDeliveries(roster, bob.agentId, deliveries, bob.secrets.sealSecret);
+    const { held, refused } = openDeliveries(roster, bob.agentId, deliveries, bob.secrets.sealSecret);
     assert.equal(held.length, AGENTS - 1);
     assert.deepEqual(
-      culprits.map(({ agentId, stage }) => ({ agentId, stage })),
-      [{ agentId: alice.agentId, stage: 'share' }],
+      refused.map(({ dealer }) => dealer),
+      [alice.agentId],
     );
   });
 
@@ -182,7 +182,7 @@ describe('shares that cheat', () => {
     );
   });
 
-  it('that a dealer signed without making its secret lose it the blame', async () => {
+  it('that a dealer signed without making its secret are left out where t others do, and cost the round where not', async () => {
     const { bundles, cohort } = await dealAll(world);
     const vectors = new Map(
       parties.map((party) => [
@@ -194,16 +194,33 @@ describe('shares that cheat', () => {
     const commitments = new Map(
       [...bundles].map(([dealer, bundle]) => [dealer, verifyShareBundle(roster, dealer, bundle)]),
     );
+    const refused = new Map(parties.map(({ agentId }) => [agentId, []]));
     const others = await dealShares(new Uint8Array(32).fill(7), AGENTS, roster.roster.plan.threshold);
-    const forged = answers.map((answer, index) => ({
-      ...answer,
-      shares: answer.shares.map((given) =>
-        given.owner === alice.agentId ? { ...given, share: others[index] ?? given.share } : given,
-      ),
-    }));
-    await assert.rejects(
-      recoverMasks({ roster, cohort, survivors, commitments, answers: forged }),
-      blames(alice.agentId, /do not make the secret/),
-    );
+    const culprits = [{ agentId: alice.agentId, stage: 'share', reason: 'SharesDoNotCombine' }];
+    const recover = (bad: number) =>
+      recoverMasks({
+        ...{ roster, cohort, survivors, commitments, refused },
+        answers: answers.map((answer, index) => ({
+          ...answer,
+          shares: answer.shares.map((given) =>
+            given.owner === alice.agentId && index < bad
+              ? { ...given, share: others[index] ?? given.share }
+              : given,
+          ),
+        })),
+      });
+    const spare = AGENTS - roster.roster.plan.threshold;
+    assert.ok(spare > 0);
+    for (const bad of [1, spare]) {
+      const found = await recover(bad);
+      assert.equal(found.type, 'Recovered');
+      assert.deepEqual(found.culprits, culprits);
+    }
+    for (const bad of [spare + 1, AGENTS]) {
+      const found = await recover(bad);
+      assert.ok(found.type === 'Lost');
+      blames(alice.agentId, /do not make the secret/)(found.error);
+      assert.deepEqual(found.culprits, culprits);
+    }
   });
 });

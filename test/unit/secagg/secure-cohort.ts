@@ -211,9 +211,11 @@ export async function unmask(
     const answer = signUnmasking(roster, cohort, survivors, party.agentId, held, party.key);
     return verifyUnmaskAnswer(roster, survivors, commitments, party.agentId, answer);
   });
-  const masks = await recoverMasks({ roster, cohort, survivors, commitments, answers });
+  const refused = new Map(present.map(({ agentId }) => [agentId, []]));
+  const recovery = await recoverMasks({ roster, cohort, survivors, commitments, refused, answers });
+  if (recovery.type === 'Lost') throw recovery.error;
   const sum = sumOf(shapeOf(vectors), vectors);
-  sum.unmask(masks);
+  sum.unmask(recovery.masks);
   return { sum, survivors, answers };
 }
 

@@ -19,7 +19,7 @@ import type { OpenRound } from '../command.js';
 import type { FederationState, JobState } from '../federation-state.js';
 import { requireJobId } from '../jobs.js';
 import { cohortCount, isEnough, readyMembers, selectCohort, type Member } from '../selection.js';
-import { waitingSites } from '../site-readiness.js';
+import { absentSites } from '../site-readiness.js';
 import { modeOf, planStages } from './aggregation-mode.js';
 import { awaitsEvaluation, isTrained, nextAttempt, nextRound, roundBase } from './next-round.js';
 import { isUnfinished } from './round-progress.js';
@@ -62,7 +62,7 @@ function cohortOf(
   { connectedSites, now, selectionSeed }: OpenRound,
 ): readonly Member[] {
   const { spec } = job.document;
-  const members = readyMembers(state, spec, new Set(connectedSites), waitingSites(job, now));
+  const members = readyMembers(state, spec, new Set(connectedSites), absentSites(job, now));
   const seed = decodeBase64(selectionSeed, 'selectionSeed', 32);
   if (isEnough(spec, members)) return selectCohort(members, cohortCount(spec, members.length), seed);
   const needed = String(fewestSites(spec));

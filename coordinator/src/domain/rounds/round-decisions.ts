@@ -21,6 +21,7 @@ import type {
 import { waitRound } from '../site-readiness.js';
 import { gathersUpdates } from './aggregation-mode.js';
 import { isUnfinished, openStage, stageOutcome, stageTranscript, summedUpdates } from './round-progress.js';
+import type { RoundCulprit } from './culprits.js';
 import type { MemberState, RoundState, StageState } from './round-state.js';
 
 /** Commands about an attempt that exists already. */
@@ -54,11 +55,15 @@ export function decideAttempt(round: RoundState, command: AttemptCommand): reado
 /** The entry that ends an attempt without a result. */
 export function failRound(
   { jobId, round, attempt }: RoundState,
-  { actor, code, detail }: Pick<FailRound, 'actor' | 'code' | 'detail'>,
+  { actor, code, detail, culprits }: Pick<FailRound, 'actor' | 'code' | 'detail' | 'culprits'>,
 ): readonly NewEntry[] {
-  const body = { jobId, round, attempt, code: requireCode(code), detail: shortDetail(detail) };
+  const reason = { code: requireCode(code), detail: shortDetail(detail) };
+  const body = { jobId, round, attempt, ...reason, ...named(culprits) };
   return [{ type: 'round.failed', actor, subject: `job/${jobId}`, body }];
 }
+
+const named = (culprits: readonly RoundCulprit[] = []): { culprits?: RoundCulprit[] } =>
+  culprits.length === 0 ? {} : { culprits: [...culprits] };
 
 /** Checks a code from outside; throws INVALID_ARGUMENT. */
 export function requireCode(code: string): ErrorCode {
@@ -157,7 +162,7 @@ function closeStage(round: RoundState, command: CloseStage): readonly NewEntry[]
 }
 
 function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
-  const { actor, jobId, round: number, attempt, modelDigest, metrics, evaluation } = command;
+  const { actor, jobId, round: number, attempt, modelDigest, metrics, evaluation, culprits } = command;
   if (round.phase === 'Committed' && round.modelDigest === modelDigest) return [];
   if (round.phase !== 'Summing') throw conflict('the round is not complete, or has ended');
   if (round.kind === 'Evaluation' && modelDigest !== round.baseDigest)
@@ -180,6 +185,7 @@ function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
     dropped,
     metrics: { ...metrics },
     ...(evaluation === undefined ? {} : { evaluation: [...evaluation] }),
+    ...named(culprits),
   };
   return [{ type: 'round.committed', actor, subject: `job/${jobId}`, body }];
 }

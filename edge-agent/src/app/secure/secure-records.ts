@@ -10,7 +10,8 @@ import {
 } from '@tributary/proto';
 import { z } from 'zod';
 
-import type { RoundKey } from '../../domain/round-key.js';
+import { roundRef, type RoundKey } from '../../domain/round-key.js';
+import type { HeldRound } from '../../domain/secure-retention.js';
 import type { StateStore } from '../../ports.js';
 import type { StageMessage, StageRecord } from '../../stage-ports.js';
 import { bytesField, encodeRecord, readRecord } from '../records.js';
@@ -24,6 +25,8 @@ const secretsSchema = z.strictObject({
   sealSecret: bytesField(32),
   seed: bytesField(32),
   roundingSeed: bytesField(32),
+  /** Absent in records of before. */
+  begunAt: z.int().optional(),
 });
 
 const answerSchema = z.strictObject({
@@ -62,14 +65,15 @@ export class SecureRecords {
     return readRecord(this.#store, name(key, 'secrets'), secretsSchema);
   }
 
-  /** Durable when it resolves. */
-  async begin(key: RoundKey, secrets: RoundSecrets): Promise<void> {
+  /** `now` in milliseconds since the epoch. Durable when it resolves. */
+  async begin(key: RoundKey, secrets: RoundSecrets, now: number): Promise<void> {
     const { maskSecret, sealSecret, seed, roundingSeed } = secrets;
     const fields = {
       maskSecret: encodeBase64(maskSecret),
       sealSecret: encodeBase64(sealSecret),
       seed: encodeBase64(seed),
       roundingSeed: encodeBase64(roundingSeed),
+      begunAt: now,
     };
     await this.#store.put({ [name(key, 'secrets')]: encodeRecord(fields) });
   }
@@ -117,8 +121,8 @@ export class SecureRecords {
   }
 
   /**
-   * Keeps a set that the coordinator announced, once: resolves with the first one. Rejects with SECAGG_STAGE_PASSED
-   * where another one was announced before.
+   * Keeps a set that the coordinator announced; the same again changes nothing. Rejects with SECAGG_STAGE_PASSED where
+   * another one was announced before.
    */
   async keepSet(key: RoundKey, set: 'roster' | 'cohort' | 'survivors', bytes: Uint8Array): Promise<void> {
     const known = await this.set(key, set);
@@ -188,21 +192,26 @@ export class SecureRecords {
     await this.#store.put({ [`${SUMS}${base}/${digestOf(record)}`]: record });
   }
 
-  /** Forgets a settled round, its secrets first of all. Idempotent. */
+  /** Forgets a round, all at once. Idempotent. */
   async discard(key: RoundKey): Promise<void> {
-    const gone: Record<string, undefined> = { [name(key, 'secrets')]: undefined };
+    const gone: Record<string, undefined> = {};
     for await (const { key: at } of this.#store.list(`${ROUNDS}${key}/`)) gone[at] = undefined;
     await this.#store.put(gone);
   }
 
   /** Rounds of which something is held. */
-  async rounds(): Promise<readonly RoundKey[]> {
+  async rounds(): Promise<readonly HeldRound[]> {
     const keys = new Set<RoundKey>();
     for await (const { key } of this.#store.list(ROUNDS)) {
       const [jobId, round, attempt] = key.slice(ROUNDS.length).split('/');
       keys.add(`${jobId ?? ''}/${Number(round)}/${Number(attempt)}`);
     }
-    return [...keys];
+    const held: HeldRound[] = [];
+    for (const key of keys) {
+      const secrets = await readRecord(this.#store, name(key, 'secrets'), secretsSchema);
+      held.push({ ...roundRef(key), begunAt: secrets?.begunAt });
+    }
+    return held;
   }
 }
 

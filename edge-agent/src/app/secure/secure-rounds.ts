@@ -6,17 +6,14 @@ import {
   encodeHex,
   openCohort,
   openDeliveries,
-  openRoundRoster,
   openSurvivors,
   ownMasks,
-  requirePlan,
   canonicalize,
   stageDigest,
   ringScale,
   roundVectors,
   SECAGG_VERSION,
   SECURE_STAGES,
-  SECURE_WIRE_VERSION,
   signStage,
   signSurvivors,
   signUnmasking,
@@ -29,23 +26,23 @@ import {
   type OpenCohort,
   type OpenRoundRoster,
   type RingScale,
-  type Roster,
   type Rounding,
-  type RoundSecrets,
-  type SecureRound,
   type SecureStage,
   type ShareDelivery,
   type SigningKey,
 } from '@tributary/proto';
 
-import { requireNoDifference, sumBase } from '../../domain/differencing.js';
+import { requireCompany, sumBase } from '../../domain/differencing.js';
+import { isCounted } from '../../domain/membership.js';
 import type { OpenedRound } from '../../domain/order.js';
-import { roundKey, roundRef, supersedes, type RoundKey, type RoundRef } from '../../domain/round-key.js';
-import { requireGraph, requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
-import type { FleetClient, Random } from '../../ports.js';
+import { roundKey, type RoundKey, type RoundRef } from '../../domain/round-key.js';
+import { requireParticipants, requireTranscript } from '../../domain/stage-claims.js';
+import { isForgettable } from '../../domain/secure-retention.js';
+import type { Clock, FleetClient, Random } from '../../ports.js';
 import type { StageRecord, StageRef } from '../../stage-ports.js';
 import type { Log } from '../log.js';
 import type { Witness } from '../witness.js';
+import { passed, RoundSets, type SecureTask } from './round-sets.js';
 import type { SecureRecords, StageAnswer } from './secure-records.js';
 
 export interface SecureRoundsParts {
@@ -55,16 +52,8 @@ export interface SecureRoundsParts {
   readonly identity: SigningKey;
   readonly witness: Witness;
   readonly random: Random;
+  readonly clock: Pick<Clock, 'now'>;
   readonly log: Pick<Log, 'info' | 'warn'>;
-}
-
-/** A round with secure aggregation that the site has allowed. */
-export interface SecureTask {
-  readonly round: OpenedRound;
-  /** Fewest sites that the site's policy accepts in a sum. */
-  readonly minimum: number;
-  /** Whose identities count, where the policy pins a root; without it the coordinator says who is who. */
-  readonly roster?: Roster;
 }
 
 /** How the site's update of a round is masked. */
@@ -82,10 +71,16 @@ export interface Masking {
  */
 export class SecureRounds {
   readonly #parts: SecureRoundsParts;
-  readonly #tasks = new Map<RoundKey, SecureTask>();
+  readonly #sets: RoundSets;
 
   constructor(parts: SecureRoundsParts) {
     this.#parts = parts;
+    this.#sets = new RoundSets(parts);
+  }
+
+  /** At start: forgets rounds that nobody asks for any more, as `isForgettable` says. */
+  async sweep(hasEnded: (jobId: string) => boolean): Promise<void> {
+    await this.#forget(await this.#parts.records.rounds(), hasEnded);
   }
 
   /**
@@ -94,7 +89,6 @@ export class SecureRounds {
    * what the connection meets.
    */
   async follow(client: FleetClient, task: SecureTask): Promise<boolean> {
-    this.#tasks.set(roundKey(task.round.opened), task);
     switch (SECURE_STAGES[task.round.closed.length]) {
       case 'advertise':
         await this.#advertise(client, task);
@@ -116,12 +110,15 @@ export class SecureRounds {
     }
   }
 
-  /** How to mask `delta`, by its name in the outbox, once the cohort is known. Rejects with SECAGG_STAGE_PASSED before that, and for a second delta. */
-  async masking(key: RoundKey, delta: string): Promise<Masking> {
+  /**
+   * How to mask `delta`, by its name in the outbox, once the cohort is known. Rejects with SECAGG_STAGE_PASSED before that,
+   * where this process has verified no order of the round, and for a second delta.
+   */
+  async masking(task: SecureTask | undefined, delta: string): Promise<Masking> {
     const { records, agentId } = this.#parts;
-    const task = this.#tasks.get(key);
     if (task === undefined) throw passed('the order of the round was not verified by this process');
-    const [secrets, roster] = [await this.#secrets(key), await this.#roster(task)];
+    const key = roundKey(task.round.opened);
+    const [secrets, roster] = [await this.#sets.secrets(key), await this.#sets.roster(task)];
     const set = await records.set(key, 'cohort');
     if (set === undefined) throw passed('the cohort of the round is not known');
     const cohort = openCohort(set, roster);
@@ -135,26 +132,29 @@ export class SecureRounds {
     };
   }
 
-  /** Forgets the secrets of a round that is settled, and of those that it supersedes. */
+  /** Forgets a round that is settled, and those before it. */
   async settled(ref: RoundRef): Promise<void> {
-    const { records } = this.#parts;
-    for (const key of await records.rounds()) {
-      const round = roundRef(key);
-      if (key !== roundKey(ref) && !supersedes(ref, round)) continue;
-      this.#tasks.delete(key);
-      await records.discard(key);
-    }
+    await this.#parts.records.discard(roundKey(ref));
+    await this.#forget([ref], () => false);
+  }
+
+  async #forget(newest: readonly RoundRef[], hasEnded: (jobId: string) => boolean): Promise<void> {
+    const { records, clock } = this.#parts;
+    for (const held of await records.rounds())
+      if (isForgettable(held, { newest, hasEnded, now: clock.now() })) await records.discard(roundKey(held));
   }
 
   async #advertise(client: FleetClient, { round }: SecureTask): Promise<void> {
-    const { records, random, witness } = this.#parts;
+    const { records, random, witness, clock } = this.#parts;
     const key = roundKey(round.opened);
+    await this.#forget([round.opened], () => false);
     if ((await records.secrets(key)) === undefined)
       await records.begin(
         key,
         drawRoundSecrets((length) => random.bytes(length)),
+        clock.now(),
       );
-    const { maskSecret, sealSecret } = await this.#secrets(key);
+    const { maskSecret, sealSecret } = await this.#sets.secrets(key);
     const { head } = witness;
     if (head === undefined) throw new TributaryError('INTERNAL', 'an order came without a tree head');
     const request = new TextEncoder().encode(round.opened.baseDigest);
@@ -181,18 +181,18 @@ export class SecureRounds {
     const { round } = task;
     const { records, agentId, identity } = this.#parts;
     const key = roundKey(round.opened);
-    const secrets = await this.#secrets(key);
+    const secrets = await this.#sets.secrets(key);
     const { set } = await client.stageResult(stageRef(round, 'advertise'));
-    const roster = await this.#openRoundRoster(task, set);
+    const roster = await this.#sets.openRoster(task, set);
     const { members } = roster.roster;
     const advertised = members.map(({ site, advertisement }) => ({
       site,
       digest: stageDigest(canonicalize(advertisement)),
     }));
     requireTranscript(round, 'advertise', advertised);
-    await this.#requireOneLog(client, roster);
-    await records.keepSet(key, 'roster', set);
     const answer = await records.answer(key, 'share', set, async () => {
+      await this.#requireOneLog(client, roster);
+      await records.keepSet(key, 'roster', set);
       const { entries, payload, signature } = await dealBundle(roster, agentId, secrets, identity);
       const holders = roster.graph.holdersOf(agentId);
       const attachments = new Map(
@@ -209,12 +209,12 @@ export class SecureRounds {
     const { records, agentId, log } = this.#parts;
     const key = roundKey(round.opened);
     if ((await records.set(key, 'cohort')) !== undefined) return;
-    const [roster, { sealSecret }] = [await this.#roster(task), await this.#secrets(key)];
+    const [roster, { sealSecret }] = [await this.#sets.roster(task), await this.#sets.secrets(key)];
     const shares = await records.answered(key, 'share');
     if (shares === undefined) throw passed('the site dealt no shares');
     const { set, records: delivered } = await client.stageResult(stageRef(round, 'share'));
-    const { held, culprits } = openDeliveries(roster, agentId, delivered.map(deliveryOf), sealSecret);
-    for (const { agentId: dealer, problem } of culprits)
+    const { held, refused } = openDeliveries(roster, agentId, delivered.map(deliveryOf), sealSecret);
+    for (const { dealer, problem } of refused)
       log.warn({ jobId: round.jobId, round: round.opened.round, dealer, problem }, 'shares were refused');
     const good = new Set(held.map(({ dealer }) => dealer));
     const kept = delivered.filter((record) => good.has(record.agentId));
@@ -237,28 +237,29 @@ export class SecureRounds {
   }
 
   async #agree(client: FleetClient, task: SecureTask): Promise<void> {
-    const { round, minimum } = task;
+    const { round } = task;
     const { records, agentId, identity } = this.#parts;
     const key = roundKey(round.opened);
-    const [roster, cohort] = [await this.#roster(task), await this.#cohort(task)];
+    const [roster, cohort] = [await this.#sets.roster(task), await this.#sets.cohort(task)];
     const { set } = await client.stageResult(stageRef(round, 'mask'));
-    const survivors = openSurvivors(set, roster, cohort, { self: agentId, minimum });
+    const survivors = openSurvivors(set, roster, cohort, { self: agentId });
     const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
     requireParticipants(round, 'mask', sites);
     await records.keepSet(key, 'survivors', set);
-    requireNoDifference(await records.sums(sumBase(round)), sites, minimum, roster.roster.plan.colluders);
-    const answer = await records.answer(key, 'agree', set, () => {
-      const { payload, signature } = signSurvivors(roster.round, agentId, cohort, survivors, identity);
-      return Promise.resolve({ payload, signature, attachments: new Map() });
+    await this.#requireCompany(task, roster, sites);
+    const answer = await records.answer(key, 'agree', set, async () => {
+      const refused = await this.#refused(roster, cohort, key);
+      const signed = signSurvivors(roster.round, agentId, cohort, survivors, identity, refused);
+      return { ...signed, attachments: new Map() };
     });
     await client.submitStage({ ...stageRef(round, 'agree'), ...answer });
   }
 
   async #unmask(client: FleetClient, task: SecureTask): Promise<void> {
-    const { round, minimum } = task;
+    const { round } = task;
     const { records, agentId, identity } = this.#parts;
     const key = roundKey(round.opened);
-    const [roster, cohort] = [await this.#roster(task), await this.#cohort(task)];
+    const [roster, cohort] = [await this.#sets.roster(task), await this.#sets.cohort(task)];
     const set = await records.set(key, 'survivors');
     if (set === undefined) throw passed('the site agreed to no survivors');
     const survivors = openSurvivors(set, roster, cohort, { self: agentId });
@@ -279,7 +280,7 @@ export class SecureRounds {
     const answer = await records.answer(key, 'unmask', set, async () => {
       const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
       // Looked at again: two attempts may both have come as far as this.
-      requireNoDifference(await records.sums(sumBase(round)), sites, minimum, roster.roster.plan.colluders);
+      await this.#requireCompany(task, roster, sites);
       const held = await this.#held(roster, key);
       await records.keepSum(sumBase(round), sites);
       const { payload, signature } = signUnmasking(roster, cohort, survivors, agentId, held, identity);
@@ -288,49 +289,32 @@ export class SecureRounds {
     await client.submitStage({ ...stageRef(round, 'unmask'), ...answer });
   }
 
+  /** Enough sites that count in the sum, and between it and each other one over the same model. */
+  async #requireCompany(
+    { round, minimum, federation }: SecureTask,
+    { roster: { plan } }: OpenRoundRoster,
+    sites: readonly string[],
+  ): Promise<void> {
+    const { records, agentId } = this.#parts;
+    const own = round.opened.cohort.find((member) => member.agentId === agentId)?.site ?? '';
+    const counts = (site: string): boolean => federation === undefined || isCounted(federation, site, own);
+    const sums = await records.sums(sumBase(round));
+    requireCompany(sites, sums, { minimum, colluders: plan.colluders, counts });
+  }
+
+  /** Dealers of the cohort whose shares for this site are of no use: what was good in them was kept. */
+  async #refused(roster: OpenRoundRoster, cohort: OpenCohort, key: RoundKey): Promise<readonly string[]> {
+    const good = new Set((await this.#parts.records.deliveries(key)).map(({ agentId }) => agentId));
+    return roster.graph
+      .holdersOf(this.#parts.agentId)
+      .filter((dealer) => cohort.has(dealer) && !good.has(dealer));
+  }
+
   async #held(roster: OpenRoundRoster, key: RoundKey): Promise<readonly HeldShares[]> {
     const { records, agentId } = this.#parts;
-    const { sealSecret } = await this.#secrets(key);
+    const { sealSecret } = await this.#sets.secrets(key);
     const deliveries = (await records.deliveries(key)).map(deliveryOf);
     return openDeliveries(roster, agentId, deliveries, sealSecret).held;
-  }
-
-  async #secrets(key: RoundKey): Promise<RoundSecrets> {
-    const secrets = await this.#parts.records.secrets(key);
-    if (secrets !== undefined) return secrets;
-    // A restored state, or one that another process began: what it said then is not known here.
-    throw passed('the site holds nothing of this round');
-  }
-
-  async #roster(task: SecureTask): Promise<OpenRoundRoster> {
-    const set = await this.#parts.records.set(roundKey(task.round.opened), 'roster');
-    if (set === undefined) throw passed('the site has seen no roster of this round');
-    return this.#openRoundRoster(task, set);
-  }
-
-  async #cohort(task: SecureTask): Promise<OpenCohort> {
-    const set = await this.#parts.records.set(roundKey(task.round.opened), 'cohort');
-    if (set === undefined) throw passed('the site has seen no cohort of this round');
-    return openCohort(set, await this.#roster(task));
-  }
-
-  async #openRoundRoster({ round, roster }: SecureTask, set: Uint8Array): Promise<OpenRoundRoster> {
-    const { records, agentId } = this.#parts;
-    const advertisement = await records.answered(roundKey(round.opened), 'advertise');
-    if (advertisement === undefined) throw passed('the site has advertised no keys');
-    const { cohort, baseDigest } = round.opened;
-    const { minSites, privacy } = round.job.spec;
-    const open = openRoundRoster(set, {
-      round: this.#secureRound(round),
-      baseDigest,
-      plan: requirePlan({ ...privacy, agents: cohort.length, minimum: minSites }),
-      isMember: ({ agentId: member, site, identityKey }) =>
-        cohort.some((one) => one.agentId === member && one.site === site) &&
-        (roster === undefined || isKnown(roster, member, identityKey)),
-      self: { agentId, advertisement },
-    });
-    requireGraph(round, open.roster.graphSeed);
-    return open;
   }
 
   /** Members that were shown another history of the log would mask with others than they believe. */
@@ -342,16 +326,14 @@ export class SecureRounds {
         treeHead,
       ]),
     );
-    for (const { treeSize, rootHash, time, signature } of heads.values()) {
-      const head = {
-        logId,
-        treeSize,
-        rootHash: new Uint8Array(Buffer.from(rootHash, 'hex')),
-        time,
-        signature: decodeBase64(signature, 'signature', 64),
-      };
-      await witness.observe(head, (first, second) => client.consistencyProof(first, second));
-    }
+    const observed = [...heads.values()].map(({ treeSize, rootHash, time, signature }) => ({
+      logId,
+      treeSize,
+      rootHash: new Uint8Array(Buffer.from(rootHash, 'hex')),
+      time,
+      signature: decodeBase64(signature, 'signature', 64),
+    }));
+    await witness.observeAll(observed, (first, second) => client.consistencyProof(first, second));
   }
 
   #signed<S extends SecureStage>(
@@ -360,18 +342,9 @@ export class SecureRounds {
     payload: Parameters<typeof signStage<S>>[3],
   ): StageAnswer {
     const { agentId, identity } = this.#parts;
-    const signed = signStage(this.#secureRound(round), stage, agentId, payload, identity);
+    const signed = signStage(this.#sets.secureRound(round), stage, agentId, payload, identity);
     return { ...signed, attachments: new Map() };
   }
-
-  #secureRound({ opened: { jobId, round, attempt } }: OpenedRound): SecureRound {
-    return { wire: SECURE_WIRE_VERSION, logId: this.#parts.logId, jobId, round, attempt };
-  }
-}
-
-/** Whether the federation root vouches for that key of that agent. */
-function isKnown(roster: Roster, agentId: string, identityKey: string): boolean {
-  return roster.member(agentId)?.identityKey === identityKey;
 }
 
 const stageRef = ({ opened: { jobId, round, attempt } }: OpenedRound, stage: SecureStage): StageRef => ({
@@ -392,6 +365,3 @@ function vectorsOf({ job, opened }: OpenedRound) {
   const sites = opened.cohort.map(({ site }) => site);
   return roundVectors(job.spec, sites, opened.kind);
 }
-
-const passed = (problem: string): TributaryError =>
-  new TributaryError('SECAGG_STAGE_PASSED', `secure aggregation: ${problem}`);
