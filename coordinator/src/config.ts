@@ -15,6 +15,9 @@ export type Flags = Readonly<Record<string, string | undefined>>;
 export const DEFAULT_ADMIN_PORT = 7445;
 
 const port = z.coerce.number().int().min(0).max(65_535);
+const address = z
+  .string()
+  .regex(/^(?:(?:\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+):[0-9]{1,5})?$/, 'an address has the form host:port');
 
 /**
  * What `serve` can be told. Each setting is taken from the option, else from the environment variable, else from
@@ -31,6 +34,10 @@ const SETTINGS = {
   metricsPort: { variable: 'TRIBUTARY_METRICS_PORT', schema: port, fallback: 7447 },
   /** Name or address at which agents reach this coordinator; '' takes the first name given to `init`. */
   host: { variable: 'TRIBUTARY_HOST', schema: z.string(), fallback: '' },
+  /** What others are told to dial where that is not host and port of the listener, behind a router by server names. */
+  fleetAddress: { variable: 'TRIBUTARY_FLEET_ADDRESS', schema: address, fallback: '' },
+  enrolAddress: { variable: 'TRIBUTARY_ENROL_ADDRESS', schema: address, fallback: '' },
+  adminAddress: { variable: 'TRIBUTARY_ADMIN_ADDRESS', schema: address, fallback: '' },
   /** File with the 32-byte key (base64 or raw) that seals keys at rest; '' keeps one in the data directory. */
   sealKeyFile: { variable: 'TRIBUTARY_SEAL_KEY_FILE', schema: z.string(), fallback: '' },
   logLevel: { variable: 'TRIBUTARY_LOG_LEVEL', schema: z.enum(LOG_LEVELS), fallback: 'info' },

@@ -62,6 +62,11 @@ const SEAL_KEY = [
   'file with the key that seals keys at rest (TRIBUTARY_SEAL_KEY_FILE)',
 ] as const;
 
+type InitFlags = Flags &
+  Readonly<Record<'name', string>> &
+  Readonly<Record<'host', unknown>> &
+  Readonly<Record<'ifAbsent', unknown>>;
+
 function addInit(root: Command): void {
   root
     .command('init')
@@ -81,20 +86,20 @@ function addInit(root: Command): void {
       '--context-file <file>',
       'file to add the admin context to (TRIBUTARY_CONFIG, or ~/.tributary/config.yaml)',
     )
-    .action(
-      async (options: Flags & { readonly name: string; readonly host: string } & Record<'host', unknown>) => {
-        const { path, home } = loadContextLocation();
-        await init({
-          data: loadDataDirectory(options),
-          name: options.name,
-          hosts: hostsOf(options.host),
-          sealKeyFile: loadSealKeyFile(options),
-          contextFile: options['contextFile'] ?? path,
-          home,
-          print,
-        });
-      },
-    );
+    .option('--if-absent', 'leave a federation that is there as it is', false)
+    .action(async (options: InitFlags) => {
+      const { path, home } = loadContextLocation();
+      await init({
+        data: loadDataDirectory(options),
+        name: options.name,
+        hosts: hostsOf(options.host),
+        sealKeyFile: loadSealKeyFile(options),
+        contextFile: options['contextFile'] ?? path,
+        ifAbsent: options.ifAbsent === true,
+        home,
+        print,
+      });
+    });
 }
 
 function addServe(root: Command): void {
@@ -104,6 +109,9 @@ function addServe(root: Command): void {
     .option(...DATA)
     .option('--listen <address>', 'address to listen on (TRIBUTARY_LISTEN; 0.0.0.0)')
     .option('--host <host>', 'name or address at which agents reach this coordinator (TRIBUTARY_HOST)')
+    .option('--fleet-address <address>', 'host:port that agents are told (TRIBUTARY_FLEET_ADDRESS)')
+    .option('--enrol-address <address>', 'host:port in join tokens (TRIBUTARY_ENROL_ADDRESS)')
+    .option('--admin-address <address>', 'host:port of the first context (TRIBUTARY_ADMIN_ADDRESS)')
     .option('--fleet-port <port>', 'agents, mutual TLS (TRIBUTARY_FLEET_PORT; 7443)')
     .option('--enrol-port <port>', 'joining agents, server TLS (TRIBUTARY_ENROL_PORT; 7444)')
     .option('--admin-port <port>', 'operators, mutual TLS (TRIBUTARY_ADMIN_PORT; 7445)')

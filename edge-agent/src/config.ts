@@ -34,6 +34,7 @@ const agentFile = z.strictObject({
   caBundle: path.optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
+  healthPort: port.optional(),
   trainer: trainerFile.optional(),
   serving: servingFile.optional(),
   brokers: z.array(brokerFile).max(LIMITS.brokers).default([]),
@@ -62,6 +63,8 @@ export interface AgentConfig {
   readonly caBundlePath: string | undefined;
   readonly logLevel: LogLevel;
   readonly metricsPort: number | undefined;
+  /** grpc.health.v1 in plaintext; not served where undefined. */
+  readonly healthPort: number | undefined;
   readonly trainer: TrainerConfig;
   readonly serving: ServingConfig;
   readonly brokers: readonly BrokerConfig[];
@@ -78,6 +81,7 @@ export interface AgentFlags {
   readonly data?: string;
   readonly logLevel?: string;
   readonly metricsPort?: string;
+  readonly healthPort?: string;
 }
 
 /** Variables of the process environment; only this module reads them. */
@@ -129,7 +133,10 @@ function commonOf(given: AgentFile, flags: AgentFlags, env: Environment, at: Res
     ...pathsOf(given, flags, env, at),
     proxy: proxyOf(given.proxy, env, at),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
-    metricsPort: portOf(flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
+    metricsPort:
+      portOf('metricsPort', flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
+    healthPort:
+      portOf('healthPort', flags.healthPort ?? env['TRIBUTARY_AGENT_HEALTH_PORT']) ?? given.healthPort,
     serving: servingConfigOf(given.serving, at),
     brokers: brokersOf(given.brokers, at),
     pipelines: given.pipelines.map(at),
@@ -271,10 +278,10 @@ function logLevelOf(override: string | undefined, given: LogLevel | undefined): 
   return level;
 }
 
-function portOf(text: string | undefined): number | undefined {
+function portOf(field: 'metricsPort' | 'healthPort', text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const parsed = port.safeParse(text.trim() === '' ? undefined : Number(text));
-  if (!parsed.success) throw invalid('metricsPort', 'a port number from 0 to 65535');
+  if (!parsed.success) throw invalid(field, 'a port number from 0 to 65535');
   return parsed.data;
 }
 

@@ -12,7 +12,7 @@ import { systemRandom } from './adapters/system/random.js';
 import { SocketMeter } from './adapters/tls/socket-meter.js';
 import { certificateReader, tlsKeyMaker } from './adapters/tls/tls-keys.js';
 import { EgressCounter } from './app/egress-counter.js';
-import { STARTED_BY } from './app/enrolment-record.js';
+import { requireEnrolment, STARTED_BY } from './app/enrolment-record.js';
 import { join } from './app/joining.js';
 import type { FullStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
@@ -57,6 +57,8 @@ export async function runAgent(argv: readonly string[], options: MainOptions = {
 interface JoinFlags extends AgentFlags {
   readonly token?: string;
   readonly tokenFile?: string;
+  /** An init container asks at every start, also when the Secret with the token has been removed. */
+  readonly keep: boolean;
 }
 
 interface StatusFlags extends AgentFlags {
@@ -79,14 +81,17 @@ export function buildProgram(options: MainOptions): Command {
   command('join', 'Join a federation with the token that its operator gave; running it again resumes.')
     .option('--token <token>', 'join token; TRIBUTARY_JOIN_TOKEN keeps it out of the process list')
     .option('--token-file <file>', 'file with the join token')
+    .option('--keep', 'where that file is gone, stay who the data directory says', false)
     .action((flags: JoinFlags) => joinCommand(flags));
   command('run', 'Run the agent until it is told to stop.')
     .addOption(new Option('--log-level <level>', 'lines that are logged').choices(LOG_LEVELS))
     .option('--metrics-port <port>', 'port of /metrics')
+    .option('--health-port <port>', 'port of grpc.health.v1, in plaintext, for probes')
     .action((flags: AgentFlags) => runCommand(loadConfig(flags, processEnvironment()), options));
   command('serve', 'Run a replica, which answers with what is rolled out to its site and does not train.')
     .addOption(new Option('--log-level <level>', 'lines that are logged').choices(LOG_LEVELS))
     .option('--metrics-port <port>', 'port of /metrics')
+    .option('--health-port <port>', 'port of grpc.health.v1, in plaintext, for probes')
     .action((flags: AgentFlags) => serveCommand(loadReplicaConfig(flags, processEnvironment()), options));
   command('status', 'Show what the running agent does.')
     .addOption(outputOption())
@@ -207,9 +212,15 @@ const print = (text: string): void => {
 async function joinCommand(flags: JoinFlags): Promise<void> {
   const env = processEnvironment();
   const config = loadConfig(flags, env);
-  const token = decodeJoinToken(await tokenText(flags, joinTokenOf(env)));
+  const text = await tokenText(flags, joinTokenOf(env));
+  const token = text === undefined ? undefined : decodeJoinToken(text);
   const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
   try {
+    if (token === undefined) {
+      const { site, agentId } = await requireEnrolment(data.store);
+      print(`Still joined as site ${site} (${agentId}).\n`);
+      return;
+    }
     const sockets = new SocketMeter();
     const egress = await EgressCounter.open({ ...data, sockets, clock: systemClock });
     const dialer = await createDialer(config, egress, sockets);
@@ -232,7 +243,11 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
   }
 }
 
-async function tokenText({ token, tokenFile }: JoinFlags, fromEnv: string | undefined): Promise<string> {
+/** The token that was given; undefined where its file is gone and that is no fault. */
+async function tokenText(
+  { token, tokenFile, keep }: JoinFlags,
+  fromEnv: string | undefined,
+): Promise<string | undefined> {
   if (token !== undefined) return token;
   if (tokenFile === undefined) {
     if (fromEnv !== undefined) return fromEnv;
@@ -241,7 +256,9 @@ async function tokenText({ token, tokenFile }: JoinFlags, fromEnv: string | unde
   try {
     return await readFile(tokenFile, 'utf8');
   } catch (error) {
-    throw new TributaryError('CONFIG_INVALID', `--token-file: ${fileError(error, tokenFile).message}`, {
+    const known = fileError(error, tokenFile);
+    if (keep && known.code === 'NOT_FOUND') return undefined;
+    throw new TributaryError('CONFIG_INVALID', `--token-file: ${known.message}`, {
       cause: error,
       hint: 'name the file that holds what `tributary invite` printed',
     });

@@ -38,6 +38,7 @@ export class CoordinatorWorld implements Reachable {
       hosts: ['127.0.0.1'],
       sealKeyFile: undefined,
       contextFile,
+      ifAbsent: false,
       home: world.directory.path,
       print: () => undefined,
     });

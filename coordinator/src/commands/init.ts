@@ -7,9 +7,15 @@ import {
   requireName,
   signingKeyFromSeed,
   decodeBase64,
+  TributaryError,
 } from '@tributary/proto';
 
-import { createDataDirectory, type DataPaths, type DirectoryIdentity } from '../adapters/data-directory.js';
+import {
+  createDataDirectory,
+  openDataDirectory,
+  type DataPaths,
+  type DirectoryIdentity,
+} from '../adapters/data-directory.js';
 import { writeDurably } from '../adapters/files/durable-file.js';
 import { formatAddress } from '../adapters/grpc/address.js';
 import { CertificateAuthority, createAuthority } from '../adapters/pki/certificate-authority.js';
@@ -31,6 +37,8 @@ export interface InitOptions {
   readonly hosts: readonly string[];
   readonly sealKeyFile: string | undefined;
   readonly contextFile: string | undefined;
+  /** Leave a directory that holds a federation as it is: what an init container asks for at every start. */
+  readonly ifAbsent: boolean;
   readonly home: string;
   readonly print: (line: string) => void;
 }
@@ -38,6 +46,10 @@ export interface InitOptions {
 /** Creates a federation in an empty directory, whole or not at all, and the context of its first operator. */
 export async function init(options: InitOptions): Promise<void> {
   const name = requireName(options.name, '--name');
+  if (options.ifAbsent && (await holdsFederation(options.data))) {
+    options.print(`${options.data} holds a federation already; nothing is done.`);
+    return;
+  }
   const contextFile = contextFilePath(options.contextFile, options.home);
   // Read before anything is made: a broken file of contexts must not leave a federation that nobody can reach.
   await readContextFile(contextFile);
@@ -58,6 +70,16 @@ interface Plan {
   readonly hosts: readonly string[];
   readonly sealKeyFile: string | undefined;
   readonly contextFile: string;
+}
+
+async function holdsFederation(data: string): Promise<boolean> {
+  try {
+    await openDataDirectory(data);
+    return true;
+  } catch (error) {
+    if (TributaryError.from(error).code === 'NOT_FOUND') return false;
+    throw error;
+  }
 }
 
 type Identity = Omit<DirectoryIdentity, 'formatVersion'>;

@@ -7,7 +7,7 @@ import { LIMITS } from '@tributary/proto';
 import { Admin, Enrolment, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
 
 import { createBackup } from '../adapters/backup/backup.js';
-import { formatAddress } from '../adapters/grpc/address.js';
+import { formatAddress, hostOfAddress } from '../adapters/grpc/address.js';
 import { ObjectViews } from '../adapters/grpc/admin/object-views.js';
 import { adminService } from '../adapters/grpc/admin-service.js';
 import { Callers } from '../adapters/grpc/caller.js';
@@ -84,7 +84,7 @@ async function openAll(
   const { config, core, calls, sessions, metrics } = parts;
   const host = config.host === '' ? (core.directory.identity.names[0] ?? 'localhost') : config.host;
   const probed = config.listen === '0.0.0.0' || config.listen === '::' ? '127.0.0.1' : config.listen;
-  const identity = await serverIdentity(core, host);
+  const identity = await serverIdentity(core, [host, ...toldHosts(config)]);
   const mutual: Security = { type: 'MutualTls', identity, sessions };
   const at = (port: number): { readonly host: string; readonly port: number } => ({
     host: config.listen,
@@ -93,8 +93,8 @@ async function openAll(
   const ports = { fleet: 0, enrol: 0 };
   const services = servicesOf(
     parts,
-    () => formatAddress(host, ports.fleet),
-    () => formatAddress(host, ports.enrol),
+    () => told(config.fleetAddress, host, ports.fleet),
+    () => told(config.enrolAddress, host, ports.enrol),
   );
   const fleet = await open(
     startListener({
@@ -133,9 +133,9 @@ async function openAll(
   const scraped = await open(serveMetrics(metrics.registry, config.listen, config.metricsPort));
   return {
     addresses: {
-      fleet: formatAddress(host, fleet.port),
-      enrol: formatAddress(host, enrol.port),
-      admin: formatAddress(host, admin.port),
+      fleet: told(config.fleetAddress, host, fleet.port),
+      enrol: told(config.enrolAddress, host, enrol.port),
+      admin: told(config.adminAddress, host, admin.port),
       health: formatAddress(probed, health.port),
       metrics: formatAddress(probed, scraped.port),
       socket: socket.path,
@@ -150,12 +150,19 @@ async function openAll(
   };
 }
 
+/** What agents and operators are told to dial. */
+const told = (address: string, host: string, port: number): string =>
+  address === '' ? formatAddress(host, port) : address;
+
+const toldHosts = ({ fleetAddress, enrolAddress, adminAddress }: ServeConfig): readonly string[] =>
+  [fleetAddress, enrolAddress, adminAddress].filter((address) => address !== '').map(hostOfAddress);
+
 /** A fresh certificate at every start, so that none ever runs out on a daemon that is restarted once a year. */
 async function serverIdentity(
   { authority, directory }: Core,
-  host: string,
+  hosts: readonly string[],
 ): Promise<{ certificate: string; key: string; ca: string }> {
-  const names = [...new Set([host, ...directory.identity.names, SERVER_NAME])];
+  const names = [...new Set([...hosts, ...directory.identity.names, SERVER_NAME])];
   const { chainPem, privateKeyPem } = await authority.issueServer(names);
   return { certificate: chainPem, key: privateKeyPem, ca: authority.certificatePem };
 }

@@ -8,6 +8,7 @@ import {
 
 import { openDataDirectory, socketPath, type DataDirectory } from '../adapters/files/data-directory.js';
 import { policyFile } from '../adapters/files/policy-file.js';
+import { serveHealth } from '../adapters/grpc/health.js';
 import {
   servePagesOnPort,
   servePagesOnSocket,
@@ -102,7 +103,7 @@ async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
   const siteFit = (manifest: ModelManifest) => work.siteFit(parts, manifest);
   const runtime = await openServing({ ...parts, config, siteFit });
-  const servers: LocalServer[] = [];
+  const servers: Pick<LocalServer, 'close'>[] = [];
   let pipelines: PipelinesRuntime | undefined;
   try {
     const agent = await Agent.open(
@@ -121,6 +122,7 @@ async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts
     );
     pipelines = await openPipelines({ ...parts, config, documents, ...runtime });
     servers.push(...(await openServers(config, { agent, data, runtime, pipelines, stop: onSignal })));
+    if (config.healthPort !== undefined) servers.push(await serveHealth(config.healthPort, stop.signal));
     await agent.run(stop.signal);
     log.info({}, 'stopped');
   } finally {

@@ -64,6 +64,7 @@ describe('agent.yaml', () => {
       caBundlePath: undefined,
       logLevel: 'info',
       metricsPort: undefined,
+      healthPort: undefined,
       trainer: { type: 'Tfjs', backend: 'Auto', environment: {} },
       serving: {
         host: '127.0.0.1',
@@ -185,6 +186,7 @@ describe('agent.yaml', () => {
     ],
     ['a log level', MINIMAL, { TRIBUTARY_AGENT_LOG_LEVEL: 'loud' }, /logLevel: one of fatal/],
     ['a port', MINIMAL, { TRIBUTARY_AGENT_METRICS_PORT: 'x' }, /metricsPort: a port/],
+    ['a probed port', MINIMAL, { TRIBUTARY_AGENT_HEALTH_PORT: '-1' }, /healthPort: a port/],
   ];
   for (const [title, content, env, text] of REFUSALS) {
     it(`refuses ${title}, naming place and fix`, async () => {

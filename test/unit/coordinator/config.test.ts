@@ -57,6 +57,19 @@ describe('configuration of the coordinator', () => {
     assert.equal(loadServeConfig({ data: directory.path }, { TRIBUTARY_LISTEN: '' }).listen, '0.0.0.0');
   });
 
+  it('takes addresses as host:port only', () => {
+    const given = loadServeConfig(
+      { data: directory.path, fleetAddress: '[2001:db8::1]:443' },
+      { TRIBUTARY_ENROL_ADDRESS: 'enrol.example.org:443' },
+    );
+    assert.deepEqual(
+      [given.fleetAddress, given.enrolAddress, given.adminAddress],
+      ['[2001:db8::1]:443', 'enrol.example.org:443', ''],
+    );
+    for (const text of ['fleet.example.org', 'https://fleet.example.org:443', 'a b:1', '2001:db8::1:443'])
+      assert.match(refusal({ fleetAddress: text }).message, /--fleet-address: an address has the form/);
+  });
+
   it('takes port 0', () => {
     assert.equal(loadServeConfig({ data: directory.path, adminPort: '0' }, {}).adminPort, 0);
   });

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+
+import { credentials, loadPackageDefinition, type Client, type ServiceError } from '@grpc/grpc-js';
+import { readContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
+import { decodeJoinToken, ERROR_TABLE } from '@tributary/proto';
+import { load } from '@grpc/proto-loader';
+import { protoPath } from 'grpc-health-check';
+import { stringify } from 'yaml';
+
+import { BINARIES, Daemon, runCommand, type Finished } from '../support/daemon.js';
+import { freePort } from '../support/local-ports.js';
+import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
+import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+import { eventually } from '../support/waiting.js';
+
+interface HealthClient extends Client {
+  check(request: object, answer: (error: ServiceError | null, response: { status: string }) => void): void;
+}
+
+/** What a probe of the kubelet hears on a port: SERVING, NOT_SERVING, or undefined where nobody answers. */
+async function probe(port: number): Promise<string | undefined> {
+  const loaded = loadPackageDefinition(await load(protoPath, { enums: String })) as unknown as {
+    readonly grpc: {
+      readonly health: {
+        readonly v1: { readonly Health: new (address: string, secure: object) => HealthClient };
+      };
+    };
+  };
+  const client = new loaded.grpc.health.v1.Health(`127.0.0.1:${String(port)}`, credentials.createInsecure());
+  try {
+    return await new Promise((resolve) => {
+      client.check({ service: '' }, (error, response) =>
+        resolve(error === null ? response.status : undefined),
+      );
+    });
+  } finally {
+    client.close();
+  }
+}
+
+describe('what a cluster asks of the daemons', function () {
+  this.timeout(60_000);
+  let folder: TemporaryDirectory;
+  let daemon: Daemon | undefined;
+
+  beforeEach(async () => {
+    folder = await temporaryDirectory();
+  });
+  afterEach(async () => {
+    await daemon?.stop('SIGKILL');
+    daemon = undefined;
+    await folder.remove();
+  });
+
+  describe('tributary-agent', () => {
+    let coordinator: ScriptedCoordinator;
+    let config: string;
+    let token: string;
+
+    beforeEach(async () => {
+      coordinator = await ScriptedCoordinator.start();
+      config = join(folder.path, 'agent.yaml');
+      token = join(folder.path, 'token');
+      await writeFile(token, coordinator.tokenText());
+      await writeFile(config, stringify({ formatVersion: 1, dataDir: './data' }));
+    });
+    afterEach(() => coordinator.stop());
+
+    const join_ = (...more: string[]): Promise<Finished> =>
+      runCommand(BINARIES.agent, ['join', '--config', config, '--token-file', token, ...more]);
+
+    it('joins at every start of its pod, and also when the Secret with the token is gone', async () => {
+      assert.match((await join_('--keep')).stdout, /Joined as site/);
+      assert.match((await join_('--keep')).stdout, /Already joined as site/);
+      await rm(token);
+      const kept = await join_('--keep');
+      assert.equal(kept.code, 0, kept.stderr);
+      assert.match(kept.stdout, /Still joined as site/);
+      assert.equal((await join_()).code, ERROR_TABLE.CONFIG_INVALID.exit);
+    });
+
+    it('does not pass for joined without a token and without an identity', async () => {
+      await rm(token);
+      const { code, stderr } = await join_('--keep');
+      assert.equal(code, ERROR_TABLE.UNAUTHENTICATED.exit);
+      assert.match(stderr, /has not joined/);
+    });
+
+    it('answers probes in plaintext while its coordinator is away, and no longer when it stops', async () => {
+      await join_();
+      coordinator.stop();
+      const port = await freePort();
+      daemon = new Daemon({
+        script: BINARIES.agent,
+        args: ['run', '--config', config, '--health-port', String(port)],
+        logFile: join(folder.path, 'agent.log'),
+      });
+      await eventually('a probe', async () => ((await probe(port)) === 'SERVING' ? true : undefined));
+      assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+      assert.equal(await probe(port), undefined);
+    });
+  });
+
+  describe('tributary-coordinator', () => {
+    const init = (...more: string[]): Promise<Finished> =>
+      runCommand(BINARIES.coordinator, [
+        ...['init', '--name', 'clinics', '--host', '127.0.0.1', '--data', join(folder.path, 'hub')],
+        ...['--context-file', join(folder.path, 'operator.yaml'), ...more],
+      ]);
+
+    it('makes its federation at the first start of its pod only', async () => {
+      assert.match((await init('--if-absent')).stdout, /Federation clinics is in/);
+      const made = await readFile(join(folder.path, 'hub/coordinator.json'), 'utf8');
+      const again = await init('--if-absent');
+      assert.equal(again.code, 0, again.stderr);
+      assert.match(again.stdout, /holds a federation already/);
+      assert.equal(await readFile(join(folder.path, 'hub/coordinator.json'), 'utf8'), made);
+      assert.equal((await init()).code, ERROR_TABLE.CONFLICT.exit);
+    });
+
+    it('takes no half of a directory for a federation', async () => {
+      await writeFile(join(folder.path, 'hub'), '');
+      const { code } = await init('--if-absent');
+      assert.notEqual(code, 0);
+      assert.ok((await stat(join(folder.path, 'hub'))).isFile());
+    });
+
+    it('tells others the addresses of the router before it, and has a certificate for them', async () => {
+      await init();
+      const told = { fleet: 'fleet.example:443', enrol: 'enrol.example:443', admin: '[2001:db8::7]:443' };
+      const [fleet = 0, enrol = 0, admin = 0, health = 0, metrics = 0] = await Promise.all(
+        Array.from({ length: 5 }, freePort),
+      );
+      daemon = new Daemon({
+        script: BINARIES.coordinator,
+        args: ['serve', '--data', join(folder.path, 'hub'), '--listen', '127.0.0.1'],
+        logFile: join(folder.path, 'hub.log'),
+        env: {
+          ...{ TRIBUTARY_FLEET_ADDRESS: told.fleet, TRIBUTARY_ENROL_ADDRESS: told.enrol },
+          TRIBUTARY_ADMIN_ADDRESS: told.admin,
+          ...{ TRIBUTARY_FLEET_PORT: String(fleet), TRIBUTARY_ENROL_PORT: String(enrol) },
+          ...{ TRIBUTARY_ADMIN_PORT: String(admin), TRIBUTARY_HEALTH_PORT: String(health) },
+          TRIBUTARY_METRICS_PORT: String(metrics),
+        },
+      });
+      await eventually('a probe', async () => ((await probe(health)) === 'SERVING' ? true : undefined));
+      const operator = join(folder.path, 'operator.yaml');
+      const [context] = (await readContextFile(operator)).contexts;
+      assert.equal(context?.server, told.admin);
+      const local = join(folder.path, 'local.yaml');
+      await writeFile(
+        local,
+        stringify({
+          ...{ formatVersion: 1, currentContext: 'local', authors: [] },
+          contexts: [{ name: 'local', server: `unix:${join(folder.path, 'hub/run/admin.sock')}` }],
+        }),
+        { mode: 0o600 },
+      );
+      const { stdout, stderr } = await runCommand(BINARIES.tributary, ['--config', local, 'invite', 'north']);
+      assert.equal(decodeJoinToken(stdout.trim()).enrolAddress, told.enrol, stderr);
+      const names = await namesOfServer(enrol);
+      for (const name of ['DNS:fleet.example', 'DNS:enrol.example', 'IP Address:2001:DB8:0:0:0:0:0:7'])
+        assert.ok(names.includes(name), `${name} in ${names}`);
+    });
+  });
+});
+
+function namesOfServer(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+    socket.once('secureConnect', () => {
+      const names = new X509Certificate(socket.getPeerCertificate().raw).subjectAltName ?? '';
+      socket.destroy();
+      resolve(names);
+    });
+    socket.once('error', reject);
+  });
+}
