@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+
+import { chartFolder, CHARTS, helm, render, type ChartName, type Manifest } from '../support/kube/charts.js';
+import { field, listAt } from '../support/kube/field.js';
+import { podOf, restrictedFaults } from '../support/kube/pod-security.js';
+import { schemaFault } from '../support/kube/schemas.js';
+import { GENERATIONS, toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
+import { unknownFields } from '../support/kube/unknown-fields.js';
+import { VALUE_SETS } from '../support/kube/value-sets.js';
+
+/** The oldest that the charts take, the one on either side of the action "sleep", and the newest. */
+const KUBE_VERSIONS = ['1.27.0', '1.29.9+k3s1', '1.30.0', '1.35.2'];
+const MONITORED = ['monitoring.coreos.com/v1'];
+
+const describeManifest = ({ kind, metadata }: Manifest): string => `${kind}/${metadata.name}`;
+
+async function faultsOf(manifest: Manifest): Promise<readonly string[]> {
+  const schema = await schemaFault(manifest);
+  const pod = podOf(manifest);
+  return [
+    ...unknownFields(manifest),
+    ...(schema === undefined ? [] : [schema]),
+    ...(pod === undefined ? [] : restrictedFaults(pod)),
+    ...(manifest.metadata.namespace === 'tributary' ? [] : ['no namespace']),
+    ...(manifest.metadata.name.length > 63 ? ['a name longer than 63 characters'] : []),
+    ...labelFaults(manifest),
+  ].map((fault) => `${describeManifest(manifest)}: ${fault}`);
+}
+
+function labelFaults({ metadata }: Manifest): readonly string[] {
+  const wanted = ['name', 'instance', 'version', 'part-of', 'managed-by'];
+  return wanted
+    .filter((name) => typeof metadata.labels?.[`app.kubernetes.io/${name}`] !== 'string')
+    .map((name) => `no label app.kubernetes.io/${name}`);
+}
+
+for (const generation of GENERATIONS) {
+  const missing = toolsOf(generation) === undefined;
+  describe(`charts with ${generation}${missing ? WHY_SKIPPED : ''}`, function () {
+    this.timeout(120_000);
+    before(function () {
+      if (missing) this.skip();
+    });
+
+    for (const chart of CHARTS) {
+      for (const [name, values] of Object.entries(VALUE_SETS[chart])) {
+        it(`${chart}, ${name}: passes lint`, async () => {
+          const { code, stdout } = await helm(generation, ['lint', '--strict', chartFolder(chart)], values);
+          assert.equal(code, 0, stdout);
+        });
+
+        for (const kubeVersion of KUBE_VERSIONS) {
+          it(`${chart}, ${name}: is understood by Kubernetes ${kubeVersion}, and restricted`, async () => {
+            const apis = kubeVersion === '1.27.0' ? [] : MONITORED;
+            const manifests = await render(chart, { generation, values, kubeVersion, apis });
+            assert.ok(manifests.length > 3);
+            const faults = await Promise.all(manifests.map(faultsOf));
+            assert.deepEqual(faults.flat(), []);
+            const names = manifests.map((manifest) => `${manifest.apiVersion} ${describeManifest(manifest)}`);
+            assert.equal(new Set(names).size, names.length, 'two objects of one name');
+            const custom = manifests.filter(({ apiVersion }) => MONITORED.includes(apiVersion));
+            if (apis.length === 0) assert.deepEqual(custom, []);
+          });
+        }
+      }
+
+      it(`${chart} refuses a cluster that is too old`, async () => {
+        const [values = {}] = Object.values(VALUE_SETS[chart]);
+        await assert.rejects(render(chart, { generation, values, kubeVersion: '1.26.9' }), /1\.27/);
+      });
+    }
+
+    it('tells which value is wrong', async () => {
+      for (const [chart, values, words] of REFUSED) {
+        await assert.rejects(render(chart, { generation, values }), words, JSON.stringify(values));
+      }
+    });
+
+    it('waits without the action "sleep" where the cluster has none', async () => {
+      const values = { federation: { host: 'hub' } };
+      const preStop = async (kubeVersion: string): Promise<unknown> => {
+        const manifests = await render('tributary-coordinator', { generation, values, kubeVersion });
+        const deployment = manifests.find(({ kind }) => kind === 'Deployment');
+        return field(deployment, 'spec', 'template', 'spec', 'containers', 0, 'lifecycle', 'preStop');
+      };
+      assert.deepEqual(listAt(await preStop('1.29.0'), 'exec', 'command').slice(0, 2), ['node', '-e']);
+      assert.deepEqual(await preStop('1.30.0'), { sleep: { seconds: 5 } });
+    });
+  });
+}
+
+/** Values that are refused, and what both generations say of them. */
+const REFUSED: readonly (readonly [ChartName, Record<string, unknown>, RegExp])[] = [
+  ['tributary-coordinator', {}, /federation\.host/],
+  ['tributary-coordinator', { federation: { host: 'hub', nmae: 'x' } }, /nmae/],
+  ['tributary-coordinator', { federation: { host: 'hub', name: 'Upper' } }, /federation.name/],
+  ['tributary-coordinator', { federation: { host: 'hub' }, replicas: 2 }, /replicas/],
+  ['tributary-coordinator', { federation: { host: 'hub' }, user: { id: 0 } }, /user.id/],
+  ['tributary-coordinator', { federation: { host: 'hub' }, securityContext: {} }, /securityContext/],
+  ['tributary-coordinator', { federation: { host: 'hub' }, traefik: { enabled: true } }, /advertise\.fleet/],
+  [
+    'tributary-coordinator',
+    { federation: { host: 'hub' }, advertise: { fleet: 'https://x' } },
+    /advertise.fleet/,
+  ],
+  [
+    'tributary-coordinator',
+    { federation: { host: 'hub' }, terminationGracePeriodSeconds: 5 },
+    /terminationGrace/,
+  ],
+  ['tributary-agent', { image: { tga: 'x' } }, /tga/],
+  ['tributary-agent', { mode: 'Both' }, /mode/],
+  ['tributary-agent', { joinToken: { value: 'abc' } }, /joinToken.value/],
+  ['tributary-agent', { joinToken: { value: 'trib1.abc', existingSecret: 'x' } }, /joinToken: give value or/],
+  ['tributary-agent', { policy: { document: 'x', existingConfigMap: 'x' } }, /policy: give document or/],
+  ['tributary-agent', { serving: { enabled: true } }, /serving\.tokenSecret\.name/],
+  ['tributary-agent', { broker: { enabled: true } }, /broker\.existingSecret/],
+  ['tributary-agent', { brokers: [{ name: 'x', url: 'mqtt://user:password@b' }] }, /brokers.0.url/],
+  ['tributary-agent', { proxy: { url: 'http://user:password@proxy' } }, /proxy.url/],
+  ['tributary-agent', { datasets: [{ name: 'x', format: 'Xls' }] }, /datasets.0.format/],
+  ['tributary-agent', { tables: [{ hostPath: '/x', mountPath: '/x' }] }, /hostPath/],
+  ['tributary-agent', { networkPolicy: { coordinator: [{}] } }, /networkPolicy.coordinator.0/],
+];
