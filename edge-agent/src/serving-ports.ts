@@ -193,8 +193,8 @@ export interface PredictionEntry {
   readonly scores: readonly number[];
   readonly label?: string;
   readonly latencyMs: number;
-  /** Bytes of the input, asked for only where the log keeps digests: a digest under a key of the site, never the input. */
-  readonly input?: () => Uint8Array;
+  /** The input, asked for only where the log keeps digests: a digest under a key of the site, never the input. */
+  readonly input?: () => Uint8Array | string;
 }
 
 /** The site's own record of predictions, kept for a time. */

@@ -339,4 +339,92 @@
         (br_if $columns (i32.lt_u (local.get $column) (local.get $columns))))
       (local.set $level (i32.add (local.get $level) (local.get $blockDepth)))
       (br_if $levels (i32.lt_u (local.get $level) (local.get $depth)))))
+
+  ;; Elements of `count` that are not zero, in memory aligned to 4.
+  (func (export "countNonZero") (param $at i32) (param $count i32) (result i32)
+    (local $found i32)
+    (local $sums v128)
+    (block $rest
+      (loop $four
+        (br_if $rest (i32.lt_u (local.get $count) (i32.const 4)))
+        ;; A lane that is not zero compares as -1.
+        (local.set $sums (i32x4.sub (local.get $sums)
+          (f32x4.ne (v128.load align=4 (local.get $at)) (v128.const f32x4 0 0 0 0))))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 4)))
+        (br $four)))
+    (local.set $found (i32.add
+      (i32.add (i32x4.extract_lane 0 (local.get $sums)) (i32x4.extract_lane 1 (local.get $sums)))
+      (i32.add (i32x4.extract_lane 2 (local.get $sums)) (i32x4.extract_lane 3 (local.get $sums)))))
+    (block $done
+      (loop $one
+        (br_if $done (i32.eqz (local.get $count)))
+        (local.set $found (i32.add (local.get $found) (f32.ne (f32.load (local.get $at)) (f32.const 0))))
+        (local.set $at (i32.add (local.get $at) (i32.const 4)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+        (br $one)))
+    (local.get $found))
+
+  ;; to += factor * from, `columns` elements.
+  (func $addScaled (param $to i32) (param $from i32) (param $columns i32) (param $factor f32)
+    (local $factors v128)
+    (local.set $factors (f32x4.splat (local.get $factor)))
+    (block $rest
+      (loop $four
+        (br_if $rest (i32.lt_u (local.get $columns) (i32.const 4)))
+        (v128.store align=4 (local.get $to) (f32x4.add
+          (v128.load align=4 (local.get $to))
+          (f32x4.mul (local.get $factors) (v128.load align=4 (local.get $from)))))
+        (local.set $to (i32.add (local.get $to) (i32.const 16)))
+        (local.set $from (i32.add (local.get $from) (i32.const 16)))
+        (local.set $columns (i32.sub (local.get $columns) (i32.const 4)))
+        (br $four)))
+    (block $done
+      (loop $one
+        (br_if $done (i32.eqz (local.get $columns)))
+        (f32.store (local.get $to) (f32.add
+          (f32.load (local.get $to))
+          (f32.mul (local.get $factor) (f32.load (local.get $from)))))
+        (local.set $to (i32.add (local.get $to) (i32.const 4)))
+        (local.set $from (i32.add (local.get $from) (i32.const 4)))
+        (local.set $columns (i32.sub (local.get $columns) (i32.const 1)))
+        (br $one))))
+
+  ;; As `multiply`, for an A of which most is zero and rows of B without gaps: what is zero is not multiplied. Sums run
+  ;; over the same blocks of depth, so that the bits are the same where B is finite. `sums`: 4 * columns bytes.
+  (func (export "multiplySparse")
+    (param $a i32) (param $aRow i32)
+    (param $b i32) (param $bRow i32)
+    (param $c i32) (param $cRow i32)
+    (param $rows i32) (param $columns i32) (param $depth i32)
+    (param $add i32) (param $sums i32)
+    (local $level i32)
+    (local $end i32)
+    (local $to i32)
+    (local $value f32)
+    (loop $row
+      (if (i32.eqz (local.get $add)) (then
+        (memory.fill (local.get $c) (i32.const 0) (i32.shl (local.get $columns) (i32.const 2)))))
+      (local.set $level (i32.const 0))
+      (loop $levels
+        (local.set $end (call $min (local.get $depth) (i32.add (local.get $level) (global.get $depthPerBlock))))
+        ;; The first block of a C that begins at zero is summed where it belongs.
+        (local.set $to (select (local.get $sums) (local.get $c) (i32.or (local.get $add) (local.get $level))))
+        (if (i32.eq (local.get $to) (local.get $sums)) (then
+          (memory.fill (local.get $sums) (i32.const 0) (i32.shl (local.get $columns) (i32.const 2)))))
+        (loop $one
+          (local.set $value (f32.load (i32.add (local.get $a) (i32.shl (local.get $level) (i32.const 2)))))
+          (if (f32.ne (local.get $value) (f32.const 0)) (then
+            (call $addScaled (local.get $to)
+              (i32.add (local.get $b) (i32.mul (local.get $level) (local.get $bRow)))
+              (local.get $columns) (local.get $value))))
+          (local.set $level (i32.add (local.get $level) (i32.const 1)))
+          (br_if $one (i32.lt_u (local.get $level) (local.get $end))))
+        (if (i32.eq (local.get $to) (local.get $sums)) (then
+          (call $addScaled (local.get $c) (local.get $sums) (local.get $columns) (f32.const 1))))
+        (br_if $levels (i32.lt_u (local.get $level) (local.get $depth))))
+      (local.set $a (i32.add (local.get $a) (local.get $aRow)))
+      (local.set $c (i32.add (local.get $c) (local.get $cRow)))
+      (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+      (br_if $row (local.get $rows))))
 )

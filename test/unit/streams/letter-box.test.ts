@@ -84,6 +84,32 @@ describe('kept dead letters', () => {
     assert.deepEqual(await topics(), ['t/1']);
   });
 
+  it('that come together are kept up to keepBytes, whatever the length of their texts in bytes', async () => {
+    const written = (letters: readonly FoundLetter[]): readonly string[] => letters.map(({ topic }) => topic);
+    for (let keepBytes = 700; keepBytes < 1_000; keepBytes += 7) {
+      files = new MemoryOutbox();
+      const box = await open(keepBytes);
+      const send = (number: number): Promise<void> =>
+        new Promise((resolve) => {
+          const topic = `täuschend/länger/${String(number)}`;
+          box.keep({ reason: 'NotJson', topic, arrivalMs: 1, payload: new Uint8Array(20) }, resolve);
+        });
+      await Promise.all(Array.from({ length: 12 }, (_, number) => send(number)));
+      assert.equal(written(await found()).at(-1), 'täuschend/länger/11', String(keepBytes));
+    }
+  });
+
+  it('are kept again after something that waited for one has failed', async () => {
+    const box = await open(10_000);
+    const letter = { reason: 'NotJson', topic: 't/1', arrivalMs: 1, payload: new Uint8Array(1) };
+    box.keep(letter, () => {
+      throw new TypeError('a test');
+    });
+    await eventually('the warning', () => (warned.length > 0 ? true : undefined));
+    await keep(box, 2);
+    assert.deepEqual(await topics(), ['t/1', 't/2']);
+  });
+
   it('in more files than the limit are let go too', async () => {
     const box = await open(1_000_000_000);
     for (let number = 1; number <= LIMITS.deadLetterFiles + 3; number++) await keep(box, number, 1);

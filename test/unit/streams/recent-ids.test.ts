@@ -11,7 +11,7 @@ import { INITIAL_RECENT, RecentIds } from '@tributary/edge-agent/internal/domain
 import fc from 'fast-check';
 
 const MOST = LIMITS.streamRecentIds;
-const id = (number: number): string => `id-${String(number).padStart(20, '0')}`.slice(-16).padEnd(32, '-');
+const id = (number: number): string => idOf({ number });
 
 describe('recent ids of a key', () => {
   it('are the newest ones, whatever else was added to the same before', () => {

@@ -10,6 +10,7 @@ import {
   fileNameOf,
   parseFileName,
   PREDICTION_LOG_HEADER,
+  predictionLine,
   type LogFile,
 } from '../../domain/serving/prediction-line.js';
 import type { PredictionEntry, PredictionLog } from '../../serving-ports.js';
@@ -157,10 +158,9 @@ export class PredictionFiles implements PredictionLog {
     let text = '';
     let at = { ms: Number.NaN, iso: '' };
     for (const { entries } of batch)
-      for (const { input, atMs, ...rest } of entries) {
-        if (atMs !== at.ms) at = { ms: atMs, iso: new Date(atMs).toISOString() };
-        const digest = this.#digest(input);
-        text += `${JSON.stringify({ at: at.iso, ...rest, ...(digest !== undefined && { input: digest }) })}\n`;
+      for (const entry of entries) {
+        if (entry.atMs !== at.ms) at = { ms: entry.atMs, iso: new Date(entry.atMs).toISOString() };
+        text += predictionLine(entry, at.iso, this.#digest(entry.input));
       }
     return text;
   }

@@ -14,6 +14,7 @@ export interface KeptLetter {
 }
 
 export const LETTER_FORMAT = 1;
+const HEAD = Buffer.from(`${JSON.stringify({ formatVersion: LETTER_FORMAT, kind: 'DeadLetters' })}\n`);
 /** Names of files: a number that grows, and the bytes in it. */
 export const LETTER_FILE = /^([0-9]{12})-([0-9]{1,12})\.letters$/;
 
@@ -29,7 +30,7 @@ export class LetterBox {
   readonly #log: Pick<Log, 'warn'>;
   #kept: KeptFile[];
   #next: number;
-  #waiting: { readonly text: string; readonly done: () => void }[] = [];
+  #waiting: { readonly line: Buffer; readonly done: () => void }[] = [];
   #waitingBytes = 0;
   #writing = false;
 
@@ -60,42 +61,48 @@ export class LetterBox {
       return;
     }
     const text = `${JSON.stringify({ ...letter, payload: Buffer.from(payload).toString('base64') })}\n`;
-    this.#waiting.push({ text, done });
-    this.#waitingBytes += text.length;
+    const line = Buffer.from(text);
+    this.#waiting.push({ line, done });
+    this.#waitingBytes += line.length;
     // Newer ones would push it out again in any case.
-    while (this.#waitingBytes > this.#keepBytes && this.#waiting.length > 1) {
+    while (HEAD.length + this.#waitingBytes > this.#keepBytes && this.#waiting.length > 1) {
       const oldest = this.#waiting.shift();
-      this.#waitingBytes -= oldest?.text.length ?? 0;
+      this.#waitingBytes -= oldest?.line.length ?? 0;
       oldest?.done();
     }
     if (this.#writing) return;
     this.#write().catch((error: unknown) => {
-      this.#log.warn({ code: TributaryError.from(error).code }, 'dead letters are kept no more');
+      this.#log.warn({ code: TributaryError.from(error).code }, 'dead letters were not kept');
     });
   }
 
   async #write(): Promise<void> {
     this.#writing = true;
-    while (this.#waiting.length > 0) {
-      const letters = this.#waiting;
-      this.#waiting = [];
-      this.#waitingBytes = 0;
-      const head = `${JSON.stringify({ formatVersion: LETTER_FORMAT, kind: 'DeadLetters' })}\n`;
-      const bytes = Buffer.from(head + letters.map(({ text }) => text).join(''));
-      const name = `${String(this.#next++).padStart(12, '0')}-${String(bytes.length)}.letters`;
-      try {
-        if (bytes.length <= this.#keepBytes) {
-          await this.#files.writeSealed(name, [bytes]);
-          this.#kept.push({ name, bytes: bytes.length });
-          await this.#removeOldest();
-        }
-      } catch (error) {
-        const { code, message } = TributaryError.from(error);
-        this.#log.warn({ code, detail: message }, 'dead letters were not kept');
-      }
-      for (const { done } of letters) done();
+    try {
+      while (this.#waiting.length > 0) await this.#writeWaiting();
+    } finally {
+      this.#writing = false;
     }
-    this.#writing = false;
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const letters = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    const bytes = Buffer.concat([HEAD, ...letters.map(({ line }) => line)]);
+    const name = `${String(this.#next++).padStart(12, '0')}-${String(bytes.length)}.letters`;
+    try {
+      // One letter alone may be too large.
+      if (bytes.length <= this.#keepBytes) {
+        await this.#files.writeSealed(name, [bytes]);
+        this.#kept.push({ name, bytes: bytes.length });
+        await this.#removeOldest();
+      }
+    } catch (error) {
+      const { code, message } = TributaryError.from(error);
+      this.#log.warn({ code, detail: message }, 'dead letters were not kept');
+    }
+    for (const { done } of letters) done();
   }
 
   async #removeOldest(): Promise<void> {

@@ -12,7 +12,13 @@ import { pause, uniform } from '../pause.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { StreamFigures } from './figures.js';
 import type { Publisher } from './publisher.js';
-import { alertMessage, outputsOf, resultMessage, type Answered } from './stream-messages.js';
+import {
+  alertMessage,
+  outputsOf,
+  resultWriter,
+  type Answered,
+  type ResultWriter,
+} from './stream-messages.js';
 import type { Letter, Outcome, Step } from './stream-work.js';
 
 export interface OutputParts {
@@ -45,6 +51,7 @@ export class Output {
   readonly #parts: OutputParts;
   readonly #judge: AlertJudge;
   readonly #hasAlerts: boolean;
+  readonly #write: ResultWriter;
   readonly #resultTopic: TextRenderer;
   readonly #alertTopics: ReadonlyMap<string, TextRenderer>;
 
@@ -53,6 +60,7 @@ export class Output {
     this.#parts = parts;
     this.#judge = compileAlerts(metadata.name, spec.alerts, spec.model?.output);
     this.#hasAlerts = spec.alerts.length > 0;
+    this.#write = resultWriter(parts.pipeline);
     this.#resultTopic = compileText(spec.result.topic);
     this.#alertTopics = new Map(spec.alerts.map(({ name, topic }) => [name, compileText(topic)]));
   }
@@ -91,10 +99,10 @@ export class Output {
     sending: Sending,
     entries: PredictionEntry[],
   ): void {
-    const { pipeline, figures, clock } = this.#parts;
+    const { figures, clock } = this.#parts;
     const nowMs = clock.now();
     const latencyMs = Math.max(0, nowMs - step.sinceMs);
-    const payload = resultMessage(pipeline, decision, answered, latencyMs);
+    const payload = this.#write(decision, answered, latencyMs);
     figures.results += 1;
     figures.latencies.add(latencyMs);
     this.#send(this.#resultTopic, decision, payload, this.#options(decision, answered), step, sending);
@@ -173,7 +181,7 @@ export class Output {
       scores: [...scores.subarray(at * outputs.length, (at + 1) * outputs.length)],
       latencyMs,
       ...(label !== undefined && { label }),
-      input: () => Buffer.from(JSON.stringify(row)),
+      input: () => JSON.stringify(row),
     };
   }
 

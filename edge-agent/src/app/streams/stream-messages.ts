@@ -1,6 +1,7 @@
 import type { StreamPipeline } from '@tributary/proto';
 
 import type { AlertEffect } from '../../domain/streams/alerts.js';
+import type { Gaps } from '../../domain/streams/gaps.js';
 import type { Decision } from '../../domain/streams/key-step.js';
 import type { Outcome } from './stream-work.js';
 
@@ -15,35 +16,42 @@ export function outputsOf({ result, row }: Answered): Readonly<Record<string, nu
   return named;
 }
 
-/** The message that a decision is published as: JSON. */
-export function resultMessage(
-  pipeline: StreamPipeline,
-  { id, key, startMs, endMs, row, points, gaps, trigger }: Decision,
+/** Makes the message that a decision is published as: JSON. */
+export type ResultWriter = (
+  decision: Decision,
   answered: Answered | undefined,
   latencyMs: number,
-): Uint8Array {
-  const answer = answered === undefined ? { row } : answerOf(answered, pipeline.spec.model?.output);
-  const message = {
-    decisionId: id,
-    pipeline: pipeline.metadata.name,
-    ...answer,
-    key,
-    window: { startMs, endMs },
-    trigger,
-    points,
-    gaps,
-    issues: answered?.issues ?? 0,
-    latencyMs,
+) => Uint8Array;
+
+/** Put together by hand, as every message is answered with one: texts that do not change are written once. */
+export function resultWriter({ metadata, spec }: StreamPipeline): ResultWriter {
+  const pipeline = `"pipeline":${JSON.stringify(metadata.name)}`;
+  const output = spec.model?.output;
+  return ({ id, key, startMs, endMs, row, points, gaps, trigger }, answered, latencyMs) => {
+    const answer = answered === undefined ? `"row":${JSON.stringify(row)}` : answerOf(answered, output);
+    const window = `"window":{"startMs":${String(startMs)},"endMs":${String(endMs)}}`;
+    const hit = trigger === undefined ? '' : `,"trigger":${JSON.stringify(trigger)}`;
+    const counts = `"points":${String(points)},"gaps":${gapsText(gaps)},"issues":${String(answered?.issues ?? 0)}`;
+    return Buffer.from(
+      `{"decisionId":"${id}",${pipeline},${answer},"key":${JSON.stringify(key)},` +
+        `${window}${hit},${counts},"latencyMs":${JSON.stringify(latencyMs)}}`,
+    );
   };
-  return Buffer.from(JSON.stringify(message));
 }
 
-function answerOf(answered: Answered, output: string | undefined): object {
+const gapsText = (gaps: Gaps): string =>
+  gaps.count === 0 ? '{"listed":[],"count":0,"totalMs":0}' : JSON.stringify(gaps);
+
+function answerOf(answered: Answered, output: string | undefined): string {
   const { result, row } = answered;
   const { model, version, outputs, scores, labels } = result;
   const label = labels?.[row];
-  if (output === undefined) return { model, version, outputs: outputsOf(answered), label };
-  return { model, version, score: scores[row * outputs.length + outputs.indexOf(output)], label };
+  const named = label === undefined ? '' : `,"label":${JSON.stringify(label)}`;
+  const score =
+    output === undefined
+      ? `"outputs":${JSON.stringify(outputsOf(answered))}`
+      : `"score":${JSON.stringify(scores[row * outputs.length + outputs.indexOf(output)] ?? null)}`;
+  return `"model":${JSON.stringify(model)},"version":${String(version)},${score}${named}`;
 }
 
 /** The message that the beginning or end of an alert is published as: JSON. */

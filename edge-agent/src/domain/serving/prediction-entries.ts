@@ -26,13 +26,13 @@ export function entriesOf(
       scores: Array.from(scores.subarray(row * width, (row + 1) * width)),
       ...(named !== undefined && { label: named }),
       latencyMs,
-      input: () => inputBytes(request, row, decisionIds.length),
+      input: () => inputOf(request, row, decisionIds.length),
     };
   });
 }
 
-function inputBytes(request: PredictionRequest, row: number, rows: number): Uint8Array {
-  if ('rows' in request) return new TextEncoder().encode(JSON.stringify(request.rows[row]));
+function inputOf(request: PredictionRequest, row: number, rows: number): Uint8Array | string {
+  if ('rows' in request) return JSON.stringify(request.rows[row]);
   const width = request.inputs.length / rows;
   return float32ToBytes(request.inputs.subarray(row * width, (row + 1) * width));
 }

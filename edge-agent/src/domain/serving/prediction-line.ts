@@ -1,5 +1,7 @@
 import { canonicalize } from '@tributary/proto';
 
+import type { PredictionEntry } from '../../serving-ports.js';
+
 /** Version of the files of the prediction log. */
 export const PREDICTION_LOG_FORMAT = 1;
 
@@ -8,6 +10,19 @@ export const PREDICTION_LOG_HEADER = canonicalize({
   formatVersion: PREDICTION_LOG_FORMAT,
   kind: 'predictions',
 });
+
+/** A line of the log, with its end; `at` is the time in RFC 3339. Put together by hand, as thousands a second are written. */
+export function predictionLine(
+  { decisionId, model, version, source, scores, latencyMs, label }: PredictionEntry,
+  at: string,
+  input: string | undefined,
+): string {
+  const whose = `"model":${JSON.stringify(model)},"version":${String(version)},"source":${JSON.stringify(source)}`;
+  const answer = `"scores":${JSON.stringify(scores)},"latencyMs":${JSON.stringify(latencyMs)}`;
+  const named = label === undefined ? '' : `,"label":${JSON.stringify(label)}`;
+  const digest = input === undefined ? '' : `,"input":"${input}"`;
+  return `{"at":"${at}","decisionId":${JSON.stringify(decisionId)},${whose},${answer}${named}${digest}}\n`;
+}
 
 /** A file of the log: one a day, and more where a day has many predictions. */
 export interface LogFile {

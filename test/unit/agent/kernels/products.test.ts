@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+
 import {
   broadcastTo,
   cast,
@@ -7,15 +9,18 @@ import {
   matMul,
   sum,
   tensor1d,
+  tensor2d,
   unsortedSegmentSum,
   zeros,
   type Tensor,
+  type Tensor2D,
 } from '@tensorflow/tfjs-core';
 
 import {
   assertClose,
   assertSameOnWasm,
   randomTensor,
+  randomValues,
   valuesOn,
 } from '../../../support/backend-comparison.js';
 import { SeededRandom } from '../../../support/seeded-random.js';
@@ -45,6 +50,30 @@ describe('matrix products and sums on wasm, against cpu', () => {
     const a = randomTensor(random, [70, 515]);
     const b = randomTensor(random, [515, 521]);
     await assertSameOnWasm(() => matMul(a(), b()), '70 x 515 x 521');
+  });
+
+  it('multiplies what is mostly zero to the same bits as any other, without or with a bias', async () => {
+    for (const [rows, depth, columns] of [
+      [70, 784, 201],
+      [1, 257, 8],
+      [5, 600, 33],
+    ] as const) {
+      const filled = randomValues(random, [rows, depth]).map((value, index) =>
+        index % 41 === 0 ? value : 0,
+      );
+      // Read across its rows it is not looked at for zeros.
+      const turned = new Float32Array(filled.length);
+      for (const [index, value] of filled.entries())
+        turned[(index % depth) * rows + Math.floor(index / depth)] = value;
+      const b = randomTensor(random, [depth, columns]);
+      const bias = randomTensor(random, [columns]);
+      const added = (a: Tensor2D): Tensor =>
+        fused.matMul({ a, b: b(), transposeA: false, transposeB: false, bias: bias() });
+      const plain = await valuesOn('wasm', () => matMul(tensor2d(filled, [rows, depth]), b()));
+      const dense = await valuesOn('wasm', () => matMul(tensor2d(turned, [depth, rows]), b(), true));
+      assert.deepEqual(plain, dense);
+      await assertSameOnWasm(() => added(tensor2d(filled, [rows, depth])), `${String(rows)} rows and a bias`);
+    }
   });
 
   it('broadcasts the outer axes, as if they had been repeated', async () => {

@@ -26,6 +26,8 @@ interface ProductExports {
   multiply(
     ...[a, aRow, aColumn, b, bRow, bColumn, c, cRow, rows, columns, depth, add, scratch]: readonly number[]
   ): void;
+  multiplySparse(...[a, aRow, b, bRow, c, cRow, rows, columns, depth, add, sums]: readonly number[]): void;
+  countNonZero(at: number, count: number): number;
 }
 
 /** The functions of wat/convolution.wat; its globals are set by `setGeometry`. Pointers are bytes. */
@@ -53,6 +55,11 @@ interface EmscriptenModule {
     disposeData(id: number): void;
   };
 }
+
+/** An A of which less than one in so many elements is filled is multiplied without what is zero. */
+const MOST_FILLED = 8;
+/** Columns from which on that pays for looking. */
+const LEAST_COLUMNS = 8;
 
 const heaps = new WeakMap<object, WasmHeap>();
 
@@ -169,6 +176,12 @@ export class WasmHeap {
       if (!add) new Uint8Array(this.#memory.buffer, c.at, rows * c.rowBytes).fill(0);
       return;
     }
+    const adds = add ? 1 : 0;
+    if (this.#isSparse(a, b, { rows, columns, depth })) {
+      const strides = [a.at, a.rowBytes, b.at, b.rowBytes, c.at, c.rowBytes];
+      this.#product.multiplySparse(...strides, rows, columns, depth, adds, this.#scratch);
+      return;
+    }
     this.#product.multiply(
       a.at,
       a.rowBytes,
@@ -181,9 +194,17 @@ export class WasmHeap {
       rows,
       columns,
       depth,
-      add ? 1 : 0,
+      adds,
       this.#scratch,
     );
+  }
+
+  /** Whether most of A is zero, as of rows of categories: looking costs far less than multiplying. */
+  #isSparse(a: Matrix, b: Matrix, { rows, columns, depth }: ProductSize): boolean {
+    const size = Float32Array.BYTES_PER_ELEMENT;
+    const fits = a.columnBytes === size && a.rowBytes === depth * size && b.columnBytes === size;
+    if (!fits || columns < LEAST_COLUMNS || columns * size > this.#product.scratchBytes.value) return false;
+    return this.#product.countNonZero(a.at, rows * depth) * MOST_FILLED < rows * depth;
   }
 
   #allocate(bytes: number): number {
