@@ -105,6 +105,8 @@ export const LIMITS = Object.freeze({
   trainerTaskMs: 24 * 3_600_000,
   /** Times that a training goes on from its last checkpoint because its trainer died: one that dies more often would die again. */
   trainerRestarts: 3,
+  /** Blobs of which an agent keeps what has arrived: a base model, and a version that is rolled out beside it. */
+  keptDownloads: 2,
   /** A training worker that has not obeyed a cancellation after this long is ended. */
   trainerStopMs: 10_000,
   /** Model versions that an agent keeps ready to answer at the same time. */
@@ -237,6 +239,10 @@ export const LIMITS = Object.freeze({
   keepaliveTimeoutMs: 10_000,
   reconnectMinMs: 500,
   reconnectMaxMs: 5_000,
+  /** Milliseconds after which whoever was refused for load is asked to come back: a place is free within seconds. */
+  retryAfterMs: 1_000,
+  /** Longest such wait that is obeyed: nobody may send a site away for good. */
+  retryAfterMaxMs: 60_000,
   /** Grace for running calls when a daemon stops. */
   drainMs: 10_000,
   /** Bytes of the payload of one message of a stream: ten seconds of twelve leads at 1 kHz as text fit. */

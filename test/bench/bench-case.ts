@@ -7,6 +7,8 @@ export interface BenchOptions {
   readonly parameters: number;
   readonly dropouts: number;
   readonly rttMs: number;
+  /** Seconds between two cuts of a line. */
+  readonly breakSeconds: number;
   readonly runs: number;
   readonly entries: number;
   /** Model of `train`; all of them where absent. */

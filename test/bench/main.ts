@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { aggregate } from './aggregate.js';
 import { attack } from './attack.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
+import { flaky } from './flaky.js';
 import { round, secureRound } from './round.js';
 import { secagg } from './secagg.js';
 import { startup } from './startup.js';
@@ -13,6 +14,7 @@ import { upload } from './upload.js';
 const CASES: Readonly<Record<string, BenchCase>> = {
   aggregate,
   attack,
+  flaky,
   round,
   secagg,
   'secure-round': secureRound,
@@ -28,6 +30,7 @@ const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   secure-round [--agents N] [--mb M]  the same with secure aggregation, beside plain ones
   secagg    [--agents N] [--params P] [--dropouts D]  one secure round, all roles in one process
+  flaky     [--mb M] [--break-s S]    a model down and an update up over a line that is cut every S seconds
   upload    [--mb M] [--rtt-ms R]     one update over a link with a round-trip time of R ms
   startup   [--entries N]             exec to serving with N ledger entries
   stream    [--case C]                pipelines at a Mosquitto: ${Object.keys(STREAM_CASES).join(', ')}, or all
@@ -45,6 +48,7 @@ async function main(argv: readonly string[]): Promise<number> {
       params: { type: 'string', default: '1600000' },
       dropouts: { type: 'string', default: '0' },
       'rtt-ms': { type: 'string', default: '50' },
+      'break-s': { type: 'string', default: '5' },
       runs: { type: 'string', default: '5' },
       entries: { type: 'string', default: '1000' },
       model: { type: 'string' },
@@ -62,6 +66,7 @@ async function main(argv: readonly string[]): Promise<number> {
     parameters: positive(values.params),
     dropouts: values.dropouts === '0' ? 0 : positive(values.dropouts),
     rttMs: positive(values['rtt-ms']),
+    breakSeconds: positive(values['break-s']),
     runs: positive(values.runs),
     entries: positive(values.entries),
     model: values.model,

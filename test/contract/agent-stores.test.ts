@@ -3,6 +3,8 @@ import { appendFile, chmod, readdir, readFile, rm, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 
 import { openDataDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
+import { DownloadDirectory } from '@tributary/edge-agent/internal/adapters/files/download-directory.js';
+import { MemoryDownloads } from '@tributary/edge-agent/internal/adapters/files/memory-downloads.js';
 import { LineFile } from '@tributary/edge-agent/internal/adapters/files/line-file.js';
 import { MemoryOutbox } from '@tributary/edge-agent/internal/adapters/files/memory-outbox.js';
 import { OutboxDirectory } from '@tributary/edge-agent/internal/adapters/files/outbox-directory.js';
@@ -10,8 +12,12 @@ import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/l
 import { StreamStates } from '@tributary/edge-agent/internal/adapters/store/stream-states.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 
+import { digestOf, LIMITS } from '@tributary/proto';
+
+import { collect, patternBytes } from '../support/bytes.js';
 import { refusal } from '../support/refusal.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+import { downloadStoreSuite } from './download-store.js';
 import { inMemory, type Harness } from './harness.js';
 import { outboxFilesSuite } from './outbox-files.js';
 import { stateStoreSuite } from './state-store.js';
@@ -33,8 +39,75 @@ streamStateStoreSuite({
   name: 'sealed LevelDB',
   factory: onDisk(async (path) => new StreamStates(await LevelStateStore.open(path, KEY))),
 });
+downloadStoreSuite({ name: 'memory', factory: inMemory(() => new MemoryDownloads()) });
+downloadStoreSuite({ name: 'directory', factory: onDisk((path) => DownloadDirectory.open(path)) });
 outboxFilesSuite({ name: 'memory', factory: inMemory(() => new MemoryOutbox()) });
 outboxFilesSuite({ name: 'directory', factory: onDisk((path) => OutboxDirectory.open(path, KEY)) });
+
+describe('directory of downloads', () => {
+  let folder: TemporaryDirectory;
+  const digest = digestOf(new Uint8Array(1));
+  const pieces = [patternBytes(1_000, 1), patternBytes(70_000, 2), patternBytes(5, 3)];
+  const path = (): string => join(folder.path, digest.replace(':', '-'));
+
+  beforeEach(async () => {
+    folder = await temporaryDirectory();
+    const kept = await (await DownloadDirectory.open(folder.path)).open(digest);
+    for (const piece of pieces) await kept.append(piece);
+    await kept.close();
+  });
+  afterEach(() => folder.remove());
+
+  const readAgain = async (): Promise<Uint8Array> => {
+    const kept = await (await DownloadDirectory.open(folder.path)).open(digest);
+    try {
+      const found = await collect(kept.read());
+      await kept.append(patternBytes(9, 4));
+      return found;
+    } finally {
+      await kept.close();
+    }
+  };
+
+  it('gives back what is whole before a cut or a flipped byte, and goes on from there', async () => {
+    const whole = await readFile(path());
+    const prefixes = pieces.map((_, count) => Buffer.concat(pieces.slice(0, count + 1)).length);
+    for (let at = whole.length - 1; at >= 12; at -= at > 1_100 && at < 70_000 ? 977 : 3) {
+      for (const damage of ['cut', 'flip'] as const) {
+        const bytes = Buffer.from(whole);
+        bytes[at] = (bytes[at] ?? 0) ^ 1;
+        await writeFile(path(), damage === 'cut' ? bytes.subarray(0, at) : bytes);
+        const found = await readAgain();
+        assert.ok([0, ...prefixes.slice(0, -1)].includes(found.length), `${damage} at ${String(at)}`);
+        assert.deepEqual(Buffer.from(found), Buffer.concat(pieces).subarray(0, found.length));
+        const next = await readAgain();
+        assert.deepEqual(Buffer.from(next), Buffer.concat([found, patternBytes(9, 4)]));
+      }
+    }
+  });
+
+  it('begins anew where the file has no header, and refuses that of a newer version', async () => {
+    for (const bytes of [Buffer.alloc(0), Buffer.from('TRIB'), Buffer.alloc(500, 7)]) {
+      await writeFile(path(), bytes);
+      assert.equal((await readAgain()).length, 0);
+    }
+    const newer = await readFile(path());
+    newer.writeUInt32LE(2, 8);
+    await writeFile(path(), newer);
+    await assert.rejects(readAgain(), refusal('FORMAT_UNSUPPORTED'));
+  });
+
+  it('keeps no more blobs than it may, the newest', async () => {
+    const store = await DownloadDirectory.open(folder.path);
+    for (let index = 0; index < LIMITS.keptDownloads + 3; index += 1) {
+      const kept = await store.open(digestOf(patternBytes(10, index)));
+      await kept.append(patternBytes(10));
+      await kept.close();
+      assert.ok((await readdir(folder.path)).length <= LIMITS.keptDownloads);
+    }
+    await assert.rejects(readFile(path()), { code: 'ENOENT' });
+  });
+});
 
 describe('data directory of an agent', () => {
   let folder: TemporaryDirectory;

@@ -159,7 +159,8 @@ export class AgentLink {
     } catch (error) {
       const cause = await this.#explain(TributaryError.from(error));
       this.#failures += 1;
-      return afterLinkFailure(cause.code, cause.message, this.#failures - 1, uniform(this.#parts.random));
+      const { code, message, fields } = cause;
+      return afterLinkFailure(code, message, this.#failures - 1, uniform(this.#parts.random), fields);
     } finally {
       this.#stream?.close();
       this.#stream = undefined;

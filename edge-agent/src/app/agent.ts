@@ -30,6 +30,7 @@ import { encodeRecord, readRecord } from './records.js';
 import { claimsRollout } from '../domain/rollout-order.js';
 import type { ModelRef, ModelStore } from '../serving-ports.js';
 import { RolloutFollower, type ServingSwitch } from './rollout-follower.js';
+import type { DownloadStore } from '../transfer-ports.js';
 import type { SiteDesk } from './site-desk.js';
 import { statusOf, type AgentStatus } from './status.js';
 import { Witness } from './witness.js';
@@ -42,6 +43,7 @@ export interface AgentParts {
   readonly certificates: CertificateReader;
   readonly policy: PolicySource;
   readonly models: ModelStore;
+  readonly downloads: DownloadStore;
   readonly serving: ServingSwitch;
   readonly egress: EgressCounter;
   readonly clock: Clock;

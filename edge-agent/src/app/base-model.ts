@@ -1,4 +1,5 @@
 import {
+  LIMITS,
   startDigest,
   TributaryError,
   WeightsDecoder,
@@ -7,14 +8,16 @@ import {
   type Layout,
 } from '@tributary/proto';
 
-import { backoffMs } from '../domain/backoff.js';
+import { waitAfter } from '../domain/backoff.js';
 import type { OpenedRound } from '../domain/order.js';
 import type { BlobOwner, Clock, FleetClient, Random } from '../ports.js';
+import type { DownloadStore, KeptDownload } from '../transfer-ports.js';
 import { pause, uniform } from './pause.js';
 
 export interface DownloadParts {
   /** The channel of the moment; undefined while there is none. */
   readonly client: () => FleetClient | undefined;
+  readonly downloads: DownloadStore;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -47,17 +50,8 @@ export async function downloadVector(
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const decoder = new WeightsDecoder(layout);
-  const digest = startDigest();
   const named = { jobId, round, digest: wanted, bytes: weightsBytes(layout) };
-  for await (const bytes of downloadBlob(parts, named, signal)) {
-    decoder.push(bytes);
-    digest.update(bytes);
-  }
-  if (digest.digest() !== wanted)
-    throw new TributaryError(
-      'PROOF_INVALID',
-      'the base model or its statistics are not those that the ledger names',
-    );
+  for await (const bytes of downloadBlob(parts, named, signal)) decoder.push(bytes);
   return decoder.finish();
 }
 
@@ -65,29 +59,84 @@ export async function downloadVector(
 export type NamedBlob = BlobOwner & { readonly digest: Digest; readonly bytes?: number };
 
 /**
- * The bytes of a blob from the first on. An interrupted download goes on where it ended, until `signal` ends it; what
- * has arrived is the caller's to compare with the digest.
+ * The bytes of a blob from the first on. An interrupted download goes on where it ended, until `signal` ends it; one of
+ * a large blob also in the next process. Rejects with PROOF_INVALID where the whole is not what `digest` names: what
+ * came before is then of no use.
  */
 export async function* downloadBlob(
   parts: DownloadParts,
+  named: NamedBlob,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const kept = await keep(parts, named);
+  const digest = startDigest();
+  try {
+    for await (const bytes of pieces(parts, named, kept, signal)) {
+      digest.update(bytes);
+      yield bytes;
+    }
+    if (digest.digest() === named.digest) return;
+    await kept?.discard();
+    throw new TributaryError('PROOF_INVALID', 'what was downloaded is not what the ledger names');
+  } finally {
+    await kept?.close();
+  }
+}
+
+/** Where what arrives is kept; undefined for blobs that are fetched again as fast as they are read. */
+function keep({ downloads }: DownloadParts, { digest, bytes }: NamedBlob): Promise<KeptDownload> | undefined {
+  return bytes !== undefined && bytes > LIMITS.chunkBytes ? downloads.open(digest) : undefined;
+}
+
+/** What is kept, then what is fetched. */
+async function* pieces(
+  parts: DownloadParts,
   { bytes: total, ...named }: NamedBlob,
+  kept: KeptDownload | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let received = 0;
+  for await (const bytes of kept?.read() ?? []) {
+    received += bytes.length;
+    yield bytes;
+  }
+  let keeps = kept;
   for (let failures = 0; total === undefined || received < total;) {
     const before = received;
     try {
       for await (const bytes of requireClient(parts).fetchBlob({ ...named, offset: before }, signal)) {
+        keeps = await append(keeps, bytes);
         received += bytes.length;
         yield bytes;
       }
       if (total === undefined) return;
       if (received < total) throw new TributaryError('UNAVAILABLE', 'the download ended early');
     } catch (error) {
-      if (signal.aborted || !TributaryError.from(error).retryable) throw error;
       failures = received > before ? 0 : failures + 1;
-      await pause(parts.clock, backoffMs(failures, uniform(parts.random)), signal);
+      await waitFor(parts, TributaryError.from(error), failures, signal);
     }
+  }
+}
+
+/** Until the next try; throws `error` where none follows. */
+async function waitFor(
+  { clock, random }: DownloadParts,
+  error: TributaryError,
+  failures: number,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted || !error.retryable) throw error;
+  await pause(clock, waitAfter(error, failures, uniform(random)), signal);
+}
+
+/** Where the disk takes no more, the download goes on without being kept. */
+async function append(kept: KeptDownload | undefined, bytes: Uint8Array): Promise<KeptDownload | undefined> {
+  try {
+    await kept?.append(bytes);
+    return kept;
+  } catch {
+    await kept?.discard();
+    return undefined;
   }
 }
 

@@ -214,7 +214,11 @@ export class RoundWork {
     } catch (error) {
       const { code, detail } = redact(error);
       log.warn({ key, code, detail, ...describeUnexpected(error) }, 'upload failed');
-      return { type: 'UploadFailed', key, code, detail };
+      const { retryAfterMs } = TributaryError.from(error).fields;
+      return {
+        ...{ type: 'UploadFailed', key, code, detail },
+        ...(typeof retryAfterMs === 'number' && { retryAfterMs }),
+      };
     } finally {
       submission.expectNothing();
     }

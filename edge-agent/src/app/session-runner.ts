@@ -1,6 +1,6 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
 
-import { backoffMs } from '../domain/backoff.js';
+import { waitAfter } from '../domain/backoff.js';
 import { redact } from '../domain/redaction.js';
 import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
 import { endsJob, type OpenedRound, type SettledRound } from '../domain/order.js';
@@ -125,7 +125,7 @@ export class SessionRunner {
       case 'StopUpload':
         return work.stopUpload(effect.key);
       case 'RetryLater':
-        return this.#retryLater(effect.key, effect.tries);
+        return this.#retryLater(effect);
       case 'Discard':
         return this.#start(work.discard(effect.key));
       case 'ReportFailure': {
@@ -248,10 +248,10 @@ export class SessionRunner {
     this.#start(upload.then((event) => this.#dispatch(event)));
   }
 
-  #retryLater(key: RoundKey, tries: number): void {
+  #retryLater({ key, tries, ...fields }: Extract<SessionEffect, { type: 'RetryLater' }>): void {
     const { clock, random } = this.#parts;
     this.#retries.get(key)?.();
-    const cancel = clock.at(clock.now() + backoffMs(tries, uniform(random)), () => {
+    const cancel = clock.at(clock.now() + waitAfter({ fields }, tries, uniform(random)), () => {
       this.#retries.delete(key);
       this.#dispatch({ type: 'RetryDue', key });
     });

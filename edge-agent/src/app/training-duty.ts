@@ -12,6 +12,7 @@ import type {
   StateStore,
   Trainer,
 } from '../ports.js';
+import type { DownloadStore } from '../transfer-ports.js';
 import type { SiteOffer } from './agent-link.js';
 import { Checkpoints } from './checkpoints.js';
 import type { Duty, DutyPlan, DutySurroundings } from './duty.js';
@@ -34,6 +35,7 @@ export interface TrainingParts {
   readonly store: StateStore;
   readonly files: OutboxFiles;
   readonly checkpoints: SealedFiles;
+  readonly downloads: DownloadStore;
   readonly trainer: Trainer;
   readonly statistics: RowStatistics;
   readonly datasets: readonly DeclaredDataset[];

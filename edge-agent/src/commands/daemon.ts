@@ -111,6 +111,7 @@ async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts
         ...parts,
         store: data.store,
         decisionLines: data.decisionLines,
+        downloads: data.downloads,
         dialer: await createDialer(config, egress, sockets),
         keys: tlsKeyMaker,
         certificates: certificateReader,

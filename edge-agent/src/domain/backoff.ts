@@ -1,4 +1,4 @@
-import { LIMITS } from '@tributary/proto';
+import { LIMITS, type TributaryError } from '@tributary/proto';
 
 /**
  * Full jitter (Brooker, "Exponential Backoff and Jitter", 2015) above a floor: uniform between the minimum and
@@ -11,4 +11,21 @@ import { LIMITS } from '@tributary/proto';
 export function backoffMs(attempt: number, random: number): number {
   const ceiling = Math.min(LIMITS.reconnectMaxMs, LIMITS.reconnectMinMs * 2 ** Math.min(attempt + 1, 16));
   return Math.round(LIMITS.reconnectMinMs + random * (ceiling - LIMITS.reconnectMinMs));
+}
+
+/**
+ * Milliseconds before another try. Where the other side said when to come back (`retryAfterMs`), not before that, and
+ * spread over as much again, so that those who were turned away together do not return together.
+ *
+ * @param attempt failures in a row before this wait, from 0
+ * @param random uniform in [0, 1)
+ */
+export function waitAfter(
+  { fields }: Pick<TributaryError, 'fields'>,
+  attempt: number,
+  random: number,
+): number {
+  const asked = fields['retryAfterMs'];
+  if (typeof asked !== 'number' || !(asked > 0)) return backoffMs(attempt, random);
+  return Math.round(Math.min(asked, LIMITS.retryAfterMaxMs) * (1 + random));
 }

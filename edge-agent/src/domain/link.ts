@@ -1,6 +1,6 @@
-import { isErrorCode, LIMITS, type ErrorCode } from '@tributary/proto';
+import { isErrorCode, LIMITS, type ErrorCode, type TributaryError } from '@tributary/proto';
 
-import { backoffMs } from './backoff.js';
+import { backoffMs, waitAfter } from './backoff.js';
 import { clip } from './redaction.js';
 
 /** Why a connection ended, and what follows. */
@@ -23,15 +23,19 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STORE_LOCKED',
 ]);
 
-/** What follows an error of the connection after `failures` in a row; `random` is uniform in [0, 1). */
+/**
+ * What follows an error of the connection after `failures` in a row; `random` is uniform in [0, 1). `fields` are those of
+ * the error.
+ */
 export function afterLinkFailure(
   code: ErrorCode,
   detail: string,
   failures: number,
   random: number,
+  fields: TributaryError['fields'] = {},
 ): LinkOutcome {
   if (FINAL.has(code)) return { next: 'End', code, detail };
-  const waitMs = backoffMs(failures, random);
+  const waitMs = waitAfter({ fields }, failures, random);
   return { next: code === 'UNAUTHENTICATED' ? 'Renew' : 'Reconnect', waitMs, code, detail };
 }
 

@@ -109,6 +109,8 @@ export type WorkEvent =
       readonly key: RoundKey;
       readonly code: ErrorCode;
       readonly detail: string;
+      /** Milliseconds after which the coordinator wants to be asked again, where it said so. */
+      readonly retryAfterMs?: number;
     }
   | { readonly type: 'RetryDue'; readonly key: RoundKey }
   /** The cohort of a secure round is known: its update may be masked. */
@@ -133,7 +135,12 @@ export type SessionEffect =
   /** `renew`: write a new envelope under a new upload id first. */
   | { readonly type: 'Upload'; readonly key: RoundKey; readonly renew: boolean }
   | { readonly type: 'StopUpload'; readonly key: RoundKey }
-  | { readonly type: 'RetryLater'; readonly key: RoundKey; readonly tries: number }
+  | {
+      readonly type: 'RetryLater';
+      readonly key: RoundKey;
+      readonly tries: number;
+      readonly retryAfterMs?: number;
+    }
   /** The round is settled in the ledger: its outbox entry may go. */
   | { readonly type: 'Discard'; readonly key: RoundKey }
   | {

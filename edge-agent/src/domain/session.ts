@@ -72,7 +72,7 @@ function onWork(state: SessionState, event: WorkEvent): SessionStep {
     case 'Uploaded':
       return uploaded(state, event.key, event.seq);
     case 'UploadFailed':
-      return uploadFailed(state, event.key, event.code);
+      return uploadFailed(state, event);
     case 'RetryDue':
       return upload(state, event.key);
     case 'Maskable':
@@ -201,7 +201,10 @@ function uploaded(state: SessionState, key: RoundKey, seq: number): SessionStep 
   );
 }
 
-function uploadFailed(state: SessionState, key: RoundKey, code: ErrorCode): SessionStep {
+function uploadFailed(
+  state: SessionState,
+  { key, code, retryAfterMs }: Extract<WorkEvent, { type: 'UploadFailed' }>,
+): SessionStep {
   const round = find(state, key);
   if (round === undefined || round.phase.name !== 'Uploading') return stay(state);
   const { uploadId } = round.phase;
@@ -218,7 +221,7 @@ function uploadFailed(state: SessionState, key: RoundKey, code: ErrorCode): Sess
     case 'Retry':
       return {
         state: update(state, key, { ...round, phase: { name: 'Held', uploadId, tries } }),
-        effects: [{ type: 'RetryLater', key, tries }],
+        effects: [{ type: 'RetryLater', key, tries, ...(retryAfterMs !== undefined && { retryAfterMs }) }],
       };
     default:
       return unreachable(next);

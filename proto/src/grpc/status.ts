@@ -7,6 +7,9 @@ import { LIMITS } from '../limits.js';
 /** Trailing metadata of a failed call: JSON {code, hint, fields} in UTF-8. */
 export const ERROR_METADATA = 'tributary-error-bin';
 
+/** Trailing metadata of gRPC's own retries (proposal A6): milliseconds before another try. */
+const PUSHBACK_METADATA = 'grpc-retry-pushback-ms';
+
 /** Fields and characters of a value that one error may carry, and bytes of all: proxies cut trailers of 8 KiB. */
 const MOST_FIELDS = 16;
 const MOST_VALUE = 128;
@@ -25,6 +28,8 @@ export function toServiceError(error: unknown): ServiceError {
     Buffer.from(JSON.stringify(value), 'utf8'),
   );
   metadata.set(ERROR_METADATA, told.find((value) => value.length <= MOST_BYTES) ?? '');
+  const { retryAfterMs } = fields;
+  if (typeof retryAfterMs === 'number') metadata.set(PUSHBACK_METADATA, String(Math.ceil(retryAfterMs)));
   const details = cut(message, LIMITS.detailLength);
   return Object.assign(new Error(details), { code: status[ERROR_TABLE[code].grpc], details, metadata });
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
+import { MemoryDownloads } from '@tributary/edge-agent/internal/adapters/files/memory-downloads.js';
 import { FeatureFits } from '@tributary/edge-agent/internal/app/feature-fits.js';
 import { fitAlone } from '@tributary/edge-agent/internal/domain/feature-fit.js';
 import { verifyOrder, type OpenedRound } from '@tributary/edge-agent/internal/domain/order.js';
@@ -141,6 +142,7 @@ describe('fits of features', () => {
             yield bytes.subarray(offset);
           },
         }) as unknown as FleetClient,
+      downloads: new MemoryDownloads(),
       clock: { now: () => 0, at: () => () => undefined },
       random: { bytes: (length) => new Uint8Array(length) },
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+import { MemoryDownloads } from '@tributary/edge-agent/internal/adapters/files/memory-downloads.js';
 import { MemoryModels } from '@tributary/edge-agent/internal/adapters/models/memory-models.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { RolloutFollower } from '@tributary/edge-agent/internal/app/rollout-follower.js';
@@ -113,6 +114,7 @@ class Bench {
       },
       decisions: { note: (note) => Promise.resolve(void this.notes.push(note)) },
       store: this.#store,
+      downloads: new MemoryDownloads(),
       send: (message) => this.sent.push(message),
       askAgain: () => (this.asked += 1),
       alarm: quiet,
@@ -299,7 +301,7 @@ describe('rollouts at a site', () => {
       one.weights.map((byte) => byte ^ 1),
     );
     const first = await bench.take(await bench.log.order('a', [one.seq, bench.apply('a', 1, one)]));
-    assert.equal(first.code, 'STORE_CORRUPT');
+    assert.equal(first.code, 'PROOF_INVALID');
     bench.blobs.set(digestOf(two.manifest), one.manifest);
     const second = await bench.take(await bench.log.order('b', [two.seq, bench.apply('b', 2, two)]));
     assert.equal(second.code, 'PROOF_INVALID');

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 /** Bounds what runs at the same time, in all and for each key. */
 export class Concurrency {
@@ -28,6 +28,7 @@ export class Concurrency {
       throw new TributaryError(
         'OVERLOADED',
         `at most ${String(this.#most)} ${this.#what} at once, ${String(this.#mostPerKey)} of one caller`,
+        { fields: { retryAfterMs: LIMITS.retryAfterMs } },
       );
     }
     this.#running += 1;

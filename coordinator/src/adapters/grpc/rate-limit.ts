@@ -35,6 +35,7 @@ export class RateLimit {
       throw new TributaryError(
         'OVERLOADED',
         `at most ${String(this.#most)} ${this.#what} in ${String(this.#windowMs / 60_000)} minutes`,
+        { fields: { retryAfterMs: window.until - now } },
       );
     }
     window.count += 1;

@@ -7,9 +7,11 @@ import { z } from 'zod';
 import type { MeterFile } from '../../egress-ports.js';
 import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.js';
 import type { StreamStateStore } from '../../streams-ports.js';
+import type { DownloadStore } from '../../transfer-ports.js';
 import { LevelStateStore } from '../store/level-state-store.js';
 import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
+import { DownloadDirectory } from './download-directory.js';
 import { ensureDirectory, fileError, writeDurable } from './durable-file.js';
 import { UnsyncedMeter } from './meter-file.js';
 import { LineFile } from './line-file.js';
@@ -29,6 +31,8 @@ export interface DataDirectory {
   /** How far trainings have come. */
   readonly checkpoints: SealedFiles;
   readonly decisionLines: LineLog;
+  /** What has arrived of blobs. */
+  readonly downloads: DownloadStore;
   /** Bytes that left, as the newest process has them. */
   readonly meter: MeterFile;
   /** For rows that do not fit into memory; emptied at each start. Made where something is put there. */
@@ -70,6 +74,7 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       ]);
     const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
     const checkpoints = await openCheckpointDirectory(join(dataDir, 'checkpoints'), key);
+    const downloads = await DownloadDirectory.open(join(dataDir, 'downloads'));
     const decisionLines = await LineFile.open(decisionsPath(dataDir));
     const meter = new UnsyncedMeter(join(dataDir, 'egress.meter'));
     const scratchDir = join(dataDir, 'scratch');
@@ -79,6 +84,7 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       files,
       checkpoints,
       decisionLines,
+      downloads,
       meter,
       scratchDir,
       modelsDir: join(dataDir, 'models'),
