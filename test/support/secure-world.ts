@@ -26,10 +26,11 @@ type Spec = Partial<FederatedJobInput['spec']>;
 
 /** Turns of the event loop in which nothing happens, after which time passes. */
 const IDLE_TURNS = 25;
-const PATIENCE_MS = 20_000;
 
 /** A coordinator and sites that aggregate securely, in memory. Time passes only when nobody has anything to do. */
 export class SecureWorld {
+  /** Milliseconds for which a condition is waited for. */
+  patienceMs = 20_000;
   readonly world: TrainingWorld;
   readonly sites = new Map<string, SecureSite>();
   jobId = '';
@@ -76,7 +77,7 @@ export class SecureWorld {
 
   /** Lets everybody work until `probe` gives something; deadlines pass when nothing else happens. */
   async until<T>(what: string, probe: () => T | undefined): Promise<T> {
-    const end = Date.now() + PATIENCE_MS;
+    const end = Date.now() + this.patienceMs;
     let [size, idle] = [0, 0];
     for (;;) {
       const found = probe();

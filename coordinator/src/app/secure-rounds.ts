@@ -1,5 +1,6 @@
 import {
   decodeBase64,
+  encodeBadDealing,
   judgeRefusals,
   recoverMasks,
   ringScale,
@@ -12,6 +13,7 @@ import {
   type Culprit,
   type OpenedSum,
   type RingSum,
+  type UnmaskAnswer,
 } from '@tributary/proto';
 
 import type { FederationState, JobState } from '../domain/federation-state.js';
@@ -44,6 +46,8 @@ const NOTHING = new Uint8Array();
 export class SecureRounds {
   readonly #parts: SecureParts;
   readonly #sets: SecureSets;
+  /** Of the newest round whose sum a dealer has made impossible; one job has the turn at a time. */
+  #proofs: (Pick<RoundRef, 'jobId' | 'round'> & { readonly records: readonly StageRecord[] }) | undefined;
   /** By site. */
   readonly #culprits = new Map<string, Map<string, RoundCulprit>>();
 
@@ -124,7 +128,7 @@ export class SecureRounds {
       case 'share':
         return { set: (await this.#sets.cohort(ref)).bytes, records: await this.#deliveries(ref, agentId) };
       case 'mask':
-        return { set: (await this.#sets.survivors(ref)).bytes, records: [] };
+        return { set: (await this.#sets.survivors(ref)).bytes, records: this.#proofsFor(ref) };
       case 'agree':
         return { set: NOTHING, records: await this.#agreements(ref) };
       default:
@@ -158,7 +162,10 @@ export class SecureRounds {
     const commitments = await this.#sets.commitments(ref);
     const recovery = await recoverMasks({ roster, cohort, survivors, commitments, refused, answers });
     this.#blame(round, recovery.culprits);
-    if (recovery.type === 'Lost') throw recovery.error;
+    if (recovery.type === 'Lost') {
+      await this.#keepProofs(ref, recovery.culprits, answers, roster.roster.plan.threshold);
+      throw recovery.error;
+    }
     sum.unmask(recovery.masks);
     const { clipNorm } = vectorsOf(job, round).bounds;
     return sum.open(ringScale(roster.roster.plan.agents, clipNorm), survivors.survivors.length);
@@ -191,6 +198,34 @@ export class SecureRounds {
     const { culprits, lost } = judgeRefusals(roster, cohort, survivors, refused);
     this.#blame(round, culprits);
     return { roster, cohort, survivors, refused, lost };
+  }
+
+  /** For the next attempt: sites that helped to unmask this one go on without a dealer only where its deed is proven. */
+  async #keepProofs(
+    ref: RoundRef,
+    culprits: readonly Culprit[],
+    answers: readonly UnmaskAnswer[],
+    threshold: number,
+  ): Promise<void> {
+    const dealers = new Set(
+      culprits.filter(({ reason }) => reason === 'SharesDoNotCombine').map(({ agentId }) => agentId),
+    );
+    const records: StageRecord[] = [];
+    for (const { agentId, payload, signature, attachments } of await this.#sets.statements(ref, 'share')) {
+      if (!dealers.has(agentId)) continue;
+      const given = answers
+        .flatMap(({ shares }) => shares.filter(({ owner }) => owner === agentId))
+        .slice(0, threshold)
+        .map(({ holder, share }) => ({ entry: attachments.get(holder) ?? NOTHING, share }));
+      if (given.length < threshold) continue;
+      records.push({ agentId, payload, signature, attachment: encodeBadDealing(given) });
+    }
+    const { jobId, round } = ref;
+    this.#proofs = { jobId, round, records: [...this.#proofsFor(ref), ...records] };
+  }
+
+  #proofsFor({ jobId, round }: RoundRef): readonly StageRecord[] {
+    return this.#proofs?.jobId === jobId && this.#proofs.round === round ? this.#proofs.records : [];
   }
 
   #blame(round: RoundState, culprits: readonly Culprit[]): void {

@@ -21,6 +21,8 @@ export interface Company {
   readonly colluders: number;
   /** Whether a site counts: those that the policy pins, where it pins some. */
   readonly counts: (site: string) => boolean;
+  /** Sites that provably cheated a round over the same model: a difference that tells of them alone tells no secret. */
+  readonly convicted?: ReadonlySet<string>;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface Company {
 export function requireCompany(
   sites: readonly string[],
   unmasked: readonly (readonly string[])[],
-  { minimum, colluders, counts }: Company,
+  { minimum, colluders, counts, convicted = new Set() }: Company,
 ): void {
   const company = sites.filter(counts).length;
   if (company < minimum) {
@@ -41,7 +43,8 @@ export function requireCompany(
   // Colluders among them know what they sent; two more hide each other.
   const least = Math.max(FEWEST_SITES, minimum, colluders + 2);
   for (const earlier of unmasked) {
-    const between = [...missing(earlier, sites), ...missing(sites, earlier)];
+    const all = [...missing(earlier, sites), ...missing(sites, earlier)];
+    const between = all.filter((site) => !convicted.has(site));
     if (between.length === 0 || between.filter(counts).length >= least) continue;
     throw new TributaryError(
       'SECAGG_DIFFERENCING',

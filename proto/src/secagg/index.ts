@@ -55,6 +55,7 @@ export {
 } from './survivors.js';
 export { signUnmasking, verifyUnmaskAnswer, type GivenShare, type UnmaskAnswer } from './unmasking.js';
 export { recoverMasks, type Recovery, type Unmasking } from './recovery.js';
+export { encodeBadDealing, provesBadDealing, type KnownDealer, type ProvenShare } from './bad-dealing.js';
 export { judgeRefusals, type RefusalJudgement, type RefusedDealers } from './refused-shares.js';
 export { drawRoundSecrets, ownMasks, type MaskParty, type RoundSecrets } from './mask-keys.js';
 export { addMasks, type Mask } from './mask-stream.js';

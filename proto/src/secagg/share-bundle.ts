@@ -188,10 +188,15 @@ function readEntry(dealer: string, payload: StagePayload<'share'>, index: number
     throw blame(dealer, 'share', `entry ${String(index)} is not the one it signed`);
   return {
     sealed: bytes.subarray(0, SEALED_SHARES_BYTES),
-    hashes: {
-      keyHash: bytes.slice(SEALED_SHARES_BYTES, SEALED_SHARES_BYTES + HASH_BYTES),
-      seedHash: bytes.slice(SEALED_SHARES_BYTES + HASH_BYTES),
-    },
+    hashes: hashesOfEntry(bytes),
+  };
+}
+
+/** The hashes of both shares that an entry of ENTRY_BYTES holds. */
+export function hashesOfEntry(entry: Uint8Array): SharePairHashes {
+  return {
+    keyHash: entry.slice(SEALED_SHARES_BYTES, SEALED_SHARES_BYTES + HASH_BYTES),
+    seedHash: entry.slice(SEALED_SHARES_BYTES + HASH_BYTES),
   };
 }
 

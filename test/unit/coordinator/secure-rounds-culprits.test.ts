@@ -68,6 +68,23 @@ describe('a secure round with a dishonest site', function () {
       );
     });
 
+  for (const [kind, leaves] of [
+    ['seed', false],
+    ['mask key', true],
+  ] as const)
+    it(`fails where the shares of its ${kind} do not combine, and goes on without it over the proof`, async () => {
+      const secure = await cheated((world, site) => dealsUncombinable(world, site, 3));
+      if (leaves) secure.site(1).silent.set('1.0', 'mask');
+      await secure.requirePlainModel('1.1');
+      const [failed] = await secure.world.entries('round.failed');
+      assert.equal(failed?.body.code, 'SECAGG_MESSAGE_INVALID');
+      assert.deepEqual(failed.body.culprits, named('share', 'SharesDoNotCombine'));
+      // Its sum was to be unmasked already.
+      assert.ok(secure.site(0).message('unmask') !== undefined);
+      const [committed] = await secure.world.entries('round.committed');
+      assert.equal(committed?.body.reporting.length, SITES - 1);
+    });
+
   it('leaves out dealer and holder where a share costs the round and one of them lies', async () => {
     const secure = await cheated((world, site) => dealsUnopenable(world, site, 1));
     // It takes its own share with it: three of the four that are needed are left.

@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 
 import {
   canonicalize,
+  encodeBadDealing,
   encodeBase64,
   encodeRoundRoster,
   openDeliveries,
   openDelivery,
   openRoundRoster,
+  provesBadDealing,
   recoverMasks,
   signStage,
   verifyAdvertisement,
   verifyShareBundle,
+  type ProvenShare,
   type ShareBundle,
 } from '@tributary/proto';
 import { dealShares } from '@tributary/proto/internal/secagg/shamir.js';
@@ -222,5 +225,49 @@ describe('shares that cheat', () => {
       blames(alice.agentId, /do not make the secret/)(found.error);
       assert.deepEqual(found.culprits, culprits);
     }
+  });
+
+  it('convict no honest dealer, whatever is shown of it', async () => {
+    const { bundles, cohort } = await dealAll(world);
+    const vectors = new Map(
+      parties.map((party) => [
+        party.agentId,
+        encodeVector(party, cohort, AGENTS, CLIP, randomInput(new SeededRandom(1), 3, CLIP)),
+      ]),
+    );
+    const { answers } = await unmask(world, bundles, cohort, vectors);
+    const { threshold } = roster.roster.plan;
+    const known = {
+      ...roster.member(alice.agentId),
+      round: roster.round,
+      rosterDigest: roster.digest,
+      threshold,
+    };
+    const [bundle, other] = [bundles.get(alice.agentId), bundles.get(bob.agentId)];
+    assert.ok(bundle && other);
+    const holders = roster.graph.holdersOf(alice.agentId);
+    const given = answers.map(({ agentId, shares }) => {
+      const entry = bundle.entries[holders.indexOf(agentId)];
+      const share = shares.find(({ owner }) => owner === alice.agentId)?.share;
+      assert.ok(entry && share);
+      return { entry, share };
+    });
+    const convicts = (shown: readonly ProvenShare[]): Promise<boolean> =>
+      provesBadDealing(known, bundle, encodeBadDealing(shown));
+    const [first] = given;
+    assert.ok(first);
+    assert.equal(await convicts(given), false);
+    assert.equal(await convicts(given.slice(0, threshold - 1)), false, 'too few make any secret');
+    assert.equal(await convicts(Array.from({ length: threshold }, () => first)), false, 'one share, t times');
+    const altered = given.map(({ entry, share }) => ({ entry, share: flip(share, 3) }));
+    assert.equal(await convicts(altered), false, 'shares that it did not sign');
+    const foreign = given.map(({ share }, index) => ({ share, entry: other.entries[index] ?? share }));
+    assert.equal(await convicts(foreign), false, 'entries that it did not sign');
+    await assert.rejects(
+      provesBadDealing(known, other, encodeBadDealing(given)),
+      blames(alice.agentId, /signature/),
+    );
+    const weaker = { ...known, threshold: threshold - 1 };
+    assert.equal(await provesBadDealing(weaker, bundle, encodeBadDealing(given.slice(1))), true);
   });
 });

@@ -19,6 +19,10 @@ import { bytesField, encodeRecord, readRecord } from '../records.js';
 const ROUNDS = 'secure/';
 /** Outlives the rounds. */
 const SUMS = 'secure-sums/';
+/** The newest of each job. */
+const DEALERS = 'secure-dealers/';
+/** As long as the sums over the base. */
+const CONVICTED = 'secure-convicted/';
 
 const secretsSchema = z.strictObject({
   maskSecret: bytesField(32),
@@ -45,6 +49,24 @@ const recordSchema = z.strictObject({
 });
 
 const sumSchema = z.strictObject({ sites: z.array(z.string()) });
+
+const dealersSchema = z.strictObject({
+  round: z.int(),
+  attempt: z.int(),
+  rosterDigest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+  threshold: z.int(),
+  dealers: z.array(
+    z.strictObject({
+      agentId: z.string(),
+      site: z.string(),
+      identityKey: bytesField(32),
+      maskKey: bytesField(32),
+    }),
+  ),
+});
+
+/** The dealers of the newest attempt of a job that the site helped to unmask. */
+export type UnmaskedDealers = z.output<typeof dealersSchema>;
 
 /** What an agent says in a stage. */
 export type StageAnswer = Pick<StageMessage, 'payload' | 'signature' | 'attachments'>;
@@ -190,6 +212,32 @@ export class SecureRecords {
   async keepSum(base: Digest, sites: readonly string[]): Promise<void> {
     const record = encodeRecord({ sites: [...sites].sort() });
     await this.#store.put({ [`${SUMS}${base}/${digestOf(record)}`]: record });
+  }
+
+  /** The dealers of an attempt that the site helps to unmask; only those of the newest one of a job are kept. */
+  async keepDealers(jobId: string, { dealers, ...attempt }: UnmaskedDealers): Promise<void> {
+    const stored = dealers.map(({ identityKey, maskKey, ...who }) => ({
+      ...who,
+      identityKey: encodeBase64(identityKey),
+      maskKey: encodeBase64(maskKey),
+    }));
+    await this.#store.put({ [DEALERS + jobId]: encodeRecord({ ...attempt, dealers: stored }) });
+  }
+
+  dealers(jobId: string): Promise<UnmaskedDealers | undefined> {
+    return readRecord(this.#store, DEALERS + jobId, dealersSchema);
+  }
+
+  /** Keeps that a site provably cheated a round over that base: its part in a sum is no secret to protect. */
+  async convict(base: Digest, site: string): Promise<void> {
+    await this.#store.put({ [`${CONVICTED}${base}/${site}`]: encodeRecord({ site }) });
+  }
+
+  async convicted(base: Digest): Promise<ReadonlySet<string>> {
+    const prefix = `${CONVICTED}${base}/`;
+    const sites = new Set<string>();
+    for await (const { key } of this.#store.list(prefix)) sites.add(key.slice(prefix.length));
+    return sites;
   }
 
   /** Forgets a round, all at once. Idempotent. */

@@ -12,8 +12,10 @@ import {
   stageDigest,
   ringScale,
   roundVectors,
+  provesBadDealing,
   SECAGG_VERSION,
   SECURE_STAGES,
+  SECURE_WIRE_VERSION,
   signStage,
   signSurvivors,
   signUnmasking,
@@ -43,7 +45,7 @@ import type { StageRecord, StageRef } from '../../stage-ports.js';
 import type { Log } from '../log.js';
 import type { Witness } from '../witness.js';
 import { passed, RoundSets, type SecureTask } from './round-sets.js';
-import type { SecureRecords, StageAnswer } from './secure-records.js';
+import type { SecureRecords, StageAnswer, UnmaskedDealers } from './secure-records.js';
 
 export interface SecureRoundsParts {
   readonly records: SecureRecords;
@@ -241,11 +243,12 @@ export class SecureRounds {
     const { records, agentId, identity } = this.#parts;
     const key = roundKey(round.opened);
     const [roster, cohort] = [await this.#sets.roster(task), await this.#sets.cohort(task)];
-    const { set } = await client.stageResult(stageRef(round, 'mask'));
+    const { set, records: proofs } = await client.stageResult(stageRef(round, 'mask'));
     const survivors = openSurvivors(set, roster, cohort, { self: agentId });
     const sites = survivors.survivors.map((survivor) => roster.member(survivor).site);
     requireParticipants(round, 'mask', sites);
     await records.keepSet(key, 'survivors', set);
+    for (const proof of proofs) await this.#convict(round, proof);
     await this.#requireCompany(task, roster, sites);
     const answer = await records.answer(key, 'agree', set, async () => {
       const refused = await this.#refused(roster, cohort, key);
@@ -282,6 +285,7 @@ export class SecureRounds {
       // Looked at again: two attempts may both have come as far as this.
       await this.#requireCompany(task, roster, sites);
       const held = await this.#held(roster, key);
+      await records.keepDealers(round.jobId, dealersOf(roster));
       await records.keepSum(sumBase(round), sites);
       const { payload, signature } = signUnmasking(roster, cohort, survivors, agentId, held, identity);
       return { payload, signature, attachments: new Map() };
@@ -299,7 +303,25 @@ export class SecureRounds {
     const own = round.opened.cohort.find((member) => member.agentId === agentId)?.site ?? '';
     const counts = (site: string): boolean => federation === undefined || isCounted(federation, site, own);
     const sums = await records.sums(sumBase(round));
-    requireCompany(sites, sums, { minimum, colluders: plan.colluders, counts });
+    const convicted = await records.convicted(sumBase(round));
+    requireCompany(sites, sums, { minimum, colluders: plan.colluders, counts, convicted });
+  }
+
+  /** Takes it down where the coordinator proves that a dealer made the attempt before impossible. */
+  async #convict(
+    round: OpenedRound,
+    { agentId, payload, signature, attachment }: StageRecord,
+  ): Promise<void> {
+    const { records, logId } = this.#parts;
+    const known = await records.dealers(round.jobId);
+    const dealer = known?.dealers.find((one) => one.agentId === agentId);
+    if (known === undefined || dealer === undefined || known.round !== round.opened.round) return;
+    const { attempt, rosterDigest, threshold } = known;
+    const { jobId, round: number } = round.opened;
+    const bound = { wire: SECURE_WIRE_VERSION, logId, jobId, round: number, attempt };
+    const of = { ...dealer, round: bound, rosterDigest, threshold };
+    if (await provesBadDealing(of, { payload, signature }, attachment))
+      await records.convict(sumBase(round), dealer.site);
   }
 
   /** Dealers of the cohort whose shares for this site are of no use: what was good in them was kept. */
@@ -346,6 +368,17 @@ export class SecureRounds {
     return { ...signed, attachments: new Map() };
   }
 }
+
+const dealersOf = ({ roster, round, digest, member }: OpenRoundRoster): UnmaskedDealers => ({
+  round: round.round,
+  attempt: round.attempt,
+  rosterDigest: digest,
+  threshold: roster.plan.threshold,
+  dealers: roster.members.map(({ agentId }) => {
+    const { site, identityKey, maskKey } = member(agentId);
+    return { agentId, site, identityKey, maskKey };
+  }),
+});
 
 const stageRef = ({ opened: { jobId, round, attempt } }: OpenedRound, stage: SecureStage): StageRef => ({
   jobId,
