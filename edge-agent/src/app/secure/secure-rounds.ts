@@ -369,13 +369,13 @@ export class SecureRounds {
   }
 }
 
-const dealersOf = ({ roster, round, digest, member }: OpenRoundRoster): UnmaskedDealers => ({
-  round: round.round,
-  attempt: round.attempt,
-  rosterDigest: digest,
-  threshold: roster.plan.threshold,
-  dealers: roster.members.map(({ agentId }) => {
-    const { site, identityKey, maskKey } = member(agentId);
+const dealersOf = (open: OpenRoundRoster): UnmaskedDealers => ({
+  round: open.round.round,
+  attempt: open.round.attempt,
+  rosterDigest: open.digest,
+  threshold: open.roster.plan.threshold,
+  dealers: open.roster.members.map(({ agentId }) => {
+    const { site, identityKey, maskKey } = open.member(agentId);
     return { agentId, site, identityKey, maskKey };
   }),
 });
