@@ -23,6 +23,7 @@ import { logs } from './commands/logs.js';
 import { names, PLACEHOLDERS } from './commands/names.js';
 import { exportModel } from './commands/models.js';
 import { setRollout, undoRollout } from './commands/rollouts.js';
+import { siteManifest } from './commands/site-manifest.js';
 import { approve, invite, revoke } from './commands/sites.js';
 import { version } from './commands/version.js';
 import { wait } from './commands/wait.js';
@@ -190,6 +191,23 @@ function addSiteCommands(program: Command, run: Run): void {
     .option('--serving', 'for a replica of a known site, which serves and does not train', false)
     .action((site: string, options: Parameters<typeof invite>[2]) =>
       run((session) => invite(session, site, options)),
+    );
+  program
+    .command('site')
+    .description('what sites need on their clusters')
+    .command('manifest <site>')
+    .description('invite a site and print everything that its K3s needs, as one file')
+    .option('--policy <file>', 'policy of the site')
+    .option('--values <file>', 'values of the chart tributary-agent')
+    .option('--broker <secret>', 'run a Mosquitto at the site, with the passwords of this Secret')
+    .option('--namespace <namespace>', 'namespace at the site', 'tributary')
+    .option('--chart <dir>', 'the chart tributary-agent, where it does not lie beside this command')
+    .option('--label <key=value>', 'label of the site; may be repeated', collect, [])
+    .option('--ttl <duration>', 'validity of the token', '24h')
+    .option('--approve', 'approve the site as soon as it joins', false)
+    .option('--serving', 'for a replica of a known site, which serves and does not train', false)
+    .action((site: string, options: Parameters<typeof siteManifest>[2]) =>
+      run((session) => siteManifest(session, site, options)),
     );
   program
     .command('approve <site>')

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { AGENT_CHART, chartArchive } from '@tributary/coordinator/internal/cli/chart-archive.js';
+import { decodeJoinToken, ERROR_TABLE, sha256 } from '@tributary/proto';
+import { parse } from 'yaml';
+
+import { BINARIES, repositoryRoot, runCommand, type Finished } from '../support/daemon.js';
+import { LocalFederation } from '../support/federation.js';
+import { execute, manifestOf, manifestsOf, type Manifest } from '../support/kube/charts.js';
+import { field, listAt } from '../support/kube/field.js';
+import { podOf, restrictedFaults } from '../support/kube/pod-security.js';
+import { schemaFault } from '../support/kube/schemas.js';
+import { GENERATIONS, toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
+import { unknownFields } from '../support/kube/unknown-fields.js';
+import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
+
+const POLICY = join(repositoryRoot, 'deploy/examples/loans/site-policy.yaml');
+
+describe('tributary site manifest', function () {
+  this.timeout(120_000);
+  let folder: TemporaryDirectory;
+  let federation: LocalFederation;
+
+  before(async () => {
+    folder = await temporaryDirectory();
+    federation = await LocalFederation.start(join(folder.path, 'hub'));
+  });
+  after(async () => {
+    await federation.stop();
+    await folder.remove();
+  });
+
+  const manifest = (...args: readonly string[]): Promise<Finished> =>
+    runCommand(BINARIES.tributary, ['--config', federation.contextFile, 'site', 'manifest', ...args]);
+  const printed = async (...args: readonly string[]): Promise<readonly Manifest[]> => {
+    const { code, stdout, stderr } = await manifest(...args);
+    assert.equal(code, 0, stderr);
+    return manifestsOf(stdout);
+  };
+
+  it('prints namespace, token, policy and chart, which Kubernetes understands', async () => {
+    const values = join(folder.path, 'values.yaml');
+    await writeFile(values, 'logLevel: debug\njoinToken: { value: trib1.mine }\n');
+    const objects = await printed('north', '--policy', POLICY, '--values', values, '--label', 'ward=a');
+    assert.deepEqual(
+      objects.map(({ kind }) => kind),
+      ['Namespace', 'Secret', 'ConfigMap', 'HelmChart'],
+    );
+    for (const object of objects) {
+      assert.deepEqual(unknownFields(object), []);
+      assert.equal(await schemaFault(object), undefined);
+    }
+    const token = field(manifestOf(objects, 'Secret'), 'stringData', 'token');
+    assert.equal(decodeJoinToken(String(token)).site, 'north');
+    const policy = field(manifestOf(objects, 'ConfigMap'), 'data', 'site-policy.yaml');
+    assert.equal(policy, await readFile(POLICY, 'utf8'));
+    const { spec } = manifestOf(objects, 'HelmChart');
+    const given = parse(String(field(spec, 'valuesContent'))) as unknown;
+    assert.equal(field(given, 'logLevel'), 'debug');
+    assert.deepEqual(field(given, 'joinToken'), { existingSecret: 'north-join-token', key: 'token' });
+    assert.ok(!JSON.stringify(spec).includes(String(token)), 'the token stands in the Secret alone');
+  });
+
+  it('holds the chart as it is, the same bytes each time, for any tar', async () => {
+    const archive = await chartArchive(AGENT_CHART);
+    assert.deepEqual(sha256(await chartArchive(AGENT_CHART)), sha256(archive));
+    const file = join(folder.path, 'chart.tgz');
+    await writeFile(file, archive);
+    await promisify(execFile)('tar', ['xzf', file, '-C', folder.path]);
+    const { stdout } = await promisify(execFile)('diff', [
+      '-r',
+      AGENT_CHART,
+      join(folder.path, 'tributary-agent'),
+    ]);
+    assert.equal(stdout, '');
+  });
+
+  it('refuses what it cannot use before it invites anybody', async () => {
+    const bad = join(folder.path, 'bad.yaml');
+    await writeFile(bad, 'kind: SitePolicy\n');
+    const refusals: readonly (readonly [RegExp, ...string[]])[] = [
+      [/names of sites on a cluster/, 'a.b'],
+      [/cannot be read/, 'east', '--policy', join(folder.path, 'none.yaml')],
+      [/apiVersion|spec/, 'east', '--policy', bad],
+      [/no chart of agents/, 'east', '--chart', folder.path],
+    ];
+    for (const [words, ...args] of refusals) {
+      const { code, stdout, stderr } = await manifest(...args);
+      assert.notEqual(code, 0);
+      assert.equal(stdout, '');
+      assert.match(stderr, words);
+    }
+    assert.equal((await manifest('a.b')).code, ERROR_TABLE.USAGE.exit);
+    const described = await runCommand(BINARIES.tributary, [
+      '--config',
+      federation.contextFile,
+      'get',
+      'sites',
+    ]);
+    assert.doesNotMatch(described.stdout, /east/);
+  });
+
+  for (const generation of GENERATIONS) {
+    const tools = toolsOf(generation);
+    it(`is a release that ${generation} renders, as K3s would${tools === undefined ? WHY_SKIPPED : ''}`, async function () {
+      if (tools === undefined) this.skip();
+      const objects = await printed('west', '--policy', POLICY, '--broker', 'mqtt');
+      const { spec } = manifestOf(objects, 'HelmChart');
+      const chart = join(folder.path, 'west.tgz');
+      await writeFile(chart, Buffer.from(String(field(spec, 'chartContent')), 'base64'));
+      const namespace = String(field(spec, 'targetNamespace'));
+      const { code, stdout, stderr } = await execute(
+        tools.helm,
+        ['template', 'west', chart, '--namespace', namespace, '-f', '-'],
+        String(field(spec, 'valuesContent')),
+      );
+      assert.equal(code, 0, stderr);
+      const rendered = manifestsOf(stdout);
+      const pod = podOf(manifestOf(rendered, 'Deployment', 'west'));
+      assert.deepEqual(restrictedFaults(pod), []);
+      const sources = listAt(pod, 'volumes').flatMap((volume) => [
+        field(volume, 'secret', 'secretName'),
+        field(volume, 'configMap', 'name'),
+      ]);
+      const known = [...objects, ...rendered].map(({ metadata }) => metadata.name);
+      for (const name of sources.filter((source) => source !== undefined))
+        assert.ok(known.includes(String(name)) || name === 'mqtt', String(name));
+      manifestOf(rendered, 'Deployment', 'west-broker');
+    });
+  }
+});
