@@ -22,6 +22,8 @@ export class FlakyProxy {
   breaks = 0;
   /** From now on nothing passes any more, in open tunnels and in new ones, until it is false again. */
   hole = false;
+  /** From now on nothing comes back to clients: their requests arrive, the answers are lost. */
+  deaf = false;
   readonly #server: Server = createServer((_request, response) => response.writeHead(405).end());
   readonly #sockets = new Set<Socket>();
   readonly #options: FlakyOptions;
@@ -41,6 +43,11 @@ export class FlakyProxy {
 
   get url(): string {
     return `http://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`;
+  }
+
+  /** Cuts every tunnel. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   async stop(): Promise<void> {
@@ -80,7 +87,7 @@ export class FlakyProxy {
   #pass(from: Socket, to: Socket, direction: 'sent' | 'received'): void {
     const { bytesPerSecond } = this.#options;
     from.on('data', (bytes: Buffer) => {
-      if (this.hole) return;
+      if (this.hole || (this.deaf && direction === 'received')) return;
       this.bytes[direction] += bytes.length;
       const flows = to.write(bytes);
       const pauseMs = bytesPerSecond === undefined ? 0 : (bytes.length / bytesPerSecond) * 1_000;

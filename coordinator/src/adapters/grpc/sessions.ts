@@ -10,6 +10,7 @@ const REVOCATION_GRACE_MS = 250;
 /** The HTTP/2 sessions of each identity, so that revocation ends connections and not only calls. */
 export class Sessions {
   readonly #byIdentity = new Map<string, Set<Http2Session>>();
+  readonly #ending = new WeakSet<Http2Session>();
 
   /** Counts a session until it closes. Beyond the limit the oldest of the identity is ended. */
   add(identity: string, session: Http2Session): void {
@@ -33,6 +34,9 @@ export class Sessions {
   /** Ends every connection of the identity, after a moment in which open calls are told why. */
   end(identity: string): void {
     for (const session of this.#byIdentity.get(identity) ?? []) {
+      // Each refused call asks for it: one timer is enough.
+      if (this.#ending.has(session)) continue;
+      this.#ending.add(session);
       const timer = setTimeout(() => {
         if (!session.destroyed) session.destroy();
       }, REVOCATION_GRACE_MS);
