@@ -12,6 +12,7 @@ import {
 } from '@tributary/edge-agent/internal/app/streams/pipeline-runner.js';
 import type { SealedFiles } from '@tributary/edge-agent/internal/ports.js';
 import type {
+  LoadedModel,
   PredictionEntry,
   PredictionLog,
   PredictionRequest,
@@ -38,8 +39,11 @@ export class ScriptedPredictor {
   /** Awaited before each answer. */
   delay: () => Promise<unknown> = () => Promise.resolve();
 
-  models(): [] {
-    return [];
+  /** What it says it serves. */
+  loaded: readonly LoadedModel[] = [];
+
+  models(): readonly LoadedModel[] {
+    return this.loaded;
   }
 
   async predict(request: PredictionRequest): Promise<PredictionResult> {

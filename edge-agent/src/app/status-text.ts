@@ -13,7 +13,7 @@ export function describeStatus(status: FullStatus): string {
     `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages, ${egress.transport} bytes around them`,
     `Serves:        ${serving === '' ? 'no model' : serving}`,
     ...describePipelines(status.pipelines),
-    `Decisions:     ${String(decisions.count)}, head ${decisions.head}`,
+    `Decisions:     ${String(decisions.count)}, head ${decisions.head} (all: tributary-agent log show; since the start:)`,
     ...decisions.recent.map(
       ({ time, job, round, allowed, code, rule }) =>
         `  ${time}  ${job} round ${String(round)}: ${allowed ? 'allowed' : `refused, ${code}${rule === '' ? '' : ` by ${rule}`}`}`,

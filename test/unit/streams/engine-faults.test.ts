@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { LIMITS, TributaryError, type Row } from '@tributary/proto';
 
+import { registeredModel } from '../../support/served-model.js';
 import { StreamWorld, type ReceivedResult } from '../../support/stream-engine.js';
 import { pipeline } from '../../support/stream-pipeline.js';
+import { trainingSpec } from '../../support/training-job.js';
 import { eventually } from '../../support/waiting.js';
 
 const RECORDS = {
@@ -99,5 +101,34 @@ describe('faults under the stream engine', function () {
     assert.deepEqual(world.runner.status().deadLetters, { NotJson: 1, TooLarge: 2, NoKey: 1 });
     assert.equal(world.runner.status().outstandingBytes, 0);
     assert.equal(on('out/dead').length, 4);
+  });
+
+  it('a record without a column that the model has nothing in the place of is a dead letter; null is a missing value', async () => {
+    await world.close();
+    const columns = { pulse: 'pulse', spo2: 'spo2', lactate: 'lactate' };
+    world = new StreamWorld(pipeline({ ...RECORDS, payload: { ...RECORDS.payload, columns } }), {});
+    const features = [
+      { name: 'spo2', type: 'Numeric' as const },
+      { name: 'lactate', type: 'Numeric' as const, impute: 1 },
+    ];
+    const { manifest } = registeredModel({ name: 'sepsis', spec: trainingSpec({ features }) });
+    const loaded = { name: 'sepsis', version: 1, manifest, outputs: ['bad'], columns: [], backend: 'cpu' };
+    world.predictor.loaded = [{ ...loaded, task: 'Binary', active: true }];
+    await world.open();
+    await world.start();
+    await world.send({ id: 1, t: T, pulse: 1, spo2: 97, lactate: 2 });
+    await world.send({ id: 2, t: T, pulse: 2 });
+    await world.send({ id: 3, t: T, pulse: 3, spo2: null });
+    await world.send({ id: 4, t: T, pulse: 4, lactate: 2 });
+    await done(4);
+    assert.deepEqual(scores(), [1, 3]);
+    assert.deepEqual(world.runner.status().deadLetters, { Incomplete: 2 });
+    assert.deepEqual(
+      on('dead').map(({ body }) => [body['reason'], body['field']]),
+      [
+        ['Incomplete', 'spo2'],
+        ['Incomplete', 'spo2'],
+      ],
+    );
   });
 });

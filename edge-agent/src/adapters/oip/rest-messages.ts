@@ -17,8 +17,8 @@ const inferSchema = z.object({
   parameters: z.object({ decision_ids: z.string().optional() }).optional(),
   inputs: z
     .array(z.object({ name, datatype: z.string().max(16), shape: z.array(z.unknown()), data: z.unknown() }))
-    .min(1)
-    .max(LIMITS.predictionTensors),
+    .min(1, 'give a tensor for each column, or encoded rows')
+    .max(LIMITS.predictionTensors, `give ${String(LIMITS.predictionTensors)} tensors at most`),
   outputs: z.array(z.object({ name })).max(16).optional(),
 });
 

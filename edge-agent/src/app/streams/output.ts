@@ -79,7 +79,7 @@ export class Output {
       for (const decision of step.decisions) {
         const outcome = outcomes?.[index++];
         if (outcome !== undefined && 'refused' in outcome)
-          this.#letter({ reason: 'Refused', field: outcome.refused }, step, sending);
+          this.#letter(outcome.refused, step, sending);
         else this.#decide(step, decision, outcome, sending, entries);
       }
       const alerts = step.keyed?.entry.alerts;

@@ -1,4 +1,10 @@
-import { TributaryError, type StreamPipelineSpec } from '@tributary/proto';
+import {
+  columnsOf,
+  TributaryError,
+  type ModelManifest,
+  type Row,
+  type StreamPipelineSpec,
+} from '@tributary/proto';
 
 import { backoffMs } from '../../domain/backoff.js';
 import type { Decision } from '../../domain/streams/key-step.js';
@@ -8,7 +14,7 @@ import { pause, uniform } from '../pause.js';
 import type { Outcome } from './stream-work.js';
 
 export interface ScorerParts {
-  readonly predictor: Pick<Predictor, 'predict'>;
+  readonly predictor: Pick<Predictor, 'predict' | 'models'>;
   readonly model: NonNullable<StreamPipelineSpec['model']>;
   readonly alerts: StreamPipelineSpec['alerts'];
   /** Rows of one request at most. */
@@ -42,6 +48,19 @@ export class Scorer {
 
   /** What became of each decision, in order. Rejects where the signal is aborted, or predictions have ended. */
   async score(decisions: readonly Decision[]): Promise<readonly Outcome[]> {
+    const { predictor, model } = this.#parts;
+    const active = predictor.models().find(({ name, active }) => active && name === model.name);
+    const columns = active === undefined ? [] : indispensable(active.manifest);
+    const absent = decisions.map(({ row }) => columns.find((column) => isAbsent(row, column)));
+    if (absent.every((column) => column === undefined)) return this.#scoreWhole(decisions);
+    const whole = await this.#scoreWhole(decisions.filter((_, index) => absent[index] === undefined));
+    const answers = whole.values();
+    return absent.map((field) =>
+      field === undefined ? (answers.next().value as Outcome) : { refused: { reason: 'Incomplete', field } },
+    );
+  }
+
+  async #scoreWhole(decisions: readonly Decision[]): Promise<readonly Outcome[]> {
     const outcomes = new Array<Outcome>(decisions.length);
     const { maximumRows } = this.#parts;
     for (let from = 0; from < decisions.length; from += maximumRows)
@@ -59,7 +78,7 @@ export class Scorer {
         if (error.code === 'SHUTTING_DOWN') throw error;
         const blamed = await this.#isBlamed(error, attempt, answered, rows);
         if (blamed && rows.to - rows.from === 1) {
-          rows.outcomes[rows.from] = { refused: error.code };
+          rows.outcomes[rows.from] = { refused: { reason: 'Refused', field: error.code } };
           return;
         }
         if (blamed || isSuspicious(error, attempt)) {
@@ -131,6 +150,19 @@ export class Scorer {
     }
   }
 }
+
+/** Columns of a model that nothing is put in the place of: neither a value of the document, nor the word that it is missing. */
+function indispensable({ features }: ModelManifest): readonly string[] {
+  return features.flatMap((feature) => {
+    const imputed = 'impute' in feature && feature.impute !== undefined;
+    const told = 'indicator' in feature && feature.indicator;
+    return imputed || told ? [] : columnsOf(feature);
+  });
+}
+
+/** Null is a value that is missing; a column that the message does not have at all is a slip. */
+const isAbsent = (row: Row, column: string): boolean =>
+  Object.hasOwn(row, column) && row[column] === undefined;
 
 /** The worker died over these rows, or something that nobody thought of. */
 const isSuspicious = ({ code }: Pick<TributaryError, 'code'>, attempt: number): boolean =>

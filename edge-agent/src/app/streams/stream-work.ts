@@ -52,4 +52,4 @@ export interface Step {
 /** What became of a decision: a row of an answer, or nothing, because the model cannot answer for it. */
 export type Outcome =
   | { readonly result: PredictionResult; readonly row: number; readonly issues: number }
-  | { readonly refused: string };
+  | { readonly refused: Letter };

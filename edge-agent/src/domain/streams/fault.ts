@@ -15,6 +15,8 @@ export type FaultReason =
   | 'NoColumns'
   | 'UnusableCell'
   | 'UnequalLists'
+  /** A column that the model wants, and has nothing in the place of, is not in the message: not even as null. */
+  | 'Incomplete'
   /** Bytes that are no whole number of samples. */
   | 'Ragged'
   | 'BadSampledData'

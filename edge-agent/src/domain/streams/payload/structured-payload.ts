@@ -92,8 +92,9 @@ function collect<T>(
   let found = false;
   for (const [name, read] of readers) {
     const there = read(value);
-    const cell = cellFrom(there);
-    if (cell === undefined) return fault('UnusableCell', name);
+    // What is not there stays undefined: it is another thing than null, which says that a value is missing.
+    const cell = there === undefined ? undefined : cellFrom(there);
+    if (there !== undefined && cell === undefined) return fault('UnusableCell', name);
     found ||= there !== undefined;
     setOwn(all, name, made(cell));
   }
