@@ -6,7 +6,10 @@ export interface EgressMeter {
 
 /** What this process has written to the sockets of its coordinator. */
 export interface SocketBytes {
+  /** Bytes that the system has taken over: what waits in this process dies with it. */
   written(): bigint;
+  /** Calls back after each turn of the event loop, and so soon after whatever was written in it, until the result is called. */
+  turns(look: () => void): () => void;
 }
 
 /** A few bytes that outlive this process, though not the machine: writing them waits for no disk. */

@@ -28,6 +28,11 @@ export class MeteredWire {
       },
     };
     const clock = { now: () => this.now, at: () => () => undefined };
-    return { store: this.store, meter, sockets: { written: () => this.bytes }, clock };
+    return {
+      store: this.store,
+      meter,
+      sockets: { written: () => this.bytes, turns: () => () => undefined },
+      clock,
+    };
   }
 }

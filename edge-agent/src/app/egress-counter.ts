@@ -19,16 +19,13 @@ import { decodeRecord, encodeRecord, readRecord } from './records.js';
 
 const KEY = 'egress';
 
-/** Milliseconds between two looks at the sockets: while they write, and while they do not. */
+/** Milliseconds between two looks that write down what they see: while sockets write, and while they do not. */
 const BUSY_MS = 5;
 const IDLE_MS = 20;
-/** Bytes that a process may send between two looks besides what was seen: acknowledgements, window updates. */
+/** Bytes that are written down at once when they have left, and so the most that is not but for one turn. */
+const SAVED_BYTES = 32_768n;
+/** Bytes that a process may send in a turn besides its messages: acknowledgements, window updates. */
 const UNSEEN = 2_048n;
-/** What may leave between two looks is no more than so many times what ever did, and this. */
-const UNSEEN_FACTOR = 2n;
-const UNSEEN_BURST = 16_384n;
-/** Before anything was seen: what the buffers of a connection hold. */
-const FIRST_BURST = 4_194_304n;
 
 const count = z
   .string()
@@ -42,8 +39,8 @@ const egressSchema = z.strictObject({
   jobs: z
     .array(z.strictObject({ jobId: z.string(), ...egressFields, firstAt: time, lastAt: time, updates: time }))
     .default([]),
-  /** About the largest number of bytes between two looks of late. */
-  burst: count.default(FIRST_BURST),
+  /** Of earlier versions, which looked less often and made up for it. */
+  burst: count.optional(),
   /** What sockets had written at the last look. */
   wire: count.optional(),
   /** The process that wrote it ended in order: nothing left after it. */
@@ -63,8 +60,9 @@ export interface EgressParts {
 /**
  * Counts the bytes that leave, on the wire and by kind, in all and for each job. Payloads are counted before they leave;
  * what the sockets have written beyond them is transport. After the death of the process the count goes on from the last
- * look at the sockets, plus what may have left since; after that of the machine every reserved byte counts as sent. So the
- * figures may be too high, never too low.
+ * look at the sockets, and the little that may have left since: sockets are looked at after every turn of the event loop, so
+ * that only what was written in the very turn of the death can be missing. What the system had taken over counts as sent,
+ * whether or not it still arrived. After the death of the machine every reserved byte counts as sent.
  */
 export class EgressCounter implements EgressMeter {
   readonly #parts: EgressParts;
@@ -72,27 +70,25 @@ export class EgressCounter implements EgressMeter {
   /** Of everything counted before this process. */
   readonly #before: bigint;
   #reserved = 0n;
-  #burst: bigint;
   #seen = 0n;
   #cancel: (() => void) | undefined;
 
-  private constructor(parts: EgressParts, state: EgressState, burst: bigint) {
+  private constructor(parts: EgressParts, state: EgressState) {
     this.#parts = parts;
     this.#state = state;
     this.#before = sumOf(state.total);
-    this.#burst = burst;
   }
 
   static async open(parts: EgressParts): Promise<EgressCounter> {
     const { meter, store } = parts;
     const same = meter.read();
     const left = same === undefined ? undefined : decodeRecord(KEY, same, egressSchema);
-    if (left !== undefined) return new EgressCounter(parts, afterDeath(left), left.burst);
+    if (left !== undefined) return new EgressCounter(parts, afterDeath(left));
     const record = await readRecord(store, KEY, egressSchema);
-    if (record === undefined) return new EgressCounter(parts, EMPTY_EGRESS, FIRST_BURST);
+    if (record === undefined) return new EgressCounter(parts, EMPTY_EGRESS);
     const state = stateOf(record);
     const sent = { ...state.total, update: state.total.update + record.reserved };
-    return new EgressCounter(parts, { ...state, total: sent }, record.burst);
+    return new EgressCounter(parts, { ...state, total: sent });
   }
 
   /** As the sockets have it now. */
@@ -137,9 +133,9 @@ export class EgressCounter implements EgressMeter {
     this.#reserved -= BigInt(bytes);
   }
 
-  /** Looks at the sockets now and then, until the result is called. */
+  /** Looks at the sockets after every turn that may have written to them, until the result is called. */
   watch(): () => void {
-    const { clock } = this.#parts;
+    const { clock, sockets } = this.#parts;
     let busy = false;
     const arm = (): void => {
       this.#cancel = clock.at(clock.now() + (busy ? BUSY_MS : IDLE_MS), () => {
@@ -150,7 +146,13 @@ export class EgressCounter implements EgressMeter {
       });
     };
     arm();
-    return () => this.#cancel?.();
+    const rest = sockets.turns(() => {
+      if (sockets.written() - this.#seen >= SAVED_BYTES) this.#look();
+    });
+    return () => {
+      this.#cancel?.();
+      rest();
+    };
   }
 
   /** Durable when it resolves, whatever becomes of the machine. */
@@ -169,10 +171,6 @@ export class EgressCounter implements EgressMeter {
   #look(): void {
     const written = this.#parts.sockets.written();
     if (written === this.#seen) return;
-    const step = written - this.#seen;
-    // A link that has become slow is believed after a while; one that rests says nothing of its speed.
-    const faded = (this.#burst * 9n) / 10n;
-    this.#burst = step > faded ? step : faded;
     this.#seen = written;
     const beyond = this.#before + written - sumOf(this.#state.total);
     // A message that was counted and is not written yet is not missing: it leaves later.
@@ -189,7 +187,6 @@ export class EgressCounter implements EgressMeter {
     return encodeRecord({
       ...textsOf(total),
       reserved: String(this.#reserved),
-      burst: String(this.#burst),
       wire: String(this.#before + this.#seen),
       closed,
       jobs: [...jobs].map(([jobId, { firstAt, lastAt, updates, ...bytes }]) => ({
@@ -223,9 +220,8 @@ function afterDeath(left: Stored): EgressState {
   if (left.closed) return state;
   const counted = sumOf(state.total);
   const wire = left.wire ?? counted;
-  const burst = UNSEEN_FACTOR * left.burst + UNSEEN_BURST;
   const unsent = counted > wire ? counted - wire : 0n;
-  const unseen = UNSEEN + (unsent < burst ? unsent : burst);
+  const unseen = UNSEEN + (unsent < SAVED_BYTES ? unsent : SAVED_BYTES);
   const upTo = wire + unseen;
   return counted > upTo
     ? takeBack(state, counted - upTo)

@@ -40,6 +40,21 @@ export class SocketMeter implements SocketBytes {
     return bytes;
   }
 
+  turns(look: () => void): () => void {
+    let next: NodeJS.Immediate;
+    const arm = (): void => {
+      // Unreferenced, so that it follows a turn that something else caused, and causes none itself.
+      next = setImmediate(() => {
+        look();
+        arm();
+      }).unref();
+    };
+    arm();
+    return () => {
+      clearImmediate(next);
+    };
+  }
+
   close(): void {
     channel(OPENED).unsubscribe(this.#opened);
   }
@@ -49,8 +64,18 @@ export class SocketMeter implements SocketBytes {
     const port = socket.remotePort ?? this.#lastPorts.get(socket);
     if (port === undefined || !this.#ports.has(port)) return 0n;
     this.#lastPorts.set(socket, port);
-    return BigInt(socket.bytesWritten);
+    return BigInt(socket.bytesWritten - queuedOf(socket));
   }
 
   readonly #lastPorts = new WeakMap<Socket, number>();
+}
+
+/**
+ * Bytes that `bytesWritten` counts and that wait for the system to take them. Node tells of them on the handle alone; where
+ * it does not they count as written.
+ */
+function queuedOf(socket: Socket): number {
+  if (socket.destroyed) return 0;
+  const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return handle?.writeQueueSize ?? 0;
 }
