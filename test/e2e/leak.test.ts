@@ -7,6 +7,7 @@ import { Admin } from '@tributary/proto/grpc';
 
 import { call } from '../support/channels.js';
 import { LocalFederation } from '../support/federation.js';
+import { KeptFiles } from '../support/kept-files.js';
 import { Operator } from '../support/operator.js';
 import { RecordingProxy } from '../support/recording-proxy.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
@@ -14,7 +15,7 @@ import { TRIAL_METRICS } from '../support/trial-job.js';
 import {
   decryptTraffic,
   openUpdates,
-  RoundKeyCopies,
+  roundSecrets,
   storedEvidence,
   type OpenedUpdate,
 } from './leak/evidence.js';
@@ -33,7 +34,7 @@ describe('values planted at a site', function () {
   let federation: LocalFederation;
   let operator: Operator;
   let proxy: RecordingProxy;
-  let keys: RoundKeyCopies;
+  let kept: KeptFiles;
   let keyLog: string;
 
   before(async () => {
@@ -41,13 +42,13 @@ describe('values planted at a site', function () {
     federation = await LocalFederation.start(join(directory.path, 'federation'));
     operator = await Operator.of(federation);
     proxy = await RecordingProxy.start();
-    keys = await RoundKeyCopies.start(federation);
+    kept = await KeptFiles.start([join(federation.data, 'keys')], join(directory.path, 'kept'));
     keyLog = join(directory.path, 'tls-keys');
     await join_('north');
   });
 
   after(async () => {
-    keys.stop();
+    await kept.stop();
     operator.close();
     await federation.stop();
     await proxy.stop();
@@ -70,7 +71,7 @@ describe('values planted at a site', function () {
   /** Everything outside of the sites, searched. */
   async function look(): Promise<Seen> {
     const { evidence, requests } = await decryptTraffic(proxy.tunnels, keyLog);
-    const updates = openUpdates(requests, await keys.secrets(federation));
+    const updates = openUpdates(requests, await roundSecrets(kept.files, federation));
     const all = [...evidence, ...updates, ...(await storedEvidence(federation))];
     const found = updates.flatMap(({ place, vector }) =>
       searchVector(place, vector, weightOf(vector), PLANTED_NUMBERS),

@@ -42,6 +42,8 @@ export class LocalFederation {
   readonly folder: string;
   readonly agents = new Map<string, Daemon>();
   readonly #sites = new Map<string, SiteOptions>();
+  /** How the coordinator is started from now on. */
+  coordinatorParts: Pick<SiteOptions, 'script' | 'env'> = {};
   #coordinator: Daemon | undefined;
 
   private constructor(folder: string) {
@@ -86,8 +88,10 @@ export class LocalFederation {
     const before = await this.addresses().catch(() => undefined);
     await rm(this.#addressFile, { force: true });
     const port = (kind: keyof Addresses): string => before?.[kind].split(':').at(-1) ?? '0';
+    const { script = BINARIES.coordinator, env = {} } = this.coordinatorParts;
     this.#coordinator = new Daemon({
-      script: BINARIES.coordinator,
+      script,
+      env,
       args: [
         ...[
           'serve',
@@ -166,9 +170,9 @@ export class LocalFederation {
     requireSuccess(`join ${site.name}`, joined);
   }
 
-  /** Starts the agent of a joined site. */
-  startAgent(name: string): Daemon {
-    const { script = BINARIES.agent, env = {} } = this.#sites.get(name) ?? {};
+  /** Starts the agent of a joined site, with other parts than the site joined with where they are given. */
+  startAgent(name: string, parts: Pick<SiteOptions, 'script' | 'env'> = {}): Daemon {
+    const { script = BINARIES.agent, env = {} } = { ...this.#sites.get(name), ...parts };
     const agent = new Daemon({
       script,
       args: ['run', '--config', join(this.siteFolder(name), 'agent.yaml')],

@@ -15,7 +15,7 @@ import { SecureRounds } from '@tributary/edge-agent/internal/app/secure/secure-r
 import { Witness } from '@tributary/edge-agent/internal/app/witness.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { verifyOrder } from '@tributary/edge-agent/internal/domain/order.js';
-import { roundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
+import { roundKey, type RoundRef } from '@tributary/edge-agent/internal/domain/round-key.js';
 import type { FleetClient, RawOrder } from '@tributary/edge-agent/internal/ports.js';
 
 import { keyOf, memberOf } from './roster.js';
@@ -109,6 +109,11 @@ export class HonestSite {
     const trusted = this.#roster === undefined ? {} : { roster: this.#roster };
     this.#task = { round, minimum: 3, ...trusted };
     return this.#secure.follow(client, this.#task);
+  }
+
+  /** Takes an order that settles a round. */
+  settle(ref: RoundRef): Promise<void> {
+    return this.#secure.settled(ref);
   }
 
   /** Its update of the round that it follows: of this site, and the same for each attempt on a base. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** One request of a recorded HTTP/2 connection (RFC 9113). */
 export interface RecordedRequest {
+  readonly stream: number;
   readonly headers: IncomingHttpHeaders;
   /** All its DATA, joined. */
   readonly data: Buffer;
@@ -27,7 +28,14 @@ export async function recordedRequests(sent: Buffer): Promise<readonly RecordedR
   if (!sent.subarray(0, PREFACE.length).equals(PREFACE)) return [];
   const frames = framesOf(sent.subarray(PREFACE.length));
   const headers = await headersOf(frames);
-  return [...headers].map(([stream, fields]) => ({ headers: fields, data: dataOf(frames, stream) }));
+  return [...headers].map(([stream, fields]) => ({ stream, headers: fields, data: dataOf(frames, stream) }));
+}
+
+/** All DATA of the answers in what a server sent, by stream. */
+export function recordedAnswers(received: Buffer): ReadonlyMap<number, Buffer> {
+  const frames = framesOf(received);
+  const streams = new Set(frames.filter(({ type }) => type === FRAME.data).map(({ stream }) => stream));
+  return new Map([...streams].map((stream) => [stream, dataOf(frames, stream)]));
 }
 
 /** Messages of a gRPC request: a flag and a length before each. */

@@ -1,7 +1,7 @@
 import { createDecipheriv, createHmac } from 'node:crypto';
 
 /*
- * What a client sent over TLS 1.3 (RFC 8446), from the recorded bytes and the secrets that it logged
+ * What both ends of a connection sent over TLS 1.3 (RFC 8446), from the recorded bytes and the secrets that it logged
  * (draft-ietf-tls-keylogfile). Written for tests that must look below TLS; nothing in the product decrypts traffic.
  */
 
@@ -42,33 +42,49 @@ export class KeyLog {
   }
 }
 
-export interface ClientPlaintext {
-  /** Handshake messages after ServerHello: the client's certificate among them. */
+export interface Plaintext {
+  /** Handshake messages after ServerHello: certificates among them. */
   readonly handshake: Buffer;
   readonly applicationData: Buffer;
 }
 
 /** Decrypts everything that the client of one connection sent; throws where a record does not verify. */
-export function decryptClient(sent: Buffer, received: Buffer, log: KeyLog): ClientPlaintext {
+export function decryptClient(sent: Buffer, received: Buffer, log: KeyLog): Plaintext {
+  return decryptSide('CLIENT', sent, { sent, received }, log);
+}
+
+/** Likewise of the server: what the client received. */
+export function decryptServer(sent: Buffer, received: Buffer, log: KeyLog): Plaintext {
+  return decryptSide('SERVER', received, { sent, received }, log);
+}
+
+function decryptSide(
+  side: 'CLIENT' | 'SERVER',
+  own: Buffer,
+  { sent, received }: { readonly sent: Buffer; readonly received: Buffer },
+  log: KeyLog,
+): Plaintext {
   const hello = records(sent).find(({ type }) => type === CONTENT.handshake)?.body;
-  if (hello === undefined) return { handshake: Buffer.alloc(0), applicationData: Buffer.alloc(0) };
+  if (hello === undefined || records(received).length === 0)
+    return { handshake: Buffer.alloc(0), applicationData: Buffer.alloc(0) };
   const clientRandom = hello.subarray(6, 38);
   const suite = suiteOf(received);
-  let keys = new TrafficKeys(suite, log.secret('CLIENT_HANDSHAKE_TRAFFIC_SECRET', clientRandom));
+  let keys = new TrafficKeys(suite, log.secret(`${side}_HANDSHAKE_TRAFFIC_SECRET`, clientRandom));
   let finished = false;
   const handshake: Buffer[] = [];
   const applicationData: Buffer[] = [];
-  for (const record of records(sent)) {
-    if (record.type !== CONTENT.applicationData) continue;
+  for (const record of records(own).filter(({ type }) => type === CONTENT.applicationData)) {
     const { type, content } = keys.open(record);
     if (type === CONTENT.applicationData) applicationData.push(content);
     if (type !== CONTENT.handshake) continue;
     handshake.push(content);
-    const kinds = messageTypes(content);
-    if (!finished && kinds.includes(HANDSHAKE.finished)) {
+    // Before it is finished a message may be spread over records.
+    const kinds = messageTypes(finished ? content : Buffer.concat(handshake));
+    if (finished) keys = kinds.includes(HANDSHAKE.keyUpdate) ? keys.next() : keys;
+    else if (kinds.includes(HANDSHAKE.finished)) {
       finished = true;
-      keys = new TrafficKeys(suite, log.secret('CLIENT_TRAFFIC_SECRET_0', clientRandom));
-    } else if (finished && kinds.includes(HANDSHAKE.keyUpdate)) keys = keys.next();
+      keys = new TrafficKeys(suite, log.secret(`${side}_TRAFFIC_SECRET_0`, clientRandom));
+    }
   }
   return { handshake: Buffer.concat(handshake), applicationData: Buffer.concat(applicationData) };
 }

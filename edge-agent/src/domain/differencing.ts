@@ -7,11 +7,12 @@ const FEWEST_SITES = 3;
 
 /**
  * What sums have to share so that their difference tells something: the job document as its author signed it, whatever
- * number the coordinator gives the job, what the round is for, and the model that it begins with.
+ * number the coordinator gives the job, what the round is for, and the model that it begins with. Of evaluations the model
+ * does not count: two that hardly differ measure the same, and a job has one that commits.
  */
 export function sumBase({ opened, jobDigest }: Pick<OpenedRound, 'opened' | 'jobDigest'>): Digest {
   const { kind = 'Training', baseDigest } = opened;
-  return digestOf(canonicalize({ jobDigest, kind, baseDigest }));
+  return digestOf(canonicalize({ jobDigest, kind, ...(kind === 'Evaluation' ? {} : { baseDigest }) }));
 }
 
 /** Whose company a site asks for in a sum. */

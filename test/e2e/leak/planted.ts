@@ -92,6 +92,8 @@ function base64Forms(bytes: Buffer): (readonly [string, Buffer])[] {
 export interface Evidence {
   readonly place: string;
   readonly bytes: Buffer;
+  /** Encrypted, with its plaintext among the evidence: what is sought here may only stand there as it is. */
+  readonly ciphertext?: true;
 }
 
 /** Where which needle was found. */

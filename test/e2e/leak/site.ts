@@ -46,16 +46,19 @@ export function plantedCsv(seed: number, broken: boolean): string {
     const [x1, x2, c] = [1_000 + random.below(500_000), 390 + random.below(20), random.pick(['red', 'blue'])];
     return `${String(x1)},${String(x2)},${c},nothing,${random.chance(0.5) ? 'yes' : 'no'}`;
   });
-  const planted = [
-    `${String(income)},400,red,nothing,yes`,
-    `2000,${String(height)},blue,nothing,no`,
-    `2000,400,${PLANTED_TEXTS.category},nothing,no`,
-    `2000,400,red,${PLANTED_TEXTS.unused},no`,
-    ...(broken ? [`2000,"${PLANTED_TEXTS.broken}",red,nothing,no`] : []),
-  ];
+  const planted = plantedRows();
+  if (broken) planted.push(`2000,"${PLANTED_TEXTS.broken}",red,nothing,no`);
   // Each twice, next to one another: whatever the split, one of them is trained on more often than not.
   return ['x1,x2,c,note,y', ...rows.slice(0, 40), ...planted, ...rows.slice(40), ...planted, ''].join('\n');
 }
+
+/** Rows with the planted cells, but for the one that cannot be read. */
+export const plantedRows = (): string[] => [
+  `${String(income)},400,red,nothing,yes`,
+  `2000,${String(height)},blue,nothing,no`,
+  `2000,400,${PLANTED_TEXTS.category},nothing,no`,
+  `2000,400,red,${PLANTED_TEXTS.unused},no`,
+];
 
 export function plantedJob(
   name: string,
