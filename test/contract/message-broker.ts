@@ -45,13 +45,14 @@ const sorted = (texts: readonly string[]): string[] => [...texts].sort();
 /** What every MessageSource and MessageSink promise, together with the broker between them. */
 export function messageBrokerSuite(options: BrokerSuiteOptions): void {
   const { name, factory, available = () => true, marksRedelivery = true } = options;
-  describe(`MessageSource and MessageSink: ${name}`, function () {
+  const reason = available() ? '' : ' (skipped: its broker is not installed here)';
+  describe(`MessageSource and MessageSink: ${name}${reason}`, function () {
     this.timeout(60_000);
     let harness: BrokerHarness;
     const opened: (MessageSource | MessageSink)[] = [];
 
     beforeEach(async function () {
-      if (!available()) this.skip();
+      if (reason !== '') this.skip();
       harness = await factory();
     });
 
