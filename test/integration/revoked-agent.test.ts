@@ -5,7 +5,8 @@ import { Enrolment, Fleet, Ledger, type BlobChunk__Output } from '@tributary/pro
 
 import { call, callAll, enrolmentClient, localOptions } from '../support/channels.js';
 import { CoordinatorWorld } from '../support/coordinator-world.js';
-import { certifiedTls, FleetPeer, type PeerStream } from '../support/fleet-peer.js';
+import type { FleetPeer } from '../support/fleet-peer.js';
+import { certifiedTls, type PeerStream } from '../support/fleet-peer.js';
 import { jobDocument } from '../support/job-document.js';
 import { openUpload } from '../support/open-upload.js';
 import { recordUpload, type PeerRound } from '../support/peer-round.js';
