@@ -6,6 +6,9 @@ export interface BenchOptions {
   /** Of `secagg`: parameters of an update, and agents that leave after sharing. */
   readonly parameters: number;
   readonly dropouts: number;
+  /** Of `endurance`: rounds, and the part of the agents that drops out of each. */
+  readonly rounds: number;
+  readonly dropout: number;
   readonly rttMs: number;
   /** Seconds between two cuts of a line. */
   readonly breakSeconds: number;

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { aggregate } from './aggregate.js';
 import { attack } from './attack.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
+import { endurance } from './endurance.js';
 import { flaky } from './flaky.js';
 import { round, secureRound } from './round.js';
 import { secagg } from './secagg.js';
@@ -14,6 +15,7 @@ import { upload } from './upload.js';
 const CASES: Readonly<Record<string, BenchCase>> = {
   aggregate,
   attack,
+  endurance,
   flaky,
   round,
   secagg,
@@ -27,6 +29,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
 const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
   attack                              gradient inversion and membership inference, with and without masks
+  endurance [--agents N] [--rounds R] [--dropout F]  R rounds, of which the part F of the agents drops out
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   secure-round [--agents N] [--mb M]  the same with secure aggregation, beside plain ones
   secagg    [--agents N] [--params P] [--dropouts D]  one secure round, all roles in one process
@@ -46,6 +49,8 @@ async function main(argv: readonly string[]): Promise<number> {
       agents: { type: 'string', default: '10' },
       mb: { type: 'string', default: '10' },
       params: { type: 'string', default: '1600000' },
+      rounds: { type: 'string', default: '200' },
+      dropout: { type: 'string', default: '0.1' },
       dropouts: { type: 'string', default: '0' },
       'rtt-ms': { type: 'string', default: '50' },
       'break-s': { type: 'string', default: '5' },
@@ -65,6 +70,8 @@ async function main(argv: readonly string[]): Promise<number> {
     megabytes: positive(values.mb),
     parameters: positive(values.params),
     dropouts: values.dropouts === '0' ? 0 : positive(values.dropouts),
+    rounds: positive(values.rounds),
+    dropout: values.dropout === '0' ? 0 : positive(values.dropout),
     rttMs: positive(values['rtt-ms']),
     breakSeconds: positive(values['break-s']),
     runs: positive(values.runs),

@@ -151,13 +151,7 @@ export class LocalFederation {
 
   /** Writes a site's files and joins it: invited, not yet approved, its agent not running. */
   async joinSite(site: SiteOptions): Promise<void> {
-    this.#sites.set(site.name, site);
-    const folder = this.siteFolder(site.name);
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, `${site.dataset}.csv`), site.csv);
-    await writeFile(join(folder, 'policy.yaml'), stringify(await this.#policyOf(site)));
-    await writeFile(join(folder, 'agent.yaml'), stringify(configOf(site)));
-    for (const [name, text] of Object.entries(site.files ?? {})) await writeFile(join(folder, name), text);
+    const folder = await this.writeSite(site);
     const labels = Object.entries(site.labels ?? {}).flatMap(([key, value]) => [
       '--label',
       `${key}=${value}`,
@@ -168,6 +162,19 @@ export class LocalFederation {
     const files = ['--config', join(folder, 'agent.yaml'), '--token-file', join(folder, 'token')];
     const joined = await runCommand(BINARIES.agent, ['join', ...files], site.env);
     requireSuccess(`join ${site.name}`, joined);
+  }
+
+  /** Writes a site's files; gives their folder. `author` spares the question for the author's key. */
+  async writeSite(site: SiteOptions, author?: string): Promise<string> {
+    this.#sites.set(site.name, site);
+    const folder = this.siteFolder(site.name);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${site.dataset}.csv`), site.csv);
+    const policy = policyOf(site, author ?? (await this.authorKey()));
+    await writeFile(join(folder, 'policy.yaml'), stringify(policy));
+    await writeFile(join(folder, 'agent.yaml'), stringify(configOf(site)));
+    for (const [name, text] of Object.entries(site.files ?? {})) await writeFile(join(folder, name), text);
+    return folder;
   }
 
   /** Starts the agent of a joined site, with other parts than the site joined with where they are given. */
@@ -266,25 +273,25 @@ export class LocalFederation {
   get #addressFile(): string {
     return join(this.data, 'run/addresses.json');
   }
+}
 
-  async #policyOf(site: SiteOptions): Promise<unknown> {
-    return {
-      apiVersion: 'tributary.dev/v1alpha1',
-      kind: 'SitePolicy',
-      metadata: { name: site.name },
-      spec: {
-        authors: [{ name: 'operator', key: await this.authorKey() }],
-        datasets: [{ name: site.dataset, columns: ['*'], minimumRows: 1 }],
-        minimumCohort: 1,
-        maximumParameters: 100_000_000,
-        maximumRounds: 1_000,
-        requireSecureAggregation: false,
-        strategies: ['FedAvg'],
-        metrics: ['auc', 'accuracy', 'logLoss', 'brier'],
-        ...site.policy,
-      },
-    };
-  }
+function policyOf(site: SiteOptions, author: string): unknown {
+  return {
+    apiVersion: 'tributary.dev/v1alpha1',
+    kind: 'SitePolicy',
+    metadata: { name: site.name },
+    spec: {
+      authors: [{ name: 'operator', key: author }],
+      datasets: [{ name: site.dataset, columns: ['*'], minimumRows: 1 }],
+      minimumCohort: 1,
+      maximumParameters: 100_000_000,
+      maximumRounds: 1_000,
+      requireSecureAggregation: false,
+      strategies: ['FedAvg'],
+      metrics: ['auc', 'accuracy', 'logLoss', 'brier'],
+      ...site.policy,
+    },
+  };
 }
 
 function configOf(site: SiteOptions): unknown {
