@@ -23,12 +23,20 @@ let stopping = false;
 process.setMaxListeners(0);
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => (stopping = true));
 
+/** One after the other, and again where the machine is too busy to answer in time. */
+async function joinAll(): Promise<void> {
+  for (const folder of folders) {
+    const files = ['--config', join(folder, 'agent.yaml'), '--token-file', join(folder, 'token')];
+    let exit = await runAgent(['join', ...files]);
+    for (let tries = 1; exit !== 0 && tries < 5; tries += 1) exit = await runAgent(['join', ...files]);
+    if (exit !== 0) throw new Error(`${folder}: join ended with ${String(exit)}`);
+  }
+}
+
 async function keepAgent(folder: string): Promise<void> {
   const config = join(folder, 'agent.yaml');
   const site = Number(basename(folder).replace('site-', ''));
   const left = new Set<number>();
-  const joined = await runAgent(['join', '--config', config, '--token-file', join(folder, 'token')]);
-  if (joined !== 0) throw new Error(`${folder}: join ended with ${String(joined)}`);
   while (!stopping) {
     const exit = await runAgent(['run', '--config', config, '--log-level', 'error'], {
       trainer: ({ dataDir }) => ({
@@ -58,4 +66,5 @@ async function keepAgent(folder: string): Promise<void> {
   }
 }
 
+await joinAll();
 await Promise.all(folders.map(keepAgent));
