@@ -171,8 +171,6 @@ export const LIMITS = Object.freeze({
   roundRosterBytes: 8 * MIB,
   /** Milliseconds for which a site keeps the secrets of a round whose end it never hears: a round lasts a week at most. */
   secureRoundKeptMs: 30 * 24 * 3_600_000,
-  /** Times that an update is rounded anew until its norm meets the bound: each succeeds with a probability above 1/2. */
-  roundingAttempts: 64,
   /** Times a round is tried again before its job fails. */
   roundRetries: 3,
   /** Milliseconds before the first repeat of a round, doubled for each further one: sites that crashed come back. */

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 
 import {
   dealBundle,
-  deliveryOf,
   drawRoundSecrets,
   encodeBase64,
   encodeCohort,
@@ -33,7 +32,6 @@ import {
   type Agreement,
   type Digest,
   type HeldShares,
-  type OpenCohort,
   type OpenedSum,
   type OpenRoundRoster,
   type RingShape,
@@ -44,6 +42,8 @@ import {
   type SignedStage,
   type UnmaskAnswer,
 } from '@tributary/proto';
+
+import { deliveryOf } from '../support/deliveries.js';
 
 /** Parameters of a chunk: 1 MiB on the wire. */
 const CHUNK = 262_144;
@@ -178,7 +178,7 @@ export async function secureRound(options: SecureRoundOptions): Promise<SecureRo
     }
     const rest = await agentDoes(() => encoder.finish(TAIL, false));
     await coordinatorDoes(() => sum.add(parameters, rest));
-    agent.sent += rest.length + sizeOf(await agentDoes(() => describeVector(round, agent, cohort, shape)));
+    agent.sent += rest.length;
   }
 
   const survivorsBytes = encodeSurvivors(
@@ -274,23 +274,6 @@ function startVector(
   const cohort = openCohort(cohortBytes, roster);
   const masks = ownMasks(cohort.binding, agent.agentId, agent.secrets, cohort.peersOf(agent.agentId));
   return new RingEncoder({ shape, scale, rounding: { seed: agent.secrets.roundingSeed }, masks });
-}
-
-function describeVector(
-  round: RoundRosterExpectation['round'],
-  agent: Agent,
-  cohort: OpenCohort,
-  shape: RingShape,
-): SignedStage {
-  const payload = {
-    formatVersion: 1,
-    cohortDigest: cohort.digest,
-    baseDigest: BASE,
-    layoutDigest: BASE,
-    words: ringLength(shape),
-    contentDigest: BASE,
-  } as const;
-  return signStage(round, 'mask', agent.agentId, payload, agent.key);
 }
 
 function rosterOf({ roster }: Agent): OpenRoundRoster {

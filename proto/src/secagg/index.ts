@@ -18,6 +18,7 @@ export {
   type MaskBinding,
   type SecureRound,
   type SecureStage,
+  type SpokenStage,
 } from './secure-round.js';
 export { signStage, stageDigest, type SignedStage, type Signer } from './stage-message.js';
 export { SECAGG_VERSION, type StagePayload } from './stage-payloads.js';
@@ -33,7 +34,6 @@ export {
 } from './roster.js';
 export {
   dealBundle,
-  deliveryOf,
   openDeliveries,
   openDelivery,
   verifyShareBundle,
@@ -61,11 +61,5 @@ export { drawRoundSecrets, ownMasks, type MaskParty, type RoundSecrets } from '.
 export { addMasks, type Mask } from './mask-stream.js';
 export { x25519PublicKey } from '../sealing/x25519.js';
 export { ringLength, ringScale, type RingScale, type RingShape } from './ring-shape.js';
-export {
-  RingEncoder,
-  roundingWithin,
-  type RingEncoderOptions,
-  type Rounding,
-  type RoundingSearch,
-} from './ring-encoder.js';
+export { RingEncoder, type RingEncoderOptions, type Rounding } from './ring-encoder.js';
 export { RingSum, type OpenedSum } from './ring-sum.js';

@@ -1,7 +1,6 @@
 import { defaultKernel } from '../accumulator/kernels.js';
 import { RANGE_TOLERANCE } from '../accumulator/accumulator.js';
 import { TributaryError } from '../errors/tributary-error.js';
-import { LIMITS } from '../limits.js';
 import { Keystream, MaskStream, type Mask } from './mask-stream.js';
 import { PIECE_WORDS, type RingKernel, type RingPiece } from './ring-kernel.js';
 import { defaultRingKernel } from './ring-kernels.js';
@@ -22,8 +21,6 @@ import { wordsToBytes } from './ring-words.js';
 export interface Rounding {
   /** 32 random bytes, secret, fresh for each vector. */
   readonly seed: Uint8Array;
-  /** Of `roundingWithin`; 0 where no norm bound is kept. */
-  readonly attempt?: number;
 }
 
 export interface RingEncoderOptions {
@@ -109,9 +106,9 @@ class Quantiser {
   readonly #scale: RingScale;
   readonly #random: Keystream;
 
-  constructor(scale: RingScale, { seed, attempt = 0 }: Rounding) {
+  constructor(scale: RingScale, { seed }: Rounding) {
     this.#scale = scale;
-    this.#random = new Keystream(seed, 0, attempt);
+    this.#random = new Keystream(seed);
   }
 
   /** The words of the next values, at most a piece of them. */
@@ -125,47 +122,6 @@ class Quantiser {
       throw new TributaryError('UPDATE_OUT_OF_RANGE', 'a value is larger than the clipping norm allows');
     piece.quantise(values, this.#random.next(values.length * WORD_BYTES), scale, most);
   }
-}
-
-export interface RoundingSearch {
-  readonly scale: RingScale;
-  readonly seed: Uint8Array;
-  /** Largest L2 norm of the rounded delta, in the units of the delta. */
-  readonly normBound: number;
-  /** The delta, weighted and clipped, from its start: read once for each attempt. */
-  readonly delta: () => AsyncIterable<Float32Array> | Iterable<Float32Array>;
-  readonly kernel?: RingKernel;
-}
-
-/**
- * Repeats the rounding until the rounded delta is no longer than `normBound` (conditional rounding: Kairouz, Liu and
- * Steinke, ICML 2021), and gives the attempt to encode with. Throws LIMIT_EXCEEDED after LIMITS.roundingAttempts.
- */
-export async function roundingWithin({
-  scale,
-  seed,
-  normBound,
-  delta,
-  kernel = defaultRingKernel,
-}: RoundingSearch): Promise<number> {
-  const piece = kernel.piece();
-  const most = (normBound * scale.scale) ** 2;
-  for (let attempt = 0; attempt < LIMITS.roundingAttempts; attempt += 1) {
-    const quantiser = new Quantiser(scale, { seed, attempt });
-    let squares = 0;
-    for await (const values of delta()) {
-      for (let start = 0; start < values.length; start += PIECE_WORDS) {
-        const part = values.subarray(start, start + PIECE_WORDS);
-        quantiser.quantise(part, piece);
-        squares += squaredSteps(piece.words.subarray(0, part.length));
-      }
-    }
-    if (squares <= most) return attempt;
-  }
-  throw new TributaryError(
-    'LIMIT_EXCEEDED',
-    `the rounded update stays longer than its bound in ${String(LIMITS.roundingAttempts)} attempts`,
-  );
 }
 
 /** Sum of the squares of words as int32, in float64. */

@@ -7,6 +7,9 @@ export const SECURE_STAGES = ['advertise', 'share', 'mask', 'agree', 'unmask'] a
 
 export type SecureStage = (typeof SECURE_STAGES)[number];
 
+/** Stages in which members say something: in `mask` they upload a vector, whose header is signed. */
+export type SpokenStage = Exclude<SecureStage, 'mask'>;
+
 /** What every signature and key of one attempt at a round is bound to. */
 export type SecureRound = Pick<TranscriptFields['stage'], 'wire' | 'logId' | 'jobId' | 'round' | 'attempt'>;
 

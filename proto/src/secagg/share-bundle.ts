@@ -100,18 +100,6 @@ export function verifyShareBundle(
   return { dealer, seedHash: decodeBase64(payload.seedHash, 'seedHash'), hashes: new Map(hashes) };
 }
 
-/** What a bundle says about one holder, for delivery. */
-export function deliveryOf(
-  roster: OpenRoundRoster,
-  dealer: string,
-  bundle: ShareBundle,
-  holder: string,
-): ShareDelivery {
-  const entry = bundle.entries[roster.graph.holdersOf(dealer).indexOf(holder)];
-  if (entry === undefined) throw new TributaryError('NOT_IN_COHORT', `${holder} holds no share of ${dealer}`);
-  return { dealer, payload: bundle.payload, signature: bundle.signature, entry };
-}
-
 /** The shares that a holder got from one dealer. */
 export interface HeldShares extends SharePair {
   readonly dealer: string;

@@ -12,7 +12,7 @@ import { verifySignature, type SigningKey } from '../signing/ed25519.js';
 import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
 import { requireFormat } from '../versions.js';
-import { blame, roundFields, type SecureRound, type SecureStage } from './secure-round.js';
+import { blame, roundFields, type SecureRound, type SpokenStage } from './secure-round.js';
 import { SECAGG_VERSION, STAGE_PAYLOADS, type StagePayload } from './stage-payloads.js';
 
 /** A message of a stage as it is stored and sent. Round, stage and sender are known from where it arrives. */
@@ -31,7 +31,7 @@ export interface Signer {
 }
 
 /** Signs the message of a stage. Throws INVALID_ARGUMENT for a payload that could not be read again. */
-export function signStage<S extends SecureStage>(
+export function signStage<S extends SpokenStage>(
   round: SecureRound,
   stage: S,
   agentId: string,
@@ -47,7 +47,7 @@ export function signStage<S extends SecureStage>(
  * Reads a message of a stage and verifies its signature. Throws SECAGG_MESSAGE_INVALID, naming agent and stage, where it
  * is malformed, of another round or stage, or signed by another key; FORMAT_UNSUPPORTED for a newer format.
  */
-export function openStage<S extends SecureStage>(
+export function openStage<S extends SpokenStage>(
   round: SecureRound,
   stage: S,
   { agentId, identityKey }: Signer,
@@ -78,7 +78,7 @@ export function readCanonical(bytes: Uint8Array, what: string, limit: number): J
   return value;
 }
 
-function decodeStage<S extends SecureStage>(stage: S, agentId: string, bytes: Uint8Array): StagePayload<S> {
+function decodeStage<S extends SpokenStage>(stage: S, agentId: string, bytes: Uint8Array): StagePayload<S> {
   const what = `${stage} of ${agentId}`;
   let value: JsonObject;
   try {
@@ -99,7 +99,7 @@ function decodeStage<S extends SecureStage>(stage: S, agentId: string, bytes: Ui
 
 function stageTranscript(
   round: SecureRound,
-  stage: SecureStage,
+  stage: SpokenStage,
   agentId: string,
   payload: Uint8Array,
 ): Uint8Array {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { decodeBase64 } from '../byte-text.js';
 import { isDigest, isName, type Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
-import type { SecureStage } from './secure-round.js';
+import type { SpokenStage } from './secure-round.js';
 import { SHARE_BYTES } from './shamir.js';
 
 /** Newest version of the payloads of stages, rosters, cohorts and survivor sets. */
@@ -43,7 +43,7 @@ const treeHead = z.strictObject({
 
 const dealtShare = z.strictObject({ owner: agentIdSchema, share: base64(SHARE_BYTES) });
 
-/** What each stage says, in the order of the stages. Byte fields are standard base64. */
+/** What each stage says, in the order of the stages; in `mask` there is an upload instead. Byte fields are standard base64. */
 export const STAGE_PAYLOADS = {
   /** Fresh keys of an agent. */
   advertise: z.strictObject({
@@ -64,18 +64,6 @@ export const STAGE_PAYLOADS = {
     /** SHA-256 of the entry of each holder, in the order of `holdersOf`. */
     entries: z.array(base64(32)).min(2).max(holders),
   }),
-  /** Of a masked vector: what was masked, and the digest of its words. */
-  mask: z.strictObject({
-    formatVersion: version,
-    cohortDigest: digestSchema,
-    baseDigest: digestSchema,
-    layoutDigest: digestSchema,
-    words: z
-      .int()
-      .min(1)
-      .max(LIMITS.modelParameters + 4 * LIMITS.tailElements),
-    contentDigest: digestSchema,
-  }),
   /** One for each cohort: whoever signs two survivor sets helps to unmask a single site. */
   agree: z.strictObject({
     formatVersion: version,
@@ -91,6 +79,6 @@ export const STAGE_PAYLOADS = {
     seeds: z.array(dealtShare).max(holders),
     keys: z.array(dealtShare).max(holders),
   }),
-} as const satisfies Record<SecureStage, z.ZodType>;
+} as const satisfies Record<SpokenStage, z.ZodType>;
 
-export type StagePayload<S extends SecureStage> = z.infer<(typeof STAGE_PAYLOADS)[S]>;
+export type StagePayload<S extends SpokenStage> = z.infer<(typeof STAGE_PAYLOADS)[S]>;

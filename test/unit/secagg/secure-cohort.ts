@@ -1,6 +1,5 @@
 import {
   dealBundle,
-  deliveryOf,
   drawRoundSecrets,
   encodeCohort,
   encodeRoundRoster,
@@ -39,6 +38,8 @@ import {
   type SigningKey,
   type UnmaskAnswer,
 } from '@tributary/proto';
+
+import { deliveryOf } from '../../support/deliveries.js';
 import { bytesToWords } from '@tributary/proto/internal/secagg/ring-words.js';
 
 import { SeededRandom } from '../../support/seeded-random.js';

@@ -30,6 +30,7 @@ import {
   type RingScale,
   type Rounding,
   type SecureStage,
+  type SpokenStage,
   type ShareDelivery,
   type SigningKey,
 } from '@tributary/proto';
@@ -358,7 +359,7 @@ export class SecureRounds {
     await witness.observeAll(observed, (first, second) => client.consistencyProof(first, second));
   }
 
-  #signed<S extends SecureStage>(
+  #signed<S extends SpokenStage>(
     round: OpenedRound,
     stage: S,
     payload: Parameters<typeof signStage<S>>[3],
