@@ -24,6 +24,8 @@ export interface DaemonOptions {
   /** Standard output and error are appended here. */
   readonly logFile: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Program and arguments that run Node in its place, and end as it does: another network namespace, say. */
+  readonly prefix?: readonly string[];
 }
 
 /** A long-running child process whose output goes to a file. */
@@ -33,10 +35,11 @@ export class Daemon {
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
 
-  constructor({ script, args, logFile, env = {} }: DaemonOptions) {
+  constructor({ script, args, logFile, env = {}, prefix = [] }: DaemonOptions) {
     this.logFile = logFile;
     const log = createWriteStream(logFile, { flags: 'a' });
-    this.#child = spawn(process.execPath, [script, ...args], {
+    const [program = process.execPath, ...words] = [...prefix, process.execPath, script, ...args];
+    this.#child = spawn(program, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });

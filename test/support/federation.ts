@@ -19,6 +19,17 @@ export interface Addresses {
   readonly socket: string;
 }
 
+/** How a process is started, where that differs from what users do. */
+export interface Launch {
+  /** Started instead of the daemon's own command; gets the same arguments. */
+  readonly script?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** See {@link DaemonOptions}. */
+  readonly prefix?: readonly string[];
+  /** Ports of listeners of the coordinator; the others are those it had. */
+  readonly ports?: Readonly<Partial<Record<keyof Addresses, number>>>;
+}
+
 export interface SiteOptions {
   readonly name: string;
   /** Text of the site's CSV file. */
@@ -40,20 +51,28 @@ export interface SiteOptions {
 /** A coordinator and agents as separate processes under one folder, driven as an operator would. */
 export class LocalFederation {
   readonly folder: string;
+  readonly #host: string;
   readonly agents = new Map<string, Daemon>();
   readonly #sites = new Map<string, SiteOptions>();
   /** How the coordinator is started from now on. */
-  coordinatorParts: Pick<SiteOptions, 'script' | 'env'> = {};
+  coordinatorParts: Pick<Launch, 'script' | 'env'> = {};
   #coordinator: Daemon | undefined;
+  #known: Addresses | undefined;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, host: string) {
     this.folder = folder;
+    this.#host = host;
   }
 
   /** Creates the coordinator's data directory, an operator's context and an author's key, and starts serving. */
-  static async start(folder: string, name = 'test'): Promise<LocalFederation> {
+  static async start(
+    folder: string,
+    name = 'test',
+    host = '127.0.0.1',
+    launch: Launch = {},
+  ): Promise<LocalFederation> {
     await mkdir(folder, { recursive: true });
-    const federation = new LocalFederation(folder);
+    const federation = new LocalFederation(folder, host);
     const init = [
       'init',
       '--data',
@@ -61,12 +80,24 @@ export class LocalFederation {
       '--name',
       name,
       '--host',
-      '127.0.0.1',
+      host,
       '--context-file',
       federation.contextFile,
     ];
     requireSuccess('init', await runCommand(BINARIES.coordinator, init));
-    await federation.serve();
+    await federation.serve(launch);
+    return federation;
+  }
+
+  /** A federation that was made before, with nothing of it running: copied, say. */
+  static async open(
+    folder: string,
+    sites: readonly SiteOptions[],
+    host = '127.0.0.1',
+  ): Promise<LocalFederation> {
+    const federation = new LocalFederation(folder, host);
+    for (const site of sites) federation.#sites.set(site.name, site);
+    federation.#known = await federation.addresses();
     return federation;
   }
 
@@ -84,42 +115,39 @@ export class LocalFederation {
   }
 
   /** Starts (again) the coordinator on the ports it had, and waits until it serves. */
-  async serve(): Promise<Addresses> {
-    const before = await this.addresses().catch(() => undefined);
-    await rm(this.#addressFile, { force: true });
-    const port = (kind: keyof Addresses): string => before?.[kind].split(':').at(-1) ?? '0';
-    const { script = BINARIES.coordinator, env = {} } = this.coordinatorParts;
-    this.#coordinator = new Daemon({
-      script,
-      env,
-      args: [
-        ...[
-          'serve',
-          '--data',
-          this.data,
-          '--listen',
-          '127.0.0.1',
-          '--fleet-port',
-          port('fleet'),
-          '--enrol-port',
-          port('enrol'),
-        ],
-        ...[
-          '--admin-port',
-          port('admin'),
-          '--health-port',
-          port('health'),
-          '--metrics-port',
-          port('metrics'),
-        ],
-      ],
-      logFile: join(this.folder, 'coordinator.log'),
-    });
-    const daemon = this.#coordinator;
+  async serve(launch: Launch = {}): Promise<Addresses> {
+    const daemon = await this.spawnCoordinator(launch);
     return eventually('the coordinator to serve', async () => {
       if (!daemon.running) throw new Error(`the coordinator ended: ${(await daemon.log()).slice(-2_000)}`);
       return this.addresses().catch(() => undefined);
     });
+  }
+
+  /** Starts (again) the coordinator on the ports it had, and waits for nothing. */
+  async spawnCoordinator(launch: Launch = {}): Promise<Daemon> {
+    const {
+      script = BINARIES.coordinator,
+      env = {},
+      prefix = [],
+      ports = {},
+    } = {
+      ...this.coordinatorParts,
+      ...launch,
+    };
+    this.#known = await this.addresses().catch(() => this.#known);
+    await rm(this.#addressFile, { force: true });
+    const listeners = (['fleet', 'enrol', 'admin', 'health', 'metrics'] as const).flatMap((kind) => [
+      `--${kind}-port`,
+      String(ports[kind] ?? this.#known?.[kind].split(':').at(-1) ?? '0'),
+    ]);
+    this.#coordinator = new Daemon({
+      script,
+      args: ['serve', '--data', this.data, '--listen', this.#host, ...listeners],
+      logFile: join(this.folder, 'coordinator.log'),
+      env,
+      prefix,
+    });
+    return this.#coordinator;
   }
 
   async addresses(): Promise<Addresses> {
@@ -177,14 +205,16 @@ export class LocalFederation {
     return folder;
   }
 
-  /** Starts the agent of a joined site, with other parts than the site joined with where they are given. */
-  startAgent(name: string, parts: Pick<SiteOptions, 'script' | 'env'> = {}): Daemon {
-    const { script = BINARIES.agent, env = {} } = { ...this.#sites.get(name), ...parts };
+  /** Starts the agent of a joined site; what `launch` says comes before what the site joined with. */
+  startAgent(name: string, launch: Launch = {}): Daemon {
+    const site = this.#sites.get(name);
+    const script = launch.script ?? site?.script ?? BINARIES.agent;
     const agent = new Daemon({
       script,
       args: ['run', '--config', join(this.siteFolder(name), 'agent.yaml')],
       logFile: join(this.siteFolder(name), 'agent.log'),
-      env,
+      env: { ...site?.env, ...launch.env },
+      prefix: launch.prefix ?? [],
     });
     this.agents.set(name, agent);
     return agent;

@@ -1,0 +1,42 @@
+import type { SeededRandom } from '../../support/seeded-random.js';
+import type { JobType, Template } from '../template.js';
+import type { World, WorldOptions } from '../world.js';
+
+/** What a case is given. */
+export interface CaseParts {
+  readonly random: SeededRandom;
+  readonly job: JobType;
+  /** One of the variants of its kind. */
+  readonly variant: string;
+  /** A world of its own, over the template unless another is named. */
+  readonly open: (
+    options?: Partial<Pick<WorldOptions, 'rounds' | 'epochs' | 'template' | 'job'>>,
+  ) => Promise<World>;
+}
+
+/** What a kind may need to prepare. */
+export interface KindParts {
+  readonly template: Template;
+  /** An empty folder of its own. */
+  readonly folder: string;
+  readonly random: SeededRandom;
+}
+
+/** One kind of fault. */
+export interface FaultKind {
+  readonly name: string;
+  /** What it does, for the table. */
+  readonly about: string;
+  /** Why it cannot run on this machine or as this user. */
+  readonly missing?: () => string | undefined;
+  /** Called once, before its first case. */
+  readonly prepare?: (parts: KindParts) => Promise<void>;
+  /** What its cases differ in; the first ones are those of a short run. */
+  readonly variants: () => readonly string[];
+  /** Puts a world through the fault, until its job has ended. The judge looks at it afterwards. */
+  readonly run: (parts: CaseParts) => Promise<World>;
+  /** Called once, after its last case. */
+  readonly clear?: () => Promise<void>;
+  /** What the table says of all its cases together. */
+  readonly summary?: () => string;
+}

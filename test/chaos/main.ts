@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { KINDS } from './kinds/registry.js';
+import { caseText, tableText, totalsOf } from './report.js';
+import { runSuite, type RunOptions } from './runner.js';
+
+const USAGE = `usage: npm run chaos -- [--cases N] [--seed S] [--json] [--only KIND[,KIND]] [--minutes M]
+                        [--variant V] [--job plain|secure]
+Breaks the built daemons and judges what is left. Kinds of faults:
+${KINDS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+The same seed makes the same faults at the same places; when they hit is up to the machine. A case that fails keeps its
+directory and says how to repeat it. Ends with 1 where one failed.`;
+
+interface Options extends Pick<RunOptions, 'kinds' | 'cases' | 'seed' | 'variant' | 'job' | 'endMs'> {
+  readonly json: boolean;
+}
+
+function readOptions(args: readonly string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      cases: { type: 'string', default: '20' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+      json: { type: 'boolean', default: false },
+      only: { type: 'string', default: KINDS.map(({ name }) => name).join(',') },
+      minutes: { type: 'string', default: '1440' },
+      variant: { type: 'string' },
+      job: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const names = values.only.split(',');
+  const kinds = KINDS.filter(({ name }) => names.includes(name));
+  const [cases, seed, minutes] = [values.cases, values.seed, values.minutes].map(Number);
+  const counts = [cases, seed, minutes].every((value) => value !== undefined && value >= 0);
+  const known = kinds.length === names.length && ['plain', 'secure', undefined].includes(values.job);
+  if (values.help || !counts || !known) return undefined;
+  const { variant } = values;
+  const job = values.job === 'plain' || values.job === 'secure' ? values.job : undefined;
+  const endMs = Date.now() + (minutes ?? 0) * 60_000;
+  return { kinds, cases: cases ?? 0, seed: seed ?? 0, variant, job, endMs, json: values.json };
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2));
+  if (options === undefined) {
+    process.stderr.write(`${USAGE}\n`);
+    return 10;
+  }
+  const { json, kinds } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'tributary-chaos-'));
+  if (!json) console.log(`seed ${String(options.seed)}; cases leave their directories under ${folder}`);
+  const suite = await runSuite({
+    ...options,
+    folder,
+    report: (result) => console.log(json ? JSON.stringify(result) : caseText(result)),
+  });
+  const totals = totalsOf(suite.results);
+  if (json) for (const [kind, reason] of suite.missing) console.log(JSON.stringify({ kind, notRun: reason }));
+  else console.log(`\n${tableText(suite, kinds)}\n`);
+  console.log(JSON.stringify(totals));
+  const whole = totals.survived === totals.cases;
+  if (whole) await rm(folder, { recursive: true, force: true });
+  return whole ? 0 : 1;
+}
+
+process.exitCode = await main();

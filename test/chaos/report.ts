@@ -1,0 +1,58 @@
+import type { FaultKind } from './kinds/kind.js';
+import type { CaseResult, SuiteResult } from './runner.js';
+
+/** The last line of a run. */
+export interface Totals {
+  readonly cases: number;
+  readonly survived: number;
+  /** Updates, or rounds, that were lost or counted twice. */
+  readonly lost: number;
+  readonly doubled: number;
+  readonly maxRecoverySeconds: number;
+}
+
+export function totalsOf(results: readonly CaseResult[]): Totals {
+  const breaches = results.flatMap((result) => result.breaches);
+  return {
+    cases: results.length,
+    survived: results.filter((result) => result.breaches.length === 0).length,
+    lost: breaches.filter(({ kind }) => kind === 'lost').length,
+    doubled: breaches.filter(({ kind }) => kind === 'doubled').length,
+    maxRecoverySeconds: Math.max(0, ...results.map((result) => result.recoverySeconds)),
+  };
+}
+
+/** What became of a case: one line, and for one that failed what broke, where it lies and how to repeat it. */
+export function caseText(result: CaseResult): string {
+  const { kind, variant, job, seed, breaches, recoverySeconds, seconds, folder } = result;
+  const name = `${kind} ${variant} (${job}, seed ${String(seed)})`;
+  if (breaches.length === 0)
+    return `  survived  ${name}: ${seconds.toFixed(1)} s, recovered in ${recoverySeconds.toFixed(1)} s`;
+  return [
+    `  FAILED    ${name}: ${seconds.toFixed(1)} s`,
+    ...breaches.map((one) => `            ${one.kind}: ${one.detail.replaceAll('\n', '\n              ')}`),
+    `            directory: ${folder ?? ''}`,
+    `            repeat: npm run chaos -- --only ${kind} --variant ${variant} --job ${job} --seed ${String(seed)} --cases 1`,
+  ].join('\n');
+}
+
+/** A table: one row for each kind of fault. */
+export function tableText({ results, missing }: SuiteResult, kinds: readonly FaultKind[]): string {
+  const rows = kinds.map(({ name, about, summary }) => {
+    const reason = missing.get(name);
+    const own = results.filter((result) => result.kind === name);
+    if (reason !== undefined) return [name, '-', '-', '-', '-', '-', `not run: ${reason}`];
+    const { cases, survived, lost, doubled, maxRecoverySeconds } = totalsOf(own);
+    const said =
+      cases === 0 ? 'not reached' : [about, summary?.() ?? ''].filter((text) => text !== '').join('; ');
+    return [name, ...[cases, survived, lost, doubled].map(String), maxRecoverySeconds.toFixed(1), said];
+  });
+  const all = [['fault', 'cases', 'survived', 'lost', 'doubled', 'recovery s', ''], ...rows];
+  const widths =
+    all[0]?.map((_title, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
+  return all
+    .map((row) =>
+      row.map((cell, column) => (column === 6 ? cell : cell.padEnd(widths[column] ?? 0))).join('  '),
+    )
+    .join('\n');
+}
