@@ -208,7 +208,9 @@ export const LIMITS = Object.freeze({
   joinTokenDefaultTtlMs: 24 * 3_600_000,
   joinTokenMaxTtlMs: 30 * 24 * 3_600_000,
   certificateTtlMs: 24 * 3_600_000,
-  /** Clock difference tolerated in certificate validity. */
+  /** Milliseconds that certificates begin before they are issued: a site whose clock is that far behind can still connect. */
+  certificateBackdateMs: 24 * 3_600_000,
+  /** Milliseconds by which clocks may differ where an instant is judged. */
   clockSkewMs: 5 * 60_000,
   challengeTtlMs: 60_000,
   /** Challenges outstanding at once. */

@@ -89,5 +89,7 @@ async function complaintsOf(world: World): Promise<readonly string[]> {
     const found = (await daemon.log()).split('\n').filter((line) => UNFORESEEN.test(line));
     complaints.push(...found.slice(0, 3).map((line) => `${name}: ${line.slice(0, 600)}`));
   }
-  return complaints.filter((complaint) => !world.explained.some((pattern) => pattern.test(complaint)));
+  return [...world.findings, ...complaints].filter(
+    (complaint) => !world.explained.some((pattern) => pattern.test(complaint)),
+  );
 }

@@ -53,9 +53,12 @@ async function main(): Promise<number> {
   const { json, kinds } = options;
   const folder = await mkdtemp(join(tmpdir(), 'tributary-chaos-'));
   if (!json) console.log(`seed ${String(options.seed)}; cases leave their directories under ${folder}`);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   const suite = await runSuite({
     ...options,
     folder,
+    signal: stop.signal,
     report: (result) => console.log(json ? JSON.stringify(result) : caseText(result)),
   });
   const totals = totalsOf(suite.results);
@@ -67,4 +70,5 @@ async function main(): Promise<number> {
   return whole ? 0 : 1;
 }
 
-process.exitCode = await main();
+// A case that was cut short still waits for its job.
+process.exit(await main());

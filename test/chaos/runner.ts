@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly job?: JobType | undefined;
   /** No case begins after it; milliseconds since the epoch. */
   readonly endMs?: number;
+  /** Ends the case that runs, and the run. */
+  readonly signal?: AbortSignal;
   readonly report?: (result: CaseResult) => void;
 }
 
@@ -48,47 +50,82 @@ const SEED_STEP = 7_919;
 
 /** Runs cases, the kinds in turn. A kind that this machine or user cannot run is named, never counted. */
 export async function runSuite(options: RunOptions): Promise<SuiteResult> {
-  const { folder, seed } = options;
-  const missing = new Map<string, string>();
-  for (const { name, missing: why } of options.kinds) {
-    const reason = why?.();
-    if (reason !== undefined) missing.set(name, reason);
-  }
+  const missing = missingOf(options.kinds);
   const kinds = options.kinds.filter(({ name }) => !missing.has(name));
-  await mkdir(folder, { recursive: true });
-  const template = await Template.make(join(folder, 'template'));
-  const schedules = new Map<string, readonly string[]>();
+  await mkdir(options.folder, { recursive: true });
+  const template = await Template.make(join(options.folder, 'template'));
+  const schedules = new Map<FaultKind, readonly string[]>();
   const results: CaseResult[] = [];
+  const aborted = abortOf(options.signal);
+  let current: World | undefined;
   try {
-    for (let index = 0; index < options.cases && kinds.length > 0; index += 1) {
-      if (Date.now() >= (options.endMs ?? Infinity)) break;
-      const kind = kinds[index % kinds.length];
-      if (kind === undefined) break;
-      const turn = Math.floor(index / kinds.length);
-      const variants = schedules.get(kind.name) ?? (await scheduleOf(kind, template, options));
-      schedules.set(kind.name, variants);
-      const job = options.job ?? ((turn + (index % kinds.length)) % 2 === 0 ? 'plain' : 'secure');
-      const variant = options.variant ?? variants[turn % variants.length] ?? '';
-      const result = await runCase(kind, { template, folder, seed: seed + index * SEED_STEP, job, variant });
+    for (const [index, kind] of turnsOf(kinds, options)) {
+      const variants = schedules.get(kind) ?? (await scheduleOf(kind, template, { ...options, kinds }));
+      schedules.set(kind, variants);
+      const opened = (world: World): World => (current = world);
+      const running = runCase(kind, { template, opened, ...caseOf(index, variants, { ...options, kinds }) });
+      const result = await Promise.race([running, aborted]);
+      if (result === undefined) break;
       results.push(result);
       options.report?.(result);
     }
   } finally {
-    for (const kind of kinds) if (schedules.has(kind.name)) await kind.clear?.();
+    await current?.stop();
+    for (const kind of schedules.keys()) await kind.clear?.();
   }
   return { results, missing };
+}
+
+function missingOf(kinds: readonly FaultKind[]): ReadonlyMap<string, string> {
+  const reasons = kinds.map(({ name, missing }) => [name, missing?.()] as const);
+  return new Map(
+    reasons.flatMap(([name, reason]) => (reason === undefined ? [] : [[name, reason] as const])),
+  );
+}
+
+function abortOf(signal: AbortSignal | undefined): Promise<undefined> {
+  return new Promise((resolve) => {
+    signal?.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}
+
+/** Numbers of cases with their kinds, for as long as there are cases and time. */
+function* turnsOf(
+  kinds: readonly FaultKind[],
+  { cases, endMs = Infinity }: RunOptions,
+): Generator<readonly [number, FaultKind]> {
+  for (let index = 0; index < cases && Date.now() < endMs; index += 1) {
+    const kind = kinds[index % kinds.length];
+    if (kind === undefined) return;
+    yield [index, kind];
+  }
+}
+
+/** Plain and secure jobs alternate, from case to case and for each kind. */
+function caseOf(
+  index: number,
+  variants: readonly string[],
+  { kinds, seed, folder, variant, job }: RunOptions,
+): Omit<CaseOptions, 'template' | 'opened'> {
+  const turn = Math.floor(index / kinds.length);
+  return {
+    folder,
+    seed: seed + index * SEED_STEP,
+    job: job ?? ((turn + (index % kinds.length)) % 2 === 0 ? 'plain' : 'secure'),
+    variant: variant ?? variants[turn % variants.length] ?? '',
+  };
 }
 
 /** Prepares a kind, and puts its variants into an order that follows from the seed. */
 async function scheduleOf(
   kind: FaultKind,
   template: Template,
-  { folder, seed }: RunOptions,
+  { folder, seed, kinds, cases }: RunOptions,
 ): Promise<readonly string[]> {
   const random = new SeededRandom(seed);
   const own = join(folder, kind.name);
   await mkdir(own, { recursive: true });
-  await kind.prepare?.({ template, folder: own, random });
+  await kind.prepare?.({ template, folder: own, random, cases: Math.ceil(cases / kinds.length) });
   const left = [...kind.variants()];
   return Array.from({ length: left.length }, () => left.splice(random.below(left.length), 1)[0] ?? '');
 }
@@ -99,11 +136,12 @@ interface CaseOptions {
   readonly seed: number;
   readonly job: JobType;
   readonly variant: string;
+  readonly opened: (world: World) => World;
 }
 
 async function runCase(
   kind: FaultKind,
-  { template, folder, seed, job, variant }: CaseOptions,
+  { template, folder, seed, job, variant, opened }: CaseOptions,
 ): Promise<CaseResult> {
   const own = join(folder, `${kind.name}-${String(seed)}-${variant.replaceAll(/[^a-z0-9]+/gi, '-')}`);
   await rm(own, { recursive: true, force: true });
@@ -118,7 +156,7 @@ async function runCase(
       variant,
       open: async (options = {}) => {
         type = options.job ?? job;
-        world = await World.open({ template, folder: own, job, ...options });
+        world = opened(await World.open({ template, folder: own, job, ...options }));
         return world;
       },
     });

@@ -49,6 +49,8 @@ export class World {
   readonly restartsMs: number[] = [];
   /** What a kind of fault explains: lines of logs and ends of processes that match are no complaints. */
   readonly explained: RegExp[] = [];
+  /** What a kind of fault saw itself that the contract does not allow. */
+  readonly findings: string[] = [];
   /** How every start of a process differs from the usual. */
   readonly launches = new Map<ProcessName, Launch>();
   readonly #options: WorldOptions;
@@ -95,15 +97,19 @@ export class World {
 
   /** Starts a process; `extra` is for this start only. */
   async start(name: ProcessName, extra: Launch = {}): Promise<Daemon> {
-    const usual = this.launches.get(name) ?? {};
-    const env = { ...usual.env, ...extra.env };
-    const launch = { ...usual, ...extra, env: { ...env, ...this.#preloads(name, env) } };
+    const launch = { ...this.launches.get(name), ...extra, env: this.environmentOf(name, extra) };
     const daemon =
       name === 'coordinator'
         ? await this.federation.spawnCoordinator(launch)
         : this.federation.startAgent(name, launch);
     this.started.push({ name, daemon, expected: false });
     return daemon;
+  }
+
+  /** What a process of that name is told by its environment. */
+  environmentOf(name: ProcessName, { env = {} }: Launch = {}): Readonly<Record<string, string>> {
+    const all = { ...this.launches.get(name)?.env, ...env };
+    return { ...all, ...this.#preloads(name, all) };
   }
 
   /** Starts a process again after a fault. */

@@ -49,27 +49,40 @@ function roundModel(facts: Facts, { body }: Committed, base: Model): Model | str
   );
   if (opened?.body.kind === 'Evaluation')
     return opened.body.baseDigest === body.modelDigest ? base : 'an evaluation changed the model';
+  const parts = partsOf(facts, body.folded);
+  if (typeof parts === 'string') return parts;
+  const weights = meanModel(base.weights, parts);
+  const masked = parts.some(({ contribution }) => contribution.encoding === 'ring');
+  if (masked || !base.exact) return withinRounding(weights, facts.models.get(body.modelDigest), body.round);
+  return digestOf(weights) === body.modelDigest
+    ? { weights, exact: true }
+    : 'the accepted set makes another model';
+}
+
+/** What the updates of a sum were made of, or which of them nobody made. */
+function partsOf({ contributions, deltas }: Facts, folded: readonly string[]): readonly Part[] | string {
   const parts: Part[] = [];
-  for (const uploadId of body.folded) {
-    const contribution = facts.contributions.find((one) => one.uploadId === uploadId);
-    const delta = contribution && facts.deltas.get(contribution.delta);
+  for (const uploadId of folded) {
+    const contribution = contributions.find((one) => one.uploadId === uploadId);
+    const delta = contribution && deltas.get(contribution.delta);
     if (contribution === undefined || delta === undefined) return `nobody made ${uploadId}`;
     parts.push({ contribution, delta });
   }
-  const weights = meanModel(base.weights, parts);
-  const held = facts.models.get(body.modelDigest);
-  const secure = parts.some(({ contribution }) => contribution.encoding === 'ring');
-  if (!secure && base.exact) {
-    return digestOf(weights) === body.modelDigest
-      ? { weights, exact: true }
-      : 'the accepted set makes another model';
-  }
+  return parts;
+}
+
+/** The model that is `held`, where it is still kept and close to the one that the accepted set makes. */
+function withinRounding(
+  weights: Float32Array,
+  held: Float32Array | undefined,
+  round: number,
+): Model | string {
   if (held === undefined) return { weights, exact: false };
   const worst = weights.reduce(
     (most, value, index) => Math.max(most, Math.abs(value - (held[index] ?? NaN))),
     0,
   );
-  return worst < ROUNDING * (body.round + 1) && held.length === weights.length
+  return worst < ROUNDING * (round + 1) && held.length === weights.length
     ? { weights: held, exact: true }
     : `the model is ${String(worst)} away from that of the accepted set`;
 }

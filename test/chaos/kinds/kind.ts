@@ -20,6 +20,8 @@ export interface KindParts {
   /** An empty folder of its own. */
   readonly folder: string;
   readonly random: SeededRandom;
+  /** Cases that may follow. */
+  readonly cases: number;
 }
 
 /** One kind of fault. */

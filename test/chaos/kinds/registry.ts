@@ -1,7 +1,23 @@
+import { backup } from './backup.js';
+import { clock } from './clock.js';
+import { disk } from './disk.js';
+import { garbage } from './garbage.js';
 import { instant } from './instant.js';
 import type { FaultKind } from './kind.js';
 import { link } from './link.js';
+import { packets } from './packets.js';
 import { persisted } from './persisted.js';
+import { replay } from './replay.js';
 
 /** Every kind of fault, in the order in which the suite takes them. */
-export const KINDS: readonly FaultKind[] = [persisted, instant, link];
+export const KINDS: readonly FaultKind[] = [
+  persisted,
+  instant,
+  link,
+  packets,
+  disk,
+  clock,
+  replay,
+  garbage,
+  backup,
+];

@@ -256,9 +256,9 @@ function parseCertificate(der: Uint8Array): X509Certificate {
 /** At most 64 characters (RFC 5280, appendix A.1): names of hosts may be longer and stand in the extension only. */
 const commonName = (name: string): Record<string, string[]>[] => [{ CN: [name] }];
 
-/** Begins a little early: the clock of whoever checks it may be behind. */
+/** Begins early: the clock of whoever checks it may be behind, and no key is older for it. */
 function validity(now: number, lifetimeMs: number): { readonly notBefore: Date; readonly notAfter: Date } {
-  return { notBefore: new Date(now - LIMITS.clockSkewMs), notAfter: new Date(now + lifetimeMs) };
+  return { notBefore: new Date(now - LIMITS.certificateBackdateMs), notAfter: new Date(now + lifetimeMs) };
 }
 
 /** 16 random bytes that read as a positive number without a leading zero byte (RFC 5280, 4.1.2.2). */

@@ -1,0 +1,140 @@
+import { copyFile, cp, mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { ERROR_TABLE } from '@tributary/proto';
+
+import { BINARIES, Daemon, runCommand } from '../../support/daemon.js';
+import { requireSuccess } from '../../support/federation.js';
+import { entriesOf } from '../../support/ledger-audit.js';
+import { eventually } from '../../support/waiting.js';
+import { SITES } from '../template.js';
+import type { ProcessName, World } from '../world.js';
+import type { FaultKind } from './kind.js';
+
+const AGENT: ProcessName = 'north';
+const FENCED_MS = 60_000;
+/** Milliseconds in which what must not happen would have happened. */
+const LOOK_MS = 4_000;
+
+const FENCED = new RegExp(`^${AGENT} ended by itself: ${String(ERROR_TABLE.AGENT_FENCED.exit)}$`);
+
+/** A socket is nothing that a copy could have. */
+const COPY = { recursive: true, filter: (path: string) => !path.endsWith('.sock') } as const;
+
+const committed =
+  (round: number) =>
+  (body: object): boolean =>
+    'round' in body && body.round === round;
+
+/** The coordinator comes back as it was some rounds ago: agents that have seen more do not follow it. */
+async function oldCoordinator(world: World): Promise<void> {
+  const { federation, folder } = world;
+  const [backup, newer, key] = [join(folder, 'backup.tar'), join(folder, 'newer'), join(folder, 'seal.key')];
+  await world.event('round.committed', committed(1));
+  await federation.backup(backup);
+  // Every site has seen more than the backup holds once it has taken part in a later round.
+  const { entries: held } = await world.audit();
+  const last = Math.max(...entriesOf(held, 'round.opened').map(({ body }) => body.round));
+  if ((await world.event('round.committed', committed(last + 1))) === undefined)
+    throw new Error('the job ended before the backup was old');
+  await world.kill('coordinator');
+  await copyFile(join(federation.data, 'seal.key'), key);
+  await rename(federation.data, newer);
+  const words = ['restore', '--data', federation.data, '--from', backup, '--seal-key-file', key];
+  requireSuccess('restore', await runCommand(BINARIES.coordinator, words));
+  await copyFile(key, join(federation.data, 'seal.key'));
+  for (const site of SITES)
+    world.explained.push(new RegExp(`^${site} ended by itself: ${String(ERROR_TABLE.PROOF_INVALID.exit)}$`));
+  await world.start('coordinator');
+  await world.serving();
+  const before = await world.audit();
+  const raised = async () => entriesOf((await world.audit(before)).entries, 'alarm.raised')[0];
+  await eventually('an alarm', raised, FENCED_MS).catch(() =>
+    world.findings.push('an older ledger raises no alarm'),
+  );
+  await sleep(LOOK_MS);
+  const { entries } = await world.audit(before);
+  const taken = entriesOf(entries, 'update.accepted').filter(({ seq }) => seq >= before.entries.length);
+  if (taken.length > 0)
+    world.findings.push('an older ledger takes updates of agents that have seen a newer one');
+  await world.kill('coordinator');
+  await rename(federation.data, join(folder, 'older'));
+  await rename(newer, federation.data);
+  await world.restart('coordinator');
+  await world.serving();
+  for (const site of SITES)
+    if (world.started.findLast(({ name }) => name === site)?.daemon.running !== true)
+      await world.restart(site);
+}
+
+/** An agent comes back as it was before its last starts: it is fenced, and its newest state goes on. */
+async function oldAgent(world: World): Promise<void> {
+  const data = join(world.federation.siteFolder(AGENT), 'data');
+  await world.event('round.committed', committed(1));
+  await world.kill(AGENT);
+  await cp(data, `${data}.old`, COPY);
+  await world.restart(AGENT);
+  await world.event('round.committed', committed(2));
+  // One start more: the old state must count fewer of them than the coordinator knows of.
+  await world.kill(AGENT);
+  await world.restart(AGENT);
+  await world.event('round.committed', committed(3));
+  await world.kill(AGENT);
+  await rename(data, `${data}.newer`);
+  await cp(`${data}.old`, data, COPY);
+  world.explained.push(FENCED);
+  const old = await world.start(AGENT);
+  const exit = await Promise.race([old.exited, sleep(FENCED_MS, undefined, { ref: false })]);
+  if (exit === undefined) world.findings.push('an agent that was restored from an old copy is not fenced');
+  if (!/AGENT_FENCED/.test(await old.log())) world.findings.push('a fenced agent does not say so');
+  if (exit === undefined) await world.kill(AGENT);
+  await rename(data, `${data}.fenced`);
+  await rename(`${data}.newer`, data);
+  await world.restart(AGENT);
+}
+
+/** Two processes with the state of one agent: the newer one works, the other one ends. */
+async function twin(world: World): Promise<void> {
+  const folder = world.federation.siteFolder(AGENT);
+  const copy = join(world.folder, 'twin');
+  await world.event('round.committed', committed(1));
+  await world.kill(AGENT);
+  await mkdir(copy);
+  await cp(folder, copy, COPY);
+  const first = await world.restart(AGENT);
+  world.explained.push(FENCED);
+  const second = new Daemon({
+    script: BINARIES.agent,
+    args: ['run', '--config', join(copy, 'agent.yaml')],
+    logFile: join(world.folder, 'twin.log'),
+    env: world.environmentOf(AGENT),
+  });
+  world.started.push({ name: AGENT, daemon: second, expected: false });
+  const ended = await Promise.race([
+    first.exited,
+    second.exited,
+    sleep(FENCED_MS, undefined, { ref: false }),
+  ]);
+  if (ended === undefined) world.findings.push('two processes of one agent go on beside each other');
+}
+
+const FAULTS: Readonly<Record<string, (world: World) => Promise<void>>> = {
+  coordinator: oldCoordinator,
+  agent: oldAgent,
+  twin,
+};
+
+/** Old copies come back. */
+export const backup: FaultKind = {
+  name: 'backup',
+  about: 'a coordinator or an agent restored from an old copy, and an agent twice',
+  variants: () => Object.keys(FAULTS),
+  run: async ({ variant, open }) => {
+    const world = await open({ rounds: variant === 'coordinator' ? 10 : 5, epochs: 20 });
+    await world.begin();
+    await FAULTS[variant]?.(world);
+    await world.ended();
+    return world;
+  },
+};

@@ -1,0 +1,93 @@
+import { cp, mkdir, open as openFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { eventually } from '../../support/waiting.js';
+import { tool, withoutRoot, withoutTool } from '../tools.js';
+import type { ProcessName, World } from '../world.js';
+import type { FaultKind } from './kind.js';
+
+const DISK = '24m';
+/** Room enough for a database, and too little to go on for long. */
+const PIECE = new Uint8Array(64 * 1024);
+const NOTICED_MS = 60_000;
+
+/** Moves a folder to a small disk of its own, mounted in its place. */
+async function moveToDisk(world: World, folder: string): Promise<void> {
+  const aside = `${folder}.aside`;
+  await rename(folder, aside);
+  await mkdir(folder, { mode: 0o700 });
+  tool('mount', '-t', 'tmpfs', '-o', `size=${DISK},mode=0700`, 'tmpfs', folder);
+  world.whenStopped(() => {
+    // What the judge and whoever looks at the case need outlives the disk.
+    tool('cp', '-a', `${folder}/.`, aside);
+    tool('umount', folder);
+    tool('rmdir', folder);
+    tool('mv', aside, folder);
+  });
+  await cp(aside, folder, { recursive: true });
+}
+
+/** Takes the last byte. */
+async function fill(ballast: string): Promise<void> {
+  const file = await openFile(ballast, 'w');
+  try {
+    for (let size = PIECE.length; size > 0;) {
+      const written = await file.write(PIECE, 0, size).then(
+        ({ bytesWritten }) => bytesWritten === size,
+        () => false,
+      );
+      if (!written) size >>= 1;
+    }
+  } finally {
+    await file.close().catch(() => undefined);
+  }
+}
+
+/** The disk of one process is full for a while. */
+export const disk: FaultKind = {
+  name: 'disk',
+  about: 'a full disk: a clear error, a pause, and on when there is room',
+  missing: () => withoutRoot() ?? withoutTool('unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'),
+  variants: () => ['coordinator', 'north', 'coordinator-restarted', 'north-restarted'],
+  run: async ({ random, variant, open }) => {
+    const world = await open({ rounds: 4, epochs: 20 });
+    const name: ProcessName = variant.startsWith('north') ? 'north' : 'coordinator';
+    const { federation } = world;
+    const folder = name === 'north' ? join(federation.siteFolder('north'), 'data') : federation.data;
+    await moveToDisk(world, folder);
+    await world.begin();
+    await sleep(random.below(2_000));
+    const ballast = join(folder, 'ballast');
+    await fill(ballast);
+    const { daemon } = world.started.findLast((one) => one.name === name) ?? {};
+    // The job may be over before it needs the disk.
+    const over = world.ended(NOTICED_MS);
+    const told = async (): Promise<true | undefined> =>
+      /STORE_FULL/.test((await daemon?.log()) ?? '') ? true : undefined;
+    const noticed = await Promise.race([
+      over,
+      eventually('a clear error', told, NOTICED_MS).catch(() => false),
+    ]);
+    if (!noticed) world.findings.push(`${name} says nothing of its full disk`);
+    await sleep(1_000);
+    if (variant.endsWith('restarted')) await restartFull(world, name);
+    await rm(ballast);
+    const last = world.started.findLast((one) => one.name === name);
+    if (last?.daemon.running !== true) await world.restart(name);
+    if (name === 'coordinator') await world.serving();
+    await world.ended();
+    return world;
+  },
+};
+
+/** Whoever starts on a full disk works, or says why not and ends. */
+async function restartFull(world: World, name: ProcessName): Promise<void> {
+  await world.kill(name);
+  const daemon = await world.start(name);
+  const exit = await Promise.race([daemon.exited, sleep(4_000, undefined, { ref: false })]);
+  if (exit === undefined) return;
+  world.explained.push(new RegExp(`^${name} ended by itself`));
+  if (!/STORE_FULL/.test((await daemon.log()).split('\n').slice(-6).join('\n')))
+    world.findings.push(`${name} ends on a full disk and does not say so`);
+}
