@@ -38,6 +38,9 @@ export interface LedgerStore {
   /** State of the fold after `size` entries: a cache that may be deleted; never the truth. */
   putSnapshot(size: number, snapshot: Uint8Array): Promise<void>;
   latestSnapshot(): Promise<{ readonly size: number; readonly snapshot: Uint8Array } | undefined>;
+  /** Keeps what sites signed of heads, by site, in place of what was kept of them before. Durable when it resolves. */
+  putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void>;
+  cosignatures(): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 

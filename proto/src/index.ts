@@ -76,6 +76,20 @@ export {
   type SignedTreeHead,
   type TreeHead,
 } from './ledger/tree-head.js';
+export { signCosignature, verifyCosignature, type Cosignature } from './ledger/cosignature.js';
+export { witnessedSize, type AuditReport, type Witness } from './ledger/audit-report.js';
+export { LedgerAudit, type AuditTerms } from './ledger/ledger-audit.js';
+export { knownEntry, readOutline, type EntryOutline } from './ledger/entry-outline.js';
+export {
+  cosignatureLine,
+  decodeExportLine,
+  encodeExportLine,
+  EXPORT_FORMAT,
+  EXPORT_LINE_BYTES,
+  headLine,
+  type ExportHeader,
+  type ExportLine,
+} from './ledger/export-line.js';
 
 export {
   encodeManifest,
@@ -356,6 +370,7 @@ export {
   isAtLeast,
   negotiate,
   requireFormat,
+  COSIGNING_WIRE_VERSION,
   SECURE_WIRE_VERSION,
   SOFTWARE_VERSION,
   WIRE_VERSIONS,

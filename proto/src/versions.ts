@@ -10,7 +10,8 @@ export const FORMAT_VERSION = 1;
  * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
  * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
  * added `dataVersion` to the header of an envelope and rosters to orders, 1.2 what a site waits for, its decisions about
- * jobs, and the stages of secure aggregation, 1.3 the attempt of a failure.
+ * jobs, and the stages of secure aggregation, 1.3 the attempt of a failure, cosignatures of tree heads, and heads with
+ * every heartbeat.
  */
 export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.3', '1.2']);
 
@@ -19,6 +20,9 @@ export const SECURE_WIRE_VERSION = '1.2';
 
 /** First version whose agents name the attempt that failed. */
 export const ATTEMPT_WIRE_VERSION = '1.3';
+
+/** First version whose agents sign the heads that they have checked, and get them without asking. */
+export const COSIGNING_WIRE_VERSION = '1.3';
 
 /** Whether `version`, one of WIRE_VERSIONS, is `least` or newer. */
 export function isAtLeast(version: string, least: string): boolean {

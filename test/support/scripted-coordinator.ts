@@ -274,6 +274,7 @@ export class ScriptedCoordinator {
       GetEntries: unserved,
       GetTreeHead: unserved,
       GetInclusionProof: unserved,
+      GetCosignatures: unserved,
       GetConsistencyProof: (call, answer) => {
         const [first, second] = [Number(call.request.first), Number(call.request.second)];
         this.log.consistency(first, second).then(

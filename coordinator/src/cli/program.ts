@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option, type CommanderError } from 'comm
 
 import { SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 
+import { addAuditCommands } from './audit-program.js';
 import { apply } from './commands/apply.js';
 import { createAuthor, listAuthors } from './commands/author.js';
 import {
@@ -74,6 +75,7 @@ export function buildProgram(withSession: WithSession): Command {
       await run((session) => names(session, source, words));
     });
   addFederationCommands(program, run);
+  addAuditCommands(program, run);
   // Subcommands are made after exitOverride of the program and must throw too.
   for (const command of descendants(program)) command.exitOverride();
   return program;

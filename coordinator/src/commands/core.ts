@@ -10,6 +10,7 @@ import { systemClock } from '../adapters/system/system-clock.js';
 import { systemRandom } from '../adapters/system/system-random.js';
 import { openVaultSigner } from '../adapters/system/vault-signer.js';
 import { readSealingKey } from '../adapters/vault/sealing-key.js';
+import { Cosignatures } from '../app/cosignatures.js';
 import { openFederation, type Federation } from '../app/federation.js';
 import type { Clock, Random, Signer } from '../ports.js';
 
@@ -30,6 +31,7 @@ export interface Core {
   readonly directory: DataDirectory;
   readonly stores: Stores;
   readonly federation: Federation;
+  readonly cosignatures: Cosignatures;
   readonly authority: CertificateAuthority;
   readonly modelSigner: Signer;
   readonly clock: Clock;
@@ -54,12 +56,14 @@ export async function openCore({
     const modelSigner = await openVaultSigner(stores.vault, VAULT_NAMES.models);
     const federation = await openFederation({ store: stores.ledger, signer: treeHeadSigner, clock, onFault });
     requireSame(federation, identity.federationId, data);
+    const cosignatures = await Cosignatures.open({ store: stores.ledger, federation, clock, onFault });
     const authority = await openAuthority(paths, stores, identity.federationId, { clock, random });
     const close = async (): Promise<void> => {
+      await cosignatures.close();
       await federation.close();
       await stores.close();
     };
-    return { directory, stores, federation, authority, modelSigner, clock, random, close };
+    return { directory, stores, federation, cosignatures, authority, modelSigner, clock, random, close };
   } catch (error) {
     await stores.close();
     throw error;

@@ -179,11 +179,11 @@ function servicesOf(
   readonly admin: Register;
   readonly local: Register;
 } {
-  const { federation, authority, clock, random, stores } = core;
+  const { federation, cosignatures, authority, clock, random, stores } = core;
   const { agents, uploads, stages, blobs } = training;
   const callers = new Callers(federation, clock, sessions);
   const readings = new Concurrency('readings of the ledger', MOST_READINGS, READINGS_PER_CALLER);
-  const streams = new AgentStreams({ federation, agents, callers, clock });
+  const streams = new AgentStreams({ federation, cosignatures, agents, callers, clock });
   const admin = {
     federation,
     agents,
@@ -207,7 +207,7 @@ function servicesOf(
       addService(
         server,
         Ledger.service,
-        ledgerService({ federation, calls: own, readings, reader: operatorLedger(callers) }),
+        ledgerService({ federation, cosignatures, calls: own, readings, reader: operatorLedger(callers) }),
       );
       reflection.addToServer(server);
     };
@@ -221,7 +221,13 @@ function servicesOf(
       addService(
         server,
         Ledger.service,
-        ledgerService({ federation, calls, readings, reader: agentLedger(callers, federation) }),
+        ledgerService({
+          federation,
+          cosignatures,
+          calls,
+          readings,
+          reader: agentLedger(callers, federation),
+        }),
       );
     },
     enrol: (server) => {

@@ -35,6 +35,7 @@ export const METHOD_PRINCIPALS = {
   GetTreeHead: READERS,
   GetInclusionProof: READERS,
   GetConsistencyProof: READERS,
+  GetCosignatures: READERS,
   // Admin.
   GetVersion: OPERATORS,
   GetObject: OPERATORS,

@@ -1,4 +1,5 @@
 import type { ErrorCode } from './error-table.js';
+import { AUDIT_GUIDANCE } from './guidance/audit.js';
 import { CALLER_GUIDANCE } from './guidance/callers.js';
 import { MACHINE_GUIDANCE } from './guidance/machine.js';
 import { MEMBERSHIP_GUIDANCE } from './guidance/membership.js';
@@ -24,4 +25,5 @@ export const ERROR_GUIDANCE: Readonly<Record<ErrorCode, ErrorGuidance>> = {
   ...SECURE_ROUND_GUIDANCE,
   ...MACHINE_GUIDANCE,
   ...MEMBERSHIP_GUIDANCE,
+  ...AUDIT_GUIDANCE,
 };

@@ -1,3 +1,4 @@
+import { AUDIT_ERRORS } from './audit-errors.js';
 import { entry, type ErrorEntry } from './error-entry.js';
 import { MEMBERSHIP_ERRORS } from './membership-errors.js';
 import { SECURE_ROUND_ERRORS } from './secure-round-errors.js';
@@ -348,8 +349,9 @@ export const ERROR_TABLE = {
     'A sealed file does not open with this sealing key: wrong key file, or altered content.',
   ),
   SHUTTING_DOWN: entry('UNAVAILABLE', 503, 76, true, 'The daemon is shutting down.'),
-  // 80-89: membership.
+  // 80-84: membership, 85-88: the audit trail.
   ...MEMBERSHIP_ERRORS,
+  ...AUDIT_ERRORS,
   INTERNAL: entry(
     'INTERNAL',
     500,

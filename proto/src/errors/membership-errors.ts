@@ -1,6 +1,6 @@
 import { entry, type ErrorEntry } from './error-entry.js';
 
-/** 80-89: membership. */
+/** 80-84: membership. */
 export const MEMBERSHIP_ERRORS = {
   ROSTER_MISSING: entry(
     'FAILED_PRECONDITION',

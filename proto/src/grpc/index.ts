@@ -36,6 +36,8 @@ export type {
   CoordinatorMessage,
   CoordinatorMessage__Output,
 } from '../gen/tributary/v1/CoordinatorMessage.js';
+export type { Cosignature, Cosignature__Output } from '../gen/tributary/v1/Cosignature.js';
+export type { CosignatureRecord, CosignatureRecord__Output } from '../gen/tributary/v1/CosignatureRecord.js';
 export type {
   CreateContextRequest,
   CreateContextRequest__Output,

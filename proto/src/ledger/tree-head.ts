@@ -6,6 +6,9 @@ import { TributaryError } from '../errors/tributary-error.js';
 
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
+/** Whether a text is a time as heads have it: RFC 3339, UTC, milliseconds. */
+export const isHeadTime = (text: string): boolean => TIME.test(text);
+
 /** What the log was at a time: the coordinator commits itself to it by signing. */
 export interface TreeHead {
   /** Lower-case hex SHA-256 of the public key that signs tree heads. */
@@ -42,7 +45,7 @@ export function signTreeHead(key: Pick<SigningKey, 'publicKey' | 'sign'>, head: 
 export function verifyTreeHead(publicKey: Uint8Array, head: SignedTreeHead): void {
   if (!Number.isSafeInteger(head.treeSize) || head.treeSize < 0) throw malformed('treeSize');
   if (head.rootHash.length !== 32) throw malformed('rootHash');
-  if (!TIME.test(head.time)) throw malformed('time');
+  if (!isHeadTime(head.time)) throw malformed('time');
   if (head.logId !== logIdOf(publicKey))
     throw new TributaryError('SIGNATURE_INVALID', 'the tree head is of another log');
   if (!verifySignature(publicKey, treeHeadTranscript(head), head.signature)) {

@@ -14,6 +14,17 @@ export type TranscriptFields = {
     readonly treeSize: string;
     readonly v: 1;
   };
+  /** Of an agent: it has seen this head, and it continues every one that it saw before. */
+  readonly cosignature: {
+    readonly agentId: string;
+    readonly logId: string;
+    /** 64 hex digits. */
+    readonly rootHash: string;
+    /** When, by the clock of the site. */
+    readonly time: string;
+    readonly treeSize: string;
+    readonly v: 1;
+  };
   readonly enroll: { readonly tokenId: string; readonly identityKey: string; readonly csrDigest: Digest };
   readonly renew: {
     readonly agentId: string;

@@ -108,6 +108,7 @@ function ledgerTargets(client: Client, port: string): readonly RpcTarget[] {
       { first: '3', second: '7' },
       `GetConsistencyProof (${port})`,
     ),
+    simple(client, Ledger.service, 'GetCosignatures', {}, `GetCosignatures (${port})`),
   ];
 }
 

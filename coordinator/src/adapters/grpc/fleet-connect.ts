@@ -1,7 +1,9 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import {
   decodeBase64,
+  COSIGNING_WIRE_VERSION,
   encodeBase64,
+  isAtLeast,
   LIMITS,
   negotiate,
   requireSignature,
@@ -11,9 +13,10 @@ import {
   type ErrorCode,
   type SignedTreeHead,
 } from '@tributary/proto';
-import type { AgentMessage__Output, CoordinatorMessage } from '@tributary/proto/grpc';
+import type { AgentMessage__Output, CoordinatorMessage, Welcome } from '@tributary/proto/grpc';
 
 import type { AgentConnection, AgentLink, Goodbye } from '../../app/agent-connection.js';
+import type { Cosignatures } from '../../app/cosignatures.js';
 import type { ConnectedAgents } from '../../app/connections.js';
 import type { Federation } from '../../app/federation.js';
 import type { Order } from '../../app/order.js';
@@ -21,6 +24,7 @@ import type { Clock } from '../../ports.js';
 import type { AgentCaller, Callers } from './caller.js';
 import { messagesOf, withDeadline, type CallContext } from './calls.js';
 import { RateLimit } from './rate-limit.js';
+import type { OfferedCosignature } from './wire/cosignature.js';
 import { invalid } from './wire/fields.js';
 import {
   fromAgentMessage,
@@ -47,6 +51,7 @@ type Stream = ServerDuplexStream<AgentMessage__Output, CoordinatorMessage>;
 
 export interface ConnectParts {
   readonly federation: Federation;
+  readonly cosignatures: Pick<Cosignatures, 'take'>;
   readonly agents: ConnectedAgents;
   readonly callers: Callers;
   readonly clock: Clock;
@@ -69,12 +74,14 @@ export class AgentStreams {
     const first = await withDeadline(messages.next(), LIMITS.unaryDeadlineMs, 'hello');
     if (!first.value?.hello) throw invalid('message', 'a hello as the first message');
     const hello = fromHello(first.value.hello);
-    const welcome = await this.#welcome(caller, hello);
+    const { welcome, said } = await this.#welcome(caller, hello);
+    await this.#cosign(caller, hello.cosignature);
     await this.#start(caller, hello.sessionEpoch);
-    const link = new StreamLink(stream);
+    const heads = isAtLeast(welcome.version ?? '', COSIGNING_WIRE_VERSION) ? said : undefined;
+    const link = new StreamLink(stream, heads);
     const connection = this.#attach(caller, hello, link);
     try {
-      link.open(welcome);
+      link.open({ welcome });
       await this.#listen(messages, link, connection, context);
     } finally {
       connection.detach();
@@ -101,7 +108,7 @@ export class AgentStreams {
     );
   }
 
-  async #welcome(caller: AgentCaller, hello: HelloOffer): Promise<CoordinatorMessage> {
+  async #welcome(caller: AgentCaller, hello: HelloOffer): Promise<{ welcome: Welcome; said: number }> {
     const { federation } = this.#parts;
     const version = negotiate(hello.versions);
     const signed = transcript('hello', {
@@ -118,6 +125,7 @@ export class AgentStreams {
     const grown = known !== undefined && known.treeSize < head.treeSize;
     const consistency = grown ? await federation.consistencyProof(known.treeSize, head.treeSize) : [];
     return {
+      said: head.treeSize,
       welcome: {
         version,
         treeHead: toTreeHeadMessage(head),
@@ -193,6 +201,31 @@ export class AgentStreams {
     }
   }
 
+  /** Keeps what the agent signed. What it signs that is not so ends the stream. */
+  async #cosign(caller: AgentCaller, cosignature: OfferedCosignature | undefined): Promise<void> {
+    if (cosignature === undefined || caller.kind === 'Serving' || !caller.approved) return;
+    await this.#parts.cosignatures.take(caller, cosignature);
+  }
+
+  /** Answers with the newest head, where the agent has not got it: it is watched while no round is open, too. */
+  async #heartbeat(
+    caller: AgentCaller,
+    cosignature: OfferedCosignature | undefined,
+    link: StreamLink,
+  ): Promise<void> {
+    await this.#cosign(caller, cosignature);
+    const { federation } = this.#parts;
+    const { said } = link;
+    if (said === undefined || said >= federation.size() || !caller.approved) {
+      link.send({ heartbeatAck: {} });
+      return;
+    }
+    const head = await federation.treeHead();
+    const consistency = await federation.consistencyProof(said, head.treeSize);
+    link.send({ heartbeatAck: { treeHead: toTreeHeadMessage(head), consistency: [...consistency] } });
+    link.said = head.treeSize;
+  }
+
   async #listen(
     messages: AsyncIterator<AgentMessage__Output, undefined>,
     link: StreamLink,
@@ -206,16 +239,17 @@ export class AgentStreams {
       const caller = this.#parts.callers.agent(context);
       const told = fromAgentMessage(next);
       if (told.type === 'Decision') await this.#decide(caller, told.decision);
-      await report(told, link, connection);
+      if (told.type === 'Heartbeat') await this.#heartbeat(caller, told.cosignature, link);
+      await report(told, connection);
     }
   }
 }
 
-async function report(told: AgentReport, link: StreamLink, connection: AgentConnection): Promise<void> {
+async function report(told: AgentReport, connection: AgentConnection): Promise<void> {
   connection.heartbeat(told.type === 'Heartbeat' ? told.serving : undefined);
   switch (told.type) {
     case 'Heartbeat':
-      link.send({ heartbeatAck: {} });
+    case 'Decision':
       return;
     case 'Ack':
       return connection.acknowledge(told.ack);
@@ -224,13 +258,13 @@ async function report(told: AgentReport, link: StreamLink, connection: AgentConn
       return;
     case 'Failure':
       return connection.fail(told.failure);
-    case 'Decision':
-      return;
   }
 }
 
 /** The coordinator's half of a stream. What is sent before `open` waits until the welcome is out. */
 class StreamLink implements AgentLink {
+  /** Size of the head that the stream said last; undefined where its agent understands none but those of orders. */
+  said: number | undefined;
   readonly #stream: Stream;
   /** Until the welcome is out. */
   #waiting: CoordinatorMessage[] | undefined = [];
@@ -238,8 +272,9 @@ class StreamLink implements AgentLink {
   #wake: () => void = () => undefined;
   #over = false;
 
-  constructor(stream: Stream) {
+  constructor(stream: Stream, said: number | undefined) {
     this.#stream = stream;
+    this.said = said;
   }
 
   /** The agent's next message; undefined when either side has ended the stream. */

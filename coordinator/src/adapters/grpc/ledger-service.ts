@@ -1,31 +1,42 @@
 import { leafHash } from '@tributary/proto';
 import type { LedgerHandlers, LedgerRecord } from '@tributary/proto/grpc';
 
+import type { Cosignatures } from '../../app/cosignatures.js';
 import type { Federation, LedgerItem } from '../../app/federation.js';
 import { mayAgentRead } from '../../domain/authorisation.js';
 import type { Callers } from './caller.js';
 import type { Calls, CallContext } from './calls.js';
 import type { Concurrency } from './concurrency.js';
 import { fromConsistency, fromGetEntries, fromInclusion } from './wire/ledger.js';
+import { toCosignatureRecord } from './wire/cosignature.js';
 import { toTreeHeadMessage } from './wire/tree-head.js';
 
-/** Decides whether a caller may read the body of an entry. */
-export type EntryReader = (item: LedgerItem) => boolean;
+/** What a caller may read. */
+export interface LedgerReader {
+  /** The body of an entry. */
+  readonly reads: (item: LedgerItem) => boolean;
+  /** What a site signed. */
+  readonly sees: (site: string) => boolean;
+}
 
 export interface LedgerParts {
   readonly federation: Federation;
+  readonly cosignatures: Pick<Cosignatures, 'list'>;
   readonly calls: Calls;
   /** Readings at the same time, of all services together. */
   readonly readings: Concurrency;
   /** What the caller behind a peer may read; throws where it may read nothing. Asked again for every entry. */
-  readonly reader: (context: CallContext) => EntryReader;
+  readonly reader: (context: CallContext) => LedgerReader;
 }
 
 /** Agents and replicas read the entries that concern them; of the others they get the hash. */
 export function agentLedger(callers: Callers, federation: Federation): LedgerParts['reader'] {
   return (context) => {
     const caller = callers.agent(context);
-    return ({ entry }) => mayAgentRead(federation.state, caller, entry);
+    return {
+      reads: ({ entry }) => mayAgentRead(federation.state, caller, entry),
+      sees: (site) => site === caller.site,
+    };
   };
 }
 
@@ -33,12 +44,18 @@ export function agentLedger(callers: Callers, federation: Federation): LedgerPar
 export function operatorLedger(callers: Callers): LedgerParts['reader'] {
   return (context) => {
     callers.operator(context);
-    return () => true;
+    return { reads: () => true, sees: () => true };
   };
 }
 
 /** The ledger as one port serves it: redaction follows from who calls. */
-export function ledgerService({ federation, calls, readings, reader }: LedgerParts): LedgerHandlers {
+export function ledgerService({
+  federation,
+  cosignatures,
+  calls,
+  readings,
+  reader,
+}: LedgerParts): LedgerHandlers {
   return {
     GetEntries: calls.serverStream(
       'GetEntries',
@@ -46,7 +63,7 @@ export function ledgerService({ federation, calls, readings, reader }: LedgerPar
         reader(context);
         const { start, end } = fromGetEntries(request, federation.size());
         for await (const item of federation.entries(start, end))
-          await sink.write(toRecord(item, reader(context)(item)));
+          await sink.write(toRecord(item, reader(context).reads(item)));
       },
       { places: readings },
     ),
@@ -66,6 +83,16 @@ export function ledgerService({ federation, calls, readings, reader }: LedgerPar
       const path = await federation.consistencyProof(first, second);
       return { first: String(first), second: String(second), path: [...path] };
     }),
+    GetCosignatures: calls.serverStream(
+      'GetCosignatures',
+      async (_request, sink, context) => {
+        const { sees } = reader(context);
+        for (const signed of cosignatures.list(federation.size())) {
+          if (sees(signed.site)) await sink.write(toCosignatureRecord(signed));
+        }
+      },
+      { places: readings },
+    ),
   };
 }
 

@@ -21,6 +21,7 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #nodes = new Map<string, Uint8Array>();
   readonly #frontier = MerkleFrontier.empty();
   #snapshot: { size: number; snapshot: Uint8Array } | undefined;
+  readonly #cosignatures = new Map<string, Uint8Array>();
   #bytes = 0;
   /** Bytes that fit; may be changed between appends, as disks fill up and are cleared. */
   capacityBytes: number;
@@ -83,6 +84,15 @@ export class MemoryLedgerStore implements LedgerStore {
 
   latestSnapshot(): Promise<{ readonly size: number; readonly snapshot: Uint8Array } | undefined> {
     return Promise.resolve(this.#snapshot);
+  }
+
+  putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    for (const [site, record] of records) this.#cosignatures.set(site, record.slice());
+    return Promise.resolve();
+  }
+
+  async *cosignatures(): AsyncIterable<Uint8Array> {
+    for (const record of this.#cosignatures.values()) yield await Promise.resolve(record);
   }
 
   close(): Promise<void> {

@@ -3,6 +3,7 @@
  *   e/<seq>            canonical bytes of an entry
  *   n/<level>/<index>  RFC 6962 hash of a complete subtree; level 0 are the leaves
  *   s/<size>           snapshot of the fold after `size` entries
+ *   w/<site>           the newest head that a site signed
  *   m/format           JSON {formatVersion}
  */
 
@@ -13,10 +14,11 @@ const digits = (value: number): string => value.toString().padStart(16, '0');
 export const entryKey = (seq: number): string => `e/${digits(seq)}`;
 export const nodeKey = (level: number, index: number): string =>
   `n/${level.toString().padStart(2, '0')}/${digits(index)}`;
+export const cosignatureKey = (site: string): string => `w/${site}`;
 export const snapshotKey = (size: number): string => `s/${digits(size)}`;
 
 /** Bounds of everything of one kind: '0' follows '/' in ASCII. */
-export const kindRange = (kind: 'e' | 'n' | 's'): { readonly gte: string; readonly lt: string } => ({
+export const kindRange = (kind: 'e' | 'n' | 's' | 'w'): { readonly gte: string; readonly lt: string } => ({
   gte: `${kind}/`,
   lt: `${kind}0`,
 });

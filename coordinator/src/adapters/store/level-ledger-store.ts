@@ -15,7 +15,7 @@ import type { LedgerStore } from '../../ports.js';
 import { requireFormatVersion } from '../files/directory-format.js';
 import { makeDirectory } from '../files/durable-file.js';
 import { HighWaterMark } from './high-water-mark.js';
-import { entryKey, FORMAT_KEY, kindRange, nodeKey, numberOf, snapshotKey } from './ledger-keys.js';
+import { cosignatureKey, entryKey, FORMAT_KEY, kindRange, nodeKey, numberOf, snapshotKey } from './ledger-keys.js';
 import { verifyLedger } from './ledger-verification.js';
 import { levelError } from './level-error.js';
 import { decodeSnapshot, encodeSnapshot } from './snapshot-record.js';
@@ -174,6 +174,19 @@ export class LevelLedgerStore implements LedgerStore {
       if (snapshot !== undefined) return { size, snapshot };
     }
     return undefined;
+  }
+
+  async putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    const batch = [...records].map(([site, record]) => put(cosignatureKey(site), record));
+    try {
+      await this.#database.batch(batch, SYNCED);
+    } catch (error) {
+      throw levelError(error, WHAT);
+    }
+  }
+
+  async *cosignatures(): AsyncIterable<Uint8Array> {
+    for await (const record of this.#database.values(kindRange('w'))) yield plain(record);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { ErrorGuidance } from '../error-guidance.js';
 
-/** Codes 80 to 89: membership. */
+/** Codes 80 to 84: membership. */
 export const MEMBERSHIP_GUIDANCE = {
   ROSTER_MISSING: {
     causes: [

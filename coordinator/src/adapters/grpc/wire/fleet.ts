@@ -30,6 +30,7 @@ import type { BlobRequest } from '../../../app/blob-access.js';
 import type { Order } from '../../../app/order.js';
 import type { ServedVersion } from '../../../domain/presence.js';
 import type { UploadOffer, UploadSeal, UploadStatus } from '../../../app/upload.js';
+import { fromCosignature, type OfferedCosignature } from './cosignature.js';
 import {
   invalid,
   requireBytes,
@@ -56,6 +57,8 @@ export interface HelloOffer {
   readonly backend: string;
   readonly datasets: readonly string[];
   readonly serving: readonly ServedVersion[];
+  /** Of `treeHead`. */
+  readonly cosignature: OfferedCosignature | undefined;
   readonly signature: Uint8Array;
 }
 
@@ -63,7 +66,11 @@ export interface HelloOffer {
 export type AgentReport =
   | { readonly type: 'Ack'; readonly ack: OrderAcknowledgement }
   | { readonly type: 'Progress'; readonly progress: TrainingProgress }
-  | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] }
+  | {
+      readonly type: 'Heartbeat';
+      readonly serving: readonly ServedVersion[];
+      readonly cosignature: OfferedCosignature | undefined;
+    }
   | { readonly type: 'Failure'; readonly failure: TrainingFailure }
   | { readonly type: 'Decision'; readonly decision: SiteDecision };
 
@@ -101,6 +108,7 @@ export function fromHello(message: Hello__Output): HelloOffer {
       requireText(name, 'hello.datasets'),
     ),
     serving: fromServing(message.serving, 'hello.serving'),
+    cosignature: fromCosignature(message.cosignature, 'hello.cosignature'),
     signature: requireBytes(message.signature, 'hello.signature', { exactly: 64 }),
   };
 }
@@ -116,8 +124,14 @@ function fromServing(served: readonly ServedModel__Output[], field: string): rea
 export function fromAgentMessage(message: AgentMessage__Output): AgentReport {
   if (message.ack) return { type: 'Ack', ack: fromAck(message.ack) };
   if (message.progress) return { type: 'Progress', progress: fromProgress(message.progress) };
-  if (message.heartbeat)
-    return { type: 'Heartbeat', serving: fromServing(message.heartbeat.serving, 'heartbeat.serving') };
+  if (message.heartbeat) {
+    const { serving, cosignature } = message.heartbeat;
+    return {
+      type: 'Heartbeat',
+      serving: fromServing(serving, 'heartbeat.serving'),
+      cosignature: fromCosignature(cosignature, 'heartbeat.cosignature'),
+    };
+  }
   if (message.failure) return { type: 'Failure', failure: fromFailure(message.failure) };
   if (message.decision) return { type: 'Decision', decision: fromDecision(message.decision) };
   throw invalid(
