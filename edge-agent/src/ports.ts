@@ -1,4 +1,5 @@
 import type {
+  Cosignature,
   DatasetRule,
   Digest,
   FeatureFit,
@@ -9,6 +10,7 @@ import type {
   SiteStatistics,
 } from '@tributary/proto';
 
+import type { CoordinatorMessage } from './coordinator-messages.js';
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 import type { RoundRef } from './domain/round-key.js';
 import type { StageMessage, StageRef, StageResult } from './stage-ports.js';
@@ -162,6 +164,8 @@ export type AgentMessage =
       readonly backend: string;
       readonly datasets: readonly string[];
       readonly serving: readonly ServedVersion[];
+      /** Of `treeHead`. */
+      readonly cosignature: Cosignature | undefined;
       readonly signature: Uint8Array;
     }
   | {
@@ -176,7 +180,12 @@ export type AgentMessage =
   | ({ readonly type: 'JobDecision' } & SignedJobDecision)
   | { readonly type: 'Progress'; readonly jobId: string; readonly round: number; readonly percent: number }
   | ({ readonly type: 'Failure'; readonly code: string; readonly detail: string } & RoundRef)
-  | { readonly type: 'Heartbeat'; readonly serving: readonly ServedVersion[] };
+  | {
+      readonly type: 'Heartbeat';
+      readonly serving: readonly ServedVersion[];
+      /** Of the newest verified head, once for each. */
+      readonly cosignature?: Cosignature;
+    };
 
 /** The site's decision about a job, as it is signed; see the `approval` transcript. */
 export interface SignedJobDecision {
@@ -193,39 +202,6 @@ export interface SignedJobDecision {
   /** By the identity key of the agent. */
   readonly siteSignature: Uint8Array;
 }
-
-export interface RawOrder {
-  readonly orderId: string;
-  readonly treeHead: SignedTreeHead;
-  readonly entries: readonly RawEntry[];
-  readonly remainingMs: number;
-}
-
-export interface RawEntry {
-  readonly seq: number;
-  readonly entry: Uint8Array;
-  readonly path: readonly Uint8Array[];
-}
-
-export interface Welcome {
-  readonly type: 'Welcome';
-  readonly version: string;
-  readonly treeHead: SignedTreeHead;
-  readonly consistency: readonly Uint8Array[];
-  readonly approved: boolean;
-  readonly heartbeatIntervalMs: number;
-}
-
-export type CoordinatorMessage =
-  | Welcome
-  | { readonly type: 'Order'; readonly order: RawOrder }
-  | {
-      readonly type: 'Goodbye';
-      readonly code: string;
-      readonly detail: string;
-      readonly retryAfterMs: number;
-    }
-  | { readonly type: 'HeartbeatAck' };
 
 export interface FleetStream {
   send(message: AgentMessage): void;
@@ -277,6 +253,8 @@ export interface FleetClient {
   /** What follows from a closed stage for this agent. */
   stageResult(stage: StageRef): Promise<StageResult>;
   consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]>;
+  /** The newest signed head, not verified. */
+  treeHead(): Promise<SignedTreeHead>;
   /** Takes no further calls; running ones end by themselves. */
   close(): void;
 }

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 
 import { readEnrolment } from '@tributary/edge-agent/internal/app/enrolment-record.js';
 import { toServiceError } from '@tributary/proto/grpc';
-import { TributaryError, WIRE_VERSIONS, type ErrorCode } from '@tributary/proto';
+import {
+  decodeExportLine,
+  TributaryError,
+  verifyTreeHead,
+  WIRE_VERSIONS,
+  type ErrorCode,
+} from '@tributary/proto';
 
 import { ConnectProxy } from '../support/connect-proxy.js';
 import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
@@ -120,40 +126,107 @@ describe('connection of an agent', () => {
     assert.equal(coordinator.counts.connect, 2);
   });
 
-  it('ends with an alarm where the log was rewritten', async () => {
-    const first = await start();
-    await connected();
-    await eventually('the head to be kept', () =>
-      first.agent.status().connection === 'Connected' ? true : undefined,
+  const status = () => running?.agent.status();
+  const halted = (): Promise<string> =>
+    eventually('the halt', () =>
+      status()?.connection === 'Halted' ? (status()?.ledger.alarm?.code ?? '') : undefined,
     );
-    await first.stop();
+  const resumed = (): Promise<true> =>
+    eventually('work again', () => (status()?.connection === 'Connected' ? true : undefined));
+  const rewrite = (): void => {
     coordinator.log.rewrite(1);
-    coordinator.log.append({
-      type: 'job.resumed',
-      actor: 'context/root',
-      subject: 'federation',
-      body: { jobId: 'later' },
+    const body = { jobId: 'later' };
+    coordinator.log.append({ type: 'job.resumed', actor: 'context/root', subject: 'federation', body });
+  };
+  async function again(change: () => void): Promise<void> {
+    await start();
+    await resumed();
+    await running?.stop();
+    change();
+    running = await site.run();
+  }
+
+  it('halts where the log was rewritten, with both signed heads, until its people accept what is shown', async () => {
+    await again(rewrite);
+    assert.equal(await halted(), 'LEDGER_FORKED');
+    const [alarm] = running?.agent.ledger().alarms ?? [];
+    for (const line of [alarm?.kept, alarm?.shown]) {
+      const head = decodeExportLine(Buffer.from(line ?? ''));
+      assert.ok(head.kind === 'TreeHead');
+      verifyTreeHead(coordinator.log.key.publicKey, head);
+    }
+    assert.notEqual(alarm?.kept, alarm?.shown);
+    assert.match((await site.decisionLines()).join('\n'), /"type":"LedgerAlarm"/);
+
+    const { connect } = coordinator.counts;
+    await running?.stop();
+    running = await site.run();
+    assert.equal(await halted(), 'LEDGER_FORKED');
+    assert.equal(coordinator.counts.connect, connect, 'a restart settles nothing');
+
+    const settled = await running.agent.settle('Accept');
+    assert.equal(settled.head, alarm?.shown);
+    await resumed();
+    await assert.rejects(running.agent.settle('Accept'), { code: 'CONFLICT' });
+    assert.match((await site.decisionLines()).join('\n'), /"type":"LedgerResolved"/);
+  });
+
+  it('goes on with the history that it knows where that is there again', async () => {
+    let before: readonly Uint8Array[] = [];
+    await again(() => {
+      before = coordinator.log.entries;
+      coordinator.log.entries = [...before];
+      rewrite();
     });
-    running = await site.run();
-    assert.equal(await endedWith(running), 'PROOF_INVALID');
+    assert.equal(await halted(), 'LEDGER_FORKED');
+    await running?.agent.settle('Keep');
+    assert.equal(await halted(), 'LEDGER_FORKED', 'it is shown the same fork again');
+    coordinator.log.entries = [...before];
+    await running?.agent.settle('Keep');
+    await resumed();
   });
 
-  it('ends with an alarm where the log has shrunk', async () => {
-    const first = await start();
-    await eventually('the welcome', () => first.agent.status().connection === 'Connected' || undefined);
-    await first.stop();
-    coordinator.log.entries = coordinator.log.entries.slice(0, 1);
-    running = await site.run();
-    assert.equal(await endedWith(running), 'PROOF_INVALID');
+  it('names a log that has shrunk apart from a fork', async () => {
+    await again(() => {
+      coordinator.log.entries = coordinator.log.entries.slice(0, 1);
+    });
+    assert.equal(await halted(), 'LEDGER_SHORTENED');
   });
 
-  it('ends with an alarm where an order shows another history than the welcome', async () => {
-    const agent = await start();
+  it('asks for the head of a coordinator that refuses its own, and keeps it as evidence', async () => {
+    await again(() => {
+      coordinator.log.entries = coordinator.log.entries.slice(0, 1);
+      coordinator.greet = (stream) =>
+        stream.emit('error', toServiceError(new TributaryError('PROOF_INVALID', 'not held')));
+    });
+    assert.equal(await halted(), 'LEDGER_SHORTENED');
+    assert.equal(running?.agent.ledger().alarms.length, 1);
+  });
+
+  it('halts where an order shows another history than the welcome', async () => {
+    await start();
     await connected();
     coordinator.log.rewrite(1);
     await coordinator.sendOrder('train', coordinator.openRound({ job: 'other' }).seqs);
-    assert.equal(await endedWith(agent), 'PROOF_INVALID');
+    assert.equal(await halted(), 'LEDGER_FORKED');
     assert.deepEqual(coordinator.messages('ack'), []);
+  });
+
+  it('signs every head that it has verified, once, also while no round is open', async () => {
+    coordinator.announcesHeads = true;
+    await start();
+    await connected();
+    const signed = (): number[] =>
+      coordinator
+        .messages('heartbeat')
+        .flatMap(({ cosignature }) => (cosignature === null ? [] : [Number(cosignature.treeSize)]));
+    await eventually('the head of the welcome', () => signed()[0]);
+    coordinator.openRound({ job: 'other' });
+    const size = coordinator.log.entries.length;
+    await eventually('the newer head', () => (signed().includes(size) ? true : undefined));
+    assert.deepEqual(signed(), [...new Set(signed())]);
+    rewrite();
+    assert.equal(await halted(), 'LEDGER_FORKED');
   });
 
   it('renews its certificate in time and goes on with the new one', async () => {

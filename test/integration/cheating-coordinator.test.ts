@@ -151,7 +151,7 @@ describe('a cheating coordinator', () => {
     await coordinator.ask(round, 'advertise', [turin], fork);
     await coordinator.ask(round, 'advertise', [basel, delft, lund]);
     coordinator.close(round, 'advertise');
-    refusals.require(await coordinator.ask(round, 'share', [basel, delft, lund]), 'PROOF_INVALID');
+    refusals.require(await coordinator.ask(round, 'share', [basel, delft, lund]), 'LEDGER_FORKED');
   });
 
   it('asks for sums over cohorts that differ by one', async () => {

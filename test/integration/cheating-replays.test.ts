@@ -121,7 +121,7 @@ describe('a coordinator that cheats with what was said before', () => {
     restored.entries = restored.entries.slice(0, before);
     while (restored.entries.length < log.entries.length) append(restored, 'job-after-the-backup');
     const anew = coordinator.open({}, restored);
-    refusals.require(await coordinator.ask(anew, 'advertise', anew.sites, restored), 'PROOF_INVALID');
+    refusals.require(await coordinator.ask(anew, 'advertise', anew.sites, restored), 'LEDGER_FORKED');
   });
 
   it('finds a site that was restored from a backup before the round', async () => {

@@ -278,6 +278,7 @@ export class CheatingCoordinator {
       },
       stageResult: ({ stage }) => Promise.resolve(this.bend(this.#result(round, stage, to), stage, to)),
       consistencyProof: (first, second) => log.consistency(first, second),
+      treeHead: never,
       close: () => undefined,
     };
   }

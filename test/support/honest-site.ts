@@ -12,12 +12,14 @@ import { bytesToWords } from '@tributary/proto/internal/secagg/ring-words.js';
 import { SecureRecords } from '@tributary/edge-agent/internal/app/secure/secure-records.js';
 import type { SecureTask } from '@tributary/edge-agent/internal/app/secure/round-sets.js';
 import { SecureRounds } from '@tributary/edge-agent/internal/app/secure/secure-rounds.js';
-import { Witness } from '@tributary/edge-agent/internal/app/witness.js';
+import type { Witness } from '@tributary/edge-agent/internal/app/witness.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { verifyOrder } from '@tributary/edge-agent/internal/domain/order.js';
 import { roundKey, type RoundRef } from '@tributary/edge-agent/internal/domain/round-key.js';
-import type { FleetClient, RawOrder } from '@tributary/edge-agent/internal/ports.js';
+import type { RawOrder } from '@tributary/edge-agent/internal/coordinator-messages.js';
+import type { FleetClient } from '@tributary/edge-agent/internal/ports.js';
 
+import { openWitness } from './open-witness.js';
 import { keyOf, memberOf } from './roster.js';
 import type { ScriptedLog } from './scripted-log.js';
 import { SeededRandom } from './seeded-random.js';
@@ -82,7 +84,7 @@ export class HonestSite {
 
   static async open(site: string, log: ScriptedLog, options: HonestSiteOptions = {}): Promise<HonestSite> {
     const store = options.store ?? new MemoryStateStore();
-    const witness = await Witness.open(store, { logId: log.logId, logKey: log.key.publicKey });
+    const witness = await openWitness(store, { logId: log.logId, logKey: log.key.publicKey });
     return new HonestSite(site, log, witness, { ...options, store });
   }
 

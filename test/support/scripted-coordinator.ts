@@ -12,7 +12,7 @@ import {
 } from '@tributary/coordinator/internal/adapters/pki/certificate-authority.js';
 import { systemClock } from '@tributary/coordinator/internal/adapters/system/system-clock.js';
 import { systemRandom } from '@tributary/coordinator/internal/adapters/system/system-random.js';
-import type { RawOrder } from '@tributary/edge-agent/internal/ports.js';
+import type { RawOrder } from '@tributary/edge-agent/internal/coordinator-messages.js';
 import {
   encodeJoinToken,
   encodeWeights,
@@ -73,6 +73,8 @@ export class ScriptedCoordinator {
   certificateLifetimeMs = 24 * 3_600_000;
   approved = true;
   answersHeartbeats = true;
+  /** The newest head with every answer to a heartbeat; proofs are asked for. */
+  announcesHeads = false;
   /** Ends each upload stream after so many chunks; undefined ends none. */
   breakAfterChunks: number | undefined;
   /** Bytes of a blob after which the download breaks, once. */
@@ -209,8 +211,17 @@ export class ScriptedCoordinator {
       this.received.push(message);
       if (message.hello)
         this.#welcome(stream, Number(message.hello.treeHead?.treeSize ?? 0)).catch(() => stream.end());
-      else if (message.heartbeat && this.answersHeartbeats) stream.write({ heartbeatAck: {} });
+      else if (message.heartbeat && this.answersHeartbeats)
+        this.#acknowledge(stream).catch(() => stream.end());
     });
+  }
+
+  async #acknowledge(stream: Stream): Promise<void> {
+    if (!this.announcesHeads) {
+      stream.write({ heartbeatAck: {} });
+      return;
+    }
+    stream.write({ heartbeatAck: { treeHead: headMessage(await this.log.head()) } });
   }
 
   async #welcome(stream: Stream, known: number): Promise<void> {
@@ -272,7 +283,12 @@ export class ScriptedCoordinator {
     };
     return {
       GetEntries: unserved,
-      GetTreeHead: unserved,
+      GetTreeHead: (_call, answer) => {
+        this.log.head().then(
+          (head) => answer(null, headMessage(head)),
+          (error: unknown) => answer(serviceError(error)),
+        );
+      },
       GetInclusionProof: unserved,
       GetCosignatures: unserved,
       GetConsistencyProof: (call, answer) => {

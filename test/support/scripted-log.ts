@@ -32,7 +32,7 @@ import {
   type NewEntry,
   type SignedTreeHead,
 } from '@tributary/proto';
-import type { RawOrder } from '@tributary/edge-agent/internal/ports.js';
+import type { RawOrder } from '@tributary/edge-agent/internal/coordinator-messages.js';
 
 import { jobDocument } from './job-document.js';
 

@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { WorkerStatistics } from '@tributary/edge-agent/internal/adapters/datasets/worker-statistics.js';
 import {
+  decisionsPath,
   openDataDirectory,
   type DataDirectory,
 } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
@@ -118,6 +120,11 @@ export class ScriptedSite {
 
   open(): Promise<DataDirectory> {
     return openDataDirectory(this.dataDir, join(this.dataDir, 'seal.key'));
+  }
+
+  /** The site's own log, line by line. */
+  async decisionLines(): Promise<readonly string[]> {
+    return (await readFile(decisionsPath(this.dataDir), 'utf8')).trimEnd().split('\n');
   }
 
   async join(token: JoinToken): Promise<JoinResult> {

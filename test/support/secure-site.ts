@@ -6,12 +6,13 @@ import type { RoundState } from '@tributary/coordinator/internal/domain/rounds/r
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { SecureRecords } from '@tributary/edge-agent/internal/app/secure/secure-records.js';
 import { SecureRounds, type Masking } from '@tributary/edge-agent/internal/app/secure/secure-rounds.js';
-import { Witness } from '@tributary/edge-agent/internal/app/witness.js';
+import type { Witness } from '@tributary/edge-agent/internal/app/witness.js';
 import { verifyOrder, type OpenedRound } from '@tributary/edge-agent/internal/domain/order.js';
 import { roundKey, type RoundKey, type RoundRef } from '@tributary/edge-agent/internal/domain/round-key.js';
 import type { FleetClient } from '@tributary/edge-agent/internal/ports.js';
 import type { StageMessage, StageResult } from '@tributary/edge-agent/internal/stage-ports.js';
 
+import { openWitness } from './open-witness.js';
 import type { SimulatedAgent, WrittenUpdate } from './simulated-agent.js';
 import { LOG_KEY, type TrainingWorld } from './training-world.js';
 
@@ -111,7 +112,7 @@ export class SecureSite {
       this.before(STAGES[closed.length]);
       this.#opened = opened;
     }
-    const witness = (this.#witness ??= await Witness.open(this.store, reader));
+    const witness = (this.#witness ??= await openWitness(this.store, reader));
     await witness.observe(order.treeHead, (first, second) => this.client.consistencyProof(first, second));
     const secure = (this.#secure ??= this.#rounds(witness));
     if (verified.kind === 'Settled') return this.deaf ? undefined : secure.settled(verified.round);

@@ -1,26 +1,28 @@
 import {
+  COSIGNING_WIRE_VERSION,
   encodeBase64,
+  isAtLeast,
   SOFTWARE_VERSION,
   transcript,
   TributaryError,
   WIRE_VERSIONS,
+  type Cosignature,
   type SignedTreeHead,
   type SigningKey,
 } from '@tributary/proto';
 
 import { clip } from '../domain/redaction.js';
+import { alarmError } from '../domain/ledger-alarm.js';
 import { afterGoodbye, afterLinkFailure, heartbeatIntervalMs, type LinkOutcome } from '../domain/link.js';
+import type { CoordinatorMessage, HeartbeatAck, RawOrder, Welcome } from '../coordinator-messages.js';
 import type {
   AgentMessage,
   Clock,
-  CoordinatorMessage,
   Dialer,
   FleetClient,
   FleetStream,
   Random,
-  RawOrder,
   ServedVersion,
-  Welcome,
 } from '../ports.js';
 import type { CertificateKeeper } from './certificate-keeper.js';
 import { channelIdentityOf } from './enrolment-record.js';
@@ -35,6 +37,8 @@ export interface AgentLinkParts {
   readonly witness: Witness;
   readonly identity: SigningKey;
   readonly sessionEpoch: bigint;
+  /** Whether the agent signs the heads that it has checked: replicas do not, they are no members. */
+  readonly cosigns: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -56,7 +60,7 @@ export interface LinkListener {
   order(order: RawOrder): void;
 }
 
-export type LinkStatus = 'Connecting' | 'AwaitingApproval' | 'Connected' | 'Waiting' | 'Ended';
+export type LinkStatus = 'Connecting' | 'AwaitingApproval' | 'Connected' | 'Waiting' | 'Halted' | 'Ended';
 
 /** Nothing is spent yet: the head of an empty spending log. */
 const SPEND_LOG_HEAD = new Uint8Array(0);
@@ -70,7 +74,12 @@ export class AgentLink {
   /** The stream that this side ended in order to open the next one. */
   #replaced: FleetStream | undefined;
   #status: LinkStatus = 'Connecting';
+  #welcomed = false;
   #wire = WIRE_VERSIONS.at(-1) ?? '';
+  /** Size of the head that the stream said last, apart from those of orders. */
+  #said = 0;
+  /** Size of the head that was signed last. */
+  #cosigned = 0;
   #failures = 0;
   #lastError: { readonly code: string; readonly detail: string } | undefined;
 
@@ -119,7 +128,8 @@ export class AgentLink {
     const close = (): void => this.#stream?.close();
     signal.addEventListener('abort', close, { once: true });
     try {
-      while (!signal.aborted) await this.#once(signal);
+      while (!signal.aborted)
+        await (this.#parts.witness.alarm === undefined ? this.#once(signal) : this.#halt(signal));
     } finally {
       signal.removeEventListener('abort', close);
       this.#client?.close();
@@ -136,9 +146,23 @@ export class AgentLink {
     this.#lastError = { code, detail };
     this.#parts.log.warn({ code, detail, next: outcome.next }, 'connection lost');
     if (outcome.next === 'End') throw new TributaryError(outcome.code, detail);
+    if (this.#parts.witness.alarm !== undefined) return;
     if (outcome.next === 'Renew') await this.#renew();
     this.#status = code === 'AGENT_NOT_APPROVED' ? 'AwaitingApproval' : 'Waiting';
     await pause(this.#parts.clock, outcome.waitMs, signal).catch(() => undefined);
+  }
+
+  /** Nothing of this coordinator is trusted: what is served goes on, and the next stream waits for the site's people. */
+  async #halt(signal: AbortSignal): Promise<void> {
+    const { witness, log } = this.#parts;
+    const { alarm } = witness;
+    if (alarm === undefined) return;
+    const { code, message: detail, hint } = alarmError(alarm);
+    this.#status = 'Halted';
+    this.#lastError = { code, detail };
+    log.error({ code, detail, hint }, 'the agent does nothing for this coordinator until this is settled');
+    await witness.settled(signal);
+    this.#failures = 0;
   }
 
   async #renew(): Promise<void> {
@@ -187,9 +211,10 @@ export class AgentLink {
     const watchdog = new Watchdog(this.#parts.clock, stream, () => ({
       type: 'Heartbeat',
       serving: this.#parts.offer().serving,
+      ...this.#cosignature(),
     }));
+    this.#welcomed = false;
     try {
-      let welcomed = false;
       for await (const message of stream.messages) {
         watchdog.seen();
         if (message.type === 'Goodbye')
@@ -199,14 +224,15 @@ export class AgentLink {
             message.retryAfterMs,
             uniform(this.#parts.random),
           );
-        if (!welcomed) {
+        if (!this.#welcomed) {
           await this.#welcome(client, message, known);
           watchdog.beat(heartbeatIntervalMs(message.type === 'Welcome' ? message.heartbeatIntervalMs : 0));
-          welcomed = true;
-        } else this.#receive(message);
+          this.#welcomed = true;
+        } else this.#receive(client, message);
       }
     } catch (error) {
       if (this.#replaced === stream || signal.aborted) return undefined;
+      await this.#examine(client, TributaryError.from(error));
       throw watchdog.expired
         ? new TributaryError('UNAVAILABLE', 'the coordinator has gone silent', { cause: error })
         : error;
@@ -217,11 +243,52 @@ export class AgentLink {
     throw new TributaryError('UNAVAILABLE', 'the coordinator ended the stream');
   }
 
-  #receive(message: CoordinatorMessage): void {
+  /** A coordinator that refuses the head of the hello has lost entries: its own head is the evidence. */
+  async #examine(client: FleetClient, error: TributaryError): Promise<void> {
+    if (this.#welcomed || error.code !== 'PROOF_INVALID') return;
+    const head = await client.treeHead().catch(() => undefined);
+    if (head === undefined) return;
+    await this.#parts.witness.observe(
+      head,
+      (first, second) => client.consistencyProof(first, second),
+      'Newest',
+    );
+  }
+
+  #receive(client: FleetClient, message: CoordinatorMessage): void {
+    if (message.type === 'HeartbeatAck') this.#watch(client, message);
     if (message.type !== 'Order') return;
     // Only an approved agent gets orders: the first one says that the wait is over.
     if (this.#status === 'AwaitingApproval') this.#approved(true);
     this.#listener.order(message.order);
+  }
+
+  /** A head without an order: the log is watched, and signed for, while no round is open. */
+  #watch(client: FleetClient, { treeHead, consistency }: HeartbeatAck): void {
+    if (treeHead === undefined) return;
+    const { witness, log } = this.#parts;
+    const said = this.#said;
+    this.#said = treeHead.treeSize;
+    const prove = (first: number, second: number): Promise<readonly Uint8Array[]> =>
+      first === said && second === treeHead.treeSize && consistency.length > 0
+        ? Promise.resolve(consistency)
+        : client.consistencyProof(first, second);
+    witness.observe(treeHead, prove).catch((error: unknown) => {
+      const { code, message: detail } = TributaryError.from(error);
+      log.warn({ code, detail }, 'a head of the log was not verified');
+      if (witness.alarm !== undefined) this.drop();
+    });
+  }
+
+  /** The agent's word for a head, where it has not been given before. */
+  #cosignature(): { readonly cosignature?: Cosignature } {
+    const { cosigns, witness, identity, keeper, clock } = this.#parts;
+    const size = witness.head?.treeSize ?? 0;
+    if (!cosigns || size <= this.#cosigned || !isAtLeast(this.#wire, COSIGNING_WIRE_VERSION)) return {};
+    const cosignature = witness.cosign(identity, keeper.record.agentId, clock.now());
+    if (cosignature === undefined) return {};
+    this.#cosigned = size;
+    return { cosignature };
   }
 
   async #welcome(
@@ -250,20 +317,12 @@ export class AgentLink {
     { treeHead, consistency }: Welcome,
     known: SignedTreeHead | undefined,
   ): Promise<void> {
-    if (known !== undefined && treeHead.treeSize < known.treeSize) {
-      throw new TributaryError(
-        'PROOF_INVALID',
-        `the log has shrunk from ${String(known.treeSize)} to ${String(treeHead.treeSize)} entries: restored from an old backup?`,
-        {
-          fields: { fork: true },
-        },
-      );
-    }
-    await this.#parts.witness.observe(treeHead, (first, second) =>
+    const prove = (first: number, second: number): Promise<readonly Uint8Array[]> =>
       first === known?.treeSize && second === treeHead.treeSize
         ? Promise.resolve(consistency)
-        : client.consistencyProof(first, second),
-    );
+        : client.consistencyProof(first, second);
+    await this.#parts.witness.observe(treeHead, prove, 'Newest');
+    this.#said = treeHead.treeSize;
   }
 
   #approved(approved: boolean): void {
@@ -273,7 +332,7 @@ export class AgentLink {
   }
 
   #hello(treeHead: SignedTreeHead | undefined): AgentMessage {
-    const { keeper, sessionEpoch, identity, offer } = this.#parts;
+    const { keeper, sessionEpoch, identity, offer, witness, cosigns, clock } = this.#parts;
     const { agentId, logId } = keeper.record;
     const statement = transcript('hello', {
       agentId,
@@ -290,6 +349,7 @@ export class AgentLink {
       spendLogHead: SPEND_LOG_HEAD,
       treeHead,
       ...offer(),
+      cosignature: cosigns ? witness.cosign(identity, agentId, clock.now()) : undefined,
       signature: identity.sign(statement),
     };
   }

@@ -24,9 +24,12 @@ import type { EgressCounter } from './egress-counter.js';
 import type { Duty, DutyPlan } from './duty.js';
 import { identityKeyOf, requireEnrolment, requireKind } from './enrolment-record.js';
 import type { Log } from './log.js';
+import { LedgerAlarms } from './ledger-alarms.js';
+import { ledgerView, type LedgerView } from './ledger-view.js';
 import { Membership } from './membership.js';
 import type { PolicySource } from './order-review.js';
 import { encodeRecord, readRecord } from './records.js';
+import type { AlarmChoice } from '../domain/ledger-alarm.js';
 import { claimsRollout } from '../domain/rollout-order.js';
 import type { ModelRef, ModelStore } from '../serving-ports.js';
 import { RolloutFollower, type ServingSwitch } from './rollout-follower.js';
@@ -51,6 +54,12 @@ export interface AgentParts {
   readonly log: Log;
 }
 
+/** What the agent knows of its coordinator's log. */
+interface LedgerParts {
+  readonly alarms: LedgerAlarms;
+  readonly witness: Witness;
+}
+
 const EPOCH = 'session-epoch';
 
 /** How often the counters are written, where nothing else writes them. */
@@ -58,7 +67,7 @@ const FLUSH_MS = 5_000;
 
 /** A running process of a site: one identity, one stream, what is rolled out to the site, and its duty. */
 export class Agent {
-  readonly #parts: AgentParts;
+  readonly #parts: AgentParts & LedgerParts;
   readonly #link: AgentLink;
   readonly #duty: Duty;
   readonly #rollouts: RolloutFollower;
@@ -68,7 +77,7 @@ export class Agent {
   #fatal: TributaryError | undefined;
 
   private constructor(
-    parts: AgentParts,
+    parts: AgentParts & LedgerParts,
     link: AgentLink,
     duty: Duty,
     rollouts: RolloutFollower,
@@ -94,11 +103,12 @@ export class Agent {
     const { agentId, site, logId, logKey, modelKey } = record;
     const identity = identityKeyOf(record);
     const keeper = new CertificateKeeper(parts, record);
-    const witness = await Witness.open(store, { logId, logKey });
     const decisions = await DecisionLog.open({
       ...{ lines: parts.decisionLines, store, identity, logId, agentId },
       clock: parts.clock,
     });
+    const alarms = await LedgerAlarms.open({ ...parts, note: (note) => decisions.note(note) });
+    const witness = await Witness.open(store, { logId, logKey }, alarms);
     const sessionEpoch = await nextEpoch(store, random);
 
     const link: AgentLink = new AgentLink(
@@ -108,6 +118,7 @@ export class Agent {
         witness,
         identity,
         sessionEpoch,
+        cosigns: plan.kind === 'Training',
         offer: () => ({ ...duty.offer, serving: parts.serving.served() }),
       },
       {
@@ -124,7 +135,8 @@ export class Agent {
       client: () => link.client,
       send: (message: AgentMessage) => link.send(message),
       askAgain: () => link.drop(),
-      alarm: (error: TributaryError) => agent.#end(error),
+      // The link finds the alarm with its witness, and halts.
+      alarm: () => link.drop(),
     };
     const duty: Duty = await plan.prepare({ ...surroundings, record, identity, wire: () => link.wire });
     const rollouts = new RolloutFollower({
@@ -133,7 +145,7 @@ export class Agent {
       modelKey,
       pinned: { logId, logKey },
     });
-    const agent = new Agent(parts, link, duty, rollouts, keeper, decisions);
+    const agent = new Agent({ ...parts, alarms, witness }, link, duty, rollouts, keeper, decisions);
     log.info({ agentId, site, kind: plan.kind, sessionEpoch: String(sessionEpoch) }, 'agent ready');
     await duty.begin();
     return agent;
@@ -178,6 +190,17 @@ export class Agent {
     throw new TributaryError('CONFLICT', 'a replica takes part in no round; ask the training agent');
   }
 
+  /** The newest verified head of the log, and every alarm about it. */
+  ledger(): LedgerView {
+    return ledgerView(this.#parts.witness.head, this.#parts.alarms.all);
+  }
+
+  /** Settles the open alarm about the log; the link begins anew. Rejects with CONFLICT where there is none. */
+  async settle(choice: AlarmChoice): Promise<LedgerView> {
+    await this.#parts.witness.settle(choice);
+    return this.ledger();
+  }
+
   /** Who this agent is, for whoever writes the roster. */
   identity(): IdentityStatement {
     const { record } = this.#keeper;
@@ -192,6 +215,7 @@ export class Agent {
       expiresAtMs: this.#keeper.expiresAtMs,
       egress: this.#parts.egress.egress,
       decisions: this.#decisions,
+      witness: this.#parts.witness,
       serving: this.#parts.serving.served(),
     });
   }

@@ -1,7 +1,8 @@
 import type { IdentityKind, SigningKey, TributaryError } from '@tributary/proto';
 
 import type { SessionState } from '../domain/session-state.js';
-import type { AgentMessage, FleetClient, RawOrder } from '../ports.js';
+import type { RawOrder } from '../coordinator-messages.js';
+import type { AgentMessage, FleetClient } from '../ports.js';
 import type { SiteOffer } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';

@@ -15,7 +15,8 @@ import {
   type TrainingTerms,
 } from '../domain/policy.js';
 import { clip } from '../domain/redaction.js';
-import type { Clock, DatasetTerms, FleetClient, RawOrder } from '../ports.js';
+import type { RawOrder } from '../coordinator-messages.js';
+import type { Clock, DatasetTerms, FleetClient } from '../ports.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EgressCounter } from './egress-counter.js';
 import type { Log } from './log.js';

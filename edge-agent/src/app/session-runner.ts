@@ -12,7 +12,8 @@ import {
   type SessionEvent,
   type SessionState,
 } from '../domain/session-state.js';
-import type { AgentMessage, Clock, FleetClient, Random, RawOrder } from '../ports.js';
+import type { RawOrder } from '../coordinator-messages.js';
+import type { AgentMessage, Clock, FleetClient, Random } from '../ports.js';
 import type { Log } from './log.js';
 import type { OrderReview, Review } from './order-review.js';
 import { uniform } from './pause.js';

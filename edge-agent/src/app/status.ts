@@ -2,11 +2,13 @@ import { kindOf, type IdentityKind } from '@tributary/proto';
 
 import type { Decision } from '../domain/decision.js';
 import type { Egress } from '../domain/egress.js';
+import { alarmError, type LedgerAlarm } from '../domain/ledger-alarm.js';
 import type { SessionState } from '../domain/session-state.js';
 import type { ServedVersion } from '../ports.js';
 import type { AgentLink } from './agent-link.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EnrolmentRecord } from './enrolment-record.js';
+import type { Witness } from './witness.js';
 import type { PipelineStatus } from './streams/pipeline-status.js';
 
 export interface RoundStatus {
@@ -33,6 +35,11 @@ export interface AgentStatus {
   readonly egress: { readonly update: string; readonly control: string; readonly transport: string };
   /** Versions that answer. */
   readonly serving: readonly ServedVersion[];
+  /** Entries of the newest verified head of the log, and what the coordinator contradicted where that is not settled. */
+  readonly ledger: {
+    readonly size: number;
+    readonly alarm: { readonly code: string; readonly detail: string; readonly since: string } | null;
+  };
   readonly decisions: { readonly count: number; readonly head: string; readonly recent: readonly Decision[] };
 }
 
@@ -49,6 +56,7 @@ export interface StatusSources {
   readonly egress: Egress;
   readonly decisions: Pick<DecisionLog, 'head' | 'recent'>;
   readonly serving: readonly ServedVersion[];
+  readonly witness: Pick<Witness, 'head' | 'alarm'>;
 }
 
 export function statusOf({
@@ -59,6 +67,7 @@ export function statusOf({
   egress,
   decisions,
   serving,
+  witness,
 }: StatusSources): AgentStatus {
   return {
     formatVersion: 1,
@@ -82,8 +91,15 @@ export function statusOf({
       transport: String(egress.transport),
     },
     serving: serving.map(({ name, version }) => ({ name, version })),
+    ledger: { size: witness.head?.treeSize ?? 0, alarm: alarmStatus(witness.alarm) },
     decisions: { count: decisions.head.count, head: decisions.head.digest, recent: decisions.recent },
   };
+}
+
+function alarmStatus(alarm: LedgerAlarm | undefined): AgentStatus['ledger']['alarm'] {
+  if (alarm === undefined) return null;
+  const { code, message: detail } = alarmError(alarm);
+  return { code, detail, since: alarm.time };
 }
 
 /** The status for Prometheus (text format 0.0.4); few series, none per round. */
@@ -97,6 +113,12 @@ export function metricsOf(status: AgentStatus): string {
       'gauge',
       'Whether the stream to the coordinator is open and approved.',
       [['', status.connection === 'Connected' ? 1 : 0]],
+    ),
+    ...metric(
+      'tributary_agent_ledger_alarm',
+      'gauge',
+      'Whether the log of the coordinator contradicts what was seen before, and nobody has settled it.',
+      [['', status.ledger.alarm === null ? 0 : 1]],
     ),
     ...metric(
       'tributary_agent_egress_bytes_total',

@@ -1,11 +1,11 @@
 import type { SettledRound } from '../domain/order.js';
 import type { HeldUpdate, SessionState } from '../domain/session-state.js';
+import type { RawOrder } from '../coordinator-messages.js';
 import type {
   Clock,
   DeclaredDataset,
   OutboxFiles,
   Random,
-  RawOrder,
   RowStatistics,
   SealedFiles,
   SignedJobDecision,

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { loadConfig, processEnvironment, type AgentConfig, type AgentFlags } from '../config.js';
 import { checkLog, showLog, type LogFlags } from './decision-lines.js';
 import { decideCommand, egressCommand, jobsCommand, type DecideFlags } from './job-desk.js';
+import { forksCommand, headCommand, resolveCommand, type ResolveFlags } from './ledger-desk.js';
 import { policyCheck, policyExplain, type ExplainFlags } from './policy.js';
 
 interface OutputFlags extends AgentFlags {
@@ -79,6 +80,22 @@ function addLogCommands(command: NewCommand, program: Command): void {
     .action(async (flags: OutputFlags & { readonly file?: string; readonly key?: string }) =>
       print(await checkLog(() => configOf(flags), requireForm(flags))),
     );
+  addLedgerCommands(command, log);
+}
+
+function addLedgerCommands(command: NewCommand, log: Command): void {
+  command(
+    'head',
+    'Print the newest signed head of the coordinator’s log that this site has verified.',
+    log,
+  ).action(async (flags: AgentFlags) => print(await headCommand(configOf(flags))));
+  command('forks', 'Show where the coordinator’s log contradicted what this site had seen.', log)
+    .option('-o, --output <form>', 'text or json', 'text')
+    .action(async (flags: OutputFlags) => print(await forksCommand(configOf(flags), requireForm(flags))));
+  command('resolve', 'Settle it, and work for this coordinator again.', log)
+    .option('--keep', 'with the history that the site had seen', false)
+    .option('--accept', 'with the history that the coordinator shows', false)
+    .action(async (flags: AgentFlags & ResolveFlags) => print(await resolveCommand(configOf(flags), flags)));
 }
 
 const configOf = (flags: AgentFlags): AgentConfig => loadConfig(flags, processEnvironment());

@@ -14,6 +14,7 @@ import {
   type JsonObject,
 } from '@tributary/proto';
 
+import type { AlarmChoice, AlarmKind } from './ledger-alarm.js';
 import type { RoundRef } from './round-key.js';
 
 /** Version of a line of the decision log. */
@@ -110,6 +111,25 @@ export interface EgressNote {
   readonly signature: string;
 }
 
+/** The coordinator contradicted what the agent had verified; both signed heads, as the state holds them. */
+export interface LedgerAlarmNote {
+  readonly type: 'LedgerAlarm';
+  readonly time: string;
+  readonly kind: AlarmKind;
+  readonly kept: JsonObject;
+  readonly shown: JsonObject;
+}
+
+/** How the people of the site settled that. */
+export interface LedgerResolvedNote {
+  readonly type: 'LedgerResolved';
+  readonly time: string;
+  readonly kind: AlarmKind;
+  readonly choice: AlarmChoice;
+  /** Entries of the head that counts from here on. */
+  readonly treeSize: number;
+}
+
 /** A line that signs all lines before it. */
 export interface HeadNote {
   readonly type: 'Head';
@@ -124,7 +144,14 @@ export interface HeadNote {
 
 /** A line that is no decision about training. */
 export type DecisionNote =
-  TrainingNote | RolloutDecision | RollbackNote | JobDecisionNote | PolicyNote | EgressNote;
+  | TrainingNote
+  | RolloutDecision
+  | RollbackNote
+  | JobDecisionNote
+  | PolicyNote
+  | EgressNote
+  | LedgerAlarmNote
+  | LedgerResolvedNote;
 
 /** Every line there is. */
 export type DecisionLine = Decision | DecisionNote | HeadNote;

@@ -8,6 +8,8 @@ export type LinkOutcome =
   | { readonly next: 'Reconnect'; readonly waitMs: number; readonly code: ErrorCode; readonly detail: string }
   /** The certificate was not accepted: renew, then connect again. */
   | { readonly next: 'Renew'; readonly waitMs: number; readonly code: ErrorCode; readonly detail: string }
+  /** The log contradicts itself: nothing goes on before the site's people have settled it. */
+  | { readonly next: 'Halt'; readonly waitMs: number; readonly code: ErrorCode; readonly detail: string }
   | { readonly next: 'End'; readonly code: ErrorCode; readonly detail: string };
 
 /** What no waiting mends: the process ends with the code's exit status. */
@@ -23,6 +25,13 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STORE_LOCKED',
 ]);
 
+/** What follows besides connecting again. */
+const NEXT: Readonly<Partial<Record<ErrorCode, 'Renew' | 'Halt'>>> = {
+  UNAUTHENTICATED: 'Renew',
+  LEDGER_FORKED: 'Halt',
+  LEDGER_SHORTENED: 'Halt',
+};
+
 /**
  * What follows an error of the connection after `failures` in a row; `random` is uniform in [0, 1). `fields` are those of
  * the error.
@@ -36,7 +45,7 @@ export function afterLinkFailure(
 ): LinkOutcome {
   if (FINAL.has(code)) return { next: 'End', code, detail };
   const waitMs = waitAfter({ fields }, failures, random);
-  return { next: code === 'UNAUTHENTICATED' ? 'Renew' : 'Reconnect', waitMs, code, detail };
+  return { next: NEXT[code] ?? 'Reconnect', waitMs, code, detail };
 }
 
 /** A coordinator may ask for patience, but not for so much that the site is lost. */

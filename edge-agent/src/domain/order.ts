@@ -28,7 +28,7 @@ import {
   type UpdateShape,
 } from '@tributary/proto';
 
-import type { RawOrder } from '../ports.js';
+import type { RawOrder } from '../coordinator-messages.js';
 import { rosterEvidence, type RosterEvidence } from './membership.js';
 import { provenEntry, requireHead, type PinnedLog } from './proof.js';
 import type { RoundRef } from './round-key.js';

@@ -8,7 +8,7 @@ import {
   type SignedTreeHead,
 } from '@tributary/proto';
 
-import type { RawEntry } from '../ports.js';
+import type { RawEntry } from '../coordinator-messages.js';
 
 /** The log that the agent pinned when it joined. */
 export interface PinnedLog {

@@ -12,7 +12,7 @@ import {
   type LedgerEntry,
 } from '@tributary/proto';
 
-import type { RawOrder } from '../ports.js';
+import type { RawOrder } from '../coordinator-messages.js';
 import { rosterEvidence, type RosterEvidence } from './membership.js';
 import { provenEntry, requireHead, type PinnedLog } from './proof.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { verifyOrder, type OrderReader } from '@tributary/edge-agent/internal/domain/order.js';
-import type { RawOrder } from '@tributary/edge-agent/internal/ports.js';
+import type { RawOrder } from '@tributary/edge-agent/internal/coordinator-messages.js';
 import { encodeBase64, signingKeyFromSeed, type ErrorCode } from '@tributary/proto';
 import fc from 'fast-check';
 

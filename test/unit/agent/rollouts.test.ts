@@ -6,12 +6,8 @@ import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/
 import { RolloutFollower } from '@tributary/edge-agent/internal/app/rollout-follower.js';
 import type { DecisionNote } from '@tributary/edge-agent/internal/domain/decision.js';
 import { claimsRollout, verifyRollout } from '@tributary/edge-agent/internal/domain/rollout-order.js';
-import type {
-  AgentMessage,
-  BlobRequest,
-  FleetClient,
-  RawOrder,
-} from '@tributary/edge-agent/internal/ports.js';
+import type { RawOrder } from '@tributary/edge-agent/internal/coordinator-messages.js';
+import type { AgentMessage, BlobRequest, FleetClient } from '@tributary/edge-agent/internal/ports.js';
 import type { ModelRef } from '@tributary/edge-agent/internal/serving-ports.js';
 import {
   canonicalText,

@@ -29,6 +29,7 @@ class ScriptedReception {
       connect: unused,
       fetchBlob: unused,
       consistencyProof: unused,
+      treeHead: unused,
       submitStage: unused,
       stageResult: unused,
       close: unused,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError, type SignedTreeHead } from '@tributary/proto';
 import {
   callServerStream,
   callUnary,
@@ -17,7 +17,15 @@ import type { ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 import type { EgressMeter } from '../../egress-ports.js';
 import type { BlobRequest, FleetClient, FleetStream, UploadPart, UploadStatus } from '../../ports.js';
 import type { StageMessage, StageRef, StageResult } from '../../stage-ports.js';
-import { copy, stageResultOf, toAgentWire, toUploadWire, uint64, uploadStatusOf } from './messages.js';
+import {
+  copy,
+  stageResultOf,
+  toAgentWire,
+  toUploadWire,
+  treeHeadOf,
+  uint64,
+  uploadStatusOf,
+} from './messages.js';
 import { openStream } from './fleet-stream.js';
 
 /** The fleet and ledger services of one coordinator over one channel. */
@@ -125,6 +133,12 @@ export class FleetChannel implements FleetClient {
     this.#countControl(Ledger.service.GetConsistencyProof.requestSerialize(request));
     const { path } = await callUnary(this.#ledger, Ledger.service.GetConsistencyProof, request);
     return path.map(copy);
+  }
+
+  async treeHead(): Promise<SignedTreeHead> {
+    this.#requireOpen();
+    this.#countControl(Ledger.service.GetTreeHead.requestSerialize({}));
+    return treeHeadOf(await callUnary(this.#ledger, Ledger.service.GetTreeHead, {}), 'treeHead');
   }
 
   /** Calls that run go on to their end; no other begins. */

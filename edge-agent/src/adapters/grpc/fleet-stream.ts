@@ -5,7 +5,8 @@ import {
   type CoordinatorMessage__Output,
 } from '@tributary/proto/grpc';
 
-import type { AgentMessage, CoordinatorMessage, FleetStream } from '../../ports.js';
+import type { CoordinatorMessage } from '../../coordinator-messages.js';
+import type { AgentMessage, FleetStream } from '../../ports.js';
 import { fromCoordinatorWire } from './messages.js';
 
 /** Control messages waiting to be sent; a peer that reads none of so many is gone. */

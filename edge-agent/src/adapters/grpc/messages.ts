@@ -1,7 +1,9 @@
-import { LIMITS, TributaryError, type SignedTreeHead } from '@tributary/proto';
+import { LIMITS, TributaryError, type Cosignature, type SignedTreeHead } from '@tributary/proto';
 import type {
   AgentMessage as AgentWire,
   CoordinatorMessage__Output,
+  Cosignature as CosignatureWire,
+  HeartbeatAck__Output,
   Order__Output,
   OrderAck,
   ServedModel,
@@ -13,15 +15,8 @@ import type {
   Welcome__Output,
 } from '@tributary/proto/grpc';
 
-import type {
-  AgentMessage,
-  CoordinatorMessage,
-  RawOrder,
-  ServedVersion,
-  UploadPart,
-  UploadStatus,
-  Welcome,
-} from '../../ports.js';
+import type { CoordinatorMessage, HeartbeatAck, RawOrder, Welcome } from '../../coordinator-messages.js';
+import type { AgentMessage, ServedVersion, UploadPart, UploadStatus } from '../../ports.js';
 import type { StageResult } from '../../stage-ports.js';
 
 /** Proven entries of one order: submission, start, opening and what closes the round, with room to grow. */
@@ -41,6 +36,7 @@ export function toAgentWire(message: AgentMessage): AgentWire {
         backend,
         datasets,
         serving,
+        cosignature,
         signature,
       } = message;
       const head = treeHead === undefined ? null : treeHeadToWire(treeHead);
@@ -54,6 +50,7 @@ export function toAgentWire(message: AgentMessage): AgentWire {
           backend,
           datasets: [...datasets],
           serving: servedToWire(serving),
+          cosignature: cosignature === undefined ? null : cosignatureToWire(cosignature),
           signature,
         },
       };
@@ -74,8 +71,15 @@ export function toAgentWire(message: AgentMessage): AgentWire {
       const { jobId, round, attempt, code, detail } = message;
       return { failure: { jobId, round, attempt, code, detail } };
     }
-    case 'Heartbeat':
-      return { heartbeat: { serving: servedToWire(message.serving) } };
+    case 'Heartbeat': {
+      const { serving, cosignature } = message;
+      return {
+        heartbeat: {
+          serving: servedToWire(serving),
+          cosignature: cosignature === undefined ? null : cosignatureToWire(cosignature),
+        },
+      };
+    }
   }
 }
 
@@ -101,7 +105,7 @@ export function fromCoordinatorWire(wire: CoordinatorMessage__Output): Coordinat
       return { type: 'Goodbye', code, detail: detail.slice(0, LIMITS.detailLength), retryAfterMs };
     }
     case 'heartbeatAck':
-      return { type: 'HeartbeatAck' };
+      return heartbeatAckOf(required(wire.heartbeatAck, 'heartbeatAck'));
     default:
       throw invalid('message', 'is of no kind that this build knows');
   }
@@ -125,6 +129,12 @@ function welcomeOf({
   };
 }
 
+function heartbeatAckOf({ treeHead, consistency }: HeartbeatAck__Output): HeartbeatAck {
+  bounded(consistency.length, 2 * MAX_PATH, 'heartbeatAck.consistency');
+  const head = treeHead === null ? {} : { treeHead: treeHeadOf(treeHead, 'heartbeatAck.treeHead') };
+  return { type: 'HeartbeatAck', ...head, consistency: consistency.map(copy) };
+}
+
 function orderOf({ orderId, treeHead, entries, remainingMs }: Order__Output): RawOrder {
   bounded(entries.length, MAX_ENTRIES, 'order.entries');
   bounded(orderId.length, LIMITS.nameLength, 'order.orderId');
@@ -139,7 +149,7 @@ function orderOf({ orderId, treeHead, entries, remainingMs }: Order__Output): Ra
   };
 }
 
-function treeHeadOf(wire: SignedTreeHead__Output | null, field: string): SignedTreeHead {
+export function treeHeadOf(wire: SignedTreeHead__Output | null, field: string): SignedTreeHead {
   const { logId, treeSize, rootHash, time, signature } = required(wire, field);
   return {
     logId,
@@ -148,6 +158,10 @@ function treeHeadOf(wire: SignedTreeHead__Output | null, field: string): SignedT
     time,
     signature: copy(signature),
   };
+}
+
+function cosignatureToWire({ treeSize, rootHash, time, signature }: Cosignature): CosignatureWire {
+  return { treeSize: String(treeSize), rootHash, time, signature };
 }
 
 function treeHeadToWire({ logId, treeSize, rootHash, time, signature }: SignedTreeHead): TreeHeadWire {
