@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readEnrolment } from '@tributary/edge-agent/internal/app/enrolment-record.js';
 import { toServiceError } from '@tributary/proto/grpc';
 import {
+  COSIGNING_WIRE_VERSION,
   decodeExportLine,
   TributaryError,
   verifyTreeHead,
@@ -213,6 +214,7 @@ describe('connection of an agent', () => {
   });
 
   it('signs every head that it has verified, once, also while no round is open', async () => {
+    coordinator.version = COSIGNING_WIRE_VERSION;
     coordinator.announcesHeads = true;
     await start();
     await connected();

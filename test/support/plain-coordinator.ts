@@ -23,7 +23,7 @@ export interface PlainCoordinator {
 
 export async function servePlain(data: string, agentId: string, clock: Clock): Promise<PlainCoordinator> {
   const core = await openCore({ data, sealKeyFile: undefined, onFault: () => undefined, clock });
-  const { federation, stores, modelSigner, random } = core;
+  const { federation, cosignatures, stores, modelSigner, random } = core;
   const { log } = createLog({ level: 'fatal' });
   const training = await Training.start({ federation, ...stores, modelSigner, clock, random, log });
   const keyDigest = federation.state.agents.get(agentId)?.keyDigests.at(-1);
@@ -37,7 +37,7 @@ export async function servePlain(data: string, agentId: string, clock: Clock): P
     expiresAtMs: Number.MAX_SAFE_INTEGER,
   }));
   const callers = new Callers(federation, clock, new Sessions());
-  const streams = new AgentStreams({ federation, agents: training.agents, callers, clock });
+  const streams = new AgentStreams({ federation, cosignatures, agents: training.agents, callers, clock });
   const observer = { received: () => undefined, sent: () => undefined };
   const server = new Server(serverOptions());
   addService(
@@ -52,7 +52,7 @@ export async function servePlain(data: string, agentId: string, clock: Clock): P
   );
   const reader = agentLedger(callers, federation);
   const readings = new Concurrency('readings', 16, 16);
-  addService(server, Ledger.service, ledgerService({ federation, calls, readings, reader }));
+  addService(server, Ledger.service, ledgerService({ federation, cosignatures, calls, readings, reader }));
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

@@ -133,9 +133,10 @@ describe('mappings from the wire', () => {
         Fleet.service.Connect.requestDeserialize(Fleet.service.Connect.requestSerialize(message)),
       );
     const jobId = `job-${'a'.repeat(32)}`;
-    assert.deepEqual(decode({ heartbeat: {} }), { type: 'Heartbeat', serving: [] });
+    assert.deepEqual(decode({ heartbeat: {} }), { type: 'Heartbeat', serving: [], cosignature: undefined });
     assert.deepEqual(decode({ heartbeat: { serving: [{ model: 'loans', version: 2 }] } }), {
       type: 'Heartbeat',
+      cosignature: undefined,
       serving: [{ model: 'loans', version: 2 }],
     });
     assert.deepEqual(decode({ progress: { jobId, round: 4, percent: 100 } }), {

@@ -15,7 +15,15 @@ import type { LedgerStore } from '../../ports.js';
 import { requireFormatVersion } from '../files/directory-format.js';
 import { makeDirectory } from '../files/durable-file.js';
 import { HighWaterMark } from './high-water-mark.js';
-import { cosignatureKey, entryKey, FORMAT_KEY, kindRange, nodeKey, numberOf, snapshotKey } from './ledger-keys.js';
+import {
+  cosignatureKey,
+  entryKey,
+  FORMAT_KEY,
+  kindRange,
+  nodeKey,
+  numberOf,
+  snapshotKey,
+} from './ledger-keys.js';
 import { verifyLedger } from './ledger-verification.js';
 import { levelError } from './level-error.js';
 import { decodeSnapshot, encodeSnapshot } from './snapshot-record.js';
