@@ -31,6 +31,7 @@ const STATUS: AgentStatus = {
   ...{ connection: 'Connected', lastError: null, certificateExpires: '2026-01-01T00:00:00.000Z', rounds: [] },
   egress: { update: '0', control: '0', transport: '0' },
   serving: [],
+  ledger: { size: 0, alarm: null },
   decisions: { count: 0, head: '', recent: [] },
 };
 

@@ -94,7 +94,7 @@ export class SecureSite {
   async start(hasEnded: (jobId: string) => boolean = () => false): Promise<void> {
     this.restart();
     const { logId } = this.#world.federation;
-    this.#witness = await Witness.open(this.store, { logId, logKey: LOG_KEY.publicKey });
+    this.#witness = await openWitness(this.store, { logId, logKey: LOG_KEY.publicKey });
     this.#secure = this.#rounds(this.#witness);
     await this.#secure.sweep(hasEnded);
   }

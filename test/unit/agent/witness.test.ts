@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 
 import { LIMITS, type SignedTreeHead } from '@tributary/proto';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
-import { Witness } from '@tributary/edge-agent/internal/app/witness.js';
+import type { Witness } from '@tributary/edge-agent/internal/app/witness.js';
 
+import type { DecisionNote } from '@tributary/edge-agent/internal/domain/decision.js';
+
+import { openWitness } from '../../support/open-witness.js';
 import { refusal } from '../../support/refusal.js';
 import { ScriptedLog } from '../../support/scripted-log.js';
 
@@ -30,7 +33,7 @@ describe('the witness of a log', () => {
   beforeEach(async () => {
     log = new ScriptedLog();
     store = new MemoryStateStore();
-    witness = await Witness.open(store, { logId: log.logId, logKey: log.key.publicKey });
+    witness = await openWitness(store, { logId: log.logId, logKey: log.key.publicKey });
   });
 
   it('asks for one proof a head at most, for several at the same time, and keeps the newest', async () => {
@@ -47,7 +50,7 @@ describe('the witness of a log', () => {
     assert.equal(asked, heads.length - 1);
     assert.equal(most, LIMITS.proofsTogether);
     assert.equal(witness.head?.treeSize, heads.at(-1)?.treeSize);
-    const again = await Witness.open(store, { logId: log.logId, logKey: log.key.publicKey });
+    const again = await openWitness(store, { logId: log.logId, logKey: log.key.publicKey });
     assert.equal(again.head?.treeSize, heads.at(-1)?.treeSize);
   });
 
@@ -66,9 +69,21 @@ describe('the witness of a log', () => {
     for (const all of [
       [foreign, ...heads],
       [...heads, foreign],
-    ])
-      await assert.rejects(witness.observeAll(all, prove), refusal('PROOF_INVALID', /does not continue/));
-    assert.equal(witness.head, undefined);
+    ]) {
+      const notes: DecisionNote[] = [];
+      const own = await openWitness(
+        new MemoryStateStore(),
+        { logId: log.logId, logKey: log.key.publicKey },
+        notes,
+      );
+      await assert.rejects(own.observeAll(all, prove), refusal('LEDGER_FORKED', /contradicts/));
+      assert.equal(own.head, undefined);
+      assert.deepEqual(
+        notes.map(({ type }) => type),
+        ['LedgerAlarm'],
+      );
+      await assert.rejects(own.observeAll(heads, prove), refusal('LEDGER_FORKED', /contradicts/));
+    }
     await witness.observeAll(heads, prove);
   });
 });
