@@ -19,7 +19,6 @@ import {
   transcript,
   type Digest,
   type FederatedJob,
-  type LedgerEntry,
   type NewEntry,
   type SignedTreeHead,
 } from '@tributary/proto';
@@ -58,9 +57,7 @@ export class AuditedLedger {
   /** Appends an entry, a minute after the one before. */
   async add(entry: NewEntry): Promise<void> {
     const time = new Date(Date.UTC(2026, 0, 2, 0, (this.#minute += 1))).toISOString();
-    await this.addBytes(
-      encodeEntry({ ...entry, v: ENTRY_VERSION, seq: this.bytes.length, time } as LedgerEntry),
-    );
+    await this.addBytes(encodeEntry({ ...entry, v: ENTRY_VERSION, seq: this.bytes.length, time }));
   }
 
   async addBytes(bytes: Uint8Array): Promise<void> {

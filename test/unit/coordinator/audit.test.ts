@@ -18,6 +18,7 @@ import { auditFile } from '@tributary/coordinator/internal/cli/audit/export-file
 import fc from 'fast-check';
 
 import { AuditedLedger, decided, LOG, NEXT_ROOT, ROOT, SITES } from '../../support/audited-ledger.js';
+import { found, type Found } from '../../support/audit-verdict.js';
 import { CliSession } from '../../support/cli-session.js';
 import { verifyAllWithPython, verifyWithPython, withoutPython } from '../../support/python-verifier.js';
 import { keyOf } from '../../support/roster.js';
@@ -26,22 +27,6 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../support/tempo
 const KEY = encodeBase64(LOG.publicKey);
 const why = withoutPython();
 const both = why === undefined ? 'both verifiers' : `one verifier (${why})`;
-
-interface Found {
-  readonly code: string;
-  readonly line?: unknown;
-  readonly seq?: unknown;
-}
-
-async function found(file: string, terms: AuditTerms): Promise<Found> {
-  try {
-    await auditFile(file, terms);
-    return { code: 'OK' };
-  } catch (error) {
-    const { code, fields } = TributaryError.from(error);
-    return { code, line: fields['line'] ?? null, seq: fields['seq'] ?? null };
-  }
-}
 
 describe('tributary audit', function () {
   this.timeout(100_000);
