@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type {
+  TributaryError} from '@tributary/proto';
 import {
   decodeExportLine,
   encodeBase64,
@@ -11,7 +13,6 @@ import {
   leafHash,
   logIdOf,
   signTreeHead,
-  TributaryError,
   type AuditTerms,
 } from '@tributary/proto';
 import { auditFile } from '@tributary/coordinator/internal/cli/audit/export-file.js';
