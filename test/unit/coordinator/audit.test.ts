@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type {
-  TributaryError} from '@tributary/proto';
+import type { TributaryError } from '@tributary/proto';
 import {
   decodeExportLine,
   encodeBase64,
