@@ -7,12 +7,8 @@ import { deserialize, serialize } from 'node:v8';
 import { isMainThread } from 'node:worker_threads';
 
 import { FleetChannel } from '@tributary/edge-agent/internal/adapters/grpc/fleet-channel.js';
-import type {
-  AgentMessage,
-  CoordinatorMessage,
-  FleetStream,
-  UploadPart,
-} from '@tributary/edge-agent/internal/ports.js';
+import type { CoordinatorMessage } from '@tributary/edge-agent/internal/coordinator-messages.js';
+import type { AgentMessage, FleetStream, UploadPart } from '@tributary/edge-agent/internal/ports.js';
 
 import { SeededRandom } from '../../support/seeded-random.js';
 import { patch, variable } from './patch.js';

@@ -63,9 +63,19 @@ async function oldCoordinator(world: World): Promise<void> {
   await rename(newer, federation.data);
   await world.restart('coordinator');
   await world.serving();
-  for (const site of SITES)
+  for (const site of SITES) {
     if (world.started.findLast(({ name }) => name === site)?.daemon.running !== true)
       await world.restart(site);
+    await settle(world, site);
+  }
+}
+
+/** A site that was shown the older ledger halts until its people say that the newer one counts. */
+async function settle({ federation, findings }: World, site: string): Promise<void> {
+  const config = join(federation.siteFolder(site), 'agent.yaml');
+  const { code, stderr } = await runCommand(BINARIES.agent, ['log', 'resolve', '--keep', '--config', config]);
+  // One that was not connected meanwhile has nothing to settle.
+  if (code !== 0 && code !== ERROR_TABLE.CONFLICT.exit) findings.push(`${site} settles nothing: ${stderr}`);
 }
 
 /** An agent comes back as it was before its last starts: it is fenced, and its newest state goes on. */
