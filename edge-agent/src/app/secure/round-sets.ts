@@ -15,7 +15,7 @@ import {
 import type { OpenedRound } from '../../domain/order.js';
 import { roundKey, type RoundKey } from '../../domain/round-key.js';
 import { requireGraph } from '../../domain/stage-claims.js';
-import type { SecureRecords } from './secure-records.js';
+import type { SecureRecords, UnmaskedDealers } from './secure-records.js';
 
 /** A round with secure aggregation that the site has allowed. */
 export interface SecureTask {
@@ -87,6 +87,18 @@ export class RoundSets {
     return { wire: SECURE_WIRE_VERSION, logId: this.#parts.logId, jobId, round, attempt };
   }
 }
+
+/** What a proof against a dealer of the attempt is held against later. */
+export const dealersOf = (open: OpenRoundRoster): UnmaskedDealers => ({
+  round: open.round.round,
+  attempt: open.round.attempt,
+  rosterDigest: open.digest,
+  threshold: open.roster.plan.threshold,
+  dealers: open.roster.members.map(({ agentId }) => {
+    const { site, identityKey, maskKey } = open.member(agentId);
+    return { agentId, site, identityKey, maskKey };
+  }),
+});
 
 /** Whether the federation root vouches for that key of that agent. */
 function isKnown(roster: Roster, agentId: string, identityKey: string): boolean {

@@ -45,8 +45,8 @@ import type { Clock, FleetClient, Random } from '../../ports.js';
 import type { StageRecord, StageRef } from '../../stage-ports.js';
 import type { Log } from '../log.js';
 import type { Witness } from '../witness.js';
-import { passed, RoundSets, type SecureTask } from './round-sets.js';
-import type { SecureRecords, StageAnswer, UnmaskedDealers } from './secure-records.js';
+import { dealersOf, passed, RoundSets, type SecureTask } from './round-sets.js';
+import type { SecureRecords, StageAnswer } from './secure-records.js';
 
 export interface SecureRoundsParts {
   readonly records: SecureRecords;
@@ -88,8 +88,8 @@ export class SecureRounds {
 
   /**
    * Takes the step after the stages that are closed; resolves with whether the site may mask its update now. Rejects with
-   * SECAGG_MESSAGE_INVALID, SECAGG_TOO_FEW, SECAGG_DIFFERENCING and SECAGG_STAGE_PASSED, after which the site is out of the round, and with
-   * what the connection meets.
+   * SECAGG_MESSAGE_INVALID, SECAGG_TOO_FEW, SECAGG_DIFFERENCING and SECAGG_STAGE_PASSED, after which the site is out of
+   * the round, and with what the connection meets.
    */
   async follow(client: FleetClient, task: SecureTask): Promise<boolean> {
     switch (SECURE_STAGES[task.round.closed.length]) {
@@ -369,17 +369,6 @@ export class SecureRounds {
     return { ...signed, attachments: new Map() };
   }
 }
-
-const dealersOf = (open: OpenRoundRoster): UnmaskedDealers => ({
-  round: open.round.round,
-  attempt: open.round.attempt,
-  rosterDigest: open.digest,
-  threshold: open.roster.plan.threshold,
-  dealers: open.roster.members.map(({ agentId }) => {
-    const { site, identityKey, maskKey } = open.member(agentId);
-    return { agentId, site, identityKey, maskKey };
-  }),
-});
 
 const stageRef = ({ opened: { jobId, round, attempt } }: OpenedRound, stage: SecureStage): StageRef => ({
   jobId,

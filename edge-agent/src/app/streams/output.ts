@@ -78,8 +78,7 @@ export class Output {
       for (const letter of step.letters) this.#letter(letter, step, sending);
       for (const decision of step.decisions) {
         const outcome = outcomes?.[index++];
-        if (outcome !== undefined && 'refused' in outcome)
-          this.#letter(outcome.refused, step, sending);
+        if (outcome !== undefined && 'refused' in outcome) this.#letter(outcome.refused, step, sending);
         else this.#decide(step, decision, outcome, sending, entries);
       }
       const alerts = step.keyed?.entry.alerts;
