@@ -1,7 +1,7 @@
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { LIMITS, SECURE_STAGES, TributaryError } from '@tributary/proto';
 
 import { waitAfter } from '../domain/backoff.js';
-import { redact } from '../domain/redaction.js';
+import { redact, type RedactedError } from '../domain/redaction.js';
 import { roundKey, type RoundKey, type RoundOrder } from '../domain/round-key.js';
 import { endsJob, type OpenedRound, type SettledRound } from '../domain/order.js';
 import { step } from '../domain/session.js';
@@ -14,6 +14,7 @@ import {
 } from '../domain/session-state.js';
 import type { RawOrder } from '../coordinator-messages.js';
 import type { AgentMessage, Clock, FleetClient, Random } from '../ports.js';
+import type { DecisionLog } from './decision-log.js';
 import type { Log } from './log.js';
 import type { OrderReview, Review } from './order-review.js';
 import { uniform } from './pause.js';
@@ -23,9 +24,13 @@ import type { SecureRounds } from './secure/secure-rounds.js';
 import { describeUnexpected } from './unexpected.js';
 
 export interface SessionRunnerParts {
-  readonly review: OrderReview;
-  readonly work: RoundWork;
-  readonly secure: SecureRounds;
+  readonly review: Pick<OrderReview, 'review'>;
+  readonly work: Pick<
+    RoundWork,
+    'train' | 'stopTraining' | 'upload' | 'stopUpload' | 'discard' | 'settled' | 'drained'
+  >;
+  readonly secure: Pick<SecureRounds, 'follow' | 'settled'>;
+  readonly decisions: Pick<DecisionLog, 'note'>;
   readonly client: () => FleetClient | undefined;
   readonly send: (message: AgentMessage) => void;
   /** An order could not be judged now: the next stream brings it again. */
@@ -214,7 +219,7 @@ export class SessionRunner {
       try {
         if (await this.#parts.secure.follow(client, task)) this.#dispatch({ type: 'Maskable', key });
       } catch (error) {
-        this.#unfollowed(key, TributaryError.from(error));
+        await this.#unfollowed(key, task.round, TributaryError.from(error));
       }
     });
   }
@@ -226,16 +231,30 @@ export class SessionRunner {
     this.#start(step);
   }
 
-  #unfollowed(key: RoundKey, error: TributaryError): void {
+  async #unfollowed(key: RoundKey, round: OpenedRound, error: TributaryError): Promise<void> {
     // Ended with the process: the next one goes on.
     if (this.#state.stopping) return;
     const { code, detail } = redact(error);
     this.#parts.log.warn({ key, code, detail, ...describeUnexpected(error) }, 'a stage was not answered');
-    if (error.fields['fork'] === true) this.#parts.alarm(error);
+    if (error.fields['fork'] === true) return this.#parts.alarm(error);
     // A stage that closed meanwhile is told by the next order.
-    else if (code === 'UPDATE_LATE' || code === 'UPDATE_WRONG_ROUND') return;
-    else if (error.retryable && code !== 'SECAGG_TOO_FEW') this.#parts.askAgain();
-    else this.#dispatch({ type: 'SecureFailed', key, code, detail });
+    if (code === 'UPDATE_LATE' || code === 'UPDATE_WRONG_ROUND') return;
+    if (error.retryable && code !== 'SECAGG_TOO_FEW') return this.#parts.askAgain();
+    await this.#noteRefusal(round, { code, detail });
+    this.#dispatch({ type: 'SecureFailed', key, code, detail });
+  }
+
+  /** Before the coordinator hears of it: what it asked for that it may not have stands in the log of the site. */
+  async #noteRefusal(
+    { opened, closed }: Pick<OpenedRound, 'opened' | 'closed'>,
+    why: RedactedError,
+  ): Promise<void> {
+    const { decisions, clock } = this.#parts;
+    const { jobId, round, attempt } = opened;
+    const stage = SECURE_STAGES[closed.length];
+    if (stage === undefined) return;
+    const time = new Date(clock.now()).toISOString();
+    await decisions.note({ type: 'StageRefused', time, jobId, round, attempt, stage, ...why });
   }
 
   #train(key: RoundKey): void {

@@ -12,6 +12,7 @@ import {
   type Digest,
   type ErrorCode,
   type JsonObject,
+  type SecureStage,
 } from '@tributary/proto';
 
 import type { AlarmChoice, AlarmKind } from './ledger-alarm.js';
@@ -65,6 +66,16 @@ export interface RolloutDecision {
   readonly detail: string;
   /** Digest of the policy document that was in force; empty where there was none. */
   readonly policyDigest: Digest | '';
+}
+
+/** A stage of a secure round that the site did not answer, and why: it is out of the attempt. */
+export interface StageRefusal extends RoundRef {
+  readonly type: 'StageRefused';
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly stage: SecureStage;
+  readonly code: ErrorCode;
+  readonly detail: string;
 }
 
 /** The site itself goes back to the version before. */
@@ -145,6 +156,7 @@ export interface HeadNote {
 /** A line that is no decision about training. */
 export type DecisionNote =
   | TrainingNote
+  | StageRefusal
   | RolloutDecision
   | RollbackNote
   | JobDecisionNote
