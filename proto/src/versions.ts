@@ -1,19 +1,19 @@
 import { TributaryError } from './errors/tributary-error.js';
 
 /** Version of this build; equals that of its package. */
-export const SOFTWARE_VERSION = '0.2.0';
+export const SOFTWARE_VERSION = '0.3.0';
 
 /** Newest version of data directories and files that this build reads and writes; newer ones are refused. */
 export const FORMAT_VERSION = 1;
 
 /**
- * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and, where there
- * is one, the previous: a coordinator serves agents one minor version older, so fleets are upgraded hub first. 1.1
+ * Wire versions that this build speaks, "major.minor", newest first. It holds the current minor version and the two
+ * before: a coordinator serves agents of the release before its own, so fleets are upgraded hub first. 1.1
  * added `dataVersion` to the header of an envelope and rosters to orders, 1.2 what a site waits for, its decisions about
  * jobs, and the stages of secure aggregation, 1.3 the attempt of a failure, cosignatures of tree heads, and heads with
  * every heartbeat.
  */
-export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.3', '1.2']);
+export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.3', '1.2', '1.1']);
 
 /** First version whose agents can be in the cohort of a round with secure aggregation. */
 export const SECURE_WIRE_VERSION = '1.2';
@@ -52,7 +52,7 @@ export function negotiate(theirs: readonly string[], ours: readonly string[] = W
     'VERSION_UNSUPPORTED',
     `they speak ${theirs.join(', ') || 'nothing'}; this build speaks ${ours.join(', ')}`,
     {
-      hint: 'upgrade the older side; a coordinator serves agents of the previous minor version',
+      hint: 'upgrade the older side; a coordinator serves agents of the release before its own',
     },
   );
 }

@@ -97,7 +97,7 @@ describe('connection of an agent', () => {
     });
   }
 
-  for (const version of ['1.1', '1.99', '2.0', '']) {
+  for (const version of ['1.0', '1.99', '2.0', '']) {
     it(`ends for good where the coordinator speaks "${version}", naming it`, async () => {
       coordinator.version = version;
       coordinator.enrolVersion = WIRE_VERSIONS[0] ?? '';

@@ -35,7 +35,7 @@ describe('the fleet port against garbage', () => {
   it('refuses a hello of the wrong form', async () => {
     await assert.rejects(hello({ signature: Buffer.alloc(64) }), { code: 'SIGNATURE_INVALID' });
     await assert.rejects(hello({ sessionEpoch: '77' }), { code: 'SIGNATURE_INVALID' });
-    for (const version of ['0.1', '1.1', '1.99', '2.0'])
+    for (const version of ['0.1', '1.0', '1.99', '2.0'])
       await assert.rejects(hello({ versions: [version] }), {
         code: 'VERSION_UNSUPPORTED',
         message: new RegExp(`they speak ${version}; this build speaks ${WIRE_VERSIONS.join(', ')}`),

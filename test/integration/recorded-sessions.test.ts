@@ -64,7 +64,15 @@ describe('recorded sessions', function () {
         const answers = await playAgent(session, coordinator.address);
         const first = answers[0]?.message as CoordinatorMessage__Output;
         assert.equal(first.welcome?.version, version);
-        assert.deepEqual(ordersOf(answers), ordersOf(recordedAnswers(session)));
+        const wanted = ordersOf(recordedAnswers(session));
+        const orders = ordersOf(answers);
+        assert.deepEqual(
+          orders.filter((order) => wanted.includes(order)),
+          wanted,
+        );
+        // Since wire 1.2 agents are told of the end of a job as well; those of 1.1 know such an order.
+        for (const order of orders.filter((order) => !wanted.includes(order)))
+          assert.match(order, / job\.completed$/);
         const { updates, phase } = await eventually('the job to end', () => {
           const job = [...coordinator.core.federation.state.jobs.values()].find(
             ({ name }) => name === 'loans',

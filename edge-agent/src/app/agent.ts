@@ -1,6 +1,7 @@
 import {
   encodeBase64,
   identityStatement,
+  isAtLeast,
   LIMITS,
   TributaryError,
   type IdentityStatement,
@@ -133,7 +134,10 @@ export class Agent {
       membership: new Membership({ ...parts, self }),
       decisions,
       client: () => link.client,
-      send: (message: AgentMessage) => link.send(message),
+      send: (message: AgentMessage) => {
+        const said = forWire(message, link.wire);
+        if (said !== undefined) link.send(said);
+      },
       askAgain: () => link.drop(),
       // The link finds the alarm with its witness, and halts.
       alarm: () => link.drop(),
@@ -265,4 +269,13 @@ function withLimit(clock: Clock, work: Promise<unknown>): Promise<void> {
     const cancel = clock.at(clock.now() + LIMITS.drainMs, resolve);
     work.then(() => resolve(), reject).finally(cancel);
   });
+}
+
+/** What coordinators before wire version 1.2 understand: to them a site that is not ready refuses. */
+function forWire(message: AgentMessage, wire: string): AgentMessage | undefined {
+  if (isAtLeast(wire, '1.2')) return message;
+  if (message.type === 'JobDecision') return undefined;
+  if (message.type !== 'Acknowledge' || message.wait === undefined) return message;
+  const { wait: _, ...rest } = message;
+  return { ...rest, code: 'POLICY_REFUSED' };
 }

@@ -104,7 +104,7 @@ describe('a published roster', () => {
   });
 
   it('is proven to agents with every order to train, of every wire version that is spoken', async () => {
-    const world = await TrainingWorld.create(['east', 'west']);
+    const world = await TrainingWorld.create(['east', 'west', 'south']);
     world.connectAll();
     const joined = [...world.federation.state.agents.values()].map(({ site, agentId, identityKey }) => ({
       site,
@@ -119,6 +119,7 @@ describe('a published roster', () => {
     for (const [site, wire] of [
       ['east', '1.3'],
       ['west', '1.2'],
+      ['south', '1.1'],
     ] as const) {
       const link = {
         order: ({ entries }: { entries: readonly { entry: Uint8Array }[] }) =>
@@ -128,11 +129,11 @@ describe('a published roster', () => {
       const hello = { sessionEpoch: 99n, knownSize: 0, software: '', backend: '', datasets: [], wire };
       world.training.agents.attach(world.agent(site).agentId, hello, link);
     }
-    const job = await world.submit('loans', { minSites: 2 });
+    const job = await world.submit('loans', { minSites: 3, privacy: { secureAggregation: false } });
     await world.openRound(job);
-    await world.until('both orders', () => (orders.length === 2 ? true : undefined));
+    await world.until('the orders', () => (orders.length === 3 ? true : undefined));
     const asked: readonly EntryType[] = ['roster.published', 'job.submitted', 'job.started', 'round.opened'];
-    assert.deepEqual(orders, [asked, asked]);
+    assert.deepEqual(orders, [asked, asked, asked]);
     await world.close();
   });
 });
