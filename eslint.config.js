@@ -119,4 +119,10 @@ export default tseslint.config(
       globals: { process: 'readonly', Buffer: 'readonly', console: 'readonly', URL: 'readonly' },
     },
   },
+  {
+    files: ['deploy/charts/*/files/*.mjs'],
+    languageOptions: {
+      globals: { process: 'readonly', console: 'readonly', fetch: 'readonly', AbortSignal: 'readonly' },
+    },
+  },
 );
