@@ -1,5 +1,4 @@
 import {
-  addMasks,
   decodeBase64,
   x25519PublicKey,
   type Mask,
@@ -11,6 +10,7 @@ import { combineShares, seedHash, type ShareKind } from '@tributary/proto/intern
 
 import type { PlayedRound } from './cheating-coordinator.js';
 import type { MaskedUpdate } from './honest-site.js';
+import { addMasks } from './masked-words.js';
 
 /** Everything that a coordinator got out of a round, and what it makes of it: it breaks every rule that it can. */
 export class Loot {

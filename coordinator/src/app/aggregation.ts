@@ -86,8 +86,9 @@ export class Aggregation {
   }
 
   /**
-   * Waits for the sum of a round whose stages are closed, and stores the model that it makes. Rejects with
-   * STORE_CORRUPT where an accepted update was lost, UPDATE_OUT_OF_RANGE where the weights add up to nothing.
+   * Waits for the sum of a round whose stages are closed, and stores the model that it makes; an evaluation makes none.
+   * Rejects with STORE_CORRUPT where an accepted update or the base was lost, UPDATE_OUT_OF_RANGE where the weights add
+   * up to nothing, and as `SecureRounds.unmask` does.
    */
   async finish(job: JobState, round: RoundState): Promise<RoundResult> {
     this.follow(job, round);

@@ -9,8 +9,8 @@ import {
 
 import type { AgentState } from '../domain/federation-state.js';
 import { gathersUpdates } from '../domain/rounds/aggregation-mode.js';
-import { requireOpen } from '../domain/rounds/round-decisions.js';
-import type { MemberState, RoundState, StageState } from '../domain/rounds/round-state.js';
+import { requireMember, requireOpen } from '../domain/rounds/round-decisions.js';
+import type { RoundState, StageState } from '../domain/rounds/round-state.js';
 import type { Clock } from '../ports.js';
 import type { Federation } from './federation.js';
 import { findRound, refOf, roundName, type RoundRef } from './round-ref.js';
@@ -62,7 +62,7 @@ export class StageReception {
     const { federation, secure } = this.#parts;
     requireAgent(federation.state, agentId);
     const round = this.#round(ref);
-    const { site } = memberOf(round, agentId);
+    const { site } = requireMember(round, agentId);
     const participants = stageOf(round, name).participants;
     if (participants === undefined)
       throw new TributaryError('UPDATE_WRONG_ROUND', `stage ${name} is not closed yet`);
@@ -76,7 +76,7 @@ export class StageReception {
     const { jobId, round: number, attempt, stage: name, statement } = offer;
     const agent = requireAgent(federation.state, agentId);
     const round = this.#round(offer);
-    const member = memberOf(round, agentId);
+    const member = requireMember(round, agentId);
     const stage = stageOf(round, name);
     if (gathersUpdates(name)) throw noMessages(name);
     const digest = this.#verify(agent, offer);
@@ -129,8 +129,3 @@ const noMessages = (name: string): TributaryError =>
   new TributaryError('INVALID_ARGUMENT', `stage: the round has no stage ${name} of messages`, {
     fields: { field: 'stage' },
   });
-
-function memberOf(round: RoundState, agentId: string): MemberState {
-  for (const member of round.cohort.values()) if (member.agentId === agentId) return member;
-  throw new TributaryError('NOT_IN_COHORT', 'the site is not in the cohort of this round');
-}

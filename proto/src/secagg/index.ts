@@ -58,7 +58,7 @@ export { recoverMasks, type Recovery, type Unmasking } from './recovery.js';
 export { encodeBadDealing, provesBadDealing, type KnownDealer, type ProvenShare } from './bad-dealing.js';
 export { judgeRefusals, type RefusalJudgement, type RefusedDealers } from './refused-shares.js';
 export { drawRoundSecrets, ownMasks, type MaskParty, type RoundSecrets } from './mask-keys.js';
-export { addMasks, type Mask } from './mask-stream.js';
+export type { Mask } from './mask-stream.js';
 export { x25519PublicKey } from '../sealing/x25519.js';
 export { ringLength, ringScale, type RingScale, type RingShape } from './ring-shape.js';
 export { RingEncoder, type RingEncoderOptions, type Rounding } from './ring-encoder.js';

@@ -1,8 +1,7 @@
 import { createCipheriv, type Cipher } from 'node:crypto';
 
 import { requireLength } from '../byte-text.js';
-import { defaultRingKernel } from './ring-kernels.js';
-import { PIECE_WORDS, type RingKernel, type RingPiece } from './ring-kernel.js';
+import { PIECE_WORDS, type RingPiece } from './ring-kernel.js';
 
 /** Bytes of a key of a keystream. */
 export const STREAM_KEY_BYTES = 32;
@@ -19,15 +18,13 @@ export interface Mask {
 }
 
 /**
- * AES-256-CTR over zeros (NIST SP 800-38A) from any byte on: the counter block is uint32 BE `lane`, 4 zero bytes,
- * uint64 BE block. Masks are lane 0.
+ * AES-256-CTR over zeros (NIST SP 800-38A) from any byte on: the counter block is 8 zero bytes and uint64 BE block.
  */
 export class Keystream {
   readonly #cipher: Cipher;
 
-  constructor(key: Uint8Array, offset = 0, lane = 0) {
+  constructor(key: Uint8Array, offset = 0) {
     const counter = Buffer.alloc(BLOCK_BYTES);
-    counter.writeUInt32BE(lane, 0);
     counter.writeBigUInt64BE(BigInt(Math.floor(offset / BLOCK_BYTES)), 8);
     this.#cipher = createCipheriv('aes-256-ctr', requireLength(key, STREAM_KEY_BYTES, 'stream key'), counter);
     this.next(offset % BLOCK_BYTES);
@@ -55,22 +52,5 @@ export class MaskStream {
       if (sign === 1) piece.add(words);
       else piece.subtract(words);
     }
-  }
-}
-
-/** Applies masks in place to `words`, which are those from `offset` of a vector on. */
-export function addMasks(
-  words: Uint32Array,
-  offset: number,
-  masks: readonly Mask[],
-  kernel: RingKernel = defaultRingKernel,
-): void {
-  const stream = new MaskStream(masks, offset);
-  const piece = kernel.piece();
-  for (let start = 0; start < words.length; start += PIECE_WORDS) {
-    const part = words.subarray(start, start + PIECE_WORDS);
-    piece.words.set(part);
-    stream.apply(piece, part.length);
-    part.set(piece.words.subarray(0, part.length));
   }
 }

@@ -9,14 +9,15 @@ import { openStage, signStage, type SignedStage } from './stage-message.js';
 import { SECAGG_VERSION, type StagePayload } from './stage-payloads.js';
 import type { OpenSurvivors } from './survivors.js';
 
-/** Of every dealer in the cohort, which of its two shares a holder gives: never both. */
+/** Which of the two shares of a dealer in the cohort a holder gives: never both. */
 export function shareKindOf(survivors: OpenSurvivors, owner: string): ShareKind {
   return survivors.has(owner) ? 'seed' : 'key';
 }
 
 /**
  * An agent's answer to the last stage: for each dealer of the cohort the one share that the survivor set allows. Give it
- * once, for one survivor set whose signatures were verified; shares that did not open are left out.
+ * once, for one survivor set whose signatures were verified. `held` are the shares that opened: of other dealers, which
+ * the agent refused when it signed the survivor set, it gives none.
  */
 export function signUnmasking(
   roster: OpenRoundRoster,

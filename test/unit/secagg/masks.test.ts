@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { createCipheriv } from 'node:crypto';
 
-import { addMasks, ownMasks, x25519PublicKey, type MaskBinding } from '@tributary/proto';
+import { ownMasks, x25519PublicKey, type MaskBinding } from '@tributary/proto';
 import { pairMask } from '@tributary/proto/internal/secagg/mask-keys.js';
 import { portableRingKernel } from '@tributary/proto/internal/secagg/portable-ring-kernel.js';
 import { x25519Shared } from '@tributary/proto/internal/sealing/x25519.js';
 import fc from 'fast-check';
 
+import { addMasks } from '../../support/masked-words.js';
 import { SeededRandom } from '../../support/seeded-random.js';
 import { BASE, OTHER_BASE, ROUND } from './secure-cohort.js';
 

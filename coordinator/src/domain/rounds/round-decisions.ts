@@ -191,7 +191,7 @@ function commit(round: RoundState, command: CommitRound): readonly NewEntry[] {
 }
 
 /** The cohort's member with that agent; throws NOT_IN_COHORT. */
-function requireMember(round: RoundState, agentId: string): MemberState {
+export function requireMember(round: RoundState, agentId: string): MemberState {
   for (const member of round.cohort.values()) if (member.agentId === agentId) return member;
   throw new TributaryError('NOT_IN_COHORT', 'the site is not in the cohort of this round');
 }
