@@ -1,7 +1,7 @@
 import {
   digestOf,
+  digestSchema,
   encodeBase64,
-  isDigest,
   LIMITS,
   TributaryError,
   type Digest,
@@ -28,7 +28,7 @@ const KEY = 'decision-head';
 
 const headSchema = z.strictObject({
   count: z.int().nonnegative(),
-  digest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+  digest: digestSchema,
 });
 
 export interface DecisionLogParts {

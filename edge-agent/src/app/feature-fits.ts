@@ -1,12 +1,11 @@
 import {
+  digestSchema,
   featureFitSchema,
   fitOfStatistics,
-  isDigest,
   needsStatistics,
   NO_FIT,
   scaledBy,
   statisticsLayout,
-  type Digest,
   type FeatureFit,
   type SiteStatistics,
 } from '@tributary/proto';
@@ -33,7 +32,7 @@ const recordSchema = z.strictObject({
   /** Of the features that all sites scale, and the table that it was made of. */
   federated: z
     .strictObject({
-      digest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+      digest: digestSchema,
       fit: featureFitSchema,
     })
     .optional(),

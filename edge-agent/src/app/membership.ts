@@ -1,8 +1,7 @@
 import {
+  digestSchema,
   federationRoot,
-  isDigest,
   TributaryError,
-  type Digest,
   type FederationRule,
   type Roster,
 } from '@tributary/proto';
@@ -15,12 +14,11 @@ import { encodeRecord, readRecord } from './records.js';
 
 const MEMBERSHIP = 'membership';
 
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
 const floorSchema: z.ZodType<RosterFloor> = z.strictObject({
-  pinned: digest,
-  root: digest,
+  pinned: digestSchema,
+  root: digestSchema,
   version: z.int().min(1),
-  digest,
+  digest: digestSchema,
 });
 
 /** Who this agent is to the others: what the roster must say of it. */

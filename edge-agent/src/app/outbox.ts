@@ -1,13 +1,12 @@
 import {
+  digestSchema,
   encodeBase64,
   encodeWeights,
   formatId,
   groupsOf,
-  isDigest,
   roundVectors,
   TributaryError,
   vectorFigures,
-  type Digest,
   type TailShape,
   type UpdateNumbers,
 } from '@tributary/proto';
@@ -24,7 +23,6 @@ import { bytesField, decodeRecord, encodeRecord, readRecord } from './records.js
 const ITEMS = 'outbox/';
 const SENT = 'sent/';
 
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
 const uint = z.int().nonnegative();
 
 const figures = z.array(z.number().nullable());
@@ -52,8 +50,8 @@ const itemSchema = z.strictObject({
   stage: z.string(),
   /** Of secure rounds: words of the ring, masked. */
   encoding: z.literal('ring').optional(),
-  baseDigest: digest,
-  layoutDigest: digest,
+  baseDigest: digestSchema,
+  layoutDigest: digestSchema,
   vectorLength: uint,
   roundKey: bytesField(32),
   clipNorm: z.number(),

@@ -1,6 +1,6 @@
 import {
+  digestSchema,
   encodeBase64,
-  isDigest,
   isId,
   LIMITS,
   parseFederatedJob,
@@ -28,8 +28,6 @@ import { bytesField, decodeRecord, encodeRecord } from './records.js';
 
 const JOBS = 'job/';
 
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
-
 const decisionSchema = z.strictObject({
   decision: z.enum(['Approved', 'Rejected']),
   approverName: z.string(),
@@ -41,7 +39,7 @@ const decisionSchema = z.strictObject({
 
 const jobSchema = z.strictObject({
   jobId: z.string(),
-  jobDigest: digest,
+  jobDigest: digestSchema,
   /** The text that the author signed, in base64: as JSON in JSON it could outgrow a record. */
   document: bytesField(),
   authorKey: z.string(),

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { decodeBase64, decodeBase64Url, encodeBase64, encodeBase64Url, requireLength } from '../byte-text.js';
 import { canonicalize, parseCanonical } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
-import { isDigest, isName, type Digest } from '../ids.js';
+import { isName, type Digest } from '../ids.js';
 import { signingKeyFromSeed, type SigningKey } from '../signing/ed25519.js';
+import { digestSchema } from '../text-schemas.js';
 
 /** What an operator hands to a site: who to dial, whom to trust, and the secret that lets it in once. */
 export interface JoinToken {
@@ -35,7 +36,7 @@ const schema = z.strictObject({
   site: z.string().refine(isName),
   kind: z.literal('Serving').optional(),
   seed: z.string(),
-  caDigest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+  caDigest: digestSchema,
   enrolAddress: z.string().regex(ADDRESS),
 });
 

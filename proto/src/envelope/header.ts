@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
-import { decodeBase64 } from '../byte-text.js';
 import { canonicalize, isJsonObject, parseCanonical, type JsonObject } from '../canonical-json.js';
 import { TributaryError } from '../errors/tributary-error.js';
-import { isDigest, isName, type Digest } from '../ids.js';
+import { isName } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { requireEncoding, SERVED_ENCODINGS } from '../parameters/encodings.js';
 import { FLOAT32_BYTES } from '../parameters/float32-bytes.js';
 import { MOST_ELEMENTS } from '../secagg/ring-shape.js';
+import { base64Schema, digestSchema } from '../text-schemas.js';
 import { isAtLeast, requireFormat, SECURE_WIRE_VERSION } from '../versions.js';
 import { dataVersionSchema } from './data-version.js';
 
@@ -17,25 +17,10 @@ export const SUITE = 'x25519-xsalsa20poly1305+aes256gcm-stream';
 export const ENVELOPE_VERSION = 1;
 
 const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}-[0-9a-f]{32}$`));
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const uint32 = z
   .int()
   .nonnegative()
   .max(2 ** 32 - 1);
-
-/** Standard base64 of exactly `length` bytes. */
-const base64 = (length: number) =>
-  z.string().refine(
-    (text) => {
-      try {
-        decodeBase64(text, '', length);
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    `not base64 of ${String(length)} bytes`,
-  );
 
 const headerSchema = z.strictObject({
   formatVersion: z.literal(ENVELOPE_VERSION),
@@ -49,9 +34,9 @@ const headerSchema = z.strictObject({
   agentId: id('agt'),
   site: z.string().refine(isName, 'not a name'),
   uploadId: id('upl'),
-  baseDigest: digest,
-  layoutDigest: digest,
-  /** Salted digest of the rows that the update was trained on; from wire 1.1 on. */
+  baseDigest: digestSchema,
+  layoutDigest: digestSchema,
+  /** Salted digest of the rows that the update was trained on; absent where there are none. */
   dataVersion: dataVersionSchema.optional(),
   /** f32: the values. ring: masked words of secure aggregation (SecAgg, Bonawitz et al., CCS 2017); from wire 1.2 on. */
   encoding: z.enum(SERVED_ENCODINGS),
@@ -61,11 +46,11 @@ const headerSchema = z.strictObject({
   chunkBytes: z.int().min(LIMITS.minChunkBytes).max(LIMITS.chunkBytes).multipleOf(FLOAT32_BYTES),
   chunkCount: uint32.min(1),
   /** Curve25519 public key made for this envelope. */
-  ephemeralKey: base64(32),
-  keyNonce: base64(24),
+  ephemeralKey: base64Schema(32),
+  keyNonce: base64Schema(24),
   /** nacl.box of the content key: 32 bytes and the box's own 16. */
-  sealedKey: base64(48),
-  noncePrefix: base64(7),
+  sealedKey: base64Schema(48),
+  noncePrefix: base64Schema(7),
 });
 
 /** What an envelope says about itself; signed, and authenticated with every chunk. Byte fields are standard base64. */
@@ -106,8 +91,6 @@ export function decodeEnvelopeHeader(bytes: Uint8Array): EnvelopeHeader {
     throw malformed((issue?.path ?? []).map(String).join('.'), issue?.message ?? 'malformed');
   }
   const header = parsed.data;
-  if (header.dataVersion !== undefined && header.wire === '1.0')
-    throw malformed('dataVersion', 'wire 1.0 does not know it');
   if (header.encoding === 'ring' && !isAtLeast(header.wire, SECURE_WIRE_VERSION))
     throw malformed('encoding', `wire ${header.wire} does not know ring`);
   const count = chunkCountOf(header.vectorLength, header.chunkBytes);

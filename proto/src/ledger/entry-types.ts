@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
 import { dataVersionSchema } from '../envelope/data-version.js';
-import { isDigest, isName, type Digest } from '../ids.js';
+import { isName } from '../ids.js';
+import { digestSchema } from '../text-schemas.js';
 
 /** Strings of entries: bounded, so that no entry can pass LIMITS.ledgerEntryBytes by a single field. */
 const text = z.string().max(1_024);
 const name = z.string().refine(isName, 'not a name');
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const base64 = z
   .string()
   .max(1_024)
@@ -38,7 +38,7 @@ const siteDecision = z.strictObject({
   jobId: text,
   site: name,
   agentId: text,
-  jobDigest: digest,
+  jobDigest: digestSchema,
   /** Who decided, as the site calls them. */
   approverName: name,
   approverKey: base64,
@@ -76,12 +76,12 @@ export const ENTRY_BODIES = {
     name,
     logKey: base64,
     modelKey: base64,
-    caDigest: digest,
+    caDigest: digestSchema,
   }),
   /** The root of the federation hands over to another. Never without a roster of the new one: its keys exist. */
   'root.rotated': z.strictObject({
-    previous: digest,
-    root: digest,
+    previous: digestSchema,
+    root: digestSchema,
     /** Canonical JSON of the signed hand-over. */
     document: z.string(),
   }),
@@ -90,15 +90,19 @@ export const ENTRY_BODIES = {
     federation: name,
     version: uint,
     /** Of what is signed. */
-    digest,
-    root: digest,
+    digest: digestSchema,
+    root: digestSchema,
     signatures: uint,
     members: uint,
     expires: time,
     /** Canonical JSON of the signed roster. */
     document: z.string(),
   }),
-  'context.created': z.strictObject({ context: name, role: z.enum(['admin', 'viewer']), keyDigest: digest }),
+  'context.created': z.strictObject({
+    context: name,
+    role: z.enum(['admin', 'viewer']),
+    keyDigest: digestSchema,
+  }),
   'context.revoked': z.strictObject({ context: name }),
 
   'token.created': z.strictObject({
@@ -116,10 +120,10 @@ export const ENTRY_BODIES = {
     site: name,
     tokenId: text,
     identityKey: base64,
-    keyDigest: digest,
+    keyDigest: digestSchema,
     kind,
   }),
-  'agent.renewed': z.strictObject({ agentId: text, site: name, keyDigest: digest }),
+  'agent.renewed': z.strictObject({ agentId: text, site: name, keyDigest: digestSchema }),
   /** A process of the agent connected with a session epoch above all before it; older processes are fenced from here on. */
   'agent.started': z.strictObject({
     agentId: text,
@@ -147,7 +151,12 @@ export const ENTRY_BODIES = {
   'job.resumed': z.strictObject({ jobId: text }),
   'job.approved': siteDecision,
   'job.rejected': siteDecision,
-  'job.started': z.strictObject({ jobId: text, layoutDigest: digest, modelDigest: digest, parameters: uint }),
+  'job.started': z.strictObject({
+    jobId: text,
+    layoutDigest: digestSchema,
+    modelDigest: digestSchema,
+    parameters: uint,
+  }),
   'job.completed': z.strictObject({ jobId: text, model: name, version: uint }),
   'job.failed': z.strictObject({ jobId: text, code: text, detail: text }),
   'job.deleted': z.strictObject({ jobId: text, name }),
@@ -159,10 +168,10 @@ export const ENTRY_BODIES = {
     mode: name,
     stages: z.array(stage).min(1),
     cohort: z.array(member),
-    baseDigest: digest,
-    layoutDigest: digest,
+    baseDigest: digestSchema,
+    layoutDigest: digestSchema,
     /** The table that the round of statistics made, where the job had one: what features are scaled by. */
-    statisticsDigest: digest.optional(),
+    statisticsDigest: digestSchema.optional(),
     /** Floats of one update vector: parameters and tail. */
     vectorLength: uint,
     /** Curve25519 public key to which content keys are sealed. */
@@ -190,20 +199,20 @@ export const ENTRY_BODIES = {
     detail: text,
     until: time.optional(),
   }),
-  'stage.message': z.strictObject({ ...round, stage: name, site: name, digest }),
+  'stage.message': z.strictObject({ ...round, stage: name, site: name, digest: digestSchema }),
   'stage.closed': z.strictObject({
     ...round,
     stage: name,
     participants: z.array(name),
-    transcriptDigest: digest,
+    transcriptDigest: digestSchema,
   }),
   'update.accepted': z.strictObject({
     ...round,
     site: name,
     agentId: text,
     uploadId: text,
-    headerDigest: digest,
-    sealDigest: digest,
+    headerDigest: digestSchema,
+    sealDigest: digestSchema,
     bytes: uint64,
     /** Salted digest of the rows that trained the update, where the agent gave it. */
     dataVersion: dataVersionSchema.optional(),
@@ -218,7 +227,7 @@ export const ENTRY_BODIES = {
   }),
   'round.committed': z.strictObject({
     ...round,
-    modelDigest: digest,
+    modelDigest: digestSchema,
     /** Upload ids in the sum. */
     folded: z.array(text),
     reporting: z.array(name),
@@ -234,8 +243,8 @@ export const ENTRY_BODIES = {
     model: name,
     version: uint,
     jobId: text,
-    manifestDigest: digest,
-    weightsDigest: digest,
+    manifestDigest: digestSchema,
+    weightsDigest: digestSchema,
     signature: base64,
   }),
 
@@ -246,7 +255,7 @@ export const ENTRY_BODIES = {
     version: uint,
     /** The version before it, where the model had a rollout. */
     previous: uint.optional(),
-    manifestDigest: digest,
+    manifestDigest: digestSchema,
     /** Canonical JSON of the signed ModelRollout: {apiVersion, kind, metadata, spec}. */
     document: z.string(),
     authorKey: base64,

@@ -5,11 +5,12 @@ import { isJsonObject, type JsonValue } from '../canonical-json.js';
 import { nameSchema } from '../documents/metadata.js';
 import { publicKeySchema } from '../documents/public-key.js';
 import { TributaryError } from '../errors/tributary-error.js';
-import { isDigest, isId, type Digest } from '../ids.js';
+import { isId } from '../ids.js';
 import { verifySignature, type SigningKey } from '../signing/ed25519.js';
 import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
 import { requireFormat } from '../versions.js';
+import { digestSchema } from '../text-schemas.js';
 import { MEMBERSHIP_FORMAT, notMembership } from './federation-root.js';
 
 const statementSchema = z.strictObject({
@@ -18,7 +19,7 @@ const statementSchema = z.strictObject({
   agentId: z.string().refine((value) => isId(value, 'agt'), 'not an agent id'),
   identityKey: publicKeySchema,
   /** Of the key: short enough to be read out to whoever writes the roster. */
-  fingerprint: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest'),
+  fingerprint: digestSchema,
   logId: z.string().regex(/^[0-9a-f]{64}$/),
   signature: z.string().max(88),
 });

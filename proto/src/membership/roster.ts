@@ -5,12 +5,13 @@ import { canonicalize, isJsonObject, parseCanonical, type JsonValue } from '../c
 import { nameSchema } from '../documents/metadata.js';
 import { publicKeySchema } from '../documents/public-key.js';
 import { TributaryError } from '../errors/tributary-error.js';
-import { isDigest, isId, type Digest } from '../ids.js';
+import { isId, type Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import type { SigningKey } from '../signing/ed25519.js';
 import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
 import { requireFormat } from '../versions.js';
+import { digestSchema } from '../text-schemas.js';
 import {
   MEMBERSHIP_FORMAT,
   notMembership,
@@ -39,7 +40,7 @@ const authorSchema = z.strictObject({ name: nameSchema, key: publicKeySchema });
 const rosterSchema = z
   .strictObject({
     formatVersion: z.literal(MEMBERSHIP_FORMAT),
-    root: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest'),
+    root: digestSchema,
     federation: nameSchema,
     version: z.int().min(1),
     issued: time,

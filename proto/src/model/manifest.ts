@@ -6,7 +6,7 @@ import { nameSchema } from '../documents/metadata.js';
 import { layerSchema } from './layers/layer-schema.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { featureFitSchema, NO_FIT } from '../features/fit.js';
-import { isDigest, type Digest } from '../ids.js';
+import type { Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { parseLayout } from '../parameters/layout.js';
 import { requireSignature, type SigningKey } from '../signing/ed25519.js';
@@ -14,6 +14,7 @@ import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
 import { requireFormat } from '../versions.js';
 import { dataVersionSchema } from '../envelope/data-version.js';
+import { digestSchema } from '../text-schemas.js';
 
 /** Version of the manifest format; a newer one is refused (FORMAT_UNSUPPORTED), an older one is read. */
 const FORMAT_VERSION = 2;
@@ -21,7 +22,6 @@ const FORMAT_VERSION = 2;
 /** The lineage of 10,000 rounds (1.2 MB), a layout of 4,096 tensors and a document of 256 KiB fit with room to spare. */
 const MAX_BYTES = 16 * LIMITS.documentBytes;
 
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const count = z.int().nonnegative();
 
 const shared = {
@@ -32,8 +32,8 @@ const shared = {
   jobName: nameSchema,
   /** Rounds of training committed. */
   rounds: count,
-  weightsDigest: digest,
-  layoutDigest: digest,
+  weightsDigest: digestSchema,
+  layoutDigest: digestSchema,
   layout: z.unknown(),
   /** The pipeline that turns a row into the input; with it the model can be served. */
   features: z.array(featureSchema).min(1),
@@ -43,16 +43,16 @@ const shared = {
   labelScaling: z.strictObject({ center: z.number(), scale: z.number().positive() }).optional(),
   lineage: z.strictObject({
     /** Model before the first round. */
-    baseDigest: digest,
+    baseDigest: digestSchema,
     /** Ledger sequence of each round.committed, and the model that it made. */
-    rounds: z.array(z.strictObject({ round: count, seq: count, modelDigest: digest })),
+    rounds: z.array(z.strictObject({ round: count, seq: count, modelDigest: digestSchema })),
     /** Ledger sequence of the round.committed that has the metrics of this very model, where it was measured. */
     measuredSeq: count.optional(),
     sites: z.array(nameSchema),
     /** Salted digest of the rows that each site trained the last round on, where it gave one. */
     dataVersions: z.record(nameSchema, dataVersionSchema).optional(),
     /** Digest of the signed job document. */
-    documentDigest: digest,
+    documentDigest: digestSchema,
   }),
   /** As decimal strings: the training loss of the last round and, where it was measured, the metrics of the model. */
   metrics: z.record(z.string().max(63), z.string().max(32)),

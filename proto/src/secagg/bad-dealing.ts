@@ -6,16 +6,17 @@ import type { Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { x25519PublicKey } from '../sealing/x25519.js';
 import { sha256 } from '../signing/hash.js';
+import { base64Schema } from '../text-schemas.js';
 import type { SecureRound } from './secure-round.js';
 import { ENTRY_BYTES, hashesOfEntry } from './share-bundle.js';
 import { combineShares, seedHash, SHARE_BYTES, shareHash, type ShareKind } from './shamir.js';
 import { openStage, readCanonical, type SignedStage, type Signer } from './stage-message.js';
-import { base64, SECAGG_VERSION, version, type StagePayload } from './stage-payloads.js';
+import { SECAGG_VERSION, version, type StagePayload } from './stage-payloads.js';
 
 const proofSchema = z.strictObject({
   formatVersion: version,
   given: z
-    .array(z.strictObject({ entry: base64(ENTRY_BYTES), share: base64(SHARE_BYTES) }))
+    .array(z.strictObject({ entry: base64Schema(ENTRY_BYTES), share: base64Schema(SHARE_BYTES) }))
     .min(2)
     .max(LIMITS.neighbours + 1),
 });

@@ -5,11 +5,12 @@ import { TributaryError } from '../errors/tributary-error.js';
 import type { Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { digestOf } from '../signing/hash.js';
+import { digestSchema } from '../text-schemas.js';
 import type { MaskParty } from './mask-keys.js';
 import type { OpenRoundRoster } from './roster.js';
 import { blame, byAgentId, isAscending, type MaskBinding } from './secure-round.js';
 import { readCanonical, stageDigest, type SignedStage } from './stage-message.js';
-import { agentIdSchema, digestSchema, SECAGG_VERSION, version } from './stage-payloads.js';
+import { agentIdSchema, SECAGG_VERSION, version } from './stage-payloads.js';
 
 const cohortSchema = z.strictObject({
   formatVersion: version,

@@ -7,14 +7,13 @@ import type { Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { x25519Shared } from '../sealing/x25519.js';
 import { digestOf } from '../signing/hash.js';
+import { base64Schema, digestSchema } from '../text-schemas.js';
 import { neighbourhoods, type Neighbourhoods } from './neighbourhoods.js';
 import type { SecureAggregationPlan } from './plan.js';
 import { blame, byAgentId, isAscending, roundFields, type SecureRound } from './secure-round.js';
 import { openStage, readCanonical, type SignedStage, type Signer } from './stage-message.js';
 import {
   agentIdSchema,
-  base64,
-  digestSchema,
   SECAGG_VERSION,
   siteSchema,
   STAGE_PAYLOADS,
@@ -28,10 +27,10 @@ const memberSchema = z.strictObject({
   agentId: agentIdSchema,
   site: siteSchema,
   /** Ed25519, of the membership. */
-  identityKey: base64(32),
+  identityKey: base64Schema(32),
   advertisement: STAGE_PAYLOADS.advertise,
   /** The agent's, over its advertisement. */
-  signature: base64(64),
+  signature: base64Schema(64),
 });
 
 export const roundRosterSchema = z.strictObject({
@@ -55,7 +54,7 @@ export const roundRosterSchema = z.strictObject({
     adversary: z.enum(['HonestButCurious', 'Active']),
   }),
   /** Public, 32 bytes: places the agents on the k-regular graph. */
-  graphSeed: base64(32),
+  graphSeed: base64Schema(32),
   /** Everybody who advertised in time, ascending by agent id. */
   members: z.array(memberSchema).max(LIMITS.updatesPerRound),
 });

@@ -1,32 +1,14 @@
 import { z } from 'zod';
 
-import { decodeBase64 } from '../byte-text.js';
-import { isDigest, isName, type Digest } from '../ids.js';
+import { isName } from '../ids.js';
 import { LIMITS } from '../limits.js';
+import { base64Schema, digestSchema } from '../text-schemas.js';
 import type { SpokenStage } from './secure-round.js';
 import { SHARE_BYTES } from './shamir.js';
 
 /** Newest version of the payloads of stages, rosters, cohorts and survivor sets. */
 export const SECAGG_VERSION = 1;
 
-/** Standard base64 of exactly `length` bytes. */
-export const base64 = (length: number) =>
-  z.string().refine(
-    (text) => {
-      try {
-        decodeBase64(text, '', length);
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    `not base64 of ${String(length)} bytes`,
-  );
-
-export const digestSchema = z.custom<Digest>(
-  (value) => typeof value === 'string' && isDigest(value),
-  'not a digest',
-);
 export const agentIdSchema = z.string().regex(/^agt-[0-9a-f]{32}$/, 'not an agent id');
 export const siteSchema = z.string().refine(isName, 'not a name');
 export const version = z.literal(SECAGG_VERSION);
@@ -38,10 +20,10 @@ const treeHead = z.strictObject({
   /** 64 hex digits. */
   rootHash: z.string().regex(/^[0-9a-f]{64}$/),
   time: z.string().regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/),
-  signature: base64(64),
+  signature: base64Schema(64),
 });
 
-const dealtShare = z.strictObject({ owner: agentIdSchema, share: base64(SHARE_BYTES) });
+const dealtShare = z.strictObject({ owner: agentIdSchema, share: base64Schema(SHARE_BYTES) });
 
 /** What each stage says, in the order of the stages; in `mask` there is an upload instead. Byte fields are standard base64. */
 export const STAGE_PAYLOADS = {
@@ -50,9 +32,9 @@ export const STAGE_PAYLOADS = {
     formatVersion: version,
     baseDigest: digestSchema,
     /** X25519: of the pair masks. */
-    maskKey: base64(32),
+    maskKey: base64Schema(32),
     /** X25519: of sealed shares. */
-    sealKey: base64(32),
+    sealKey: base64Schema(32),
     treeHead,
   }),
   /** Commitments of a dealer. The entries themselves travel beside it, each to its holder alone. */
@@ -60,9 +42,9 @@ export const STAGE_PAYLOADS = {
     formatVersion: version,
     rosterDigest: digestSchema,
     /** `seedHash` of the self-mask seed. */
-    seedHash: base64(32),
+    seedHash: base64Schema(32),
     /** SHA-256 of the entry of each holder, in the order of `holdersOf`. */
-    entries: z.array(base64(32)).min(2).max(holders),
+    entries: z.array(base64Schema(32)).min(2).max(holders),
   }),
   /** One for each cohort: whoever signs two survivor sets helps to unmask a single site. */
   agree: z.strictObject({

@@ -6,11 +6,12 @@ import type { Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { digestOf } from '../signing/hash.js';
 import type { SigningKey } from '../signing/ed25519.js';
+import { digestSchema } from '../text-schemas.js';
 import type { OpenCohort } from './cohort.js';
 import type { OpenRoundRoster } from './roster.js';
 import { blame, isAscending, type SecureRound } from './secure-round.js';
 import { openStage, readCanonical, signStage, type SignedStage, type Signer } from './stage-message.js';
-import { agentIdSchema, digestSchema, SECAGG_VERSION, version } from './stage-payloads.js';
+import { agentIdSchema, SECAGG_VERSION, version } from './stage-payloads.js';
 
 const survivorsSchema = z.strictObject({
   formatVersion: version,

@@ -1,7 +1,7 @@
 import {
   digestOf,
+  digestSchema,
   encodeBase64,
-  isDigest,
   TributaryError,
   type Digest,
   type RoundSecrets,
@@ -35,7 +35,7 @@ const secretsSchema = z.strictObject({
 
 const answerSchema = z.strictObject({
   /** Of what the coordinator showed before the answer was made. */
-  request: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+  request: digestSchema,
   payload: bytesField(),
   signature: bytesField(64),
   attachments: z.record(z.string(), bytesField()),
@@ -53,7 +53,7 @@ const sumSchema = z.strictObject({ sites: z.array(z.string()) });
 const dealersSchema = z.strictObject({
   round: z.int(),
   attempt: z.int(),
-  rosterDigest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value)),
+  rosterDigest: digestSchema,
   threshold: z.int(),
   dealers: z.array(
     z.strictObject({
