@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { openDataDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
@@ -12,7 +12,7 @@ import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/l
 import { StreamStates } from '@tributary/edge-agent/internal/adapters/store/stream-states.js';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 
-import { digestOf, LIMITS } from '@tributary/proto';
+import { digestOf, LIMITS, TributaryError } from '@tributary/proto';
 
 import { collect, patternBytes } from '../support/bytes.js';
 import { refusal } from '../support/refusal.js';
@@ -172,6 +172,17 @@ describe('data directory of an agent', () => {
     await assert.rejects(openDataDirectory(data, key), refusal('FORMAT_UNSUPPORTED'));
     await writeFile(join(data, 'agent.json'), '{"formatVersion":1,"kind":"coordinator"}');
     await assert.rejects(openDataDirectory(data, key), refusal('STORE_CORRUPT'));
+  });
+
+  it('refuses a path that leaves no room for its sockets, and says how much is too much', async () => {
+    const fitting = join(data, 'd'.repeat(107 - '/run/serving.sock'.length - data.length - 1));
+    await (await openDataDirectory(fitting, key)).close();
+    await assert.rejects(openDataDirectory(`${fitting}dd`, key), (error: unknown) => {
+      assert.ok(error instanceof TributaryError && error.code === 'CONFIG_INVALID');
+      assert.match(error.hint ?? '', /2 bytes shorter/);
+      return true;
+    });
+    await assert.rejects(stat(`${fitting}dd`), { code: 'ENOENT' });
   });
 
   it('removes what a crash left half-written', async () => {

@@ -57,11 +57,16 @@ export const decisionsPath = (dataDir: string): string => join(dataDir, 'decisio
 /** Where it answers requests for predictions. */
 export const servingSocketPath = (dataDir: string): string => join(dataDir, 'run', 'serving.sock');
 
+/** Longest path of a Unix socket (sun_path, less the terminating zero). */
+const SOCKET_PATH_BYTES = 107;
+
 /**
- * Opens the directory, making it where it is missing. Rejects with STORE_LOCKED where another process owns it,
- * FORMAT_UNSUPPORTED where a newer version wrote it, SEAL_BROKEN where the sealing key is another.
+ * Opens the directory, making it where it is missing. Rejects with CONFIG_INVALID where its path is too long for the
+ * sockets in it, STORE_LOCKED where another process owns it, FORMAT_UNSUPPORTED where a newer version wrote it,
+ * SEAL_BROKEN where the sealing key is another.
  */
 export async function openDataDirectory(dataDir: string, sealKeyFile: string): Promise<DataDirectory> {
+  requireRoomForSockets(dataDir);
   await ensureDirectory(join(dataDir, 'run'));
   const existed = await checkFormat(join(dataDir, 'agent.json'));
   const key = await loadSealingKey(sealKeyFile, !existed);
@@ -100,6 +105,15 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
     await store.close();
     throw error;
   }
+}
+
+function requireRoomForSockets(dataDir: string): void {
+  const over = Buffer.byteLength(servingSocketPath(dataDir)) - SOCKET_PATH_BYTES;
+  if (over <= 0) return;
+  throw new TributaryError('CONFIG_INVALID', `dataDir: ${dataDir} is too long a path for the sockets in it`, {
+    hint: `choose one that is ${String(over)} bytes shorter`,
+    fields: { field: 'dataDir' },
+  });
 }
 
 /** Dead letters of one pipeline, which may be running. */
