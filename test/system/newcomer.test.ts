@@ -186,7 +186,7 @@ describe(`the newcomer's path of README.md${available ? '' : ' (needs mosquitto 
       subscriber?.shown.includes('}') === true ? subscriber.shown : undefined,
     );
     const answer = JSON.parse(shown) as Record<string, unknown>;
-    assert.deepEqual([answer['model'], answer['version'], answer['key']], ['patients', 1, 'patients']);
+    assert.deepEqual([answer['model'], answer['version'], answer['key']], ['patients', 1, '4711']);
     assert.match(String(answer['decisionId']), /^[0-9a-f]{32}$/);
     const [chance = NaN] = Object.values(answer['outputs'] as Record<string, number>);
     assert.ok(chance > 0 && chance < 1, shown);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 
 import type { EntryBody } from '@tributary/proto';
 import { absentSites } from '@tributary/coordinator/internal/domain/site-readiness.js';
@@ -31,7 +32,7 @@ async function cheated(cheat: Cheat, rounds = 1): Promise<SecureWorld> {
 describe('a secure round with a dishonest site', function () {
   this.timeout(60_000);
 
-  const harmless: readonly (readonly [title: string, cheat: Cheat, culprits: Culprits])[] = [
+  const harmless: readonly (readonly [title: string, cheat: Cheat, ...culprits: Culprits[]])[] = [
     ['gives other shares than it was dealt', altersShares, named('unmask', 'ShareAltered')],
     ['answers the last stage with nothing', unmasksNothing, named('unmask', 'SharesWithheld')],
     ['refuses the shares of everybody', slanders, named('agree', 'SharesRefused')],
@@ -39,16 +40,23 @@ describe('a secure round with a dishonest site', function () {
       'deals one share that fits no other',
       (secure, site) => dealsUncombinable(secure, site, 1),
       named('share', 'SharesDoNotCombine'),
+      // Where t others answered before its holder, nothing combined it, and nobody knows.
+      undefined,
     ],
     ['deals one share that does not open', (secure, site) => dealsUnopenable(secure, site, 1), undefined],
   ];
-  for (const [title, cheat, culprits] of harmless)
+  for (const [title, cheat, ...culprits] of harmless)
     it(`commits where the site ${title}: t others are enough`, async () => {
       const secure = await cheated(cheat);
       await secure.requirePlainModel();
       const [committed, more] = await secure.world.entries('round.committed');
-      assert.deepEqual(committed?.body.culprits, culprits);
-      assert.equal(committed?.body.reporting.length, SITES);
+      assert.ok(committed !== undefined);
+      const found = committed.body.culprits;
+      assert.ok(
+        culprits.some((one) => isDeepStrictEqual(found, one)),
+        JSON.stringify(found),
+      );
+      assert.equal(committed.body.reporting.length, SITES);
       assert.equal(more, undefined);
     });
 
