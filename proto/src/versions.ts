@@ -15,8 +15,11 @@ export const FORMAT_VERSION = 1;
  */
 export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.3', '1.2', '1.1']);
 
-/** First version whose agents can be in the cohort of a round with secure aggregation. */
+/** What transcripts of secure aggregation name. */
 export const SECURE_WIRE_VERSION = '1.2';
+
+/** First version whose agents can be in the cohort of a secure round: those of 1.2 do not understand refused shares. */
+export const SECURE_COHORT_VERSION = '1.3';
 
 /** First version whose agents name the attempt that failed. */
 export const ATTEMPT_WIRE_VERSION = '1.3';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import {
+  canonicalText,
   decodeEntry,
   EMPTY_LAYOUT,
   encodeBase64,
@@ -14,6 +15,7 @@ import {
   tailLength,
   type Digest,
   type EntryBody,
+  type JsonObject,
   type NewEntry,
 } from '@tributary/proto';
 
@@ -62,6 +64,21 @@ describe('a coordinator that bends its orders', () => {
     coordinator.close(renamed, 'mask');
     refusals.require(await coordinator.ask(renamed, 'agree', [basel, delft, lund]), 'SECAGG_DIFFERENCING');
     await readsNothing(coordinator, renamed);
+  });
+
+  it('changes what the author does not sign, to begin again with fewer sites', async () => {
+    const first = coordinator.open();
+    await coordinator.lead(first, 'unmask');
+    const relabelled = renumbered(log, first, `job-${'b'.repeat(32)}`, (document) => ({
+      ...document,
+      metadata: { ...(document['metadata'] as JsonObject), labels: { purpose: 'another' } },
+      spec: { ...(document['spec'] as JsonObject), ttlSecondsAfterFinished: 1 },
+    }));
+    await coordinator.lead(relabelled, 'share');
+    await coordinator.ask(relabelled, 'mask', [basel, delft, lund]);
+    coordinator.close(relabelled, 'mask');
+    refusals.require(await coordinator.ask(relabelled, 'agree', [basel, delft, lund]), 'SECAGG_DIFFERENCING');
+    await readsNothing(coordinator, relabelled);
   });
 
   it('opens a round that was settled once more, with fewer sites', async () => {
@@ -185,11 +202,25 @@ function altered(
   return { ...round, ref: { ...round.ref, seqs: [...seqs, opened] }, closings: [], said: [], updates: [] };
 }
 
-/** The same job and round, word for word but for the number that the coordinator gives the job. */
-function renumbered(log: ScriptedLog, round: PlayedRound, jobId: string): PlayedRound {
+/** The same job and round, but for the number that the coordinator gives the job and what it makes of the document. */
+function renumbered(
+  log: ScriptedLog,
+  round: PlayedRound,
+  jobId: string,
+  alter = (document: JsonObject): JsonObject => document,
+): PlayedRound {
   const seqs = round.ref.seqs.map((seq) => {
     const { type, actor, body } = decodeEntry(log.entries[seq] ?? new Uint8Array());
-    return log.append({ type, actor, subject: `job/${jobId}`, body: { ...body, jobId } } as NewEntry);
+    const said =
+      type === 'job.submitted'
+        ? { document: canonicalText(alter(JSON.parse(body.document) as JsonObject)) }
+        : {};
+    return log.append({
+      type,
+      actor,
+      subject: `job/${jobId}`,
+      body: { ...body, ...said, jobId },
+    } as NewEntry);
   });
   const expected = { ...round.expected, round: { ...round.expected.round, jobId } };
   return { ...round, ref: { ...round.ref, jobId, seqs }, expected, closings: [], said: [], updates: [] };

@@ -36,7 +36,7 @@ export interface Cosigner {
 
 export interface CosignatureParts {
   readonly store: Pick<LedgerStore, 'rootHash' | 'putCosignatures' | 'cosignatures'>;
-  readonly federation: Pick<Federation, 'logId' | 'state' | 'execute' | 'size'>;
+  readonly federation: Pick<Federation, 'logId' | 'state' | 'execute' | 'size' | 'holds'>;
   readonly clock: Clock;
   /** Told where what was signed could not be written. */
   readonly onFault: (error: unknown) => void;
@@ -73,14 +73,12 @@ export class Cosignatures {
     { agentId, site, identityKey }: Cosigner,
     said: Omit<Cosignature, 'agentId' | 'logId'>,
   ): Promise<void> {
-    const { federation, store } = this.#parts;
+    const { federation } = this.#parts;
     const cosignature = { ...said, agentId, logId: federation.logId };
     const key = decodeBase64(identityKey, 'identityKey', 32);
     if (said.treeSize <= (this.#newest.get(site)?.cosignature.treeSize ?? 0)) return;
     verifyCosignature(key, cosignature);
-    const own = said.treeSize > federation.size() ? undefined : await store.rootHash(said.treeSize);
-    if (own === undefined || encodeBase64(own) !== encodeBase64(said.rootHash))
-      throw await this.#forked(agentId, said.treeSize);
+    if (!(await federation.holds(said))) throw await this.#forked(agentId, said.treeSize);
     this.#keep({ site, identityKey: key, cosignature });
   }
 

@@ -51,6 +51,8 @@ export interface Federation {
   /** RFC 6962 audit path. Rejects with INVALID_ARGUMENT outside the tree. */
   inclusionProof(seq: number, size: number): Promise<readonly Uint8Array[]>;
   consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]>;
+  /** Whether this ledger had that RFC 6962 root when it held `treeSize` entries; not where it is shorter. */
+  holds(head: Pick<SignedTreeHead, 'treeSize' | 'rootHash'>): Promise<boolean>;
   /** Finishes queued commands, writes a snapshot. Further commands are rejected with SHUTTING_DOWN. */
   close(): Promise<void>;
 }
@@ -162,6 +164,10 @@ class LedgerFederation implements Federation {
 
   consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]> {
     return this.#store.consistencyProof(first, second);
+  }
+
+  async holds({ treeSize, rootHash }: Pick<SignedTreeHead, 'treeSize' | 'rootHash'>): Promise<boolean> {
+    return treeSize <= this.size() && Buffer.compare(await this.#store.rootHash(treeSize), rootHash) === 0;
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import {
   isAtLeast,
   layoutDigest,
   layoutOf,
-  SECURE_WIRE_VERSION,
+  SECURE_COHORT_VERSION,
   TributaryError,
   type Digest,
 } from '@tributary/proto';
@@ -93,7 +93,9 @@ export class RoundSteps {
     const { agents, federation } = this.#parts;
     const able = agents
       .list()
-      .filter(({ hello }) => !secure || isAtLeast(hello.wire ?? SECURE_WIRE_VERSION, SECURE_WIRE_VERSION));
+      .filter(
+        ({ hello }) => !secure || isAtLeast(hello.wire ?? SECURE_COHORT_VERSION, SECURE_COHORT_VERSION),
+      );
     return connectedSites(
       federation.state,
       able.map(({ agentId }) => agentId),

@@ -96,24 +96,21 @@ export class SecureRounds {
     const signer = { agentId, identityKey: decodeBase64(this.#sets.identityOf(agentId), 'identityKey') };
     const bound = secureRound(federation.logId, round);
     const { maskKey, sealKey, treeHead } = verifyAdvertisement(bound, round.baseDigest, signer, statement);
-    verifyTreeHead(decodeBase64(this.#state.federation?.logKey ?? '', 'logKey'), {
+    const head = {
       logId: federation.logId,
       treeSize: treeHead.treeSize,
       rootHash: new Uint8Array(Buffer.from(treeHead.rootHash, 'hex')),
       time: treeHead.time,
       signature: decodeBase64(treeHead.signature, 'signature', 64),
-    });
+    };
+    verifyTreeHead(decodeBase64(this.#state.federation?.logKey ?? '', 'logKey'), head);
+    // Such as one from before this ledger was restored: every other member would take it for a fork, and halt.
+    if (!(await federation.holds(head))) throw refusedKeys(agentId, 'its tree head is not of this ledger');
     for (const { payload } of await this.#sets.reported(ref, 'advertise')) {
       const other = advertised(payload);
       const keys = [other.maskKey, other.sealKey];
       if (keys.includes(maskKey) || keys.includes(sealKey))
-        throw new TributaryError(
-          'SECAGG_MESSAGE_INVALID',
-          `advertise of ${agentId}: another site has that key`,
-          {
-            fields: { agentId, stage: 'advertise' },
-          },
-        );
+        throw refusedKeys(agentId, 'another site has that key');
     }
   }
 
@@ -273,3 +270,8 @@ export class SecureRounds {
     return this.#parts.federation.state;
   }
 }
+
+const refusedKeys = (agentId: string, why: string): TributaryError =>
+  new TributaryError('SECAGG_MESSAGE_INVALID', `advertise of ${agentId}: ${why}`, {
+    fields: { agentId, stage: 'advertise' },
+  });

@@ -1,7 +1,9 @@
 import {
+  canonicalize,
   compileFeatures,
   decodeBase64,
   digestOf,
+  documentIdentity,
   emptyStatisticsDigest,
   isJsonObject,
   layoutDigest,
@@ -46,6 +48,8 @@ export interface OpenedRound {
   readonly job: FederatedJob;
   /** Of the text that was signed. */
   readonly jobDigest: Digest;
+  /** Of what the author's signature covers but for the name: what operators may set, and labels, do not change it. */
+  readonly signedDigest: Digest;
   /** That text. */
   readonly document: string;
   /** Base64 of the key whose signature over the job document was verified. */
@@ -134,7 +138,7 @@ function openedRound(
       `${reader.site} is not in the cohort of round ${String(opened.round)}`,
     );
   }
-  const job = signedJob(submitted);
+  const { job, signedDigest } = signedJob(submitted);
   const model = layoutOf(job.spec.model.layers, compileFeatures(job.spec.features).shape);
   if (layoutDigest(model) !== started.layoutDigest)
     throw unproven('the layout of the model is not that of the job');
@@ -152,7 +156,7 @@ function openedRound(
   const jobDigest = digestOf(new TextEncoder().encode(document));
   const evidence = rosterEvidence(entries);
   const closed = closedStages(reader, entries, opened);
-  const of = { jobId, job, jobDigest, document, authorKey };
+  const of = { jobId, job, jobDigest, signedDigest, document, authorKey };
   return { kind: 'Opened', ...of, opened, evidence, layout, model, heldOut, closed };
 }
 
@@ -201,13 +205,19 @@ function requirePurpose(spec: FederatedJobSpec, opened: EntryBody<'round.opened'
 }
 
 /** The job document of an entry, with the author's signature verified over what was written. */
-function signedJob({ document, authorKey, signature, name }: EntryBody<'job.submitted'>): FederatedJob {
+function signedJob({
+  document,
+  authorKey,
+  signature,
+  name,
+}: EntryBody<'job.submitted'>): Pick<OpenedRound, 'job' | 'signedDigest'> {
   const value = parseCanonical(new TextEncoder().encode(document), LIMITS.documentBytes);
   if (!isJsonObject(value)) throw unproven('the job document is not an object');
   verifyDocument(value, decodeBase64(authorKey, 'authorKey', 32), decodeBase64(signature, 'signature', 64));
   const job = parseFederatedJob(value);
   if (job.metadata.name !== name) throw unproven('the job document has another name than its entry');
-  return job;
+  const { metadata: _, ...signed } = documentIdentity(value);
+  return { job, signedDigest: digestOf(canonicalize(signed)) };
 }
 
 function bodyOf<T extends EntryType>(entries: readonly LedgerEntry[], type: T): EntryBody<T> {

@@ -2,12 +2,27 @@ import fc from 'fast-check';
 
 import assert from 'node:assert/strict';
 
-import { requireCompany } from '@tributary/edge-agent/internal/domain/differencing.js';
+import {
+  requireCompany as requireCompanyOf,
+  type Company,
+} from '@tributary/edge-agent/internal/domain/differencing.js';
 
 import { refusal } from '../../support/refusal.js';
 
 const sites = (count: number, from = 0): readonly string[] =>
   Array.from({ length: count }, (_, index) => `site-${String(from + index)}`);
+
+/** Over sums whose rounds took nobody for a colluder. */
+const requireCompany = (
+  now: readonly string[],
+  earlier: readonly (readonly string[])[],
+  company: Company,
+): void =>
+  requireCompanyOf(
+    now,
+    earlier.map((sites) => ({ sites, colluders: 0 })),
+    company,
+  );
 
 const everybody = { colluders: 0, counts: () => true };
 
@@ -50,6 +65,15 @@ describe('sums over the same model', () => {
     const company = { minimum: 3, colluders: 3, counts: () => true };
     requireCompany(sites(10), [sites(5)], company);
     assert.throws(() => requireCompany(sites(10), [sites(6)], company), refusal('SECAGG_DIFFERENCING'));
+  });
+
+  it('hold as many as colluded in the earlier round, where they were more, and two more', () => {
+    const earlier = [{ sites: sites(10), colluders: 3 }];
+    requireCompanyOf(sites(5), earlier, { ...everybody, minimum: 3 });
+    assert.throws(
+      () => requireCompanyOf(sites(6), earlier, { ...everybody, minimum: 3 }),
+      refusal('SECAGG_DIFFERENCING'),
+    );
   });
 
   it('leave no difference of one or two sites, whichever cohorts come', () => {

@@ -10,6 +10,7 @@ import {
 } from '@tributary/proto';
 import { z } from 'zod';
 
+import type { UnmaskedSum } from '../../domain/differencing.js';
 import { roundRef, type RoundKey } from '../../domain/round-key.js';
 import type { HeldRound } from '../../domain/secure-retention.js';
 import type { StateStore } from '../../ports.js';
@@ -48,7 +49,7 @@ const recordSchema = z.strictObject({
   attachment: bytesField(),
 });
 
-const sumSchema = z.strictObject({ sites: z.array(z.string()) });
+const sumSchema = z.strictObject({ sites: z.array(z.string()), colluders: z.int().nonnegative().default(0) });
 
 const dealersSchema = z.strictObject({
   round: z.int(),
@@ -199,18 +200,18 @@ export class SecureRecords {
   }
 
   /** The sets of sites whose sum over that base the site helped to unmask. */
-  async sums(base: Digest): Promise<readonly (readonly string[])[]> {
-    const sums: (readonly string[])[] = [];
+  async sums(base: Digest): Promise<readonly UnmaskedSum[]> {
+    const sums: UnmaskedSum[] = [];
     for await (const { key } of this.#store.list(`${SUMS}${base}/`)) {
       const record = await readRecord(this.#store, key, sumSchema);
-      if (record !== undefined) sums.push(record.sites);
+      if (record !== undefined) sums.push(record);
     }
     return sums;
   }
 
   /** Keeps such a set for as long as the site is in the federation: what is unmasked stays so. Durable when it resolves. */
-  async keepSum(base: Digest, sites: readonly string[]): Promise<void> {
-    const record = encodeRecord({ sites: [...sites].sort() });
+  async keepSum(base: Digest, { sites, colluders }: UnmaskedSum): Promise<void> {
+    const record = encodeRecord({ sites: [...sites].sort(), colluders });
     await this.#store.put({ [`${SUMS}${base}/${digestOf(record)}`]: record });
   }
 

@@ -287,7 +287,7 @@ export class SecureRounds {
       await this.#requireCompany(task, roster, sites);
       const held = await this.#held(roster, key);
       await records.keepDealers(round.jobId, dealersOf(roster));
-      await records.keepSum(sumBase(round), sites);
+      await records.keepSum(sumBase(round), { sites, colluders: roster.roster.plan.colluders });
       const { payload, signature } = signUnmasking(roster, cohort, survivors, agentId, held, identity);
       return { payload, signature, attachments: new Map() };
     });
@@ -302,10 +302,15 @@ export class SecureRounds {
   ): Promise<void> {
     const { records, agentId } = this.#parts;
     const own = round.opened.cohort.find((member) => member.agentId === agentId)?.site ?? '';
-    const counts = (site: string): boolean => federation === undefined || isCounted(federation, site, own);
-    const sums = await records.sums(sumBase(round));
-    const convicted = await records.convicted(sumBase(round));
-    requireCompany(sites, sums, { minimum, colluders: plan.colluders, counts, convicted });
+    // In training and statistics the site that is held out adds nothing, so that it hides nobody.
+    const held = round.opened.kind === 'Evaluation' ? undefined : round.job.spec.evaluation.holdOutSite;
+    const counts = (site: string): boolean =>
+      site !== held && (federation === undefined || isCounted(federation, site, own));
+    const { colluders } = plan;
+    const least = Math.max(minimum, held === undefined ? 0 : colluders + 2);
+    const base = sumBase(round);
+    const company = { minimum: least, colluders, counts, convicted: await records.convicted(base) };
+    requireCompany(sites, await records.sums(base), company);
   }
 
   /** Takes it down where the coordinator proves that a dealer made the attempt before impossible. */
@@ -321,7 +326,12 @@ export class SecureRounds {
     const { jobId, round: number } = round.opened;
     const bound = { wire: SECURE_WIRE_VERSION, logId, jobId, round: number, attempt };
     const of = { ...dealer, round: bound, rosterDigest, threshold };
-    if (await provesBadDealing(of, { payload, signature }, attachment))
+    // One of an earlier attempt proves nothing of this one, and stops nothing.
+    const noProof = (error: unknown): boolean => {
+      if (error instanceof TributaryError && error.code === 'SECAGG_MESSAGE_INVALID') return false;
+      throw error;
+    };
+    if (await provesBadDealing(of, { payload, signature }, attachment).catch(noProof))
       await records.convict(sumBase(round), dealer.site);
   }
 
