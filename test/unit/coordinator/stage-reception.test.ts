@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 
-import { signStage, type ErrorCode } from '@tributary/proto';
+import { encodeBase64, signStage, signTreeHead, type ErrorCode } from '@tributary/proto';
 import type { StageMessage } from '@tributary/edge-agent/internal/stage-ports.js';
 
 import { refusal } from '../../support/refusal.js';
 import type { SecureSite, Stage } from '../../support/secure-site.js';
 import { SecureWorld } from '../../support/secure-world.js';
+import { LOG_KEY } from '../../support/training-world.js';
 
 /** A world in which the first site's message of a stage was written and held back, and that message. */
 async function holding(
@@ -83,6 +84,30 @@ describe('reception of what members say', function () {
       submit(secure, site.agent.agentId, foreign),
       refusal('SECAGG_MESSAGE_INVALID', new RegExp(site.agent.agentId)),
     );
+    await secure.world.close();
+  });
+
+  it('refuses a signed tree head that this ledger does not hold, as one from before it was restored', async () => {
+    const { secure, site, message } = await holding('advertise');
+    const { logId } = secure.world.federation;
+    const { treeSize } = await secure.world.federation.treeHead();
+    for (const size of [treeSize + 200, treeSize - 1]) {
+      const rootHash = new Uint8Array(32).fill(7);
+      const head = signTreeHead(LOG_KEY, {
+        logId,
+        treeSize: size,
+        rootHash,
+        time: '2026-01-01T00:00:00.000Z',
+      });
+      const treeHead = {
+        ...{ treeSize: size, time: head.time, signature: encodeBase64(head.signature) },
+        rootHash: Buffer.from(rootHash).toString('hex'),
+      };
+      await assert.rejects(
+        submit(secure, site.agent.agentId, altered(secure, site, message, { treeHead })),
+        refusal('SECAGG_MESSAGE_INVALID', /not of this ledger/),
+      );
+    }
     await secure.world.close();
   });
 
