@@ -65,6 +65,17 @@ describe('tributary site manifest', function () {
     assert.ok(!JSON.stringify(spec).includes(String(token)), 'the token stands in the Secret alone');
   });
 
+  it('keeps what the values say of the broker that it asks for', async () => {
+    const file = join(folder.path, 'broker.yaml');
+    await writeFile(file, 'broker:\n  serviceType: LoadBalancer\n');
+    const { spec } = manifestOf(await printed('west', '--values', file, '--broker', 'mqtt'), 'HelmChart');
+    assert.deepEqual(field(parse(String(field(spec, 'valuesContent'))) as unknown, 'broker'), {
+      serviceType: 'LoadBalancer',
+      enabled: true,
+      existingSecret: 'mqtt',
+    });
+  });
+
   it('holds the chart as it is, the same bytes each time, for any tar', async () => {
     const archive = await chartArchive(AGENT_CHART);
     assert.deepEqual(sha256(await chartArchive(AGENT_CHART)), sha256(archive));

@@ -96,8 +96,15 @@ async function* pieces(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let received = 0;
-  for await (const bytes of kept?.read() ?? []) {
+  // Before they are kept: what is too long would be found at every try.
+  const count = async (bytes: Uint8Array): Promise<void> => {
     received += bytes.length;
+    if (total === undefined || received <= total) return;
+    await kept?.discard();
+    throw new TributaryError('PROOF_INVALID', 'what was downloaded is longer than what the ledger names');
+  };
+  for await (const bytes of kept?.read() ?? []) {
+    await count(bytes);
     yield bytes;
   }
   let keeps = kept;
@@ -105,8 +112,8 @@ async function* pieces(
     const before = received;
     try {
       for await (const bytes of requireClient(parts).fetchBlob({ ...named, offset: before }, signal)) {
+        await count(bytes);
         keeps = await append(keeps, bytes);
-        received += bytes.length;
         yield bytes;
       }
       if (total === undefined) return;

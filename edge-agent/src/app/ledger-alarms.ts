@@ -94,8 +94,8 @@ export class LedgerAlarms {
     const alarm: LedgerAlarm = { kind, time, kept, shown };
     this.#alarms = [...this.#alarms, alarm].slice(-KEPT);
     const heads = { kept: headFields(kept), shown: headFields(shown) };
+    await this.#write(this.#alarms);
     await this.#parts.note({ type: 'LedgerAlarm', time, kind, ...heads });
-    await this.#write();
     return alarm;
   }
 
@@ -108,8 +108,10 @@ export class LedgerAlarms {
     const treeSize = choice === 'Keep' ? alarm.kept.treeSize : alarm.shown.treeSize;
     await this.#parts.note({ type: 'LedgerResolved', time, kind: alarm.kind, choice, treeSize });
     const resolved = { ...alarm, resolved: choice };
-    this.#alarms = this.#alarms.map((one) => (one === alarm ? resolved : one));
-    await this.#write();
+    const settle = (): readonly LedgerAlarm[] => this.#alarms.map((one) => (one === alarm ? resolved : one));
+    // Open until that is durable: it can be said again after a full disk.
+    await this.#write(settle());
+    this.#alarms = settle();
     return resolved;
   }
 
@@ -118,8 +120,8 @@ export class LedgerAlarms {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #write(): Promise<void> {
-    const alarms = this.#alarms.map(({ kept, shown, ...alarm }) => ({
+  #write(known: readonly LedgerAlarm[]): Promise<void> {
+    const alarms = known.map(({ kept, shown, ...alarm }) => ({
       ...alarm,
       kept: headFields(kept),
       shown: headFields(shown),

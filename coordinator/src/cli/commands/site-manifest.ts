@@ -56,7 +56,7 @@ export async function siteManifest(
     ...(options.serving && { kind: 'Serving' }),
   });
   const objects = objectsOf(
-    { site, token, policy, archive, values: { ...given, ...ownValues(site, options) } },
+    { site, token, policy, archive, values: { ...given, ...ownValues(site, options, given) } },
     options,
   );
   session.terminal.out(
@@ -70,12 +70,19 @@ export async function siteManifest(
   if (!options.approve) session.terminal.note(`Then here: tributary approve ${site}`);
 }
 
-const ownValues = (site: string, { policy, broker, serving }: SiteManifestOptions): JsonObject => ({
+/** What the command decides, over the values that were given. */
+const ownValues = (
+  site: string,
+  { policy, broker, serving }: SiteManifestOptions,
+  given: JsonObject,
+): JsonObject => ({
   fullnameOverride: site,
   mode: serving ? 'Serve' : 'Train',
   joinToken: { existingSecret: `${site}-join-token`, key: 'token' },
   ...(policy !== undefined && { policy: { existingConfigMap: `${site}-policy`, key: 'site-policy.yaml' } }),
-  ...(broker !== undefined && { broker: { enabled: true, existingSecret: broker } }),
+  ...(broker !== undefined && {
+    broker: { ...(isJsonObject(given['broker']) && given['broker']), enabled: true, existingSecret: broker },
+  }),
 });
 
 interface Parts {
