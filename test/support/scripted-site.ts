@@ -129,8 +129,8 @@ export class ScriptedSite {
 
   async join(token: JoinToken): Promise<JoinResult> {
     const data = await this.open();
+    const { dialer, sockets } = await this.#dialer(data);
     try {
-      const { dialer } = await this.#dialer(data);
       return await joinFederation(
         {
           store: data.store,
@@ -143,6 +143,7 @@ export class ScriptedSite {
         token,
       );
     } finally {
+      sockets.close();
       await data.close();
     }
   }
@@ -150,7 +151,11 @@ export class ScriptedSite {
   async run(): Promise<RunningAgent> {
     await writeFile(join(this.#folder, 'loans.csv'), 'annual_inc,term,Class\n');
     const data = await this.open();
-    const { egress, dialer } = await this.#dialer(data);
+    const { egress, dialer, sockets } = await this.#dialer(data);
+    const close = async (): Promise<void> => {
+      sockets.close();
+      await data.close();
+    };
     const say = (level: string) => (fields: LogFields, message: string) =>
       this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
     const { clock } = this;
@@ -180,7 +185,7 @@ export class ScriptedSite {
         datasets: [{ ...datasetHandle(join(this.#folder, 'loans.csv')), name: 'loans' }],
       }),
     ).catch(async (error: unknown) => {
-      await data.close();
+      await close();
       throw error;
     });
     const stop = new AbortController();
@@ -190,7 +195,7 @@ export class ScriptedSite {
         () => undefined,
         (error: unknown) => error as Error,
       )
-      .finally(() => data.close());
+      .finally(close);
     return {
       agent,
       ended,
@@ -201,10 +206,12 @@ export class ScriptedSite {
     };
   }
 
-  async #dialer(data: DataDirectory): Promise<{ readonly egress: EgressCounter; readonly dialer: Dialer }> {
+  async #dialer(
+    data: DataDirectory,
+  ): Promise<{ readonly egress: EgressCounter; readonly dialer: Dialer; readonly sockets: SocketMeter }> {
     const sockets = new SocketMeter();
     const egress = await EgressCounter.open({ ...data, sockets, clock: this.clock });
-    if (this.dialer !== undefined) return { egress, dialer: this.dialer(egress) };
+    if (this.dialer !== undefined) return { egress, dialer: this.dialer(egress), sockets };
     const dialer = new GrpcDialer({
       proxy: () => Promise.resolve(this.proxy),
       noProxy: [],
@@ -212,6 +219,6 @@ export class ScriptedSite {
       egress,
       sockets,
     });
-    return { egress, dialer };
+    return { egress, dialer, sockets };
   }
 }
