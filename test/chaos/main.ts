@@ -65,7 +65,8 @@ async function main(): Promise<number> {
   if (json) for (const [kind, reason] of suite.missing) console.log(JSON.stringify({ kind, notRun: reason }));
   else console.log(`\n${tableText(suite, kinds)}\n`);
   console.log(JSON.stringify(totals));
-  const whole = totals.survived === totals.cases;
+  // A run of no case, or one that was broken off, has shown nothing.
+  const whole = totals.cases > 0 && totals.survived === totals.cases && !stop.signal.aborted;
   if (whole) await rm(folder, { recursive: true, force: true });
   return whole ? 0 : 1;
 }

@@ -62,6 +62,7 @@ export async function runSuite(options: RunOptions): Promise<SuiteResult> {
     for (const [index, kind] of turnsOf(kinds, options)) {
       const variants = schedules.get(kind) ?? (await scheduleOf(kind, template, { ...options, kinds }));
       schedules.set(kind, variants);
+      requireVariant(kind, variants, options.variant);
       const opened = (world: World): World => (current = world);
       const running = runCase(kind, { template, opened, ...caseOf(index, variants, { ...options, kinds }) });
       const result = await Promise.race([running, aborted]);
@@ -74,6 +75,12 @@ export async function runSuite(options: RunOptions): Promise<SuiteResult> {
     for (const kind of schedules.keys()) await kind.clear?.();
   }
   return { results, missing };
+}
+
+/** A variant that a kind does not have would break nothing, and pass. */
+function requireVariant({ name }: FaultKind, variants: readonly string[], variant: string | undefined): void {
+  if (variant !== undefined && !variants.includes(variant))
+    throw new Error(`${name} has no variant ${variant}: ${variants.slice(0, 20).join(', ')}`);
 }
 
 function missingOf(kinds: readonly FaultKind[]): ReadonlyMap<string, string> {

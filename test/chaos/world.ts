@@ -180,8 +180,10 @@ export class World {
       running.map(async (one) => {
         const stopped = one.daemon.stop();
         const inTime = await Promise.race([stopped.then(() => true), sleep(STOP_MS, false, { ref: false })]);
-        if (!inTime) await one.daemon.stop('SIGKILL');
-        else one.expected = (await stopped).code === 0;
+        if (!inTime) {
+          this.findings.push(`${one.name} did not stop within ${String(STOP_MS / 1_000)} s`);
+          await one.daemon.stop('SIGKILL');
+        } else one.expected = (await stopped).code === 0;
       }),
     );
     for (const action of this.#surroundings.splice(0).reverse()) await action();

@@ -39,7 +39,8 @@ function judgeChain(facts: Facts, rounds: readonly Committed[], first: Model): r
     if (typeof made === 'string') return [...breaches, breach('model', `${attemptOf(round.body)}: ${made}`)];
     model = made;
   }
-  return breaches;
+  // Under masks a model that is no longer kept is compared with nothing: the last one has to be.
+  return model.exact ? breaches : [...breaches, breach('model', 'the last model is not kept')];
 }
 
 /** The model after a round, or what is wrong with the one that was committed. */

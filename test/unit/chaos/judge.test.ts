@@ -187,6 +187,13 @@ describe('the judge of the chaos suite', () => {
     }
   });
 
+  it('finds a last model under masks that is not there to be compared', () => {
+    const masked = new Case('ring');
+    const committed = masked.entries.findLast(({ type }) => type === 'round.committed')?.body;
+    masked.models.delete((committed as EntryBody<'round.committed'>).modelDigest);
+    assert.deepEqual(masked.kinds, ['model']);
+  });
+
   it('finds a round on another model than the one before it', () => {
     left.alter('round.opened', () => ({ baseDigest: digestNamed('other') }));
     assert.deepEqual(left.kinds, ['model']);
