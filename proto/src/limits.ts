@@ -177,6 +177,8 @@ export const LIMITS = Object.freeze({
   roundRetryDelayMs: 1_000,
   /** Milliseconds before a step of a job that failed (a full disk, say) is tried again. */
   stepRetryMs: 2_000,
+  /** Free bytes with which a database is opened again after a failed write: LevelDB writes its log, 4 MiB, once more. */
+  reopenBytes: 8 * MIB,
   /** Milliseconds for which a site that is not ready is left out of rounds at least, and at most without asking it again. */
   siteWaitMinMs: 5_000,
   siteWaitMaxMs: 8 * 24 * 3_600_000,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { dataPaths } from '@tributary/coordinator/internal/adapters/data-directory.js';
 import { openStores, type Stores } from '@tributary/coordinator/internal/adapters/stores.js';
+import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/level-state-store.js';
 import { LIMITS } from '@tributary/proto';
 
 import { spoolHeader } from '../contract/spool-store.js';
@@ -89,6 +90,28 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
     assert.equal(stores.ledger.size(), size + 1);
   });
 
+  it('a snapshot or cosignature that did not fit costs no entry that comes after it', async () => {
+    const { ledger } = stores;
+    for (let seq = 0; seq < 20; seq += 1) await ledger.append(seq, [entryOf(seq)]);
+    await fill(20_000);
+    await assert.rejects(ledger.putSnapshot(20, patternBytes(200_000)), { code: 'STORE_FULL' });
+    await clear();
+    for (let seq = 20; seq < 40; seq += 1) await ledger.append(seq, [entryOf(seq)]);
+    await fill(20_000);
+    await assert.rejects(ledger.putCosignatures(new Map([['north', patternBytes(200_000)]])), {
+      code: 'STORE_FULL',
+    });
+    await clear();
+    for (let seq = 40; seq < 60; seq += 1) await ledger.append(seq, [entryOf(seq)]);
+    await stores.close();
+    stores = await openStores(dataPaths(disk ?? ''), { sealingKey: KEY, verify: true });
+    const entries = await collectAll(stores.ledger.read(0, stores.ledger.size()));
+    assert.deepEqual(
+      entries.map(({ bytes }) => bytes),
+      Array.from({ length: 60 }, (_, seq) => entryOf(seq)),
+    );
+  });
+
   it('blobs, keys and checkpoints say STORE_FULL, leave nothing behind and keep what was there', async () => {
     const { blobs, vault, checkpoints } = stores;
     const { digest } = await blobs.put([patternBytes(100_000)]);
@@ -131,5 +154,43 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
     for await (const chunk of spool.chunks()) assert.equal(Buffer.compare(chunk, chunkOf(seen++)), 0);
     assert.equal(seen, 12);
     await spool.close();
+  });
+
+  it('the state of a site says STORE_FULL, and keeps all that was acknowledged before and after', async () => {
+    const directory = join(disk ?? '', 'state');
+    let state = await LevelStateStore.open(directory, KEY);
+    const held = new Map<string, Uint8Array>();
+    const keep = async (key: string): Promise<void> => {
+      const value = patternBytes(3_000, held.size + 1);
+      await state.put({ [key]: value });
+      held.set(key, value);
+    };
+    for (let turn = 0; turn < 3; turn += 1) {
+      for (let index = 0; index < 20; index += 1) await keep(`${String(turn)}-${String(index)}`);
+      await fill(20_000);
+      await assert.rejects(state.put({ large: patternBytes(200_000) }), { code: 'STORE_FULL' });
+      await assert.rejects(state.put({ small: patternBytes(40_000) }), { code: 'STORE_FULL' });
+      for (const [key, value] of held) assert.deepEqual(await state.get(key), value);
+      await clear();
+    }
+    await keep('last');
+    await state.close();
+    state = await LevelStateStore.open(directory, KEY);
+    for (const [key, value] of held) assert.deepEqual(await state.get(key), value, key);
+    for (const key of ['large', 'small']) assert.equal(await state.get(key), undefined, key);
+    await state.close();
+  });
+
+  it('the state of a site cannot be opened without space, and says why', async () => {
+    const directory = join(disk ?? '', 'state');
+    const state = await LevelStateStore.open(directory, KEY);
+    await state.put({ a: patternBytes(10) });
+    await state.close();
+    await fill();
+    await assert.rejects(LevelStateStore.open(directory, KEY), { code: 'STORE_FULL' });
+    await clear();
+    const again = await LevelStateStore.open(directory, KEY);
+    assert.deepEqual(await again.get('a'), patternBytes(10));
+    await again.close();
   });
 });

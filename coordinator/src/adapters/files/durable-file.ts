@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { diskError } from './disk-error.js';
@@ -18,6 +18,12 @@ export async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+/** Whether so many bytes are free where `path` lies. */
+export async function hasRoom(path: string, bytes: number): Promise<boolean> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize >= bytes;
 }
 
 /** Creates `path` and what is missing above it; durable when it resolves. */

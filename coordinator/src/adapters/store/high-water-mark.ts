@@ -27,6 +27,7 @@ const CHECKSUM_BYTES = 32;
 export class HighWaterMark {
   readonly #file: FileHandle;
   #next = 0;
+  #closed = false;
 
   private constructor(file: FileHandle, next: number) {
     this.#file = file;
@@ -58,6 +59,8 @@ export class HighWaterMark {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     try {
       await this.#file.sync();
     } finally {

@@ -16,6 +16,10 @@ export function levelError(error: unknown, what: string): TributaryError {
       });
     case 'LEVEL_CORRUPTION':
       return new TributaryError('STORE_CORRUPT', `${what}: the database is damaged`, { cause: error });
+    // The ledger is opened again after a failed write.
+    case 'LEVEL_DATABASE_NOT_OPEN':
+    case 'LEVEL_ITERATOR_NOT_OPEN':
+      return new TributaryError('UNAVAILABLE', `${what}: the database is not open now`, { cause: error });
     case 'LEVEL_IO_ERROR':
       return ioError(error, what);
     default:

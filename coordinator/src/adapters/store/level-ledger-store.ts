@@ -4,6 +4,7 @@ import {
   consistencyProof,
   inclusionProof,
   leafHash,
+  LIMITS,
   merkleRoot,
   MerkleFrontier,
   TributaryError,
@@ -13,7 +14,7 @@ import { Level } from 'level';
 
 import type { LedgerStore } from '../../ports.js';
 import { requireFormatVersion } from '../files/directory-format.js';
-import { makeDirectory } from '../files/durable-file.js';
+import { hasRoom, makeDirectory } from '../files/durable-file.js';
 import { HighWaterMark } from './high-water-mark.js';
 import {
   cosignatureKey,
@@ -48,8 +49,11 @@ export class LevelLedgerStore implements LedgerStore {
   #database: LedgerDatabase;
   #mark: HighWaterMark;
   #frontier: MerkleFrontier;
-  /** Set where an append failed: LevelDB then may or may not hold the batch, and has to be opened again to know. */
-  #uncertain = false;
+  /**
+   * Set where a write failed: LevelDB may or may not hold the batch, and on opening drops what was written behind a torn
+   * record of its log. It is opened again before anything else is written, once there is room for that.
+   */
+  #failure: TributaryError | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(directory: string, opened: Opened) {
@@ -73,13 +77,28 @@ export class LevelLedgerStore implements LedgerStore {
   }
 
   append(expectedSize: number, entries: readonly Uint8Array[]): Promise<void> {
-    const result = this.#last.then(() => this.#append(expectedSize, entries));
+    return this.#inTurn(() => this.#append(expectedSize, entries));
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(async () => {
+      if (this.#failure !== undefined) await this.#reopen(this.#failure);
+      await work();
+    });
     this.#last = result.catch(() => undefined);
     return result;
   }
 
+  async #write(batch: readonly Change[]): Promise<void> {
+    try {
+      await this.#database.batch([...batch], SYNCED);
+    } catch (error) {
+      this.#failure = levelError(error, WHAT);
+      throw this.#failure;
+    }
+  }
+
   async #append(expectedSize: number, entries: readonly Uint8Array[]): Promise<void> {
-    if (this.#uncertain) await this.#reopen();
     const size = this.#frontier.size;
     if (expectedSize !== size) {
       throw new TributaryError(
@@ -93,20 +112,15 @@ export class LevelLedgerStore implements LedgerStore {
       put(entryKey(size + index), bytes),
       ...frontier.append(leafHash(bytes)).map((node) => put(nodeKey(node.level, node.index), node.hash)),
     ]);
-    try {
-      await this.#database.batch(batch, SYNCED);
-      this.#frontier = frontier;
-      await this.#mark.write({ size: frontier.size, rootHash: frontier.root() });
-    } catch (error) {
-      // A mark that could not be written is harmless (it may be behind); entries that may be half there are not.
-      if (this.#frontier === frontier) return;
-      this.#uncertain = true;
-      throw levelError(error, WHAT);
-    }
+    await this.#write(batch);
+    this.#frontier = frontier;
+    // One that could not be written is harmless: it may be behind.
+    await this.#mark.write({ size: frontier.size, rootHash: frontier.root() }).catch(() => undefined);
   }
 
-  /** Opens the database again after a failed append, and takes back what nobody was told was there. */
-  async #reopen(): Promise<void> {
+  /** Opens the database again after a failed write, and takes back what nobody was told was there. */
+  async #reopen(failure: TributaryError): Promise<void> {
+    if (!(await hasRoom(this.#directory, LIMITS.reopenBytes))) throw failure;
     const size = this.#frontier.size;
     try {
       await this.#database.close();
@@ -115,7 +129,7 @@ export class LevelLedgerStore implements LedgerStore {
       this.#database = database;
       this.#mark = mark;
       if (frontier.size > size) await database.batch(removals(this.#frontier, frontier.size), SYNCED);
-      this.#uncertain = false;
+      this.#failure = undefined;
     } catch (error) {
       throw levelError(error, WHAT);
     }
@@ -163,15 +177,11 @@ export class LevelLedgerStore implements LedgerStore {
 
   async putSnapshot(size: number, snapshot: Uint8Array): Promise<void> {
     const record = encodeSnapshot(await this.rootHash(size), snapshot);
-    const others = (await this.#database.keys(kindRange('s')).all()).filter(
-      (key) => key !== snapshotKey(size),
-    );
-    const removed = others.map((key) => ({ type: 'del', key }) as const);
-    try {
-      await this.#database.batch([put(snapshotKey(size), record), ...removed], SYNCED);
-    } catch (error) {
-      throw levelError(error, WHAT);
-    }
+    await this.#inTurn(async () => {
+      const keys = await this.#database.keys(kindRange('s')).all();
+      const others = keys.filter((key) => key !== snapshotKey(size));
+      await this.#write([put(snapshotKey(size), record), ...others.map(remove)]);
+    });
   }
 
   async latestSnapshot(): Promise<{ readonly size: number; readonly snapshot: Uint8Array } | undefined> {
@@ -184,13 +194,9 @@ export class LevelLedgerStore implements LedgerStore {
     return undefined;
   }
 
-  async putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void> {
     const batch = [...records].map(([site, record]) => put(cosignatureKey(site), record));
-    try {
-      await this.#database.batch(batch, SYNCED);
-    } catch (error) {
-      throw levelError(error, WHAT);
-    }
+    return this.#inTurn(() => this.#write(batch));
   }
 
   async *cosignatures(): AsyncIterable<Uint8Array> {
@@ -278,26 +284,31 @@ function parseFormat(stored: Uint8Array): unknown {
 }
 
 async function readNode(database: LedgerDatabase, level: number, index: number): Promise<Uint8Array> {
-  const hash = await database.get(nodeKey(level, index));
+  const hash = await database.get(nodeKey(level, index)).catch((error: unknown) => {
+    throw levelError(error, WHAT);
+  });
   if (hash?.length === 32) return plain(hash);
   throw damaged(index * 2 ** level, `is under node ${String(level)}/${String(index)}, which is missing`);
 }
 
 /** Deletes everything that appending from `frontier` up to `size` wrote. */
-function removals(frontier: MerkleFrontier, size: number): { readonly type: 'del'; readonly key: string }[] {
+function removals(frontier: MerkleFrontier, size: number): Change[] {
   const grown = frontier.clone();
   const keys: string[] = [];
   for (let seq = frontier.size; seq < size; seq += 1) {
     const nodes: readonly MerkleNode[] = grown.append(leafHash(new Uint8Array()));
     keys.push(entryKey(seq), ...nodes.map((node) => nodeKey(node.level, node.index)));
   }
-  return keys.map((key) => ({ type: 'del', key }));
+  return keys.map(remove);
 }
 
-const put = (
-  key: string,
-  value: Uint8Array,
-): { readonly type: 'put'; readonly key: string; readonly value: Uint8Array } => ({
+type Change =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string };
+
+const remove = (key: string): Change => ({ type: 'del', key });
+
+const put = (key: string, value: Uint8Array): Change => ({
   type: 'put',
   key,
   value,

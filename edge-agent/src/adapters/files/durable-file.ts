@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
@@ -94,6 +94,12 @@ export async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+/** Whether so many bytes are free where `path` lies. */
+export async function hasRoom(path: string, bytes: number): Promise<boolean> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize >= bytes;
 }
 
 const CODES: Readonly<
