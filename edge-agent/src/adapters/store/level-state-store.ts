@@ -43,11 +43,10 @@ export class LevelStateStore implements StateStore {
   }
 
   put(changes: Readonly<Record<string, Uint8Array | undefined>>): Promise<void> {
-    const operations = Object.entries(changes).map(
-      ([key, value]): Change =>
-        value === undefined
-          ? { type: 'del', key }
-          : { type: 'put', key, value: sealBytes({ key: this.#key, name: `state/${key}` }, value) },
+    const operations = Object.entries(changes).map(([key, value]): Change =>
+      value === undefined
+        ? { type: 'del', key }
+        : { type: 'put', key, value: sealBytes({ key: this.#key, name: `state/${key}` }, value) },
     );
     const result = this.#last.then(() => this.#write(operations));
     this.#last = result.catch(() => undefined);
