@@ -9,6 +9,8 @@ import { metricsOf, type AgentStatus } from '@tributary/edge-agent/internal/app/
 import { StreamFigures } from '@tributary/edge-agent/internal/app/streams/figures.js';
 import { pipelineMetrics } from '@tributary/edge-agent/internal/app/streams/pipeline-metrics.js';
 import type { PipelineStatus } from '@tributary/edge-agent/internal/app/streams/pipeline-status.js';
+import { WorkFigures } from '@tributary/edge-agent/internal/app/work-figures.js';
+import { workMetrics } from '@tributary/edge-agent/internal/app/work-metrics.js';
 import { isErrorCode } from '@tributary/proto';
 import { parse, stringify } from 'yaml';
 
@@ -47,11 +49,12 @@ async function exposed(chart: ChartName): Promise<ReadonlySet<string>> {
     if (chart === 'tributary-agent')
       return (
         metricsOf(STATUS) +
+        workMetrics(new WorkFigures().counts, []) +
         predictionMetrics({ models: [], waitingRows: 0, restarts: 0 }) +
         pipelineMetrics([PIPELINE])
       );
     const metrics = new Metrics();
-    metrics.addSources({ ledgerSize: () => 0, connectedAgents: () => 0, openJobs: () => 0 });
+    metrics.addSources({ ledgerSize: () => 0, connectedAgents: () => 0, openJobs: () => 0, queuedJobs: () => 0, contradictions: () => 0 });
     return metrics.registry.metrics();
   };
   const names = [...(await own()).matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);

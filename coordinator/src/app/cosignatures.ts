@@ -89,6 +89,13 @@ export class Cosignatures {
       .sort((a, b) => a.cosignature.treeSize - b.cosignature.treeSize || (a.site < b.site ? -1 : 1));
   }
 
+  /** Whether the agent has signed a tree that holds entry `seq`. */
+  signedBeyond(agentId: string, seq: number): boolean {
+    return [...this.#newest.values()].some(
+      ({ cosignature }) => cosignature.agentId === agentId && cosignature.treeSize > seq,
+    );
+  }
+
   /** Writes what is not written yet. */
   async close(): Promise<void> {
     this.#cancelFlush?.();

@@ -7,7 +7,7 @@ import type { Federation } from './federation.js';
 import { findRound, refOf, roundName, type RoundRef } from './round-ref.js';
 
 /** Failures of the content itself: another try with the same content cannot succeed. */
-const CONTENT_FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const CONTENT_FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'UPDATE_NOT_FINITE',
   'UPDATE_OUT_OF_RANGE',
   'UPDATE_WRONG_SHAPE',

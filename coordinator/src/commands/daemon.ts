@@ -9,6 +9,7 @@ import { Metrics } from '../adapters/http/metrics.js';
 import { Training } from '../app/training.js';
 import type { ServeConfig } from '../config.js';
 import { isFinished } from '../domain/job-queue.js';
+import { contradictedIdentities } from '../domain/ledger-contradictions.js';
 import { writeAddresses, type Addresses } from './addresses.js';
 import { openCore, type Core } from './core.js';
 import { followAddress } from './first-context.js';
@@ -87,6 +88,8 @@ export class Daemon {
       ledgerSize: () => federation.size(),
       connectedAgents: () => training.agents.list().length,
       openJobs: () => [...federation.state.jobs.values()].filter((job) => !isFinished(job)).length,
+      queuedJobs: () => [...federation.state.jobs.values()].filter(({ phase }) => phase === 'Queued').length,
+      contradictions: () => contradictingIdentities(core, training).length,
     });
     const calls = new Calls(log, metrics);
     try {
@@ -138,6 +141,13 @@ export class Daemon {
     this.log.info('stopped');
   }
 }
+
+/** Of agents that are back, or have signed what this ledger holds since, the alarm is settled. */
+const contradictingIdentities = ({ federation, cosignatures }: Core, { agents }: Training): readonly string[] =>
+  contradictedIdentities(
+    federation.state,
+    (agentId, seq) => agents.get(agentId) !== undefined || cosignatures.signedBeyond(agentId, seq),
+  );
 
 /** What follows from a decision outside the rounds: lines, counters, and the end of revoked connections. */
 function follow(entry: LedgerEntry, log: Log, metrics: Metrics, sessions: Sessions): void {

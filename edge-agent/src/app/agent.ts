@@ -38,6 +38,7 @@ import type { DownloadStore } from '../transfer-ports.js';
 import type { SiteDesk } from './site-desk.js';
 import { statusOf, type AgentStatus } from './status.js';
 import { Witness } from './witness.js';
+import type { WorkCounts } from './work-figures.js';
 
 export interface AgentParts {
   readonly store: StateStore;
@@ -209,6 +210,11 @@ export class Agent {
   identity(): IdentityStatement {
     const { record } = this.#keeper;
     return identityStatement(record, identityKeyOf(record));
+  }
+
+  /** What it has done for rounds; undefined for a replica. */
+  get work(): WorkCounts | undefined {
+    return this.#duty.work;
   }
 
   status(): AgentStatus {

@@ -9,6 +9,7 @@ import type { EnrolmentRecord } from './enrolment-record.js';
 import type { Membership } from './membership.js';
 import type { SiteDesk } from './site-desk.js';
 import type { Witness } from './witness.js';
+import type { WorkCounts } from './work-figures.js';
 
 /** What a duty finds of the process that it works in. */
 export interface DutySurroundings {
@@ -34,6 +35,8 @@ export interface Duty {
   readonly offer: Pick<SiteOffer, 'backend' | 'datasets'>;
   /** Where its rounds stand. */
   readonly session: SessionState;
+  /** What it has done for rounds, where it takes part in some. */
+  readonly work?: WorkCounts;
   /** For the people of the site, where there is something to decide. */
   readonly desk?: SiteDesk;
   /** Once everything around it is there, before the first connection. */

@@ -51,7 +51,7 @@ export function predictionMetrics({ models, waitingRows, restarts }: PredictorFi
       'Cells that could not be read.',
       each((of) => of.issues),
     ),
-    ...metric(name('latency_seconds'), 'gauge', 'Quantiles over the newest requests.', quantiles),
+    ...metric(name('latency_seconds'), 'summary', 'Quantiles over the newest requests.', quantiles),
     ...metric(name('waiting_rows'), 'gauge', 'Rows that wait for a batch.', [['', waitingRows]]),
     ...metric(name('worker_restarts_total'), 'counter', 'Inference workers replaced.', [['', restarts]]),
     '',

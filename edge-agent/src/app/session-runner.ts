@@ -22,6 +22,7 @@ import type { AllowedRound, RoundWork } from './round-work.js';
 import type { SecureTask } from './secure/round-sets.js';
 import type { SecureRounds } from './secure/secure-rounds.js';
 import { describeUnexpected } from './unexpected.js';
+import { WorkFigures } from './work-figures.js';
 
 export interface SessionRunnerParts {
   readonly review: Pick<OrderReview, 'review'>;
@@ -46,6 +47,7 @@ export interface SessionRunnerParts {
 
 /** Feeds the session machine and carries out its effects. */
 export class SessionRunner {
+  readonly figures = new WorkFigures();
   readonly #parts: SessionRunnerParts;
   #state: SessionState = INITIAL_SESSION;
   readonly #queue: SessionEvent[] = [];
@@ -102,8 +104,13 @@ export class SessionRunner {
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         const { state, effects } = step(this.#state, next);
+        const now = this.#parts.clock.now();
         this.#state = state;
-        for (const effect of effects) this.#perform(effect);
+        this.figures.observe(next, now);
+        for (const effect of effects) {
+          this.figures.asked(effect, now);
+          this.#perform(effect);
+        }
       }
       this.#forgetRounds();
     } finally {

@@ -1,4 +1,4 @@
-import { kindOf, type IdentityKind } from '@tributary/proto';
+import { kindOf, SOFTWARE_VERSION, type IdentityKind } from '@tributary/proto';
 
 import type { Decision } from '../domain/decision.js';
 import type { Egress } from '../domain/egress.js';
@@ -107,7 +107,11 @@ export function metricsOf(status: AgentStatus): string {
   const held = status.rounds.filter(
     ({ phase }) => phase === 'Held' || phase === 'Uploading' || phase === 'Delivered',
   ).length;
+  const alarm = (code: string): number => (status.ledger.alarm?.code === code ? 1 : 0);
   return [
+    ...metric('tributary_agent_build_info', 'gauge', '1, with the version of the build.', [
+      [`{version="${SOFTWARE_VERSION}"}`, 1],
+    ]),
     ...metric(
       'tributary_agent_connected',
       'gauge',
@@ -118,8 +122,20 @@ export function metricsOf(status: AgentStatus): string {
       'tributary_agent_ledger_alarm',
       'gauge',
       'Whether the log of the coordinator contradicts what was seen before, and nobody has settled it.',
-      [['', status.ledger.alarm === null ? 0 : 1]],
+      [
+        ['{kind="forked"}', alarm('LEDGER_FORKED')],
+        ['{kind="shortened"}', alarm('LEDGER_SHORTENED')],
+      ],
     ),
+    ...metric(
+      'tributary_agent_halted',
+      'gauge',
+      'Whether the agent does nothing for its coordinator until that is settled.',
+      [['', status.connection === 'Halted' ? 1 : 0]],
+    ),
+    ...metric('tributary_agent_ledger_entries', 'gauge', 'Entries of the newest verified head of the log.', [
+      ['', status.ledger.size],
+    ]),
     ...metric(
       'tributary_agent_egress_bytes_total',
       'counter',
@@ -137,7 +153,7 @@ export function metricsOf(status: AgentStatus): string {
       ['', status.decisions.count],
     ]),
     ...metric(
-      'tributary_agent_certificate_expiry_seconds',
+      'tributary_agent_certificate_expiry_timestamp_seconds',
       'gauge',
       'End of the client certificate, seconds since 1970.',
       [['', Math.floor(Date.parse(status.certificateExpires) / 1_000)]],

@@ -30,6 +30,7 @@ import { trainingSite, type TrainingSite } from './training-site.js';
 import type { SiteDesk } from './site-desk.js';
 import type { SiteJobs } from './site-jobs.js';
 import { Submission } from './submission.js';
+import type { WorkCounts } from './work-figures.js';
 
 export interface TrainingParts {
   readonly store: StateStore;
@@ -122,6 +123,10 @@ class TrainingDuty implements Duty {
   get offer(): Pick<SiteOffer, 'backend' | 'datasets'> {
     const { trainer, datasets } = this.#parts;
     return { backend: trainer.backend, datasets: datasets.map(({ name }) => name) };
+  }
+
+  get work(): WorkCounts {
+    return this.#runner.figures.counts;
   }
 
   get session(): SessionState {

@@ -17,6 +17,7 @@ import {
 } from '../adapters/http/local-server.js';
 import { createLog } from '../adapters/logs/pino-log.js';
 import { systemClock } from '../adapters/system/clock.js';
+import { processMetrics } from '../adapters/system/process-metrics.js';
 import { systemRandom } from '../adapters/system/random.js';
 import { SocketMeter } from '../adapters/tls/socket-meter.js';
 import { certificateReader, tlsKeyMaker } from '../adapters/tls/tls-keys.js';
@@ -32,6 +33,7 @@ import { metricsOf, type FullStatus } from '../app/status.js';
 import { pipelineMetrics } from '../app/streams/pipeline-metrics.js';
 import { describeUnexpected } from '../app/unexpected.js';
 import { versionKey } from '../app/version-key.js';
+import { workMetrics } from '../app/work-metrics.js';
 import type { ReplicaConfig } from '../config.js';
 import { encodeSiteFits } from '../app/site-fits.js';
 import type { Clock } from '../ports.js';
@@ -151,10 +153,16 @@ async function openServers(
   const status: Page = { contentType: 'application/json', body: () => `${JSON.stringify(full())}\n` };
   const metrics: Page = {
     contentType: 'text/plain; version=0.0.4',
-    body: () =>
-      metricsOf(agent.status()) +
-      predictionMetrics(predictor.figures()) +
-      pipelineMetrics(pipelines.status()),
+    body: () => {
+      const known = agent.status();
+      return [
+        processMetrics(),
+        metricsOf(known),
+        agent.work === undefined ? '' : workMetrics(agent.work, known.rounds),
+        predictionMetrics(predictor.figures()),
+        pipelineMetrics(pipelines.status()),
+      ].join('');
+    },
   };
   const identity: Page = { contentType: 'application/json', body: () => identityText(agent.identity()) };
   const pages = { '/status': status, '/metrics': metrics, '/identity': identity };

@@ -50,12 +50,17 @@ describe('metrics of the coordinator', () => {
   it('read gauges when they are scraped', async () => {
     const metrics = new Metrics();
     let entries = 1;
-    metrics.addSources({ ledgerSize: () => entries, connectedAgents: () => 2, openJobs: () => 3 });
+    metrics.addSources({
+      ...{ ledgerSize: () => entries, connectedAgents: () => 2, openJobs: () => 3 },
+      ...{ queuedJobs: () => 1, contradictions: () => 4 },
+    });
     entries = 7;
     const text = await metrics.registry.metrics();
     assert.match(text, /tributary_ledger_entries 7/);
     assert.match(text, /tributary_connected_agents 2/);
     assert.match(text, /tributary_jobs_open 3/);
+    assert.match(text, /tributary_jobs_queued 1/);
+    assert.match(text, /tributary_ledger_contradictions 4/);
     assert.match(text, /process_resident_memory_bytes \d+/);
   });
 });

@@ -1,5 +1,9 @@
-import { isErrorCode, type LedgerEntry } from '@tributary/proto';
+import { isErrorCode, SOFTWARE_VERSION, type LedgerEntry } from '@tributary/proto';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+
+import { CONTENT_FAULTS } from '../../app/upload-refusals.js';
+import { METHOD_PRINCIPALS } from '../../domain/authorisation.js';
+import { RoundDurations } from './round-durations.js';
 
 /** What a scrape asks for: read at that moment, so that nothing has to be kept in step. */
 export interface MetricSources {
@@ -7,11 +11,16 @@ export interface MetricSources {
   connectedAgents(): number;
   /** Jobs that wait or run. */
   openJobs(): number;
+  /** Of them, those that wait for their turn. */
+  queuedJobs(): number;
+  /** Identities that hold a head of this ledger which it contradicts. */
+  contradictions(): number;
 }
 
 /**
  * The coordinator's metrics. Labels come from closed sets only (codes, outcomes, methods): never one series per agent,
- * site or job.
+ * site or job. Series that alerts read are there from the start: a counter that appears with its first event has no
+ * increase.
  */
 export class Metrics {
   readonly registry = new Registry();
@@ -20,6 +29,9 @@ export class Metrics {
   readonly #accepted: Counter;
   readonly #refused: Counter<'code'>;
   readonly #acceptedBytes: Counter;
+  readonly #declined: Counter<'code'>;
+  readonly #alarms: Counter<'code'>;
+  readonly #durations: RoundDurations;
   readonly #calls: Counter<'method' | 'code'>;
   readonly #bytes: Counter<'direction'>;
 
@@ -54,6 +66,19 @@ export class Metrics {
       help: 'Ciphertext bytes of accepted updates.',
       registers,
     });
+    this.#declined = new Counter({
+      name: 'tributary_sites_declined_total',
+      help: 'Sites that left a round, by the code of their reason.',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#alarms = new Counter({
+      name: 'tributary_alarms_total',
+      help: 'Alarms raised, by code.',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#durations = new RoundDurations(this.registry);
     this.#calls = new Counter({
       name: 'tributary_calls_total',
       help: 'Finished calls by method and code.',
@@ -66,6 +91,23 @@ export class Metrics {
       labelNames: ['direction'],
       registers,
     });
+    new Gauge({
+      name: 'tributary_build_info',
+      help: '1, with the version of the build.',
+      labelNames: ['version'],
+      registers,
+    }).set({ version: SOFTWARE_VERSION }, 1);
+    this.#begin();
+  }
+
+  #begin(): void {
+    for (const outcome of ['opened', 'committed', 'failed']) this.#rounds.inc({ outcome }, 0);
+    for (const outcome of ['completed', 'failed']) this.#jobs.inc({ outcome }, 0);
+    for (const code of CONTENT_FAULTS) this.#refused.inc({ code }, 0);
+    for (const code of ['POLICY_REFUSED', 'TRAINING_FAILED']) this.#declined.inc({ code }, 0);
+    for (const method of Object.keys(METHOD_PRINCIPALS))
+      for (const code of ['OK', 'INTERNAL']) this.#calls.inc({ method, code }, 0);
+    for (const direction of ['received', 'sent']) this.#bytes.inc({ direction }, 0);
   }
 
   /** Adds the gauges; call once, when what they read exists. */
@@ -84,10 +126,17 @@ export class Metrics {
     gauge('tributary_ledger_entries', 'Entries in the ledger.', () => sources.ledgerSize());
     gauge('tributary_connected_agents', 'Agents whose stream is open.', () => sources.connectedAgents());
     gauge('tributary_jobs_open', 'Jobs that wait or run.', () => sources.openJobs());
+    gauge('tributary_jobs_queued', 'Jobs that wait for their turn.', () => sources.queuedJobs());
+    gauge(
+      'tributary_ledger_contradictions',
+      'Agents and replicas that hold a signed head which this ledger contradicts.',
+      () => sources.contradictions(),
+    );
   }
 
   /** Counts a decision once it is durable. */
   observe(entry: LedgerEntry): void {
+    this.#durations.observe(entry);
     switch (entry.type) {
       case 'round.opened':
         this.#rounds.inc({ outcome: 'opened' });
@@ -103,8 +152,13 @@ export class Metrics {
         this.#acceptedBytes.inc(Number(entry.body.bytes));
         return;
       case 'update.refused':
-        // Entries hold free text here; a label must come from a closed set.
-        this.#refused.inc({ code: isErrorCode(entry.body.code) ? entry.body.code : 'INTERNAL' });
+        this.#refused.inc({ code: known(entry.body.code) });
+        return;
+      case 'site.declined':
+        this.#declined.inc({ code: known(entry.body.code) });
+        return;
+      case 'alarm.raised':
+        this.#alarms.inc({ code: known(entry.body.code) });
         return;
       case 'job.completed':
         this.#jobs.inc({ outcome: 'completed' });
@@ -129,3 +183,6 @@ export class Metrics {
     this.#bytes.inc({ direction: 'sent' }, bytes);
   }
 }
+
+/** Entries hold free text here; a label must come from a closed set. */
+const known = (code: string): string => (isErrorCode(code) ? code : 'INTERNAL');

@@ -1,5 +1,9 @@
+import { FAULT_REASONS } from '../../domain/streams/fault.js';
 import { metric } from '../status.js';
 import type { PipelineStatus } from './pipeline-status.js';
+
+/** A counter without a zero has no first increase. */
+const NO_DEAD_LETTERS = Object.fromEntries(FAULT_REASONS.map((reason) => [reason, 0]));
 
 type Sample = readonly [labels: string, value: number];
 
@@ -66,7 +70,7 @@ export function pipelineMetrics(pipelines: readonly PipelineStatus[]): string {
     ...counter(
       'dead_letters_total',
       'Messages that could not be used.',
-      split('reason', (of) => of.deadLetters),
+      split('reason', (of) => ({ ...NO_DEAD_LETTERS, ...of.deadLetters })),
     ),
     ...counter(
       'state_writes_total',
@@ -93,8 +97,9 @@ export function pipelineMetrics(pipelines: readonly PipelineStatus[]): string {
       'Keys whose state is held.',
       each((of) => of.keys),
     ),
-    ...gauge(
-      'latency_seconds',
+    ...metric(
+      name('latency_seconds'),
+      'summary',
       'From arrival to publishing, quantiles over the newest results.',
       quantiles(pipelines),
     ),

@@ -1,34 +1,37 @@
 /** Why a message cannot be used. Part of dead letters and metrics; never holds anything of the payload. */
-export type FaultReason =
-  | 'UnknownTopic'
-  | 'TooLarge'
-  | 'TooManyPoints'
-  | 'NotText'
-  | 'NotJson'
-  | 'NotCbor'
-  | 'NotAnObject'
-  | 'NotAnObservation'
+export const FAULT_REASONS = [
+  'UnknownTopic',
+  'TooLarge',
+  'TooManyPoints',
+  'NotText',
+  'NotJson',
+  'NotCbor',
+  'NotAnObject',
+  'NotAnObservation',
   /** FHIR: entered in error, or cancelled. */
-  | 'Retracted'
-  | 'NoTime'
-  | 'NoKey'
-  | 'NoColumns'
-  | 'UnusableCell'
-  | 'UnequalLists'
+  'Retracted',
+  'NoTime',
+  'NoKey',
+  'NoColumns',
+  'UnusableCell',
+  'UnequalLists',
   /** A column that the model wants, and has nothing in the place of, is not in the message: not even as null. */
-  | 'Incomplete'
+  'Incomplete',
   /** Bytes that are no whole number of samples. */
-  | 'Ragged'
-  | 'BadSampledData'
+  'Ragged',
+  'BadSampledData',
   /** Further ahead of the clock of the site than clocks differ: it would make everything after it late. */
-  | 'Future'
-  | 'Late'
+  'Future',
+  'Late',
   /** The key, or the table of keys, holds as much as it may already. */
-  | 'Overflow'
+  'Overflow',
   /** The model cannot answer for the row, and never will. */
-  | 'Refused'
+  'Refused',
   /** The broker does not take the result, and never will. */
-  | 'Unpublishable';
+  'Unpublishable',
+] as const;
+
+export type FaultReason = (typeof FAULT_REASONS)[number];
 
 export interface Fault {
   readonly type: 'Fault';
