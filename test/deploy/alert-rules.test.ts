@@ -50,7 +50,12 @@ function expected(rule: unknown, { severity, labels = {}, description }: AlertCa
   };
 }
 
-const test = (alertname: string, at: string, series: readonly object[], alerts: readonly object[]): object => ({
+const test = (
+  alertname: string,
+  at: string,
+  series: readonly object[],
+  alerts: readonly object[],
+): object => ({
   interval: '1m',
   input_series: series,
   alert_rule_test: [{ eval_time: at, alertname, exp_alerts: alerts }],

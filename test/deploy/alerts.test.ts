@@ -54,7 +54,13 @@ async function exposed(chart: ChartName): Promise<ReadonlySet<string>> {
         pipelineMetrics([PIPELINE])
       );
     const metrics = new Metrics();
-    metrics.addSources({ ledgerSize: () => 0, connectedAgents: () => 0, openJobs: () => 0, queuedJobs: () => 0, contradictions: () => 0 });
+    metrics.addSources({
+      ledgerSize: () => 0,
+      connectedAgents: () => 0,
+      openJobs: () => 0,
+      queuedJobs: () => 0,
+      contradictions: () => 0,
+    });
     return metrics.registry.metrics();
   };
   const names = [...(await own()).matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
@@ -127,17 +133,24 @@ describe('the dashboard', () => {
   const dashboard = JSON.parse(read('tributary-coordinator', 'dashboard.json')) as unknown;
   const panels = listAt(dashboard, 'panels');
 
-  it('reads metrics that the coordinator exposes, for its namespace and service', async () => {
-    const known = await exposed('tributary-coordinator');
+  it('reads metrics that the daemons expose: of its release, and of the agents that are chosen', async () => {
+    const known = new Set([
+      ...(await exposed('tributary-coordinator')),
+      ...(await exposed('tributary-agent')),
+      'process_resident_memory_bytes',
+    ]);
     const expressions = panels.flatMap((panel) =>
       listAt(panel, 'targets').map((target) => String(field(target, 'expr'))),
     );
-    assert.ok(expressions.length >= 12);
+    assert.ok(expressions.length >= 40);
     for (const expression of expressions) {
-      const named = metricsIn(expression);
+      const named = metricsIn(expression).map((name) =>
+        name.replace(/_seconds_(sum|count|bucket)$/, '_seconds'),
+      );
       assert.ok(named.length > 0, expression);
-      for (const name of named) assert.ok(known.has(name), expression);
-      assert.match(expression, /\{namespace="\$namespace",service="\$service"/);
+      for (const name of named) assert.ok(known.has(name), `${name} of ${expression}`);
+      const chosen = /\{namespace="\$namespace",service="\$service"|\{service=~"\$agents"/g;
+      assert.equal(expression.match(chosen)?.length, named.length, expression);
     }
   });
 

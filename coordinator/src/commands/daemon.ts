@@ -143,7 +143,10 @@ export class Daemon {
 }
 
 /** Of agents that are back, or have signed what this ledger holds since, the alarm is settled. */
-const contradictingIdentities = ({ federation, cosignatures }: Core, { agents }: Training): readonly string[] =>
+const contradictingIdentities = (
+  { federation, cosignatures }: Core,
+  { agents }: Training,
+): readonly string[] =>
   contradictedIdentities(
     federation.state,
     (agentId, seq) => agents.get(agentId) !== undefined || cosignatures.signedBeyond(agentId, seq),

@@ -17,8 +17,7 @@ export function contradictedIdentities(
 ): readonly string[] {
   const newest = new Map<string, number>();
   for (const { code, subject, seq } of state.alarms)
-    if (CONTRADICTIONS.has(code) && subject.startsWith(PREFIX))
-      newest.set(subject.slice(PREFIX.length), seq);
+    if (CONTRADICTIONS.has(code) && subject.startsWith(PREFIX)) newest.set(subject.slice(PREFIX.length), seq);
   return [...newest]
     .filter(([agentId, seq]) => isActive(state, agentId) && !isSettled(agentId, seq))
     .map(([agentId]) => agentId);

@@ -75,7 +75,8 @@ export const ALERT_CASES: AlertCases = {
       good: { tributary_ledger_contradictions: '0x10 3x5 0x60' },
       at: '20m',
       severity: 'critical',
-      description: '3 agents or replicas have halted, or are refused. The ledger lost entries, or was forked.',
+      description:
+        '3 agents or replicas have halted, or are refused. The ledger lost entries, or was forked.',
     },
     TributaryInternalErrors: {
       bad: {
@@ -141,12 +142,12 @@ export const ALERT_CASES: AlertCases = {
       description: '4 trainings have failed within an hour.',
     },
     TributaryAgentCertificateExpires: {
-      // Time begins at 0 here.
-      bad: { tributary_agent_certificate_expiry_timestamp_seconds: '97200x180' },
-      good: { tributary_agent_certificate_expiry_timestamp_seconds: '604800x180' },
+      // Time begins at 0 here: two hours are left, or eight, as at the renewal.
+      bad: { tributary_agent_certificate_expiry_timestamp_seconds: '18000x180' },
+      good: { tributary_agent_certificate_expiry_timestamp_seconds: '39600x180' },
       at: '3h',
       severity: 'warning',
-      description: '1d 0h 0m 0s are left.',
+      description: '2h 0m 0s are left.',
     },
     TributaryStreamStopped: {
       bad: { 'tributary_agent_stream_running{pipeline="beats"}': '1x5 0x60' },

@@ -105,6 +105,7 @@ export class Metrics {
     for (const outcome of ['completed', 'failed']) this.#jobs.inc({ outcome }, 0);
     for (const code of CONTENT_FAULTS) this.#refused.inc({ code }, 0);
     for (const code of ['POLICY_REFUSED', 'TRAINING_FAILED']) this.#declined.inc({ code }, 0);
+    for (const code of ['LEDGER_FORKED', 'PROOF_INVALID']) this.#alarms.inc({ code }, 0);
     for (const method of Object.keys(METHOD_PRINCIPALS))
       for (const code of ['OK', 'INTERNAL']) this.#calls.inc({ method, code }, 0);
     for (const direction of ['received', 'sent']) this.#bytes.inc({ direction }, 0);

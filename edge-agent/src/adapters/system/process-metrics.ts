@@ -8,7 +8,9 @@ export function processMetrics(): string {
     ...metric('process_cpu_seconds_total', 'counter', 'Processor time, in user and kernel mode.', [
       ['', (user + system) / 1e6],
     ]),
-    ...metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', process.memoryUsage.rss()]]),
+    ...metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [
+      ['', process.memoryUsage.rss()],
+    ]),
     ...metric('process_start_time_seconds', 'gauge', 'Start of the process, seconds since 1970.', [
       ['', startedAt],
     ]),
