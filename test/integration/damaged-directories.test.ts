@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { cp, readdir, rm, stat } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { join } from 'node:path';
 
 import { dataPaths } from '@tributary/coordinator/internal/adapters/data-directory.js';
 import { openStores } from '@tributary/coordinator/internal/adapters/stores.js';
@@ -85,6 +85,12 @@ async function fillSite(root: string): Promise<void> {
     await data.files.writeSealed(`upl-${String(index)}.delta`, [patternBytes(5_000, index + 1)]);
     await data.checkpoints.writeSealed(`job-${String(index)}.checkpoint`, [patternBytes(2_000, index + 7)]);
   }
+  const streams = await data.openStreams();
+  for (let index = 0; index < 20; index += 1) {
+    await data.store.put({ [`record/${String(index)}`]: patternBytes(200, index), newest: patternBytes(9, index) });
+    await streams.write('beats', [{ key: String(index), state: patternBytes(100, index) }]);
+  }
+  await streams.close();
   await data.close();
 }
 
@@ -94,6 +100,14 @@ async function readSite(root: string): Promise<Content> {
   try {
     for (const files of [data.files, data.checkpoints])
       for (const name of await files.list()) await read(content, name, () => collect(files.readSealed(name)));
+    for await (const { key, value } of data.store.list('')) content.set(key, Buffer.from(value));
+    const streams = await data.openStreams();
+    try {
+      for await (const { key, state } of streams.read('beats'))
+        if (state !== undefined) content.set(`beat ${key}`, Buffer.from(state));
+    } finally {
+      await streams.close();
+    }
   } finally {
     await data.close();
   }
@@ -125,7 +139,7 @@ const SIDES: readonly Side[] = [
     name: 'site',
     fill: fillSite,
     open: readSite,
-    isData: (path) => !isNoise(path) && !path.startsWith(`state${sep}`),
+    isData: (path) => !isNoise(path),
     mayLack: new Set(),
   },
 ];

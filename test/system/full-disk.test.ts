@@ -1,8 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { dataPaths } from '@tributary/coordinator/internal/adapters/data-directory.js';
@@ -12,48 +8,30 @@ import { LIMITS } from '@tributary/proto';
 
 import { spoolHeader } from '../contract/spool-store.js';
 import { collect, collectAll, patternBytes } from '../support/bytes.js';
+import { SmallDisk } from '../support/small-disk.js';
 
 const KEY = patternBytes(32, 5);
 const MIB = 1024 * 1024;
 
-/** A disk of `size` bytes that is really full when it is; undefined where this user may not mount one. */
-function mountSmallDisk(size: number): string | undefined {
-  const path = mkdtempSync(join(tmpdir(), 'tributary-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${String(size)}`, 'tmpfs', path], { stdio: 'ignore' });
-    return path;
-  } catch {
-    rmdirSync(path);
-    return undefined;
-  }
-}
-
 describe('stores on a full disk (needs the right to mount a tmpfs)', function () {
   this.timeout(120_000);
-  let disk: string | undefined;
+  let disk: SmallDisk | undefined;
   let stores: Stores;
-  let ballast: string;
 
   beforeEach(async function () {
-    disk = mountSmallDisk(24 * MIB);
+    disk = SmallDisk.mount();
     if (disk === undefined) this.skip();
-    stores = await openStores(dataPaths(disk), { sealingKey: KEY });
-    ballast = join(disk, 'ballast');
+    stores = await openStores(dataPaths(disk.path), { sealingKey: KEY });
   });
 
   afterEach(async () => {
     if (disk === undefined) return;
     await stores.close();
-    execFileSync('umount', [disk]);
-    rmdirSync(disk);
+    disk.unmount();
   });
 
-  /** Takes all space, then gives `left` bytes back. */
-  const fill = async (left = 0): Promise<void> => {
-    await writeFile(ballast, new Uint8Array(64 * MIB)).catch(() => undefined);
-    if (left > 0) execFileSync('truncate', ['-s', `-${String(left)}`, ballast]);
-  };
-  const clear = (): Promise<void> => rm(ballast, { force: true });
+  const fill = (left = 0): Promise<void> => disk?.fill(left) ?? assert.fail();
+  const clear = (): Promise<void> => disk?.clear() ?? assert.fail();
   const entryOf = (seq: number): Uint8Array => patternBytes(5_000, seq + 1);
 
   it('the ledger says STORE_FULL, keeps what it had, and goes on when there is space', async () => {
@@ -77,6 +55,8 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
     assert.equal((refused as { code?: string }).code, 'STORE_FULL');
     const size = ledger.size();
     await assert.rejects(ledger.append(size, [entryOf(size)]), { code: 'STORE_FULL' });
+    // What is there is read meanwhile.
+    assert.equal((await collectAll(ledger.read(0, size))).length, size);
     await clear();
     // Another entry than the refused one: nothing of that may come back.
     await ledger.append(size, [patternBytes(4_000, 9_999)]);
@@ -86,7 +66,7 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
     for (const { seq, bytes } of entries.slice(0, -1)) assert.deepEqual(bytes, entryOf(seq));
     assert.deepEqual(entries.at(-1)?.bytes, patternBytes(4_000, 9_999));
     await stores.close();
-    stores = await openStores(dataPaths(disk ?? ''), { sealingKey: KEY, verify: true });
+    stores = await openStores(dataPaths(disk?.path ?? ''), { sealingKey: KEY, verify: true });
     assert.equal(stores.ledger.size(), size + 1);
   });
 
@@ -104,7 +84,7 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
     await clear();
     for (let seq = 40; seq < 60; seq += 1) await ledger.append(seq, [entryOf(seq)]);
     await stores.close();
-    stores = await openStores(dataPaths(disk ?? ''), { sealingKey: KEY, verify: true });
+    stores = await openStores(dataPaths(disk?.path ?? ''), { sealingKey: KEY, verify: true });
     const entries = await collectAll(stores.ledger.read(0, stores.ledger.size()));
     assert.deepEqual(
       entries.map(({ bytes }) => bytes),
@@ -157,7 +137,7 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
   });
 
   it('the state of a site says STORE_FULL, and keeps all that was acknowledged before and after', async () => {
-    const directory = join(disk ?? '', 'state');
+    const directory = join(disk?.path ?? '', 'state');
     let state = await LevelStateStore.open(directory, KEY);
     const held = new Map<string, Uint8Array>();
     const keep = async (key: string): Promise<void> => {
@@ -182,7 +162,7 @@ describe('stores on a full disk (needs the right to mount a tmpfs)', function ()
   });
 
   it('the state of a site cannot be opened without space, and says why', async () => {
-    const directory = join(disk ?? '', 'state');
+    const directory = join(disk?.path ?? '', 'state');
     const state = await LevelStateStore.open(directory, KEY);
     await state.put({ a: patternBytes(10) });
     await state.close();

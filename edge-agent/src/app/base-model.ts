@@ -83,9 +83,21 @@ export async function* downloadBlob(
   }
 }
 
-/** Where what arrives is kept; undefined for blobs that are fetched again as fast as they are read. */
-function keep({ downloads }: DownloadParts, { digest, bytes }: NamedBlob): Promise<KeptDownload> | undefined {
-  return bytes !== undefined && bytes > LIMITS.chunkBytes ? downloads.open(digest) : undefined;
+/**
+ * Where what arrives is kept; undefined for blobs that are fetched again as fast as they are read, and where the disk
+ * takes no more.
+ */
+async function keep(
+  { downloads }: DownloadParts,
+  { digest, bytes }: NamedBlob,
+): Promise<KeptDownload | undefined> {
+  if (bytes === undefined || bytes <= LIMITS.chunkBytes) return undefined;
+  try {
+    return await downloads.open(digest);
+  } catch (error) {
+    if (TributaryError.from(error).code === 'STORE_FULL') return undefined;
+    throw error;
+  }
 }
 
 /** What is kept, then what is fetched. */

@@ -79,17 +79,22 @@ export class EgressReceipts {
     this.#parts = parts;
   }
 
-  /** The job has ended: its receipt is signed, kept, and written to the log. Once only. */
+  /**
+   * The job has ended: its receipt is signed and kept, once only, and written to the log. Repeated where it was not done:
+   * a line that nobody was told of may then stand there twice.
+   */
   async settle(job: ReceiptJob): Promise<void> {
     const { egress, store, noted } = this.#parts;
     const counted = egress.jobs().get(job.jobId);
     if (counted === undefined) return;
-    const signed = this.#sign(job, counted, true);
-    await store.put({ [RECEIPTS + job.jobId]: encodeRecord({ ...signed }) });
-    egress.end(job.jobId);
-    await egress.flush();
+    const key = RECEIPTS + job.jobId;
+    const kept = await store.get(key);
+    const signed = kept === undefined ? this.#sign(job, counted, true) : decodeRecord(key, kept, signedSchema);
+    if (kept === undefined) await store.put({ [key]: encodeRecord({ ...signed }) });
     const { receipt, signature } = signed;
     await noted({ type: 'Egress', jobId: job.jobId, job: job.job, receipt, signature });
+    egress.end(job.jobId);
+    await egress.flush();
   }
 
   /** The receipt of a job: the final one, or what has left so far; undefined where nothing is known of it. */

@@ -152,7 +152,13 @@ export class Outbox {
       uploadId,
       ...(result.dataVersion === undefined ? {} : { dataVersion: result.dataVersion }),
     };
-    await this.#store.put({ [ITEMS + roundKey(opened)]: encodeRecord(fields) });
+    try {
+      await this.#store.put({ [ITEMS + roundKey(opened)]: encodeRecord(fields) });
+    } catch (error) {
+      // Without its item it is nobody's, and takes room.
+      await this.#files.remove(deltaFile(uploadId)).catch(() => undefined);
+      throw error;
+    }
     return uploadId;
   }
 

@@ -25,6 +25,7 @@ import type { Outbox } from './outbox.js';
 import type { SecureTask } from './secure/round-sets.js';
 import type { Submission } from './submission.js';
 import { describeUnexpected } from './unexpected.js';
+import { untilRoom } from './until-room.js';
 
 export interface RoundWorkParts extends DownloadParts {
   readonly trainer: Trainer;
@@ -119,13 +120,14 @@ export class RoundWork {
       const dataset = { ...this.#dataset(spec), ...terms };
       submission.expectNothing();
       log.info(fields, WORK[round.opened.kind ?? 'Training']);
-      const found =
+      const found = await this.#withRoom(signal, () =>
         round.opened.kind === 'Statistics'
-          ? await fits.answer(round, dataset, signal)
-          : await this.#result(round, dataset, training, signal);
+          ? fits.answer(round, dataset, signal)
+          : this.#result(round, dataset, training, signal),
+      );
       const result = tellableResult(found, dataset.minCount, training.metricDigits);
-      await this.#note(round, result);
-      const uploadId = await outbox.hold(round, result);
+      await this.#withRoom(signal, () => this.#note(round, result));
+      const uploadId = await this.#withRoom(signal, () => outbox.hold(round, result));
       // Without a link nobody knows when.
       if (this.#parts.client() !== undefined) submission.expect(uploadId, result.delta);
       await checkpoints.remove(fields);
@@ -139,6 +141,11 @@ export class RoundWork {
       log.warn({ ...fields, code, detail, ...describeUnexpected(error) }, 'training failed');
       return { type: 'TrainingFailed', key, code, detail };
     }
+  }
+
+  /** A full disk costs time, and neither the training nor its round. */
+  #withRoom<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return untilRoom(this.#parts, signal, work);
   }
 
   async #result(

@@ -22,6 +22,7 @@ import type { AllowedRound, RoundWork } from './round-work.js';
 import type { SecureTask } from './secure/round-sets.js';
 import type { SecureRounds } from './secure/secure-rounds.js';
 import { describeUnexpected } from './unexpected.js';
+import { untilRoom } from './until-room.js';
 import { WorkFigures } from './work-figures.js';
 
 export interface SessionRunnerParts {
@@ -58,6 +59,7 @@ export class SessionRunner {
   /** The newest step of a secure round; it never rejects. */
   #secureStep: Promise<void> = Promise.resolve();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #stopping = new AbortController();
 
   constructor(parts: SessionRunnerParts) {
     this.#parts = parts;
@@ -90,6 +92,7 @@ export class SessionRunner {
   /** Ends training and uploads; resolves when both have let go of the disk. */
   async stop(): Promise<void> {
     this.#dispatch({ type: 'Stop' });
+    this.#stopping.abort();
     for (const cancel of this.#retries.values()) cancel();
     this.#retries.clear();
     await this.#parts.work.drained();
@@ -140,7 +143,7 @@ export class SessionRunner {
       case 'RetryLater':
         return this.#retryLater(effect);
       case 'Discard':
-        return this.#start(work.discard(effect.key));
+        return this.#tidy(() => work.discard(effect.key));
       case 'ReportFailure': {
         const { code, detail } = effect;
         const { jobId, round, attempt } = effect.round;
@@ -158,6 +161,15 @@ export class SessionRunner {
       })
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
+  }
+
+  /** What a settlement leaves to do waits for room on the disk; what the process does not live to see, the next one does. */
+  #tidy(work: () => Promise<unknown>): void {
+    this.#start(this.#withRoom(work));
+  }
+
+  #withRoom<T>(work: () => Promise<T>): Promise<T> {
+    return untilRoom(this.#parts, this.#stopping.signal, work);
   }
 
   async #verify(orderId: string): Promise<void> {
@@ -181,9 +193,9 @@ export class SessionRunner {
           { orderId, jobId: review.settled.round.jobId, by: review.settled.how },
           'round settled',
         );
-        if (endsJob(review.settled)) this.#start(this.#parts.jobEnded(review.settled));
-        this.#start(this.#parts.work.settled(review.settled.round));
-        this.#nextStep(() => this.#parts.secure.settled(review.settled.round));
+        if (endsJob(review.settled)) this.#tidy(() => this.#parts.jobEnded(review.settled));
+        this.#tidy(() => this.#parts.work.settled(review.settled.round));
+        this.#nextStep(() => this.#withRoom(() => this.#parts.secure.settled(review.settled.round)));
         return { type: 'RoundSettled', orderId, round: review.settled.round };
       case 'Refused': {
         const { code, detail, rule, wait } = review.verdict;

@@ -180,9 +180,8 @@ export class PredictionFiles implements PredictionLog {
     const parts = (await this.#files()).filter((file) => file.day === day).map(({ part }) => part);
     // A new file at each start: what a crash left at the end of the last one stays as it is.
     const name = { day, part: Math.max(0, ...parts) + 1, bytes: 0 };
-    const handle = await open(join(this.#options.directory, fileNameOf(name)), 'ax', 0o600);
     const header = Buffer.concat([PREDICTION_LOG_HEADER, Buffer.from('\n')]);
-    await handle.appendFile(header);
+    const handle = await begin(join(this.#options.directory, fileNameOf(name)), header);
     this.#file = { handle, name, bytes: header.length };
     return this.#file;
   }
@@ -213,5 +212,18 @@ export class PredictionFiles implements PredictionLog {
       if (name !== undefined) files.push({ ...name, bytes: (await stat(join(directory, entry))).size });
     }
     return files;
+  }
+}
+
+/** A new file with its header; where that finds no room, none. */
+async function begin(path: string, header: Uint8Array): Promise<FileHandle> {
+  const handle = await open(path, 'ax', 0o600);
+  try {
+    await handle.appendFile(header);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    await rm(path, { force: true });
+    throw error;
   }
 }

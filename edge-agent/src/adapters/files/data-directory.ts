@@ -18,7 +18,8 @@ import { LineFile } from './line-file.js';
 import { OutboxDirectory } from './outbox-directory.js';
 import { loadSealingKey } from './sealing-key.js';
 
-const FORMAT_VERSION = 1;
+/** 2: the state is marked (state-tally.ts), which a build that does not count would take for damage. */
+const FORMAT_VERSION = 2;
 const LETTERS = 'dead-letters';
 
 /** Content of agent.json; fields of later versions are theirs. */
@@ -68,12 +69,14 @@ const SOCKET_PATH_BYTES = 107;
 export async function openDataDirectory(dataDir: string, sealKeyFile: string): Promise<DataDirectory> {
   requireRoomForSockets(dataDir);
   await ensureDirectory(join(dataDir, 'run'));
-  const existed = await checkFormat(join(dataDir, 'agent.json'));
-  const key = await loadSealingKey(sealKeyFile, !existed);
-  const store = await LevelStateStore.open(join(dataDir, 'state'), key);
+  const format = await formatOf(join(dataDir, 'agent.json'));
+  const key = await loadSealingKey(sealKeyFile, format === undefined);
+  const store = await LevelStateStore.open(join(dataDir, 'state'), key, {
+    marked: format === FORMAT_VERSION,
+  });
   try {
-    // After the key: an interrupted first start may begin again.
-    if (!existed)
+    // After the key and the mark of the state: an interrupted first start may begin again.
+    if (format !== FORMAT_VERSION)
       await writeDurable(join(dataDir, 'agent.json'), [
         Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`),
       ]);
@@ -140,20 +143,20 @@ export async function viewLetters(dataDir: string, sealKeyFile: string): Promise
   }));
 }
 
-/** False where there is no such directory yet. */
-async function checkFormat(path: string): Promise<boolean> {
+/** Undefined where there is no such directory yet. */
+async function formatOf(path: string): Promise<number | undefined> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
     const known = fileError(error, path);
-    if (known.code === 'NOT_FOUND') return false;
+    if (known.code === 'NOT_FOUND') return undefined;
     throw known;
   }
   const parsed = identitySchema.safeParse(parseJson(text));
   if (!parsed.success) throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
   requireFormat(parsed.data.formatVersion, path, FORMAT_VERSION);
-  return true;
+  return parsed.data.formatVersion;
 }
 
 function parseJson(text: string): unknown {

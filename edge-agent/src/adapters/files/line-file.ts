@@ -44,8 +44,15 @@ export class LineFile implements LineLog {
     try {
       const file = await open(this.#path, 'a', 0o600);
       try {
-        await file.writeFile(Buffer.concat([line, Buffer.of(LINE_END)]));
-        await file.sync();
+        const { size } = await file.stat();
+        try {
+          await file.writeFile(Buffer.concat([line, Buffer.of(LINE_END)]));
+          await file.sync();
+        } catch (error) {
+          // The next line would go on behind a torn one.
+          await file.truncate(size);
+          throw error;
+        }
       } finally {
         await file.close();
       }

@@ -1,38 +1,82 @@
+import { join } from 'node:path';
+
 import { LIMITS, openBytes, sealBytes, TributaryError } from '@tributary/proto';
 import { Level } from 'level';
 
 import type { StateStore } from '../../ports.js';
-import { ensureDirectory, fileError, hasRoom } from '../files/durable-file.js';
+import { ensureDirectory, hasRoom } from '../files/durable-file.js';
+import { StateMark } from './state-mark.js';
+import { decodeSum, encodeSum, StateTally, type StateOperation } from './state-tally.js';
+import { levelError, lost } from './store-error.js';
 
 type Database = Level<string, Uint8Array>;
-type Change =
-  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: string };
+
+/** The record that counts the others; before all names that callers use. */
+const TALLY = '\u0000tally';
+const MARK = 'mark';
+
+export interface StateStoreOptions {
+  /** The store was made by a build that marks it, and is whole where its mark is there. Default: false. */
+  readonly marked?: boolean;
+}
+
+interface Waiting {
+  readonly operations: readonly StateOperation[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Failed {
+  readonly error: TributaryError;
+  readonly undo: readonly StateOperation[];
+}
 
 /**
- * LevelDB with each value sealed under its key's name, so that values cannot be swapped. One process per directory. Writes
- * follow each other.
+ * LevelDB with each value sealed under its key's name, so that values cannot be swapped, and a tally of all records in
+ * each change, so that none is lost without a word. One process per directory.
  */
 export class LevelStateStore implements StateStore {
   readonly #directory: string;
+  readonly #level: Database;
   readonly #key: Uint8Array;
-  #level: Database;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #mark: StateMark;
+  #tally: StateTally;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
   /**
-   * Why the newest write failed. LevelDB drops on opening what was written behind a torn record of its log: it is opened
-   * again before anything else is written, once there is room for that. Until then it can be read.
+   * Why the newest change failed, and what takes it back. LevelDB may hold it or not, and on opening drops what was
+   * written behind a torn record of its log: it is opened again before anything else is written, once there is room for
+   * that. Until then it can be read.
    */
-  #failure: TributaryError | undefined;
+  #failed: Failed | undefined;
+  #closed = false;
 
-  private constructor(directory: string, level: Database, key: Uint8Array) {
+  private constructor(directory: string, level: Database, key: Uint8Array, opened: Opened) {
     this.#directory = directory;
     this.#level = level;
     this.#key = key;
+    this.#mark = opened.mark;
+    this.#tally = opened.tally;
   }
 
-  /** Rejects with STORE_LOCKED where another process owns `directory`, STORE_FULL, STORE_CORRUPT. */
-  static async open(directory: string, key: Uint8Array): Promise<LevelStateStore> {
-    return new LevelStateStore(directory, await openDatabase(directory), key);
+  /**
+   * Rejects with STORE_LOCKED where another process owns `directory`, SEAL_BROKEN for another key, STORE_FULL, and
+   * STORE_CORRUPT where records are missing that were acknowledged, or are there again.
+   */
+  static async open(
+    directory: string,
+    key: Uint8Array,
+    { marked = false }: StateStoreOptions = {},
+  ): Promise<LevelStateStore> {
+    await ensureDirectory(directory);
+    const level: Database = new Level<string, Uint8Array>(directory, { valueEncoding: 'view' });
+    try {
+      await level.open();
+      return new LevelStateStore(directory, level, key, await openMarked(directory, level, key, marked));
+    } catch (error) {
+      await level.close().catch(() => undefined);
+      throw levelError(error, directory);
+    }
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
@@ -43,81 +87,170 @@ export class LevelStateStore implements StateStore {
   }
 
   put(changes: Readonly<Record<string, Uint8Array | undefined>>): Promise<void> {
-    const operations = Object.entries(changes).map(([key, value]): Change =>
+    const operations = Object.entries(changes).map(([key, value]) =>
       value === undefined
-        ? { type: 'del', key }
-        : { type: 'put', key, value: sealBytes({ key: this.#key, name: `state/${key}` }, value) },
+        ? ({ type: 'del', key } as const)
+        : ({ type: 'put', key, value: sealed(this.#key, key, value) } as const),
     );
-    const result = this.#last.then(() => this.#write(operations));
-    this.#last = result.catch(() => undefined);
-    return result;
+    if (operations.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ operations, resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
   }
 
   async *list(
     prefix: string,
   ): AsyncGenerator<{ readonly key: string; readonly value: Uint8Array }, void, undefined> {
-    const entries = this.#level.iterator({ gte: prefix, lt: `${prefix}\uffff` });
     try {
-      for await (const [key, sealed] of entries) yield { key, value: this.#open(key, sealed) };
+      for await (const [key, value] of this.#level.iterator({ gte: prefix, lt: `${prefix}\uffff` }))
+        if (key !== TALLY) yield { key, value: this.#open(key, value) };
     } catch (error) {
       throw this.#readError(error);
     }
   }
 
   async close(): Promise<void> {
-    await this.#last;
-    await this.#level.close();
+    while (this.#writing !== undefined) await this.#writing;
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all([this.#level.close(), this.#mark.close()]);
   }
 
-  async #write(operations: Change[]): Promise<void> {
-    if (this.#failure !== undefined) {
-      if (!(await hasRoom(this.#directory, LIMITS.reopenBytes))) throw this.#failure;
-      await this.#level.close();
-      this.#level = await openDatabase(this.#directory);
-      this.#failure = undefined;
+  /** What comes while one change is written goes into the next one together. */
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0);
+      try {
+        await this.#write(group.flatMap(({ operations }) => operations));
+        for (const { resolve } of group) resolve();
+      } catch (error) {
+        const failure = levelError(error, this.#directory);
+        for (const { reject } of group) reject(failure);
+      }
     }
+    this.#writing = undefined;
+  }
+
+  async #write(operations: readonly StateOperation[]): Promise<void> {
+    if (this.#failed !== undefined) await this.#settle(this.#failed);
     try {
-      await this.#level.batch(operations, { sync: true });
+      await this.#batch(this.#tally, operations);
     } catch (error) {
-      this.#failure = levelError(error, this.#directory);
-      throw this.#failure;
+      const undo = await inverse(this.#level, operations).catch(() => []);
+      if (!this.#closed) this.#failed = { error: levelError(error, this.#directory), undo };
+      throw error;
     }
   }
 
+  async #batch(tally: StateTally, operations: readonly StateOperation[]): Promise<void> {
+    const { sum, apply } = tally.change(operations);
+    const counted = { type: 'put', key: TALLY, value: sealed(this.#key, TALLY, encodeSum(sum)) } as const;
+    await this.#level.batch([...operations, counted], { sync: true });
+    apply();
+    // A mark that could not be written is harmless: it is behind.
+    await this.#mark.write(tally.sum).catch(() => undefined);
+  }
+
+  /** What nobody was told is there is taken back. */
+  async #settle({ error, undo }: Failed): Promise<void> {
+    if (!(await hasRoom(this.#directory, LIMITS.reopenBytes))) throw error;
+    const known = this.#tally.sum;
+    await this.#level.close();
+    await this.#level.open();
+    const tally = await tallyOf(this.#directory, this.#level, this.#key);
+    if (tally.sum.sum !== known.sum) {
+      if (tally.sum.changes === known.changes + 1) await this.#batch(tally, undo);
+      if (tally.sum.sum !== known.sum) throw lost(this.#directory, 'records are missing');
+    }
+    this.#tally = tally;
+    this.#failed = undefined;
+  }
+
+  /** While it is opened again it cannot be read. */
   #readError(error: unknown): TributaryError {
-    return error instanceof TributaryError ? error : (this.#failure ?? levelError(error, this.#directory));
+    return error instanceof TributaryError
+      ? error
+      : (this.#failed?.error ?? levelError(error, this.#directory));
   }
 
-  #open(key: string, sealed: Uint8Array): Uint8Array {
-    return openBytes({ key: this.#key, name: `state/${key}` }, sealed);
+  #open(key: string, value: Uint8Array): Uint8Array {
+    return opened(this.#key, key, value);
   }
 }
 
-async function openDatabase(directory: string): Promise<Database> {
-  await ensureDirectory(directory);
-  const level: Database = new Level(directory, { valueEncoding: 'view' });
+const sealed = (key: Uint8Array, name: string, value: Uint8Array): Uint8Array =>
+  sealBytes({ key, name: `state/${name}` }, value);
+
+const opened = (key: Uint8Array, name: string, value: Uint8Array): Uint8Array =>
+  openBytes({ key, name: `state/${name}` }, value);
+
+interface Opened {
+  readonly mark: StateMark;
+  readonly tally: StateTally;
+}
+
+async function openMarked(
+  directory: string,
+  level: Database,
+  key: Uint8Array,
+  marked: boolean,
+): Promise<Opened> {
+  const { file: mark, sum } = await StateMark.open(join(directory, MARK));
   try {
-    await level.open();
-    return level;
+    if (sum === undefined && marked) throw lost(directory, 'its mark is missing, or damaged');
+    // One that was never marked is new, or of a build that counted nothing.
+    const isCounted = sum !== undefined || (await level.get(TALLY)) !== undefined;
+    const tally = isCounted ? await tallyOf(directory, level, key) : await beginTally(level, key);
+    if (sum === undefined) await mark.begin(tally.sum);
+    else if (sum.changes > tally.sum.changes)
+      throw lost(
+        directory,
+        `the last ${String(sum.changes - tally.sum.changes)} of its changes are missing, which were acknowledged`,
+      );
+    else if (sum.changes === tally.sum.changes && sum.sum !== tally.sum.sum)
+      throw lost(directory, 'its records are not those that were acknowledged');
+    return { mark, tally };
   } catch (error) {
-    throw levelError(error, directory);
+    await mark.close().catch(() => undefined);
+    throw error;
   }
 }
 
-/** The reason for a failed open is one level down; that of a failed write or read is text only (strerror). */
-function levelError(error: unknown, directory: string): TributaryError {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (!(cause instanceof Error)) return fileError(cause, directory);
-  const code = 'code' in cause ? cause.code : undefined;
-  if (code === 'LEVEL_LOCKED') {
-    return new TributaryError('STORE_LOCKED', `${directory}: another agent process owns it`, {
-      cause: error,
-      hint: 'Stop that process; `tributary-agent status` talks to it while it runs.',
-    });
-  }
-  if (/no space left|quota exceeded/i.test(cause.message))
-    return new TributaryError('STORE_FULL', `${directory}: the disk is full`, { cause: error });
-  if (code === 'LEVEL_CORRUPTION')
-    return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
-  return fileError(cause, directory);
+/** Rejects with STORE_CORRUPT where the records are not those that were counted with the last of them. */
+async function tallyOf(directory: string, level: Database, key: Uint8Array): Promise<StateTally> {
+  const tally = await foundIn(level);
+  const value = await level.get(TALLY);
+  if (value === undefined) throw lost(directory, 'all of its records are missing');
+  const { changes, sum } = decodeSum(opened(key, TALLY, value), directory);
+  tally.count(changes);
+  if (tally.sum.sum !== sum)
+    throw lost(directory, 'some of its records are missing, or others than were written');
+  return tally;
+}
+
+async function beginTally(level: Database, key: Uint8Array): Promise<StateTally> {
+  const tally = await foundIn(level);
+  const value = sealed(key, TALLY, encodeSum(tally.sum));
+  await level.batch([{ type: 'put', key: TALLY, value }], { sync: true });
+  return tally;
+}
+
+async function foundIn(level: Database): Promise<StateTally> {
+  const tally = new StateTally();
+  for await (const [key, value] of level.iterator()) if (key !== TALLY) tally.found(key, value);
+  return tally;
+}
+
+/** What makes the keys of `operations` again what they are now. */
+async function inverse(
+  level: Database,
+  operations: readonly StateOperation[],
+): Promise<readonly StateOperation[]> {
+  const keys = [...new Set(operations.map(({ key }) => key))];
+  const values = await level.getMany(keys);
+  return keys.map((key, index) => {
+    const value = values[index];
+    return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
+  });
 }

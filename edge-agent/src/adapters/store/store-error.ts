@@ -1,0 +1,28 @@
+import { TributaryError } from '@tributary/proto';
+
+import { fileError } from '../files/durable-file.js';
+
+/** The reason for a failed open is one level down; that of a failed write or read is text only (strerror). */
+export function levelError(error: unknown, directory: string): TributaryError {
+  if (error instanceof TributaryError) return error;
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (!(cause instanceof Error)) return fileError(cause, directory);
+  const code = 'code' in cause ? cause.code : undefined;
+  if (code === 'LEVEL_LOCKED') {
+    return new TributaryError('STORE_LOCKED', `${directory}: another agent process owns it`, {
+      cause: error,
+      hint: 'Stop that process; `tributary-agent status` talks to it while it runs.',
+    });
+  }
+  if (/no space left|quota exceeded/i.test(cause.message))
+    return new TributaryError('STORE_FULL', `${directory}: the disk is full`, { cause: error });
+  if (code === 'LEVEL_CORRUPTION')
+    return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
+  return fileError(cause, directory);
+}
+
+/** Records were lost, or came back. */
+export const lost = (directory: string, how: string): TributaryError =>
+  new TributaryError('STORE_CORRUPT', `${directory}: ${how}`, {
+    hint: 'keep a copy of it for whoever looks into it; restore the data directory from a backup, or join anew',
+  });
