@@ -87,7 +87,10 @@ async function fillSite(root: string): Promise<void> {
   }
   const streams = await data.openStreams();
   for (let index = 0; index < 20; index += 1) {
-    await data.store.put({ [`record/${String(index)}`]: patternBytes(200, index), newest: patternBytes(9, index) });
+    await data.store.put({
+      [`record/${String(index)}`]: patternBytes(200, index),
+      newest: patternBytes(9, index),
+    });
     await streams.write('beats', [{ key: String(index), state: patternBytes(100, index) }]);
   }
   await streams.close();

@@ -95,7 +95,7 @@ describe('the state of a site, damaged', function () {
       for (let at = 0; at < bytes.length; at += step) {
         await again();
         const flipped = Buffer.from(bytes);
-        flipped[at] = (flipped[at] ?? 0) ^ (1 << at % 8);
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
         await writeFile(join(copy, name), flipped);
         if (await isNamed([content], `${name} at ${String(at)}`)) named += 1;
       }

@@ -89,7 +89,8 @@ export class EgressReceipts {
     if (counted === undefined) return;
     const key = RECEIPTS + job.jobId;
     const kept = await store.get(key);
-    const signed = kept === undefined ? this.#sign(job, counted, true) : decodeRecord(key, kept, signedSchema);
+    const signed =
+      kept === undefined ? this.#sign(job, counted, true) : decodeRecord(key, kept, signedSchema);
     if (kept === undefined) await store.put({ [key]: encodeRecord({ ...signed }) });
     const { receipt, signature } = signed;
     await noted({ type: 'Egress', jobId: job.jobId, job: job.job, receipt, signature });

@@ -12,7 +12,12 @@ describe('work that waits for room on the disk', () => {
   const pauses: number[] = [];
   const warned: unknown[] = [];
   const nothing = () => undefined;
-  const log = { debug: nothing, info: nothing, error: nothing, warn: (fields: unknown) => void warned.push(fields) };
+  const log = {
+    debug: nothing,
+    info: nothing,
+    error: nothing,
+    warn: (fields: unknown) => void warned.push(fields),
+  };
   const parts = {
     clock: {
       now: () => 0,
@@ -54,8 +59,10 @@ describe('work that waits for room on the disk', () => {
     };
     await assert.rejects(untilRoom(parts, ending.signal, work), refusal('STORE_FULL'));
     const waiting = new AbortController();
-    const paused = untilRoom({ ...parts, clock: { now: () => 0, at: () => () => undefined } }, waiting.signal, () =>
-      Promise.reject(full()),
+    const paused = untilRoom(
+      { ...parts, clock: { now: () => 0, at: () => () => undefined } },
+      waiting.signal,
+      () => Promise.reject(full()),
     );
     setImmediate(() => waiting.abort());
     await assert.rejects(paused, refusal('JOB_CANCELLED'));
