@@ -13,3 +13,9 @@ export function listAt(root: unknown, ...path: readonly (string | number)[]): re
   const value = field(root, ...path);
   return Array.isArray(value) ? value : [];
 }
+
+/** The string at a path; empty where there is none. */
+export function textAt(root: unknown, ...path: readonly (string | number)[]): string {
+  const value = field(root, ...path);
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,137 @@
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { writeArchive } from './archive.js';
+import { buildImage, type BuiltImage } from './image.js';
+import { chooseInputs, readInputs } from './inputs.js';
+import { Layout } from './layout.js';
+import { ARCHITECTURES, isArchitecture, type Architecture } from './platforms.js';
+import { IMAGES, type ImageName } from './product.js';
+import { fingerprint, signLayout, verifyLayout } from './signature.js';
+
+const USAGE = `npm run image -- build [--image coordinator|agent]... [--platform linux/amd64|linux/arm64]... [--out FOLDER]
+                       [--registry NAME] [--key PRIVATE.pem] [--tar] [--cache FOLDER] [--fresh]
+npm run image -- sign   LAYOUT --key PRIVATE.pem
+npm run image -- verify LAYOUT --key PUBLIC.pem
+npm run image -- choose
+
+build   writes one OCI image layout per image below --out (.tributary/images), with bills of materials; --key signs them,
+        --tar writes one file per image for machines without a registry. SOURCE_DATE_EPOCH is the time of every file.
+        --fresh compresses layers anew that lie in the cache.
+sign    signs a layout as cosign does, with an Ed25519 key or one on P-256.
+verify  holds a layout against its digests and signatures.
+choose  takes the Debian packages and the Node.js that there are now, and writes deploy/images/inputs.json.`;
+
+/** A mistake of whoever calls. */
+class UsageError extends Error {}
+
+const root = resolve(import.meta.dirname, '../../..');
+
+const OPTIONS = {
+  image: { type: 'string', multiple: true },
+  platform: { type: 'string', multiple: true },
+  out: { type: 'string', default: join(root, '.tributary/images') },
+  registry: { type: 'string', default: 'registry.tributary.dev' },
+  cache: { type: 'string', default: join(root, 'node_modules/.cache/tributary-images') },
+  key: { type: 'string' },
+  tar: { type: 'boolean', default: false },
+  fresh: { type: 'boolean', default: false },
+} as const;
+
+const parse = (args: readonly string[]) =>
+  parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+type Values = ReturnType<typeof parse>['values'];
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parse(args);
+  const [command, folder, ...rest] = positionals;
+  if (rest.length > 0) throw new UsageError(USAGE);
+  switch (command) {
+    case 'build':
+      return build(values);
+    case 'sign':
+      return signLayout(layoutAt(folder), createPrivateKey(await pem(values)));
+    case 'verify': {
+      const key = createPublicKey(await pem(values));
+      print(`${await verifyLayout(layoutAt(folder), key)} signed by ${fingerprint(key)}`);
+      return;
+    }
+    case 'choose':
+      print(JSON.stringify(await chooseInputs(root, new Date()), null, 2));
+      return;
+    default:
+      throw new UsageError(USAGE);
+  }
+}
+
+function layoutAt(folder: string | undefined): Layout {
+  if (folder === undefined) throw new UsageError(USAGE);
+  return new Layout(folder);
+}
+
+function pem({ key }: Values): Promise<string> {
+  if (key === undefined) throw new UsageError('--key: the file of a key in PEM');
+  return readFile(key, 'utf8');
+}
+
+async function build(values: Values): Promise<void> {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    readonly version: string;
+  };
+  const names = (values.image ?? IMAGES).map(imageName);
+  const architectures = values.platform?.map(architectureOf) ?? ARCHITECTURES;
+  const key = values.key === undefined ? undefined : createPrivateKey(await pem(values));
+  const inputs = await readInputs(root);
+  const epoch = Number(process.env['SOURCE_DATE_EPOCH'] ?? 0);
+  if (!Number.isSafeInteger(epoch) || epoch < 0)
+    throw new UsageError('SOURCE_DATE_EPOCH: seconds since 1970');
+  for (const name of names) {
+    const out = join(values.out, name);
+    await rm(out, { recursive: true, force: true });
+    await mkdir(out, { recursive: true });
+    const { registry, fresh } = values;
+    const cache = resolve(values.cache);
+    const options = { root, name, version, architectures, registry, inputs, cache, fresh, epoch, out };
+    report(await buildImage(options));
+    const layout = new Layout(out);
+    if (key !== undefined) await signLayout(layout, key);
+    if (values.tar) await writeArchive(layout, `${out}.tar`);
+  }
+}
+
+function imageName(word: string): ImageName {
+  const found = IMAGES.find((name) => name === word);
+  if (found === undefined) throw new UsageError(`--image ${word}: one of ${IMAGES.join(', ')}`);
+  return found;
+}
+
+function architectureOf(platform: string): Architecture {
+  const [os, architecture = ''] = platform.split('/');
+  if (os !== 'linux' || !isArchitecture(architecture))
+    throw new UsageError(`--platform ${platform}: linux/amd64 or linux/arm64`);
+  return architecture;
+}
+
+const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+
+function report({ reference, digest, platforms }: BuiltImage): void {
+  print(`${reference}@${digest}`);
+  for (const { architecture, layers } of platforms) {
+    for (const { comment, size, unpackedSize } of layers)
+      print(`  ${architecture} ${comment}: ${mebibytes(size)} MiB, unpacked ${mebibytes(unpackedSize)} MiB`);
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${message}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
