@@ -35,7 +35,7 @@ export interface Cosigner {
 }
 
 export interface CosignatureParts {
-  readonly store: Pick<LedgerStore, 'rootHash' | 'putCosignatures' | 'cosignatures'>;
+  readonly store: Pick<LedgerStore, 'putCosignatures' | 'cosignatures'>;
   readonly federation: Pick<Federation, 'logId' | 'state' | 'execute' | 'size' | 'holds'>;
   readonly clock: Clock;
   /** Told where what was signed could not be written. */
@@ -59,8 +59,8 @@ export class Cosignatures {
     const cosignatures = new Cosignatures(parts);
     for await (const record of parts.store.cosignatures()) {
       const read = decodeRecord(record, parts.federation.logId);
-      // What a ledger restored from an older backup does not reach says nothing about it.
-      if (read.cosignature.treeSize <= parts.federation.size()) cosignatures.#newest.set(read.site, read);
+      // What a site signed of a tree that a restored ledger does not hold is evidence of the site's, and says nothing here.
+      if (await parts.federation.holds(read.cosignature)) cosignatures.#newest.set(read.site, read);
     }
     return cosignatures;
   }
@@ -76,10 +76,15 @@ export class Cosignatures {
     const { federation } = this.#parts;
     const cosignature = { ...said, agentId, logId: federation.logId };
     const key = decodeBase64(identityKey, 'identityKey', 32);
-    if (said.treeSize <= (this.#newest.get(site)?.cosignature.treeSize ?? 0)) return;
+    if (!this.#isNewer(site, said.treeSize)) return;
     verifyCosignature(key, cosignature);
     if (!(await federation.holds(said))) throw await this.#forked(agentId, said.treeSize);
-    this.#keep({ site, identityKey: key, cosignature });
+    // Another one of this site may have come meanwhile, on a stream that this one took over.
+    if (this.#isNewer(site, said.treeSize)) this.#keep({ site, identityKey: key, cosignature });
+  }
+
+  #isNewer(site: string, treeSize: number): boolean {
+    return treeSize > (this.#newest.get(site)?.cosignature.treeSize ?? 0);
   }
 
   /** Of heads up to this size, the smallest first. */
@@ -107,19 +112,22 @@ export class Cosignatures {
     this.#newest.set(signed.site, signed);
     this.#unwritten.set(signed.site, encodeRecord(signed));
     const { clock } = this.#parts;
-    this.#cancelFlush ??= clock.at(clock.now() + FLUSH_MS, () => {
-      this.#flush().catch(this.#parts.onFault);
-    });
+    this.#cancelFlush ??= clock.at(clock.now() + FLUSH_MS, () => void this.#flush());
   }
 
+  /** One after the other, so that no older record comes after a newer one; what fails is written with what comes next. */
   #flush(): Promise<void> {
     this.#cancelFlush = undefined;
-    const { store, onFault } = this.#parts;
-    const records = new Map(this.#unwritten);
-    this.#unwritten.clear();
-    if (records.size > 0)
-      this.#writing = this.#writing.then(() => store.putCosignatures(records)).catch(onFault);
+    this.#writing = this.#writing.then(() => this.#write()).catch(this.#parts.onFault);
     return this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    const records = new Map(this.#unwritten);
+    if (records.size === 0) return;
+    await this.#parts.store.putCosignatures(records);
+    for (const [site, record] of records)
+      if (this.#unwritten.get(site) === record) this.#unwritten.delete(site);
   }
 
   async #forked(agentId: string, size: number): Promise<TributaryError> {

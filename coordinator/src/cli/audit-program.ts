@@ -19,7 +19,7 @@ export function addAuditCommands(program: Command, run: Run): void {
       .option('--head <file>', 'a head seen before, which the ledger must continue');
   withKeys(audit.command('verify').description('verify everything from the first entry to the signed head'))
     .option('--file <file>', 'an export, instead of what the coordinator shows')
-    .option('--witnesses <n>', 'sites that must have signed a head of this ledger', requireCount, 0)
+    .option('--witnesses <n>', 'sites that must have signed that they saw a head of this ledger', requireCount, 0)
     .option('--save-head <file>', 'keep the head for the next time')
     .addOption(output())
     .action((options: Parameters<typeof verifyAudit>[1]) => run((session) => verifyAudit(session, options)));
@@ -30,9 +30,7 @@ export function addAuditCommands(program: Command, run: Run): void {
     .option('--job <job>', 'entries about a job, and its rollouts')
     .option('--redact <type>', 'entries of a type by their hash alone; may be repeated', collect, [])
     .action((options: Parameters<typeof exportAudit>[1]) => run((session) => exportAudit(session, options)));
-  audit
-    .command('show')
-    .description('print entries, or how a version of a model came to be')
+  withKeys(audit.command('show').description('print entries, or how a version of a model came to be'))
     .option('--file <file>', 'an export, instead of what the coordinator shows')
     .option('--type <type>', 'entries of a type; may be repeated', collect, [])
     .option('--job <job>', 'entries about a job, and its rollouts')

@@ -99,8 +99,12 @@ export class LedgerAlarms {
     return alarm;
   }
 
-  /** What the people of the site decided. Throws CONFLICT where nothing is open. */
-  async resolve(logId: string, choice: AlarmChoice): Promise<LedgerAlarm> {
+  /** What the people of the site decided, in one write with what follows from it. Throws CONFLICT where nothing is open. */
+  async resolve(
+    logId: string,
+    choice: AlarmChoice,
+    consequences: Readonly<Record<string, Uint8Array>> = {},
+  ): Promise<LedgerAlarm> {
     const alarm = this.open(logId);
     if (alarm === undefined)
       throw new TributaryError('CONFLICT', 'the coordinator has contradicted nothing that is not settled');
@@ -110,7 +114,7 @@ export class LedgerAlarms {
     const resolved = { ...alarm, resolved: choice };
     const settle = (): readonly LedgerAlarm[] => this.#alarms.map((one) => (one === alarm ? resolved : one));
     // Open until that is durable: it can be said again after a full disk.
-    await this.#write(settle());
+    await this.#write(settle(), consequences);
     this.#alarms = settle();
     return resolved;
   }
@@ -120,12 +124,15 @@ export class LedgerAlarms {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #write(known: readonly LedgerAlarm[]): Promise<void> {
+  #write(
+    known: readonly LedgerAlarm[],
+    others: Readonly<Record<string, Uint8Array>> = {},
+  ): Promise<void> {
     const alarms = known.map(({ kept, shown, ...alarm }) => ({
       ...alarm,
       kept: headFields(kept),
       shown: headFields(shown),
     }));
-    return this.#parts.store.put({ [KEY]: encodeRecord({ alarms }) });
+    return this.#parts.store.put({ ...others, [KEY]: encodeRecord({ alarms }) });
   }
 }

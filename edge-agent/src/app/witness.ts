@@ -105,10 +105,9 @@ export class Witness {
   /** Settles the open alarm: the head of before counts on, or the one that was shown takes its place. */
   settle(choice: AlarmChoice): Promise<LedgerAlarm> {
     return this.#inTurn(async () => {
-      const alarm = this.alarm;
-      // Before the alarm is settled: a crash in between leaves it open.
-      if (choice === 'Accept' && alarm !== undefined) await this.#keep(alarm.shown);
-      const settled = await this.#alarms.resolve(this.#log.logId, choice);
+      const accepted = choice === 'Accept' ? this.alarm?.shown : undefined;
+      const settled = await this.#alarms.resolve(this.#log.logId, choice, accepted && headRecord(accepted));
+      if (accepted !== undefined) this.#head = accepted;
       this.#alarms.announce();
       return settled;
     });
@@ -139,10 +138,14 @@ export class Witness {
   }
 
   async #keep(head: SignedTreeHead): Promise<void> {
-    await this.#store.put({ [TREE_HEAD]: encodeRecord(headFields(head)) });
+    await this.#store.put(headRecord(head));
     this.#head = head;
   }
 }
+
+const headRecord = (head: SignedTreeHead): Readonly<Record<string, Uint8Array>> => ({
+  [TREE_HEAD]: encodeRecord(headFields(head)),
+});
 
 /** Two heads of one log that cannot both be true. */
 class Contradiction extends Error {

@@ -16,6 +16,9 @@ export interface EntryOutline {
   readonly body: JsonObject;
 }
 
+/** Bodies as they are known, whatever else they hold. */
+const BODIES = new Map(ENTRY_TYPES.map((type) => [type, ENTRY_BODIES[type].strip()]));
+
 const MEMBERS = ['actor', 'body', 'seq', 'subject', 'time', 'type', 'v'].join();
 
 /** Reads the bytes of entry `seq`. Throws EXPORT_CORRUPT, FORMAT_UNSUPPORTED where a newer version wrote it. */
@@ -34,12 +37,15 @@ export function readOutline(bytes: Uint8Array, seq: number): EntryOutline {
   return { seq, time, actor, type, subject, body };
 }
 
-/** The entry, where this build knows its type. Throws EXPORT_CORRUPT where the body does not match the type. */
+/**
+ * The entry, where this build knows its type; members that a later version added to its body are left out. Throws
+ * EXPORT_CORRUPT where the body does not match the type.
+ */
 export function knownEntry(outline: EntryOutline): LedgerEntry | undefined {
   const type = ENTRY_TYPES.find((known) => known === outline.type);
   if (type === undefined) return undefined;
-  const body = ENTRY_BODIES[type].safeParse(outline.body);
-  if (!body.success) throw corrupt(`has no body of ${type}`);
+  const body = BODIES.get(type)?.safeParse(outline.body);
+  if (body?.success !== true) throw corrupt(`has no body of ${type}`);
   // The body was parsed by the schema of this type: the pair that the compiler cannot follow.
   return { ...outline, v: ENTRY_VERSION, type, body: body.data } as LedgerEntry;
 }

@@ -29,7 +29,7 @@ const headerSchema = z.strictObject({
   logId: z.string().regex(/^[0-9a-f]{64}$/),
   logKey: base64(32),
   /** Lines of cosignatures after the head. */
-  cosignatures: size,
+  cosignatures: size.max(LIMITS.agents),
   /** Absent where the export is the whole ledger up to its head. Entries of a part have their own proofs. */
   part: z.strictObject({ from: size.optional(), to: size.optional(), job: text.optional() }).optional(),
   /** Types of entries that are given by their hash alone. */

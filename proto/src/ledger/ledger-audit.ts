@@ -284,7 +284,9 @@ export class LedgerAudit {
   }
 
   #claim({ treeSize, rootHash }: Pick<SignedTreeHead, 'treeSize' | 'rootHash'>): void {
-    this.#claims.set(treeSize, [...(this.#claims.get(treeSize) ?? []), rootHash]);
+    const claims = this.#claims.get(treeSize);
+    if (claims === undefined) this.#claims.set(treeSize, [rootHash]);
+    else claims.push(rootHash);
   }
 
   #end({ entries, digest }: Extract<ExportLine, { kind: 'End' }>): void {

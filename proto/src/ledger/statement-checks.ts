@@ -85,14 +85,9 @@ export class StatementChecks {
       decision: type === 'job.approved' ? 'Approved' : 'Rejected',
       time: decidedAt,
     });
-    const identityKey = decodeBase64(agent.identityKey, 'identityKey');
-    requireSignature(identityKey, signed, signatureOf(body.siteSignature), 'the decision');
-    requireSignature(
-      decodeBase64(approverKey, 'approverKey'),
-      signed,
-      signatureOf(body.signature),
-      'the decision',
-    );
+    const what = 'the decision';
+    requireSignature(bytesOf(agent.identityKey), signed, bytesOf(body.siteSignature), what);
+    requireSignature(bytesOf(approverKey), signed, bytesOf(body.signature), what);
     return true;
   }
 
@@ -100,12 +95,7 @@ export class StatementChecks {
   #registered({ body }: EntryOf<'model.registered'>): boolean {
     if (this.#modelKey === undefined) return false;
     const signed = transcript('model-manifest', { manifestDigest: body.manifestDigest });
-    requireSignature(
-      decodeBase64(this.#modelKey, 'modelKey'),
-      signed,
-      signatureOf(body.signature),
-      'the model',
-    );
+    requireSignature(bytesOf(this.#modelKey), signed, bytesOf(body.signature), 'the model');
     return true;
   }
 }
@@ -115,17 +105,17 @@ function authored({ body }: Pick<EntryOf<'job.submitted'> | EntryOf<'rollout.app
   try {
     const document = parseCanonical(new TextEncoder().encode(body.document), LIMITS.documentBytes);
     if (!isJsonObject(document)) throw new TypeError('not an object');
-    verifyDocument(document, decodeBase64(body.authorKey, 'authorKey'), signatureOf(body.signature));
+    verifyDocument(document, bytesOf(body.authorKey), bytesOf(body.signature));
     return true;
   } catch (cause) {
     throw new TributaryError('SIGNATURE_INVALID', 'the document is not what its author signed', { cause });
   }
 }
 
-/** Not base64 is not a signature either. */
-function signatureOf(text: string): Uint8Array {
+/** What is not base64 is no key and no signature either. */
+function bytesOf(text: string): Uint8Array {
   try {
-    return decodeBase64(text, 'signature');
+    return decodeBase64(text, 'key');
   } catch {
     return new Uint8Array();
   }

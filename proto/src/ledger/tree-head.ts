@@ -6,8 +6,11 @@ import { TributaryError } from '../errors/tributary-error.js';
 
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
-/** Whether a text is a time as heads have it: RFC 3339, UTC, milliseconds. */
-export const isHeadTime = (text: string): boolean => TIME.test(text);
+/** Whether a text is a time as heads have it: RFC 3339, UTC, milliseconds. Times of this form compare as texts. */
+export function isHeadTime(text: string): boolean {
+  const time = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  return !Number.isNaN(time) && new Date(time).toISOString() === text;
+}
 
 /** What the log was at a time: the coordinator commits itself to it by signing. */
 export interface TreeHead {
@@ -35,7 +38,7 @@ export function logIdOf(publicKey: Uint8Array): string {
 export function signTreeHead(key: Pick<SigningKey, 'publicKey' | 'sign'>, head: TreeHead): SignedTreeHead {
   if (head.logId !== logIdOf(key.publicKey)) throw new TributaryError('INTERNAL', 'tree head of another log');
   const { logId, treeSize, rootHash, time } = head;
-  return { logId, treeSize, rootHash, time, signature: key.sign(treeHeadTranscript(head)) };
+  return { logId, treeSize, rootHash, time, signature: key.sign(transcript('tree-head', headFields(head))) };
 }
 
 /**
@@ -43,27 +46,26 @@ export function signTreeHead(key: Pick<SigningKey, 'publicKey' | 'sign'>, head: 
  * of another log or key.
  */
 export function verifyTreeHead(publicKey: Uint8Array, head: SignedTreeHead): void {
-  if (!Number.isSafeInteger(head.treeSize) || head.treeSize < 0) throw malformed('treeSize');
-  if (head.rootHash.length !== 32) throw malformed('rootHash');
-  if (!isHeadTime(head.time)) throw malformed('time');
+  requireHeadForm(head, 'treeHead', 0);
   if (head.logId !== logIdOf(publicKey))
     throw new TributaryError('SIGNATURE_INVALID', 'the tree head is of another log');
-  if (!verifySignature(publicKey, treeHeadTranscript(head), head.signature)) {
+  if (!verifySignature(publicKey, transcript('tree-head', headFields(head)), head.signature)) {
     throw new TributaryError('SIGNATURE_INVALID', 'the signature of the tree head does not verify');
   }
 }
 
-function treeHeadTranscript(head: TreeHead): Uint8Array {
-  const { logId, treeSize, rootHash, time } = head;
-  return transcript('tree-head', {
-    logId,
-    rootHash: encodeHex(rootHash),
-    time,
-    treeSize: String(treeSize),
-    v: 1,
-  });
+/** Throws INVALID_ARGUMENT, naming the field of `what`, for a head that nobody can have signed. */
+export function requireHeadForm({ treeSize, rootHash, time }: TreeHead, what: string, least: 0 | 1): void {
+  if (!Number.isSafeInteger(treeSize) || treeSize < least) throw malformed(what, 'treeSize');
+  if (rootHash.length !== 32) throw malformed(what, 'rootHash');
+  if (!isHeadTime(time)) throw malformed(what, 'time');
 }
 
-function malformed(field: string): TributaryError {
-  return new TributaryError('INVALID_ARGUMENT', `treeHead.${field} is malformed`, { fields: { field } });
+/** What a signature of a head covers: that of the log, and with the agent's id those of sites. */
+export const headFields = ({ logId, treeSize, rootHash, time }: TreeHead) =>
+  ({ logId, rootHash: encodeHex(rootHash), time, treeSize: String(treeSize), v: 1 }) as const;
+
+function malformed(what: string, name: string): TributaryError {
+  const field = `${what}.${name}`;
+  return new TributaryError('INVALID_ARGUMENT', `${field} is malformed`, { fields: { field } });
 }

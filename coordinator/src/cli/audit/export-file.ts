@@ -88,11 +88,14 @@ export class ExportFile {
   readonly #audit: LedgerAudit;
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
+  /** Bytes of whole lines in the file. */
+  #written: number;
 
-  private constructor(path: string, file: FileHandle, audit: LedgerAudit) {
+  private constructor(path: string, file: FileHandle, audit: LedgerAudit, written: number) {
     this.#path = path;
     this.#file = file;
     this.#audit = audit;
+    this.#written = written;
   }
 
   /**
@@ -109,7 +112,7 @@ export class ExportFile {
     try {
       const file = await open(part, 'a', FILE_MODE);
       await file.truncate(end);
-      return new ExportFile(path, file, audit);
+      return new ExportFile(path, file, audit, end);
     } catch (error) {
       throw diskError(error, part);
     }
@@ -126,7 +129,7 @@ export class ExportFile {
     return this.#audit.ended;
   }
 
-  /** Verifies a line and writes it. Rejects as {@link LedgerAudit} throws: nothing wrong is written. */
+  /** Verifies a line and writes it. Rejects as {@link LedgerAudit} throws: nothing wrong is written; with STORE_FULL. */
   async write(line: ExportLine): Promise<void> {
     const bytes = encodeExportLine(line);
     this.#audit.push(bytes);
@@ -157,11 +160,18 @@ export class ExportFile {
     await this.#file.close();
   }
 
+  /** Rejects with STORE_FULL; what is there then are whole lines, from which the same export goes on. */
   async #flush(): Promise<void> {
     const bytes = Buffer.concat(this.#pending);
     this.#pending = [];
     this.#pendingBytes = 0;
-    await writeFully(this.#file, bytes);
+    try {
+      await writeFully(this.#file, bytes);
+      this.#written += bytes.length;
+    } catch (error) {
+      await this.#file.truncate(this.#written).catch(() => undefined);
+      throw diskError(error, partOf(this.#path));
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import type { CosignatureRecord__Output } from '@tributary/proto/grpc';
 
 import type { AdminConnection } from '../admin-connection.js';
-import { Selection } from './selection.js';
+import { PartSelection } from './selection.js';
 
 /** What somebody wants exported; all of it where nothing is said. */
 export type ExportWish = Pick<ExportHeader, 'part' | 'redacted'>;
@@ -108,7 +108,7 @@ async function* entryLines(
     hidden.has(type)
       ? { kind: 'Redacted', seq, leafHash: leafHash(bytes) }
       : { kind: 'Entry', seq, leafHash: leafHash(bytes), entry: new TextDecoder().decode(bytes) };
-  const selection = part && new Selection(part);
+  const selection = part && new PartSelection(part);
   // A part is selected by what went by before: it is read from its beginning again.
   const start = selection === undefined ? after + 1 : 0;
   let waiting: EntryLine[] = [];

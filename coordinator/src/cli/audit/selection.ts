@@ -1,5 +1,6 @@
 import {
   canonicalText,
+  isJsonObject,
   type EntryOutline,
   type ExportHeader,
   type JsonObject,
@@ -7,6 +8,15 @@ import {
 } from '@tributary/proto';
 
 type Part = NonNullable<ExportHeader['part']>;
+
+/** Which entries somebody wants; all of them where nothing is said. */
+export interface EntryWish extends Part {
+  readonly type?: readonly string[];
+  readonly site?: string;
+  /** RFC 3339, UTC; a prefix such as 2026-01-31 will do. */
+  readonly since?: string;
+  readonly until?: string;
+}
 
 /** What every part has besides: without it nobody could judge the signatures of the rest. */
 const SUPPORT: ReadonlySet<string> = new Set([
@@ -17,7 +27,7 @@ const SUPPORT: ReadonlySet<string> = new Set([
 ]);
 
 /** Which entries are about a job, told while they go by in order: by the name of the job, also where it was used again. */
-export class JobTrail {
+class JobTrail {
   readonly #name: string;
   readonly #jobs = new Set<JsonValue | undefined>();
   /** What the jobs made. */
@@ -41,20 +51,57 @@ export class JobTrail {
 const versionOf = (body: JsonObject, field: 'version' | 'previous'): string =>
   canonicalText([body['model'] ?? '', body[field] ?? 0]);
 
-/** Which entries a part of the ledger has, told while they go by in order. */
+/** Tells while entries go by in order which of them are wanted. */
 export class Selection {
-  readonly #part: Part;
+  readonly #wish: EntryWish;
   readonly #job: JobTrail | undefined;
 
-  constructor(part: Part) {
-    this.#part = part;
-    this.#job = part.job === undefined ? undefined : new JobTrail(part.job);
+  constructor(wish: EntryWish) {
+    this.#wish = wish;
+    this.#job = wish.job === undefined ? undefined : new JobTrail(wish.job);
   }
 
-  takes(outline: EntryOutline): boolean {
-    const { from = 0, to = Number.MAX_SAFE_INTEGER } = this.#part;
-    const chosen = this.#job?.concerns(outline) ?? true;
-    if (SUPPORT.has(outline.type) && outline.seq < to) return true;
-    return chosen && outline.seq >= from && outline.seq < to;
+  takes(entry: EntryOutline): boolean {
+    const { type = [], site, from = 0, to = Number.POSITIVE_INFINITY } = this.#wish;
+    // A trail is followed by every entry, also by those that something else leaves out.
+    const ofJob = this.#job?.concerns(entry) ?? true;
+    return (
+      ofJob &&
+      entry.seq >= from &&
+      entry.seq < to &&
+      (type.length === 0 || type.includes(entry.type)) &&
+      (site === undefined || names(entry.body, site)) &&
+      this.#isInTime(entry.time)
+    );
   }
+
+  #isInTime(time: string): boolean {
+    const { since = '', until } = this.#wish;
+    return time >= since && (until === undefined || time.slice(0, until.length) <= until);
+  }
+}
+
+/** Which entries a part of the ledger has: those that are wanted, and before its end what they are judged by. */
+export class PartSelection {
+  readonly #end: number;
+  readonly #selection: Selection;
+
+  constructor(part: Part) {
+    this.#end = part.to ?? Number.POSITIVE_INFINITY;
+    this.#selection = new Selection(part);
+  }
+
+  takes(entry: EntryOutline): boolean {
+    return this.#selection.takes(entry) || (SUPPORT.has(entry.type) && entry.seq < this.#end);
+  }
+}
+
+/** Whether a site is named anywhere in the body: alone, in a cohort, or among those who reported or dropped out. */
+function names(value: JsonValue | undefined, site: string): boolean {
+  if (Array.isArray(value)) return value.some((item) => item === site || names(item as JsonValue, site));
+  return (
+    isJsonObject(value) &&
+    (value['site'] === site ||
+      Object.values(value).some((inner) => Array.isArray(inner) && names(inner as JsonValue, site)))
+  );
 }

@@ -13,11 +13,11 @@ import {
 
 import { writeDurably } from '../../adapters/files/durable-file.js';
 import type { AdminConnection } from '../admin-connection.js';
-import { EntryFilter, type EntryWish } from '../audit/entry-filter.js';
 import { entryText } from '../audit/entry-text.js';
 import { auditFile, ExportFile, readHeadFile } from '../audit/export-file.js';
 import { exportLines, type ExportWish } from '../audit/export-source.js';
 import { LineageTrail, lineageLines } from '../audit/lineage.js';
+import { Selection, type EntryWish } from '../audit/selection.js';
 import { requireVersion } from '../export/model-download.js';
 import { readRootFile } from '../federation/files.js';
 import { startProgress } from '../output/progress.js';
@@ -86,7 +86,7 @@ export async function exportAudit(session: Session, options: ExportOptions): Pro
   );
 }
 
-export interface ShowOptions extends EntryWish {
+export interface ShowOptions extends KeyOptions, Omit<EntryWish, 'from' | 'to'> {
   readonly file?: string;
   readonly model?: string;
   readonly output: 'table' | 'json';
@@ -95,16 +95,27 @@ export interface ShowOptions extends EntryWish {
 /** Prints entries for people, or one JSON object a line; with a model how its version came to be. */
 export async function showAudit(session: Session, options: ShowOptions): Promise<void> {
   const { file, model, output } = options;
+  const terms = await termsOf(options);
   const visit = async (each: (entry: EntryOutline) => void): Promise<void> => {
-    if (file === undefined) await auditLive(session, await session.admin(), {}, each);
-    else await auditFile(file, {}, each);
+    const report =
+      file === undefined
+        ? await auditLive(session, await session.admin(), terms, each)
+        : await auditFile(file, terms, each);
+    session.terminal.note(keyText(report, terms));
   };
   if (model !== undefined) return showLineage(session, model, output, visit);
-  const filter = new EntryFilter(options);
+  const selection = new Selection(options);
   await visit((entry) => {
-    if (filter.takes(entry))
+    if (selection.takes(entry))
       session.terminal.out(output === 'json' ? JSON.stringify(entry) : entryText(entry));
   });
+}
+
+/** By which key the head was found to be signed, and whose word that is. */
+function keyText({ logId }: AuditReport, { logKey, seen }: AuditTerms): string {
+  if (logKey !== undefined) return `note: signed by log ${logId}, the key that --log-key gave`;
+  if (seen !== undefined) return `note: signed by log ${logId}, that of the head that --head gave`;
+  return `note: signed by log ${logId}, a key that came with the entries and that nobody vouches for; give --log-key`;
 }
 
 async function showLineage(
@@ -192,7 +203,7 @@ function requireWitnesses({ witnesses }: AuditReport, wanted: number): void {
   const sites = witnesses.map(({ site }) => site).join(', ') || 'none';
   throw new TributaryError(
     'WITNESSES_TOO_FEW',
-    `${String(wanted)} sites are to have signed this ledger; ${String(witnesses.length)} have: ${sites}`,
+    `${String(wanted)} sites are to have signed that they saw this ledger; ${String(witnesses.length)} have: ${sites}`,
   );
 }
 
@@ -206,7 +217,7 @@ function reportJson(report: AuditReport): unknown {
 
 function reportLines(
   report: AuditReport,
-  { logKey, root, witnesses: wanted }: VerifyOptions,
+  { logKey, head: seen, root, witnesses: wanted }: VerifyOptions,
 ): readonly string[] {
   const { logId, head, whole, entries, redacted, signatures, unchecked, witnesses } = report;
   const size = String(head.treeSize);
@@ -218,9 +229,9 @@ function reportLines(
       ? `entries     all ${size}, ${String(redacted)} of them by their hash alone`
       : `entries     ${String(entries + redacted)} of ${size}, each proven; others may be missing`,
     `signatures  ${String(signatures)} verified, ${String(unchecked)} not judged${root === undefined && unchecked > 0 ? ' (rosters need --root)' : ''}`,
-    `witnesses   ${witnesses.map(({ site, treeSize }) => `${site} up to ${String(treeSize)}`).join(', ') || 'none'}`,
-    ...(wanted > 0 ? [`witnessed   ${String(reach)} entries by ${String(wanted)} sites`] : []),
-    ...(logKey === undefined
+    `seen        ${witnesses.map(({ site, treeSize }) => `by ${site} up to ${String(treeSize)}`).join(', ') || 'by no site that signed for it'}`,
+    ...(wanted > 0 ? [`witnessed   ${String(reach)} entries seen by ${String(wanted)} sites`] : []),
+    ...(logKey === undefined && seen === undefined
       ? ['note        the key of the log is the one that was shown; compare it with one that a site pinned']
       : []),
   ].map(printable);
