@@ -211,12 +211,12 @@ function enrolled(site: string): NewEntry {
   return { type: 'agent.enrolled', actor: `agent/${agentId}`, subject: `site/${site}`, body };
 }
 
-function published(roster: ReturnType<typeof rosterOf>, bytes: Uint8Array): NewEntry {
+export function published(roster: ReturnType<typeof rosterOf>, bytes: Uint8Array): NewEntry {
   const body = publishedBody(roster, bytes);
   return { type: 'roster.published', actor: 'context/root', subject: 'federation', body };
 }
 
-function submitted(): NewEntry {
+export function submitted(): NewEntry {
   const signature = encodeBase64(signDocument(JOB_DOCUMENT, AUTHOR));
   const authorKey = encodeBase64(AUTHOR.publicKey);
   const body = { jobId: JOB, name: 'loans', document: canonicalText(JOB_DOCUMENT), authorKey, signature };

@@ -25,6 +25,7 @@ import {
 
 import { patternBytes } from './bytes.js';
 import { ENVELOPE_FIELDS, ENVELOPE_SECRETS, IDENTITY, ROUND_KEYS } from './envelope-fields.js';
+import { ledgerExample } from './ledger-example.js';
 
 /** Labelled texts: hex of bytes, or text as it is. */
 export type GoldenVectors = Readonly<Record<string, string>>;
@@ -109,6 +110,8 @@ export const GOLDEN: Readonly<Record<string, () => Promise<GoldenVectors> | Gold
     };
     return Object.fromEntries(Object.entries(signed).map(([context, bytes]) => [context, text(bytes)]));
   },
+
+  'ledger-export': () => ({ export: ledgerExample() }),
 
   ledger: () => {
     const key = signingKeyFromSeed(filled(32, 9));

@@ -19,7 +19,6 @@ export function withoutPython(): string | undefined {
 export interface Verdict {
   readonly code?: string;
   readonly line?: number | null;
-  readonly seq?: number | null;
   readonly what?: string;
   readonly entries?: number;
   readonly signatures?: number;

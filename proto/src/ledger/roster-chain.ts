@@ -31,7 +31,10 @@ export class RosterChain {
       if (readRoster(bytes).roster.root !== rootDigest(this.#trusted)) return false;
       this.#root = this.#trusted;
     }
-    this.#newest = verifyRoster(this.#root, bytes, Date.parse(time));
+    const roster = verifyRoster(this.#root, bytes, Date.parse(time));
+    if (roster.version <= (this.#newest?.version ?? 0))
+      throw new TributaryError('ROSTER_INVALID', `version ${String(roster.version)} of the roster is no newer one`);
+    this.#newest = roster;
     return true;
   }
 

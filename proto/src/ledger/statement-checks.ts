@@ -62,7 +62,8 @@ export class StatementChecks {
     }
   }
 
-  #founded({ body }: EntryOf<'federation.created'>): void {
+  #founded({ seq, body }: EntryOf<'federation.created'>): void {
+    if (seq !== 0) throw new TributaryError('SIGNATURE_INVALID', 'the ledger was begun before');
     this.#modelKey = body.modelKey;
     if (body.logKey === this.#logKey) return;
     throw new TributaryError('SIGNATURE_INVALID', 'the ledger was begun with another key of tree heads');

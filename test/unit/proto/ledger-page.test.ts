@@ -2,36 +2,112 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
 import {
+  canonicalText,
+  decodeBase64,
+  decodeExportLine,
   decodeHex,
   encodeHex,
+  ENTRY_BODIES,
+  ERROR_TABLE,
+  EXPORT_LINE_BYTES,
   leafHash,
-  logIdOf,
+  LedgerAudit,
+  LIMITS,
+  MUTABLE_FIELDS,
   nodeHash,
-  readOutline,
   signingKeyFromSeed,
   verifySignature,
+  type EntryType,
+  type JsonObject,
 } from '@tributary/proto';
+
+import { ledgerExample } from '../../support/ledger-example.js';
 
 describe('proto/LEDGER.md', () => {
   const page = readFileSync(new URL('../../../../proto/LEDGER.md', import.meta.url), 'utf8');
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const example = page.slice(page.indexOf('## A worked example'));
+  const lines = example
+    .split('\n')
+    .filter((line) => line.startsWith('    {'))
+    .map((line) => line.trim());
+  const [exported, statements] = [lines.slice(0, -3), lines.slice(-3)];
+  const value = (name: string): string =>
+    new RegExp(`\\| ${name} +\\| \`([0-9a-f]+)\``).exec(example)?.[1] ?? assert.fail(name);
+  const hash = (name: string): Uint8Array => decodeHex(value(name), name, 32);
 
-  it('works its example out as it is', () => {
-    const value = (name: string): string =>
-      new RegExp(`\\| ${name} +\\| \`([0-9a-f]+)\``).exec(page)?.[1] ?? assert.fail(name);
-    const lines = page.split('\n').filter((line) => line.startsWith('    {'));
-    const [first = '', second = '', statement = ''] = lines.map((line) => line.trim());
-    const { publicKey } = signingKeyFromSeed(new Uint8Array(32).fill(1));
-    const [left, right] = [first, second].map((line, seq) => {
-      assert.equal(readOutline(bytes(line), seq).seq, seq);
-      return leafHash(bytes(line));
+  it('shows a whole export, which is in order', () => {
+    assert.equal(`${exported.join('\n')}\n`, ledgerExample());
+    const audit = new LedgerAudit({ logKey: hash('key of the log') });
+    for (const line of exported) audit.push(bytes(line));
+    const { entries, signatures, whole, witnesses } = audit.report();
+    assert.deepEqual([entries, signatures, whole, witnesses.length], [3, 1, true, 1]);
+  });
+
+  it('works its hashes and signatures out as they are', () => {
+    for (const [seed, name] of ['key of the log', 'key of the models', 'key of the agent'].entries())
+      assert.equal(encodeHex(signingKeyFromSeed(new Uint8Array(32).fill(seed + 1)).publicKey), value(name));
+    const leaves = exported.flatMap((text) => {
+      const line = decodeExportLine(bytes(text));
+      return line.kind === 'Entry' ? [leafHash(bytes(line.entry))] : [];
     });
-    assert.ok(left && right);
-    assert.equal(encodeHex(publicKey), value('public key'));
-    assert.equal(logIdOf(publicKey), value('logId'));
-    assert.deepEqual([encodeHex(left), encodeHex(right)], [value('leaf 0'), value('leaf 1')]);
-    assert.equal(encodeHex(nodeHash(left, right)), value('root of 2'));
-    assert.ok(statement.includes(value('root of 2')) && statement.includes('"treeSize":"2"'));
-    assert.ok(verifySignature(publicKey, bytes(statement), decodeHex(value('signature'), 'signature', 64)));
+    for (const [index, leaf] of leaves.entries())
+      assert.equal(encodeHex(leaf), value(`leaf ${String(index)}`));
+    const [first, second, third] = leaves;
+    assert.ok(first && second && third);
+    assert.equal(encodeHex(nodeHash(first, second)), value('root of 2'));
+    assert.equal(encodeHex(nodeHash(hash('root of 2'), third)), value('root of 3'));
+    const members = exported.map((line) => JSON.parse(line) as JsonObject);
+    const registered = JSON.parse(String(members[5]?.['entry'])) as { body: JsonObject };
+    const signed = [
+      ['key of the log', members[1]?.['signature']],
+      ['key of the agent', members[2]?.['signature']],
+      ['key of the models', registered.body['signature']],
+    ] as const;
+    for (const [index, [key, signature]] of signed.entries()) {
+      const statement = statements[index] ?? '';
+      assert.equal(canonicalText(JSON.parse(statement) as JsonObject), statement);
+      const given = decodeBase64(String(signature), key, 64);
+      assert.ok(verifySignature(hash(key), bytes(statement), given), statement);
+    }
+  });
+
+  it('names the bounds, the fields and the exit codes as they are', () => {
+    for (const bound of [
+      LIMITS.ledgerEntryBytes,
+      EXPORT_LINE_BYTES,
+      LIMITS.documentBytes,
+      LIMITS.rosterBytes,
+      LIMITS.rootBytes,
+    ])
+      assert.ok(page.includes(`${bound.toLocaleString('en-US')} bytes`), String(bound));
+    assert.ok(page.includes(`at most ${LIMITS.agents.toLocaleString('en-US')})`));
+    assert.ok(page.includes(`more than ${String(LIMITS.jsonDepth)} arrays`));
+    for (const field of MUTABLE_FIELDS) assert.ok(page.includes(`\`${field}\``), field);
+    const codes = Array.from(page.matchAll(/\| (\d+) +\| `([A-Z_]+)`/g), ([, exit, code]) => [
+      code,
+      Number(exit),
+    ]);
+    assert.equal(codes.length, 10);
+    for (const [code, exit] of codes) assert.equal(ERROR_TABLE[code as keyof typeof ERROR_TABLE].exit, exit);
+    const checked = new Set(Array.from(page.matchAll(/`([A-Z]+_[A-Z_]+|USAGE)`/g), ([, code]) => code));
+    checked.delete('MUTABLE');
+    assert.deepEqual([...checked].sort(), codes.map(([code]) => code).sort());
+  });
+
+  it('names members that the bodies have', () => {
+    const table = page.slice(
+      page.indexOf('## Bodies that are verified'),
+      page.indexOf('All of these are texts'),
+    );
+    const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+    assert.equal(rows.length, 8);
+    for (const row of rows) {
+      const [, types = '', members = ''] = row.split('|');
+      for (const [, type] of types.matchAll(/`([a-z]+\.[a-z]+)`/g))
+        for (const [, names = ''] of members.matchAll(/`([^`]+)`/g))
+          for (const name of names.split(', '))
+            assert.ok(name in ENTRY_BODIES[type as EntryType].shape, `${String(type)}.${name}`);
+    }
   });
 });
