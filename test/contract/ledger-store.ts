@@ -167,6 +167,29 @@ export function ledgerStoreSuite({ name, factory }: SuiteOptions<LedgerStore>): 
         await again.close();
       }));
 
+    it('keeps the newest cosignature of each site, beside the entries and through a restart', () =>
+      using(factory, async (harness) => {
+        const store = await harness.open();
+        await store.append(0, entries(0, 3));
+        const root = await store.rootHash(3);
+        await store.putCosignatures(new Map([...'abc'].map((site, at) => [site, patternBytes(20, at + 1)])));
+        await store.putCosignatures(new Map([['b', patternBytes(30, 9)]]));
+        await store.putCosignatures(new Map());
+        await store.append(3, entries(3, 1));
+        await store.close();
+        const again = await harness.open();
+        const kept = await collectAll(again.cosignatures());
+        assert.deepEqual(
+          kept.map((record) => Buffer.from(record).toString('hex')).sort(),
+          [patternBytes(20, 1), patternBytes(30, 9), patternBytes(20, 3)]
+            .map((record) => Buffer.from(record).toString('hex'))
+            .sort(),
+        );
+        assert.equal(again.size(), 4);
+        assert.deepEqual(await again.rootHash(3), root);
+        await again.close();
+      }));
+
     it('lets a reader go on while entries are appended', () =>
       using(factory, async (harness) => {
         const store = await harness.open();

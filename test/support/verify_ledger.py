@@ -148,8 +148,8 @@ class Audit:
 
     def header(self, formatVersion, logId="", logKey="", cosignatures=-1, part=None, redacted=(), **others):
         need(type(formatVersion) is not int or formatVersion <= 1, "FORMAT_UNSUPPORTED", "the export is of a newer format")
-        need(canonical(formatVersion) == "1" and self.line == 1 and not others, "EXPORT_CORRUPT", "no header, or not at the beginning")
-        key, self.announced, self.partial = unbase64(logKey, 32), count(cosignatures), part is not None
+        need(canonical(formatVersion) == "1" and count(cosignatures) <= 10_000 and self.line == 1 and not others, "EXPORT_CORRUPT", "no header, or not at the beginning")
+        key, self.announced, self.partial = unbase64(logKey, 32), cosignatures, part is not None
         need(unhex(logId) == sha256(key) and self.log_key in (None, key), "SIGNATURE_INVALID", "a log with another key")
         self.log_id, self.key = logId, logKey
 

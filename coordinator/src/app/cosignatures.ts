@@ -112,7 +112,9 @@ export class Cosignatures {
     this.#newest.set(signed.site, signed);
     this.#unwritten.set(signed.site, encodeRecord(signed));
     const { clock } = this.#parts;
-    this.#cancelFlush ??= clock.at(clock.now() + FLUSH_MS, () => void this.#flush());
+    this.#cancelFlush ??= clock.at(clock.now() + FLUSH_MS, () => {
+      this.#flush().catch(this.#parts.onFault);
+    });
   }
 
   /** One after the other, so that no older record comes after a newer one; what fails is written with what comes next. */

@@ -19,7 +19,12 @@ export function addAuditCommands(program: Command, run: Run): void {
       .option('--head <file>', 'a head seen before, which the ledger must continue');
   withKeys(audit.command('verify').description('verify everything from the first entry to the signed head'))
     .option('--file <file>', 'an export, instead of what the coordinator shows')
-    .option('--witnesses <n>', 'sites that must have signed that they saw a head of this ledger', requireCount, 0)
+    .option(
+      '--witnesses <n>',
+      'sites that must have signed that they saw a head of this ledger',
+      requireCount,
+      0,
+    )
     .option('--save-head <file>', 'keep the head for the next time')
     .addOption(output())
     .action((options: Parameters<typeof verifyAudit>[1]) => run((session) => verifyAudit(session, options)));

@@ -124,10 +124,7 @@ export class LedgerAlarms {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #write(
-    known: readonly LedgerAlarm[],
-    others: Readonly<Record<string, Uint8Array>> = {},
-  ): Promise<void> {
+  #write(known: readonly LedgerAlarm[], others: Readonly<Record<string, Uint8Array>> = {}): Promise<void> {
     const alarms = known.map(({ kept, shown, ...alarm }) => ({
       ...alarm,
       kept: headFields(kept),

@@ -33,7 +33,10 @@ export class RosterChain {
     }
     const roster = verifyRoster(this.#root, bytes, Date.parse(time));
     if (roster.version <= (this.#newest?.version ?? 0))
-      throw new TributaryError('ROSTER_INVALID', `version ${String(roster.version)} of the roster is no newer one`);
+      throw new TributaryError(
+        'ROSTER_INVALID',
+        `version ${String(roster.version)} of the roster is no newer one`,
+      );
     this.#newest = roster;
     return true;
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { LIMITS, type SignedTreeHead } from '@tributary/proto';
+import { LIMITS, TributaryError, type SignedTreeHead } from '@tributary/proto';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import type { Witness } from '@tributary/edge-agent/internal/app/witness.js';
 
@@ -83,6 +83,37 @@ describe('the witness of a log', () => {
         ['LedgerAlarm'],
       );
       await assert.rejects(own.observeAll(heads, prove), refusal('LEDGER_FORKED', /contradicts/));
+    }
+    await witness.observeAll(heads, prove);
+  });
+
+  it('gives up the head that it kept and settles the alarm in one write, which a crash leaves out or whole', async () => {
+    const pinned = { logId: log.logId, logKey: log.key.publicKey };
+    const heads = await grow(log, 3);
+    const prove = (first: number, second: number) => log.consistency(first, second);
+    await witness.observeAll(heads, prove);
+    const [first] = heads;
+    assert.ok(first);
+    await assert.rejects(witness.observe(first, prove, 'Newest'), refusal('LEDGER_SHORTENED'));
+    assert.equal(witness.cosign(log.key, 'agt-1', 0), undefined);
+    const put = store.put.bind(store);
+    let writes = 0;
+    store.put = () => Promise.reject(new TributaryError('STORE_FULL', 'the disk is full'));
+    await assert.rejects(witness.settle('Accept'), refusal('STORE_FULL'));
+    for (const found of [witness, await openWitness(store, pinned)]) {
+      assert.equal(found.alarm?.kind, 'Shortened');
+      assert.equal(found.head?.treeSize, heads.at(-1)?.treeSize);
+    }
+    store.put = (changes) => {
+      writes += 1;
+      return put(changes);
+    };
+    assert.equal((await witness.settle('Accept')).resolved, 'Accept');
+    assert.equal(writes, 1);
+    for (const found of [witness, await openWitness(store, pinned)]) {
+      assert.equal(found.alarm, undefined);
+      assert.equal(found.head?.treeSize, first.treeSize);
+      assert.equal(found.cosign(log.key, 'agt-1', 0)?.treeSize, first.treeSize);
     }
     await witness.observeAll(heads, prove);
   });

@@ -84,7 +84,7 @@ function mutations(text: string): readonly Mutation[] {
   const seen = new Set<string>();
   return lines.flatMap((line, at) => {
     const members = JSON.parse(line) as Members;
-    const name = String(members['kind']);
+    const { kind: name } = JSON.parse(line) as { readonly kind: string };
     const changes: [string, string][] = [
       [`${name} with a member more`, canonicalText({ ...members, more: 1 })],
       [`${name} with a space`, line.replace(',', ', ')],

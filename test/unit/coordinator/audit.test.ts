@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { TributaryError } from '@tributary/proto';
@@ -312,59 +312,14 @@ describe('tributary audit', function () {
     assert.equal((await verdict(moved)).code, 'PROOF_INVALID');
   });
 
-  it('goes on where an export was interrupted, under the head of its beginning', async () => {
-    const whole = await readFile(await exported('whole'), 'utf8');
-    for (const [words, reads] of [
-      [[], 9],
-      [['--job', 'loans'], 18],
-    ] as const) {
-      const name = `cut-${String(reads)}`;
-      const cut = new CliSession(ledger.answers({ failAfter: reads }));
-      await assert.rejects(cut.run('audit', 'export', '--file', at(name), ...words));
-      await assert.rejects(stat(at(name)));
-      await ledger.add(decided('north', 'job.approved'));
-      const again = new CliSession(ledger.answers());
-      await assert.rejects(again.run('audit', 'export', '--file', at(name), '--to', '3'), {
-        code: 'CONFLICT',
-      });
-      await again.run('audit', 'export', '--file', at(name), ...words);
-      const entries = again.calls.filter(({ method }) => method === 'GetEntries');
-      assert.equal(entries.at(-1)?.request['start'], words.length === 0 ? String(reads) : '0');
-      if (words.length === 0) assert.equal(await readFile(at(name), 'utf8'), whole);
-      assert.equal((await verdict(at(name))).code, 'OK');
-      await assert.rejects(again.run('audit', 'export', '--file', at(name)), { code: 'ALREADY_EXISTS' });
-    }
-  });
-
-  it('shows entries for people, by type, site and time', async () => {
-    const lines = async (...words: readonly string[]) => (await run('show', ...words)).terminal.results;
-    const submitted = await lines('--type', 'job.submitted');
-    assert.match(
-      submitted.join('\n'),
-      /^#5 .*job\.submitted {2}by context\/root .*privacy=\{.*secureAggregation: false/,
-    );
-    assert.equal((await lines('--site', 'west', '--type', 'round.opened')).length, 1);
-    assert.equal((await lines('--since', '2026-01-02T00:03', '--until', '2026-01-02T00:04')).length, 2);
-    assert.equal((await lines()).length, ledger.bytes.length);
-  });
-
-  it('shows how a version of a model came to be', async () => {
-    const { terminal } = await run('show', '--model', 'loans@1');
-    const text = terminal.results.join('\n');
-    for (const step of [
-      /#5 {2}job loans/,
-      /"secureAggregation":false/,
-      /#6 {2}Approved by east/,
-      /#7 {2}Rejected by west/,
-      /#9 {2}round 1\.1 .* of east, north, west/,
-      /#10 {2}update of east/,
-      /#12 {2}committed with east, north, without west/,
-      /#14 {2}registered/,
-      /#15 {2}rollout\.applied/,
-    ])
-      assert.match(text, step);
-    await assert.rejects(run('show', '--model', 'loans@2'), { code: 'NOT_FOUND' });
-    await assert.rejects(run('show', '--model', 'loans'), { code: 'USAGE' });
+  it('is bounded in the cosignatures of an export', async () => {
+    const file = await exported('all');
+    const many = await rewritten('all', ([header = '', ...rest]) => [
+      header.replace('"cosignatures":3', '"cosignatures":10001'),
+      ...rest,
+    ]);
+    assert.deepEqual(await verdict(many), { code: 'EXPORT_CORRUPT', line: 1, seq: null });
+    assert.equal((await verdict(file)).code, 'OK');
   });
 
   it('asks for a key where only a file is there', async () => {

@@ -57,17 +57,18 @@ describe('proto/LEDGER.md', () => {
     assert.ok(first && second && third);
     assert.equal(encodeHex(nodeHash(first, second)), value('root of 2'));
     assert.equal(encodeHex(nodeHash(hash('root of 2'), third)), value('root of 3'));
-    const members = exported.map((line) => JSON.parse(line) as JsonObject);
-    const registered = JSON.parse(String(members[5]?.['entry'])) as { body: JsonObject };
+    const line = (at: number) =>
+      JSON.parse(exported[at] ?? '') as { readonly entry: string; readonly signature: string };
+    const { body } = JSON.parse(line(5).entry) as { readonly body: { readonly signature: string } };
     const signed = [
-      ['key of the log', members[1]?.['signature']],
-      ['key of the agent', members[2]?.['signature']],
-      ['key of the models', registered.body['signature']],
+      ['key of the log', line(1).signature],
+      ['key of the agent', line(2).signature],
+      ['key of the models', body.signature],
     ] as const;
     for (const [index, [key, signature]] of signed.entries()) {
       const statement = statements[index] ?? '';
       assert.equal(canonicalText(JSON.parse(statement) as JsonObject), statement);
-      const given = decodeBase64(String(signature), key, 64);
+      const given = decodeBase64(signature, key, 64);
       assert.ok(verifySignature(hash(key), bytes(statement), given), statement);
     }
   });

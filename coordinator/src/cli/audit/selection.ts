@@ -62,22 +62,21 @@ export class Selection {
   }
 
   takes(entry: EntryOutline): boolean {
-    const { type = [], site, from = 0, to = Number.POSITIVE_INFINITY } = this.#wish;
+    const { type = [], site } = this.#wish;
     // A trail is followed by every entry, also by those that something else leaves out.
     const ofJob = this.#job?.concerns(entry) ?? true;
     return (
       ofJob &&
-      entry.seq >= from &&
-      entry.seq < to &&
+      this.#isWithin(entry) &&
       (type.length === 0 || type.includes(entry.type)) &&
-      (site === undefined || names(entry.body, site)) &&
-      this.#isInTime(entry.time)
+      (site === undefined || names(entry.body, site))
     );
   }
 
-  #isInTime(time: string): boolean {
-    const { since = '', until } = this.#wish;
-    return time >= since && (until === undefined || time.slice(0, until.length) <= until);
+  #isWithin({ seq, time }: EntryOutline): boolean {
+    const { from = 0, to = Number.POSITIVE_INFINITY, since = '', until } = this.#wish;
+    if (seq < from || seq >= to || time < since) return false;
+    return until === undefined || time.slice(0, until.length) <= until;
   }
 }
 
