@@ -37,6 +37,8 @@ export class CliSession {
   contexts: ContextFile = EMPTY_CONTEXT_FILE;
   /** Milliseconds since the epoch. */
   now = Date.parse('2026-01-01T00:00:00.000Z');
+  /** A real coordinator, in the place of the script. */
+  connection: AdminConnection | undefined;
   readonly #answers: AdminAnswers;
 
   constructor(answers: AdminAnswers = {}) {
@@ -56,7 +58,9 @@ export class CliSession {
       },
       // Commands use these two methods alone.
       admin: () =>
-        Promise.resolve({ unary: this.#unary, stream: this.#stream } as unknown as AdminConnection),
+        Promise.resolve(
+          this.connection ?? ({ unary: this.#unary, stream: this.#stream } as unknown as AdminConnection),
+        ),
     };
   }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verifies exports of a Tributary ledger, from proto/LEDGER.md alone and with the standard library alone.
 
-    verify_ledger.py FILE... [--log-key BASE64] [--root root.json] [--head FILE] [--witnesses N]
+    verify_ledger.py FILE... [--log-key KEY|LOGID] [--root root.json] [--head FILE] [--witnesses N]
 
 Prints one line of JSON for each file; the exit code is that of the first that is not in order. Of rosters and hand-overs it
 checks signatures, order and expiry, not every rule of their form: that is for the holders of the root, who sign them.
@@ -128,8 +128,8 @@ def verifies(key, message, signature):
 
 # ---- The file: each kind of line is a method, whose parameters are its members ----
 class Audit:
-    def __init__(self, log_key=None, trusted=None, seen=None):
-        self.log_key, self.trusted, self.seen = log_key, trusted, seen
+    def __init__(self, expected=None, trusted=None, seen=None):
+        self.expected, self.trusted, self.seen = expected, trusted, seen
         self.log_id = self.head = self.root = self.model_key = self.ended = None
         self.line, self.last, self.agreed, self.version, self.bytes, self.tree = 0, -1, 0, 0, hashlib.sha256(), []
         self.cosigned, self.claims, self.agents, self.jobs, self.members = [], {}, {}, {}, {}
@@ -150,7 +150,7 @@ class Audit:
         need(type(formatVersion) is not int or formatVersion <= 1, "FORMAT_UNSUPPORTED", "the export is of a newer format")
         need(canonical(formatVersion) == "1" and count(cosignatures) <= 10_000 and self.line == 1 and not others, "EXPORT_CORRUPT", "no header, or not at the beginning")
         key, self.announced, self.partial = unbase64(logKey, 32), cosignatures, part is not None
-        need(unhex(logId) == sha256(key) and self.log_key in (None, key), "SIGNATURE_INVALID", "a log with another key")
+        need(unhex(logId) == sha256(key) and self.expected in (None, logId), "SIGNATURE_INVALID", "a log with another key")
         self.log_id, self.key = logId, logKey
 
     def check(self, context, key, signature, time, treeSize, rootHash, **others):
@@ -318,8 +318,9 @@ def main():
     lines = [json.loads(line) for line in open(options.head, encoding="utf-8")] if options.head else []
     seen = next((line for line in lines if line["kind"] == "TreeHead"), None)
     root = json.load(open(options.root, encoding="utf-8")) if options.root else None
-    key = unbase64(options.log_key, 32) if options.log_key else None
-    answers = [verify(file, Audit(key, root, seen), options.witnesses) for file in options.files]
+    given = options.log_key
+    expected = given if not given or re.fullmatch("[0-9a-f]{64}", given) else sha256(unbase64(given, 32)).hex()
+    answers = [verify(file, Audit(expected, root, seen), options.witnesses) for file in options.files]
     for answer in answers: print(json.dumps(answer))
     return next((EXIT[answer["code"]] for answer in answers if "code" in answer), 0)
 

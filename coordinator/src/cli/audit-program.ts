@@ -14,7 +14,7 @@ export function addAuditCommands(program: Command, run: Run): void {
   const audit = program.command('audit').description('the ledger, for those who verify it');
   const withKeys = (command: Command): Command =>
     command
-      .option('--log-key <key>', 'key that must have signed the head, base64')
+      .option('--log-key <key>', 'key that must have signed the head, base64, or the id of its log')
       .option('--root <file>', 'root.json of the federation: its rosters are followed from there')
       .option('--head <file>', 'a head seen before, which the ledger must continue');
   withKeys(audit.command('verify').description('verify everything from the first entry to the signed head'))

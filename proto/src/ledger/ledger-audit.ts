@@ -25,6 +25,8 @@ import { logIdOf, verifyTreeHead, type SignedTreeHead } from './tree-head.js';
 export interface AuditTerms {
   /** Ed25519 key of tree heads, 32 bytes; without it the one that the export names counts. */
   readonly logKey?: Uint8Array;
+  /** Likewise, by the id of the log: the digest of that key. */
+  readonly logId?: string;
   /** Whose rosters count. */
   readonly root?: FederationRoot;
   /** A head seen before: the ledger must continue it. */
@@ -149,8 +151,8 @@ export class LedgerAudit {
 
   #begin(header: ExportHeader): void {
     if (this.#line !== 1) throw this.#wrong('EXPORT_CORRUPT', 'a header that is not the first line');
-    const { logKey } = this.#terms;
-    if (header.logId !== logIdOf(header.logKey) || (logKey && logIdOf(logKey) !== header.logId))
+    const { logKey, logId = logKey && logIdOf(logKey) } = this.#terms;
+    if (header.logId !== logIdOf(header.logKey) || (logId ?? header.logId) !== header.logId)
       throw this.#wrong('SIGNATURE_INVALID', 'the export is of a log with another key');
     this.#header = header;
     this.#statements = new StatementChecks(header.logKey);

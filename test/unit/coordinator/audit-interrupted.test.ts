@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { TributaryError } from '@tributary/proto';
@@ -8,6 +8,11 @@ import { auditFile } from '@tributary/coordinator/internal/cli/audit/export-file
 import { AuditedLedger, decided, LOG } from '../../support/audited-ledger.js';
 import { CliSession } from '../../support/cli-session.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../../support/temporary-directory.js';
+
+/** What writes of a file: the prototype of handles, of which a test bounds the room. */
+interface Writer {
+  write: (this: unknown, bytes: Uint8Array, offset: number, length: number) => Promise<unknown>;
+}
 
 describe('tributary audit export, interrupted', function () {
   this.timeout(60_000);
@@ -59,15 +64,15 @@ describe('tributary audit export, interrupted', function () {
   it('leaves whole lines and says so where the disk is full, and goes on when there is room', async () => {
     const whole = await readFile(await exported('whole'), 'utf8');
     const probe = await open(at('probe'), 'w');
-    const handle = Object.getPrototypeOf(probe) as FileHandle;
+    const handle = Object.getPrototypeOf(probe) as Writer;
     await probe.close();
     const { write } = handle;
     let room = 5_000;
-    const short = async function (this: FileHandle, bytes: Uint8Array, offset: number, length: number) {
+    const short: Writer['write'] = async function (bytes, offset, length) {
       if (room === 0) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
       const fits = Math.min(room, length);
       room -= fits;
-      return (write as (...words: readonly unknown[]) => Promise<unknown>).call(this, bytes, offset, fits);
+      return write.call(this, bytes, offset, fits);
     };
     try {
       Object.assign(handle, { write: short });

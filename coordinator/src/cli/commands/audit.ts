@@ -4,6 +4,7 @@ import {
   encodeHex,
   headLine,
   LedgerAudit,
+  logIdOf,
   TributaryError,
   witnessedSize,
   type AuditReport,
@@ -44,7 +45,7 @@ export async function verifyAudit(session: Session, options: VerifyOptions): Pro
   const { file } = options;
   if (file !== undefined && options.logKey === undefined && terms.seen === undefined)
     throw new TributaryError('USAGE', '--log-key: whose signature counts is not known from the file', {
-      hint: 'Give the key that a site pinned when it joined, or with --head a head that was seen before.',
+      hint: 'Give the key, or the id of the log that a site pinned when it joined, or with --head a head that was seen before.',
     });
   const report =
     file === undefined
@@ -112,9 +113,9 @@ export async function showAudit(session: Session, options: ShowOptions): Promise
 }
 
 /** By which key the head was found to be signed, and whose word that is. */
-function keyText({ logId }: AuditReport, { logKey, seen }: AuditTerms): string {
-  if (logKey !== undefined) return `note: signed by log ${logId}, the key that --log-key gave`;
-  if (seen !== undefined) return `note: signed by log ${logId}, that of the head that --head gave`;
+function keyText({ logId }: AuditReport, terms: AuditTerms): string {
+  if (terms.logId !== undefined) return `note: signed by log ${logId}, the key that --log-key gave`;
+  if (terms.seen !== undefined) return `note: signed by log ${logId}, that of the head that --head gave`;
   return `note: signed by log ${logId}, a key that came with the entries and that nobody vouches for; give --log-key`;
 }
 
@@ -170,17 +171,22 @@ function requireGoingOn({ signal }: Session): void {
 
 async function termsOf({ logKey, root, head }: KeyOptions): Promise<AuditTerms> {
   return {
-    ...(logKey !== undefined && { logKey: requireKey(logKey) }),
+    ...(logKey !== undefined && { logId: requireLogId(logKey) }),
     ...(root !== undefined && { root: await readRootFile(root) }),
     ...(head !== undefined && { seen: await readHeadFile(head) }),
   };
 }
 
-function requireKey(text: string): Uint8Array {
+/** Of a key, or as it is. */
+function requireLogId(text: string): string {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
   try {
-    return decodeBase64(text, '--log-key', 32);
+    return logIdOf(decodeBase64(text, '--log-key', 32));
   } catch (cause) {
-    throw new TributaryError('USAGE', '--log-key: 32 bytes in base64 are expected', { cause });
+    throw new TributaryError('USAGE', '--log-key: 32 bytes in base64, or the 64 hex digits of a log id', {
+      cause,
+      hint: 'a site shows the id of the log that it pinned with `tributary-agent log head`',
+    });
   }
 }
 
