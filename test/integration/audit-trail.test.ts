@@ -126,7 +126,10 @@ describe('the audit trail of a federation', function () {
     const part = await exported('part', '--job', 'points', '--redact', 'update.accepted');
     const { whole: all, redacted } = await verified(part, '--root', at('one/root.json'));
     assert.ok(!all && redacted >= SITES.length, String(redacted));
-    assert.match(await command('audit', 'show', '--file', whole, '--model', 'points@1'), /round 1\.0 .*of east, north/);
+    assert.match(
+      await command('audit', 'show', '--file', whole, '--model', 'points@1'),
+      /round 1\.0 .*of east, north/,
+    );
     assert.match(await command('audit', 'show', '--type', 'model.registered'), /model\.registered/);
     const other = ['audit', 'verify', '--file', whole, '--log-key', 'f'.repeat(64)];
     const nowhere = await runCommand(BINARIES.tributary, other, { TRIBUTARY_CONFIG: at('nothing') });
