@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 
 import { aggregate } from './aggregate.js';
 import { attack } from './attack.js';
+import { audit } from './audit.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
 import { endurance } from './endurance.js';
 import { flaky } from './flaky.js';
@@ -15,6 +16,7 @@ import { upload } from './upload.js';
 const CASES: Readonly<Record<string, BenchCase>> = {
   aggregate,
   attack,
+  audit,
   endurance,
   flaky,
   round,
@@ -29,6 +31,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
 const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   aggregate [--agents N] [--mb M]     folding N updates of M MB into one accumulator
   attack                              gradient inversion and membership inference, with and without masks
+  audit     [--entries N]             exporting and verifying N ledger entries by commands, and proofs of them
   endurance [--agents N] [--rounds R] [--dropout F]  R rounds, of which the part F of the agents drops out
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   secure-round [--agents N] [--mb M]  the same with secure aggregation, beside plain ones
