@@ -28,7 +28,9 @@ async function measured(federation: LocalFederation, ...words: readonly string[]
       env: { ...process.env, TRIBUTARY_CONFIG: federation.contextFile },
     });
     const timer = setInterval(() => {
-      void peakMebibytes(child.pid ?? 0).then((now) => (peak = Math.max(peak, now || 0)));
+      peakMebibytes(child.pid ?? 0)
+        .then((now) => (peak = Math.max(peak, now || 0)))
+        .catch(() => undefined);
     }, SAMPLE_MS);
     const code = await new Promise((resolve) => child.once('close', resolve));
     clearInterval(timer);
