@@ -18,7 +18,7 @@ import type { JobState } from '@tributary/coordinator/internal/domain/federation
 import type { RoundState } from '@tributary/coordinator/internal/domain/rounds/round-state.js';
 import { roundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
 
-import type { Power } from './power.js';
+import { PowerOff, type Power } from './power.js';
 import { SecureSite } from './secure-site.js';
 import { TrainingWorld } from './training-world.js';
 
@@ -90,8 +90,17 @@ export class SecureWorld {
       size = grown;
       if (idle > IDLE_TURNS) {
         idle = 0;
-        this.world.advance(5_000);
+        this.#advance();
       }
+    }
+  }
+
+  #advance(): void {
+    try {
+      this.world.advance(5_000);
+    } catch (error) {
+      // Timers of a process that has ended.
+      if (!(error instanceof PowerOff) || this.world.power.off) throw error;
     }
   }
 

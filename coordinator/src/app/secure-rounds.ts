@@ -19,6 +19,7 @@ import {
 import type { FederationState, JobState } from '../domain/federation-state.js';
 import type { RoundCulprit } from '../domain/rounds/culprits.js';
 import type { RoundState } from '../domain/rounds/round-state.js';
+import type { ProofVault } from './proof-vault.js';
 import { refOf, roundName, type RoundRef } from './round-ref.js';
 import { vectorsOf } from './round-vectors.js';
 import { advertised, bundleOf, secureRound, SecureSets, siteOf, type SecureParts } from './secure-sets.js';
@@ -37,6 +38,10 @@ export interface StageRecord extends Pick<StageStatement, 'agentId' | 'payload' 
   readonly attachment: Uint8Array;
 }
 
+export interface SecureRoundsParts extends SecureParts {
+  readonly proofs: Pick<ProofVault, 'add' | 'of'>;
+}
+
 const NOTHING = new Uint8Array();
 
 /**
@@ -44,14 +49,12 @@ const NOTHING = new Uint8Array();
  * follows from the ledger and from the messages that the ledger names, so that a restart announces the same.
  */
 export class SecureRounds {
-  readonly #parts: SecureParts;
+  readonly #parts: SecureRoundsParts;
   readonly #sets: SecureSets;
-  /** Of the newest round whose sum a dealer has made impossible; one job has the turn at a time. */
-  #proofs: (Pick<RoundRef, 'jobId' | 'round'> & { readonly records: readonly StageRecord[] }) | undefined;
   /** By site. */
   readonly #culprits = new Map<string, Map<string, RoundCulprit>>();
 
-  constructor(parts: SecureParts) {
+  constructor(parts: SecureRoundsParts) {
     this.#parts = parts;
     this.#sets = new SecureSets(parts);
   }
@@ -125,7 +128,7 @@ export class SecureRounds {
       case 'share':
         return { set: (await this.#sets.cohort(ref)).bytes, records: await this.#deliveries(ref, agentId) };
       case 'mask':
-        return { set: (await this.#sets.survivors(ref)).bytes, records: this.#proofsFor(ref) };
+        return { set: (await this.#sets.survivors(ref)).bytes, records: await this.#parts.proofs.of(ref) };
       case 'agree':
         return { set: NOTHING, records: await this.#agreements(ref) };
       default:
@@ -217,12 +220,7 @@ export class SecureRounds {
       if (given.length < threshold) continue;
       records.push({ agentId, payload, signature, attachment: encodeBadDealing(given) });
     }
-    const { jobId, round } = ref;
-    this.#proofs = { jobId, round, records: [...this.#proofsFor(ref), ...records] };
-  }
-
-  #proofsFor({ jobId, round }: RoundRef): readonly StageRecord[] {
-    return this.#proofs?.jobId === jobId && this.#proofs.round === round ? this.#proofs.records : [];
+    await this.#parts.proofs.add(ref, records);
   }
 
   #blame(round: RoundState, culprits: readonly Culprit[]): void {

@@ -7,6 +7,7 @@ import type { Aggregation } from './aggregation.js';
 import type { AppLog } from './app-log.js';
 import type { Federation } from './federation.js';
 import type { RoundKeys } from './round-keys.js';
+import type { ProofVault } from './proof-vault.js';
 import { findRound, refOf, roundName, unfinishedRounds, type RoundRef } from './round-ref.js';
 import type { SecureRounds } from './secure-rounds.js';
 import type { StageVault } from './stage-vault.js';
@@ -19,9 +20,12 @@ export interface SettlementParts {
   readonly checkpoints: CheckpointStore;
   readonly keys: RoundKeys;
   readonly stages: StageVault;
+  readonly proofs: Pick<ProofVault, 'retain'>;
   readonly secure: Pick<SecureRounds, 'discard'>;
   readonly log: AppLog;
 }
+
+const ENDS_A_ROUND: ReadonlySet<string> = new Set(['round.committed', 'job.failed', 'job.completed']);
 
 /** Deletes what the ledger no longer needs: the key, spools and checkpoint of settled rounds, models in between. */
 export class Settlement {
@@ -45,6 +49,9 @@ export class Settlement {
         await this.#deleteDead(candidates);
       });
     }
+    // A failed attempt may be followed by another one, which is shown what was proven.
+    if (entries.some(({ type }) => ENDS_A_ROUND.has(type)))
+      this.#enqueue(() => this.#parts.proofs.retain(this.#parts.federation.state));
     // The last model of a job that failed is of no use to anybody; that of a complete one is registered, and its
     // manifest holds what the statistics say.
     for (const entry of entries) {
@@ -56,11 +63,12 @@ export class Settlement {
 
   /** At start, before anything else runs: deletes what a crash left behind. */
   async sweep(): Promise<void> {
-    const { federation, spools, blobs, checkpoints, keys, stages, log } = this.#parts;
+    const { federation, spools, blobs, checkpoints, keys, stages, proofs, log } = this.#parts;
     const { state } = federation;
     const open = new Set(unfinishedRounds(state).map(({ round }) => roundName(round)));
     await keys.retain(open);
     await stages.retain(open);
+    await proofs.retain(state);
     for (const name of await checkpoints.list()) if (!open.has(name)) await checkpoints.delete(name);
     let removed = 0;
     for (const uploadId of await spools.list()) {

@@ -13,6 +13,7 @@ import { ModelRegistry } from './model-registry.js';
 import { OrderDispatch } from './order-dispatch.js';
 import { Orders } from './orders.js';
 import { RolloutDispatch } from './rollout-dispatch.js';
+import { ProofVault } from './proof-vault.js';
 import { RoundKeys } from './round-keys.js';
 import { RoundRunner } from './round-runner.js';
 import { RoundSteps } from './round-steps.js';
@@ -68,11 +69,12 @@ export class Training {
       sessions: new UploadSessions(parts.spools, keys),
     });
     const stages = new StageVault(parts.vault);
-    const secure = new SecureRounds({ federation, vault: stages });
+    const proofs = new ProofVault(parts.vault);
+    const secure = new SecureRounds({ federation, vault: stages, proofs });
     this.stages = new StageReception({ federation, clock, vault: stages, secure });
     const aggregation = new Aggregation({ ...parts, keys, secure });
     this.#aggregation = aggregation;
-    const settlement = new Settlement({ ...parts, aggregation, keys, stages, secure });
+    const settlement = new Settlement({ ...parts, aggregation, keys, stages, proofs, secure });
     this.#settlement = settlement;
     const { agents } = this;
     const orders = new Orders(federation);
