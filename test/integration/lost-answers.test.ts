@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { canonicalize, signDocument, signingKeyFromSeed } from '@tributary/proto';
+import { canonicalize, rosterDigest, signDocument, signingKeyFromSeed } from '@tributary/proto';
 import { Admin, type AdminClient, type AdminDefinition } from '@tributary/proto/grpc';
 
 import { requestCertificate } from '../support/certificate-requests.js';
@@ -8,8 +8,10 @@ import { call, localOptions, operatorTls } from '../support/channels.js';
 import { CoordinatorWorld } from '../support/coordinator-world.js';
 import { FlakyProxy } from '../support/flaky-proxy.js';
 import { jobDocument } from '../support/job-document.js';
+import { rosterOf, rootOf, signedBy } from '../support/roster.js';
 import { eventually } from '../support/waiting.js';
 
+const DAY_MS = 24 * 3_600_000;
 const AUTHOR = signingKeyFromSeed(new Uint8Array(32).fill(78));
 
 type Method = keyof AdminDefinition;
@@ -94,6 +96,30 @@ describe('a request whose answer was lost', () => {
     const { events } = await world.admin('DescribeObject', { kind: 'fj', name: 'loans' });
     for (const type of ['job.resumed', 'job.suspended', 'job.failed'])
       assert.equal(events.filter((event) => event.type === type).length, 1, type);
+  });
+
+  it('deletes a job once, and says NOT_FOUND of one that is gone', async () => {
+    await world.admin('Apply', application('loans'));
+    await world.admin('ControlJob', { name: 'loans', action: 'CANCEL' });
+    await world.admin('Apply', application('others'));
+    const before = await size();
+    await assert.rejects(twice('DeleteObject', { kind: 'fj', name: 'loans' }), { code: 'NOT_FOUND' });
+    assert.equal(await size(), before + 1);
+    await world.admin('GetObject', { kind: 'fj', name: 'others' });
+  });
+
+  it('publishes a roster once', async () => {
+    const root = rootOf(1, 'ada');
+    const roster = rosterOf(root, ['north'], {
+      issued: new Date(Date.now() - DAY_MS).toISOString(),
+      expires: new Date(Date.now() + DAY_MS).toISOString(),
+    });
+    const request = {
+      root: Buffer.from(canonicalize({ ...root })),
+      roster: Buffer.from(signedBy(roster, 'ada')),
+    };
+    const { answer, added } = await twice('PublishRoster', request);
+    assert.deepEqual([answer.digest, added], [rosterDigest(roster), 0]);
   });
 
   it('approves and revokes a site once', async () => {
