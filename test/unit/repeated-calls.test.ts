@@ -52,8 +52,8 @@ const CALLS: Readonly<Record<string, 'reads' | readonly NamedTest[]>> = {
   ],
   'Enrolment/GetChallenge': 'reads',
   'Enrolment/Renew': named(
-    'integration/agent-link',
-    'keeps a running training and a running upload through a renewal',
+    'integration/coordinator-enrolment',
+    'gives a new certificate for a signed challenge, once',
   ),
   'Fleet/Connect': named(
     'unit/agent/session',

@@ -49,9 +49,7 @@ export class Settlement {
         await this.#deleteDead(candidates);
       });
     }
-    // A failed attempt may be followed by another one, which is shown what was proven.
-    if (entries.some(({ type }) => ENDS_A_ROUND.has(type)))
-      this.#enqueue(() => this.#parts.proofs.retain(this.#parts.federation.state));
+    this.#forgetProofs(entries);
     // The last model of a job that failed is of no use to anybody; that of a complete one is registered, and its
     // manifest holds what the statistics say.
     for (const entry of entries) {
@@ -59,6 +57,13 @@ export class Settlement {
       const job = before.jobs.get(entry.body.jobId);
       if (job !== undefined) this.#enqueue(() => this.#deleteDead(blobsOf(job)));
     }
+  }
+
+  /** A failed attempt may be followed by another one, which is shown what was proven. */
+  #forgetProofs(entries: readonly LedgerEntry[]): void {
+    const { proofs, federation } = this.#parts;
+    if (entries.some(({ type }) => ENDS_A_ROUND.has(type)))
+      this.#enqueue(() => proofs.retain(federation.state));
   }
 
   /** At start, before anything else runs: deletes what a crash left behind. */
