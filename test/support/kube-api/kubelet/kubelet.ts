@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+
+import { field } from '../../kube/field.js';
+import { ApiError } from '../api-error.js';
+import type { ChangeEvent } from '../store.js';
+import { PodWorker, type PodHome } from './pod-worker.js';
+
+/** The emulator's one node: runs every pod. */
+export class Kubelet {
+  readonly #home: PodHome;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #unsubscribe: () => void;
+
+  constructor(home: PodHome) {
+    this.#home = home;
+    this.#unsubscribe = home.api.store.subscribe((event) => this.#heed(event));
+  }
+
+  /** What a container of a pod printed. */
+  async log(namespace: string, name: string, container: string | undefined): Promise<string> {
+    const { api } = this.#home;
+    const pod = api.get(api.kinds.named('Pod'), namespace, name);
+    const file = this.#workers.get(pod.metadata.uid ?? '')?.logFile(container);
+    if (file === undefined) throw new ApiError('BadRequest', `the pod ${name} has not been started`);
+    return readFile(file, 'utf8').catch(() => '');
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    const workers = [...this.#workers.values()];
+    const { api } = this.#home;
+    for (const { metadata } of api.store.list(api.kinds.named('Pod')))
+      await api.delete(api.kinds.named('Pod'), metadata.namespace, metadata.name, { graceSeconds: 1 }).catch(() => undefined);
+    for (const { metadata } of api.store.list(api.kinds.named('Pod'))) {
+      const pod = api.store.get(api.kinds.named('Pod'), metadata.namespace, metadata.name);
+      if (pod !== undefined) this.#workers.get(metadata.uid ?? '')?.update(pod);
+    }
+    await Promise.all(workers.map((worker) => worker.ended()));
+  }
+
+  #heed({ kind, type, object }: ChangeEvent): void {
+    if (kind.kind === 'ConfigMap' || kind.kind === 'Secret') {
+      for (const worker of this.#workers.values()) void worker.refresh();
+      return;
+    }
+    if (kind.kind !== 'Pod') return;
+    const uid = object.metadata.uid ?? '';
+    const worker = this.#workers.get(uid);
+    if (type === 'DELETED') this.#workers.delete(uid);
+    else if (worker !== undefined) worker.update(object);
+    else if (field(object, 'metadata', 'deletionTimestamp') === undefined) this.#workers.set(uid, new PodWorker(this.#home, object));
+  }
+}
