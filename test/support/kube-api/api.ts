@@ -170,9 +170,7 @@ export class Api {
     if (!isApplied) object.metadata.managedFields = managedAfterUpdate(kind, live, object, managerOf(writing));
     if (live !== undefined && !isSame(live['spec'], object['spec'])) object.metadata.generation = (live.metadata.generation ?? 1) + 1;
     if (writing.dryRun === true) return object;
-    const isEnded = object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).length === 0;
-    if (live !== undefined && isEnded && kind.kind !== 'Pod' && kind.kind !== 'Namespace') return this.store.remove(kind, object);
-    return this.store.put(kind, object);
+    return live !== undefined && mayGo(object) ? this.store.remove(kind, object) : this.store.put(kind, object);
   }
 
   /** What of a write counts: status by its subresource alone, and never what the server keeps. */
@@ -230,6 +228,13 @@ function marking(kind: Kind, live: KubeObject, deleting: Deleting): KubeObject |
   if (kind.kind === 'Pod') marked.metadata.deletionGracePeriodSeconds = grace;
   if (kind.kind === 'Namespace') marked['status'] = { phase: 'Terminating' };
   return marked;
+}
+
+/** Nobody holds it any more: no finalizer, and not the node of a pod or what is in a namespace. */
+function mayGo({ kind, metadata }: KubeObject): boolean {
+  const { deletionTimestamp, finalizers = [], deletionGracePeriodSeconds } = metadata;
+  const isHeld = kind === 'Namespace' || (kind === 'Pod' && deletionGracePeriodSeconds !== 0);
+  return deletionTimestamp !== undefined && finalizers.length === 0 && !isHeld;
 }
 
 /** A pod that no node has is gone at once. */

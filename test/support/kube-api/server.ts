@@ -9,6 +9,7 @@ import { ApiError } from './api-error.js';
 import type { Api } from './api.js';
 import { aggregated, CORE_VERSIONS, groupList, oneGroup, resourceList } from './discovery.js';
 import { isFields, type Fields } from './objects.js';
+import { readProtobuf } from './protobuf.js';
 import { openApi, openApiIndex, swagger } from './openapi.js';
 import { answerObjects, type Asked } from './requests.js';
 import { RequestLog } from './request-log.js';
@@ -22,7 +23,7 @@ export interface ServerOptions {
   readonly podLog: (namespace: string, name: string, container: string | undefined) => Promise<string>;
 }
 
-/** The HTTP door of the emulator. JSON only: clients that would rather have protobuf take it. */
+/** The HTTP door of the emulator. It answers JSON: clients that would rather have protobuf take it. */
 export class ApiServer {
   readonly log = new RequestLog();
   readonly #options: ServerOptions;
@@ -136,8 +137,9 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   const bytes = Buffer.from(await collect(request as AsyncIterable<Uint8Array>));
   if (bytes.length === 0) return undefined;
   const type = request.headers['content-type'] ?? '';
-  if (type.includes('protobuf')) throw new ApiError('UnsupportedMediaType', 'the emulator takes JSON and YAML');
-  const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('utf8');
+  const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes;
+  if (type.includes('protobuf')) return readProtobuf(plain);
+  const text = plain.toString('utf8');
   try {
     const body = (type.includes('yaml') ? parse(text, { version: '1.1' }) : JSON.parse(text)) as unknown;
     if (!isFields(body) && !Array.isArray(body)) throw new Error('neither an object nor a list');

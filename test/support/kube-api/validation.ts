@@ -49,9 +49,8 @@ export async function validate(kind: Kind, object: KubeObject): Promise<void> {
     ...(NAME.test(name) ? [] : [`metadata.name: Invalid value: "${name}": a lowercase RFC 1123 subdomain`]),
     ...(isStrict && name.length > 63 ? [`metadata.name: Invalid value: "${name}": must be no more than 63 characters`] : []),
     ...(kind.kind === 'Service' && !LABEL.test(name) ? [`metadata.name: Invalid value: "${name}": a DNS-1035 label`] : []),
-    ...Object.entries(labels)
-      .filter(([key, value]) => !LABEL_KEY.test(key) || !LABEL_VALUE.test(value))
-      .map(([key, value]) => `metadata.labels: Invalid value: "${key}=${value}"`),
+    ...labelCauses('metadata.labels', labels),
+    ...labelCauses('spec.template.labels', field(object, 'spec', 'template', 'metadata', 'labels') ?? {}),
     ...selectorCauses(object),
   ];
   const { managedFields, ...metadata } = object.metadata;
@@ -60,6 +59,11 @@ export async function validate(kind: Kind, object: KubeObject): Promise<void> {
   if (fault !== undefined) causes.push(fault);
   if (causes.length > 0) throw invalid(kind.kind, name, causes);
 }
+
+const labelCauses = (path: string, labels: object): readonly string[] =>
+  Object.entries(labels)
+    .filter(([key, value]) => !LABEL_KEY.test(key) || !LABEL_VALUE.test(String(value)))
+    .map(([key, value]) => `${path}: Invalid value: "${key}=${String(value)}"`);
 
 /** A workload selects its own pods. */
 function selectorCauses(object: KubeObject): readonly string[] {

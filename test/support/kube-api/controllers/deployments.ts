@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { field, listAt } from '../../kube/field.js';
 import type { Api } from '../api.js';
 import { isOwnedBy, isSame, ownerOf, timestamp, type Fields, type KubeObject } from '../objects.js';
+import { forEach } from './loop.js';
 
 const WRITING = { manager: 'kube-controller-manager' };
 const STATUS = { ...WRITING, subresource: 'status' } as const;
@@ -22,8 +23,8 @@ function plainTemplate(replicaSet: KubeObject): Fields {
 
 /** Makes ReplicaSets of Deployments, and moves pods from the old one to the new one as the strategy says. */
 export async function keepDeployments(api: Api): Promise<void> {
-  for (const deployment of api.store.list(api.kinds.named('Deployment'))) {
-    if (deployment.metadata.deletionTimestamp !== undefined) continue;
+  await forEach(api.store.list(api.kinds.named('Deployment')), async (deployment) => {
+    if (deployment.metadata.deletionTimestamp !== undefined) return;
     const sets = api.store
       .list(api.kinds.named('ReplicaSet'), deployment.metadata.namespace)
       .filter((set) => isOwnedBy(set, deployment));
@@ -31,7 +32,7 @@ export async function keepDeployments(api: Api): Promise<void> {
     const old = sets.filter((set) => set !== current);
     if (current === undefined) await createSet(api, deployment, old);
     else await roll(api, deployment, current, old);
-  }
+  });
 }
 
 const revisionOf = (set: KubeObject): number => Number(set.metadata.annotations?.[REVISION] ?? 0);
@@ -110,8 +111,8 @@ export function condition(object: KubeObject, type: string, holds: boolean, reas
 /** Makes pods of ReplicaSets, and counts them. */
 export async function keepReplicaSets(api: Api): Promise<void> {
   const [sets, pods] = [api.kinds.named('ReplicaSet'), api.kinds.named('Pod')];
-  for (const set of api.store.list(sets)) {
-    if (set.metadata.deletionTimestamp !== undefined) continue;
+  await forEach(api.store.list(sets), async (set) => {
+    if (set.metadata.deletionTimestamp !== undefined) return;
     const owned = podsOf(api, set);
     const alive = owned.filter((pod) => pod.metadata.deletionTimestamp === undefined);
     const wanted = numberAt(set, 'spec', 'replicas');
@@ -124,7 +125,7 @@ export async function keepReplicaSets(api: Api): Promise<void> {
         ...{ readyReplicas: ready, availableReplicas: ready, fullyLabeledReplicas: alive.length },
       };
     }, STATUS);
-  }
+  });
 }
 
 const isReady = (pod: KubeObject): boolean =>

@@ -35,7 +35,8 @@ async function finish(
       await api.edit(of, object, ({ metadata }) => {
         metadata.ownerReferences = (metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid);
       }, WRITING);
-    } else if (deletionTimestamp === undefined) await api.delete(of, namespace, name, { propagation: 'Foreground' });
+    } else if (deletionTimestamp === undefined)
+      await api.delete(of, namespace, name, of.kind === 'Pod' ? {} : { propagation: 'Foreground' });
   }
   if (finalizer !== 'orphan' && owned.length > 0) return;
   await api.edit(kind, owner, ({ metadata }) => {

@@ -2,13 +2,14 @@ import { field } from '../../kube/field.js';
 import type { Api } from '../api.js';
 import { isOwnedBy, timestamp, type KubeObject } from '../objects.js';
 import { condition, createPod } from './deployments.js';
+import { forEach } from './loop.js';
 
 const WRITING = { manager: 'kube-controller-manager', subresource: 'status' } as const;
 
 /** Runs Jobs, one pod after the other, up to their number of failures. */
 export async function keepJobs(api: Api): Promise<void> {
-  for (const job of api.store.list(api.kinds.named('Job'))) {
-    if (job.metadata.deletionTimestamp !== undefined) continue;
+  await forEach(api.store.list(api.kinds.named('Job')), async (job) => {
+    if (job.metadata.deletionTimestamp !== undefined) return;
     const pods = api.store.list(api.kinds.named('Pod'), job.metadata.namespace).filter((pod) => isOwnedBy(pod, job));
     const inPhase = (phase: string): number => pods.filter((pod) => field(pod, 'status', 'phase') === phase).length;
     const [succeeded, failed] = [inPhase('Succeeded'), inPhase('Failed')];
@@ -16,7 +17,7 @@ export async function keepJobs(api: Api): Promise<void> {
     const isFailed = failed > Number(field(job, 'spec', 'backoffLimit') ?? 6);
     if (succeeded === 0 && active === 0 && !isFailed) await createPod(api, job);
     await report(api, job, { active, succeeded, failed }, isFailed);
-  }
+  });
 }
 
 async function report(

@@ -1,8 +1,23 @@
 import { ApiError } from '../api-error.js';
 import type { Api } from '../api.js';
+import type { KubeObject } from '../objects.js';
 
 /** Brings what is a step nearer to what is wanted; called again after every change, so it looks at all there is. */
 export type Controller = (api: Api) => Promise<void> | void;
+
+/** Does the work for each object: a refusal of one is no matter of the others, and the next change tries again. */
+export async function forEach(
+  objects: readonly KubeObject[],
+  work: (object: KubeObject) => Promise<void>,
+): Promise<void> {
+  for (const object of objects) {
+    try {
+      await work(object);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+    }
+  }
+}
 
 /** Runs controllers, one pass after the other, as long as anything changes. */
 export class ControlLoop {
@@ -39,7 +54,6 @@ export class ControlLoop {
     }
   }
 
-  /** A refusal is for those who asked for too much; the next change tries again. */
   async #step(controller: Controller): Promise<void> {
     try {
       await controller(this.#api);

@@ -2,6 +2,7 @@ import { field, listAt } from '../../kube/field.js';
 import type { Api } from '../api.js';
 import { isFields, isSame, ownerOf, type Fields, type KubeObject } from '../objects.js';
 import { labelTest } from '../selectors.js';
+import { forEach } from './loop.js';
 
 const WRITING = { manager: 'kube-controller-manager' };
 const FIRST_NODE_PORT = 30_000;
@@ -45,16 +46,16 @@ export function podPort(pod: KubeObject, target: unknown): number | undefined {
 
 /** Endpoints of Services that select pods, and addresses of load balancers. */
 export async function keepEndpoints(api: Api): Promise<void> {
-  const [services, endpoints, pods] = ['Service', 'Endpoints', 'Pod'].map((name) => api.kinds.named(name)) as [
-    ReturnType<typeof api.kinds.named>,
-    ReturnType<typeof api.kinds.named>,
-    ReturnType<typeof api.kinds.named>,
+  const [services, endpoints, pods] = [
+    api.kinds.named('Service'),
+    api.kinds.named('Endpoints'),
+    api.kinds.named('Pod'),
   ];
-  for (const service of api.store.list(services)) {
+  await forEach(api.store.list(services), async (service) => {
     const { name, namespace } = service.metadata;
     await balance(api, service);
     const selector = field(service, 'spec', 'selector');
-    if (!isFields(selector)) continue;
+    if (!isFields(selector)) return;
     const test = labelTest(Object.entries(selector).map(([key, value]) => `${key}=${String(value)}`).join(','));
     const selected = api.store.list(pods, namespace).filter((pod) => test(pod.metadata.labels ?? {}));
     const subsets = subsetsOf(service, selected);
@@ -62,7 +63,7 @@ export async function keepEndpoints(api: Api): Promise<void> {
     const metadata = { name, ownerReferences: [ownerOf(service)] };
     if (live === undefined) await api.create(endpoints, namespace, { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets }, WRITING);
     else if (!isSame(live['subsets'] ?? [], subsets)) await api.edit(endpoints, live, (object) => (object['subsets'] = subsets), WRITING);
-  }
+  });
 }
 
 function subsetsOf(service: KubeObject, pods: readonly KubeObject[]): readonly Fields[] {

@@ -27,15 +27,7 @@ export class Kubelet {
 
   async close(): Promise<void> {
     this.#unsubscribe();
-    const workers = [...this.#workers.values()];
-    const { api } = this.#home;
-    for (const { metadata } of api.store.list(api.kinds.named('Pod')))
-      await api.delete(api.kinds.named('Pod'), metadata.namespace, metadata.name, { graceSeconds: 1 }).catch(() => undefined);
-    for (const { metadata } of api.store.list(api.kinds.named('Pod'))) {
-      const pod = api.store.get(api.kinds.named('Pod'), metadata.namespace, metadata.name);
-      if (pod !== undefined) this.#workers.get(metadata.uid ?? '')?.update(pod);
-    }
-    await Promise.all(workers.map((worker) => worker.ended()));
+    await Promise.all([...this.#workers.values()].map((worker) => worker.end(1)));
   }
 
   #heed({ kind, type, object }: ChangeEvent): void {
@@ -46,8 +38,10 @@ export class Kubelet {
     if (kind.kind !== 'Pod') return;
     const uid = object.metadata.uid ?? '';
     const worker = this.#workers.get(uid);
-    if (type === 'DELETED') this.#workers.delete(uid);
-    else if (worker !== undefined) worker.update(object);
+    if (type === 'DELETED') {
+      this.#workers.delete(uid);
+      void worker?.end();
+    } else if (worker !== undefined) worker.update(object);
     else if (field(object, 'metadata', 'deletionTimestamp') === undefined) this.#workers.set(uid, new PodWorker(this.#home, object));
   }
 }

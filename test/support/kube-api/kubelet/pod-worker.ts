@@ -58,7 +58,13 @@ export class PodWorker {
   /** Takes what the API now says of the pod. */
   update(pod: KubeObject): void {
     this.#pod = pod;
-    if (pod.metadata.deletionTimestamp !== undefined) this.#ending ??= this.#end();
+    if (pod.metadata.deletionTimestamp !== undefined) void this.end();
+  }
+
+  /** Ends it, after its own time or another; resolves when nothing of it runs any more. */
+  end(graceSeconds?: number): Promise<void> {
+    this.#ending ??= this.#end(graceSeconds ?? this.#pod.metadata.deletionGracePeriodSeconds ?? 30);
+    return this.#ending;
   }
 
   async refresh(): Promise<void> {
@@ -66,12 +72,6 @@ export class PodWorker {
     await refreshVolumes(this.#place, this.#pod, this.#volumes).catch((error: unknown) => {
       if (!(error instanceof NotReady)) throw error;
     });
-  }
-
-  /** Resolves when nothing of it runs any more. */
-  async ended(): Promise<void> {
-    await this.#work;
-    await this.#ending;
   }
 
   async #run(): Promise<void> {
@@ -150,9 +150,8 @@ export class PodWorker {
     await api.create(api.kinds.named('Event'), namespace, event, WRITING).catch(() => undefined);
   }
 
-  async #end(): Promise<void> {
+  async #end(seconds: number): Promise<void> {
     const { api, runtime } = this.#home;
-    const seconds = this.#pod.metadata.deletionGracePeriodSeconds ?? 30;
     await Promise.all([...this.#init, ...this.#main].map((worker) => worker.stop(seconds)));
     await this.#work;
     await runtime.stopPod(this.#pod);

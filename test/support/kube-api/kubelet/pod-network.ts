@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { randomBytes, randomInt } from 'node:crypto';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const ip = async (...args: readonly string[]): Promise<void> => void (await run('ip', [...args]));
+
+/**
+ * A bridge of this machine with a network namespace for each pod: 256 addresses for pods and 256 for Services, out of a net
+ * that is drawn by lot so that several may run side by side. Needs root.
+ */
+export class PodNetwork {
+  readonly #tag = randomBytes(3).toString('hex');
+  readonly #net: string;
+  readonly #third: number;
+  readonly #pods = new Set<string>();
+  #next = 2;
+
+  private constructor() {
+    this.#net = `10.${String(randomInt(128, 250))}`;
+    this.#third = randomInt(0, 120) * 2;
+  }
+
+  static async create(): Promise<PodNetwork> {
+    const network = new PodNetwork();
+    await ip('link', 'add', network.#bridge, 'type', 'bridge');
+    await ip('addr', 'add', `${network.gateway}/24`, 'dev', network.#bridge);
+    await ip('link', 'set', network.#bridge, 'up');
+    return network;
+  }
+
+  get #bridge(): string {
+    return `tb-${this.#tag}`;
+  }
+
+  /** The node's own address among the pods. */
+  get gateway(): string {
+    return `${this.podPrefix}1`;
+  }
+
+  get podPrefix(): string {
+    return `${this.#net}.${String(this.#third)}.`;
+  }
+
+  get servicePrefix(): string {
+    return `${this.#net}.${String(this.#third + 1)}.`;
+  }
+
+  /** Path of the namespace of a pod, as runc takes it. */
+  path(uid: string): string {
+    return `/run/netns/${this.#namespace(uid)}`;
+  }
+
+  /** Makes the namespace of a pod; gives its address. */
+  async addPod(uid: string): Promise<string> {
+    const number = this.#next++;
+    const [namespace, address] = [this.#namespace(uid), `${this.podPrefix}${String(number)}`];
+    const [outside, inside] = [`tv-${this.#tag}${String(number)}`, `tw-${this.#tag}${String(number)}`];
+    await ip('netns', 'add', namespace);
+    this.#pods.add(uid);
+    await ip('link', 'add', outside, 'type', 'veth', 'peer', 'name', inside);
+    await ip('link', 'set', inside, 'netns', namespace);
+    await ip('link', 'set', outside, 'master', this.#bridge, 'up');
+    const within = (...args: readonly string[]): Promise<void> => ip('-n', namespace, ...args);
+    await within('link', 'set', inside, 'name', 'eth0');
+    await within('addr', 'add', `${address}/24`, 'dev', 'eth0');
+    await within('link', 'set', 'eth0', 'up');
+    await within('link', 'set', 'lo', 'up');
+    await within('route', 'add', 'default', 'via', this.gateway);
+    return address;
+  }
+
+  async removePod(uid: string): Promise<void> {
+    if (this.#pods.delete(uid)) await ip('netns', 'del', this.#namespace(uid));
+  }
+
+  /** Gives this machine the address of a Service. */
+  async addService(address: string): Promise<void> {
+    await ip('addr', 'replace', `${address}/32`, 'dev', this.#bridge);
+  }
+
+  async close(): Promise<void> {
+    for (const uid of [...this.#pods]) await this.removePod(uid);
+    await ip('link', 'del', this.#bridge);
+  }
+
+  #namespace(uid: string): string {
+    return `tp-${this.#tag}-${uid.slice(0, 8)}`;
+  }
+}
