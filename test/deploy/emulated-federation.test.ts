@@ -35,11 +35,15 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
     return ran.stdout;
   };
   const kubectl = async (...args: readonly string[]): Promise<string> =>
-    succeeded(await execute(toolsOf('helm 4')?.kubectl ?? '', args, '', { KUBECONFIG: machine.emulator.kubeconfig }));
+    succeeded(
+      await execute(toolsOf('helm 4')?.kubectl ?? '', args, '', { KUBECONFIG: machine.emulator.kubeconfig }),
+    );
   const helm4 = async (args: readonly string[], values?: Record<string, unknown>): Promise<string> =>
     succeeded(await helm('helm 4', args, values, { KUBECONFIG: machine.emulator.kubeconfig }));
   const tributary = async (...args: readonly string[]): Promise<string> => {
-    const { code, stdout, stderr } = await runCommand(BINARIES.tributary, args, { TRIBUTARY_CONFIG: context });
+    const { code, stdout, stderr } = await runCommand(BINARIES.tributary, args, {
+      TRIBUTARY_CONFIG: context,
+    });
     assert.equal(code, 0, stderr);
     return stdout;
   };
@@ -83,11 +87,27 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
   for (const site of SITES) {
     it(`starts the agent of ${site} from what "tributary site manifest" prints`, async () => {
       const namespace = `site-${site}`;
-      await applyText(`${site}-tables.yaml`, `${stringify(restricted(namespace))}---\n${stringify(tables(namespace))}`);
-      await kubectl('-n', namespace, 'wait', '--for=jsonpath={.status.phase}=Bound', 'pvc/tables', '--timeout=30s');
-      await writeFile(join(await claimFolder(namespace, 'tables'), 'trial.csv'), trialCsv(300, SITES.indexOf(site) + 1));
+      await applyText(
+        `${site}-tables.yaml`,
+        `${stringify(restricted(namespace))}---\n${stringify(tables(namespace))}`,
+      );
+      await kubectl(
+        '-n',
+        namespace,
+        'wait',
+        '--for=jsonpath={.status.phase}=Bound',
+        'pvc/tables',
+        '--timeout=30s',
+      );
+      await writeFile(
+        join(await claimFolder(namespace, 'tables'), 'trial.csv'),
+        trialCsv(300, SITES.indexOf(site) + 1),
+      );
       const [, author = ''] = (await tributary('author', 'list')).split('\n');
-      await writeFile(join(folder, 'policy.yaml'), stringify(policy(site, author.trim().split(/\s+/).at(-1) ?? '')));
+      await writeFile(
+        join(folder, 'policy.yaml'),
+        stringify(policy(site, author.trim().split(/\s+/).at(-1) ?? '')),
+      );
       await writeFile(join(folder, 'values.yaml'), stringify(SITE_VALUES));
       const manifest = await tributary(
         ...['site', 'manifest', site, '--namespace', namespace, '--approve'],
@@ -123,13 +143,29 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
 
   it('asks the API for nothing: neither accounts nor pods connect to it', async () => {
     const { log } = machine.emulator;
-    const ofPods = (): readonly string[] => log.connections.filter((from) => from.includes(machine.network.podPrefix) && !from.endsWith(machine.network.gateway));
+    const ofPods = (): readonly string[] =>
+      log.connections.filter(
+        (from) => from.includes(machine.network.podPrefix) && !from.endsWith(machine.network.gateway),
+      );
     assert.deepEqual(ofPods(), []);
-    const accounts = await kubectl('get', 'pods', '-A', '-o', 'jsonpath={.items[*].spec.automountServiceAccountToken}');
+    const accounts = await kubectl(
+      'get',
+      'pods',
+      '-A',
+      '-o',
+      'jsonpath={.items[*].spec.automountServiceAccountToken}',
+    );
     assert.deepEqual(new Set(accounts.split(' ')), new Set(['false']));
     // The log would show it: a pod that does connect is in it.
     await applyText('curious.yaml', stringify(CURIOUS));
-    await kubectl('-n', 'hub', 'wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/curious', '--timeout=60s');
+    await kubectl(
+      '-n',
+      'hub',
+      'wait',
+      '--for=jsonpath={.status.phase}=Succeeded',
+      'pod/curious',
+      '--timeout=60s',
+    );
     assert.equal(ofPods().length, 1);
   });
 
@@ -139,7 +175,11 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
       field(JSON.parse(await tributary('get', 'site/north', '-o', 'json')), 'status', 'agentId');
     const before = await identity();
     await kubectl('-n', 'kube-system', 'delete', 'helmchart', site, '--timeout=60s');
-    await eventually('the agent to be gone', () => (deploymentOf(site) === undefined ? true : undefined), MINUTE);
+    await eventually(
+      'the agent to be gone',
+      () => (deploymentOf(site) === undefined ? true : undefined),
+      MINUTE,
+    );
     assert.equal(await identity(), before);
     await kubectl('apply', '-f', join(folder, `${site}.yaml`));
     await eventually('the agent to be there again', () => deploymentOf(site), MINUTE);
@@ -192,7 +232,9 @@ const CURIOUS = {
         name: 'curious',
         image: 'registry.tributary.dev/tributary/agent:0',
         command: ['node', '-e'],
-        args: ['require("net").connect(process.env.KUBERNETES_SERVICE_PORT, process.env.KUBERNETES_SERVICE_HOST).end()'],
+        args: [
+          'require("net").connect(process.env.KUBERNETES_SERVICE_PORT, process.env.KUBERNETES_SERVICE_HOST).end()',
+        ],
         securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
       },
     ],

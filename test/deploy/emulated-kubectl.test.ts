@@ -21,7 +21,10 @@ const deployment = (containers: readonly object[], replicas = 1): object => ({
   spec: {
     replicas,
     selector: { matchLabels: { app: 'web' } },
-    template: { metadata: { labels: { app: 'web' } }, spec: { terminationGracePeriodSeconds: 0, containers } },
+    template: {
+      metadata: { labels: { app: 'web' } },
+      spec: { terminationGracePeriodSeconds: 0, containers },
+    },
   },
 });
 const container = (name: string, env: Readonly<Record<string, string>> = {}): object => ({
@@ -43,7 +46,9 @@ for (const generation of GENERATIONS) {
     const program = toolsOf(generation)?.kubectl ?? '';
 
     const kubectl = (args: readonly string[], input?: object): Promise<Ran> =>
-      execute(program, args, input === undefined ? '' : JSON.stringify(input), { KUBECONFIG: emulator.kubeconfig });
+      execute(program, args, input === undefined ? '' : JSON.stringify(input), {
+        KUBECONFIG: emulator.kubeconfig,
+      });
     const succeed = async (args: readonly string[], input?: object): Promise<string> => {
       const { code, stdout, stderr } = await kubectl(args, input);
       assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
@@ -72,7 +77,12 @@ for (const generation of GENERATIONS) {
 
     it('finds every kind, and those of other projects', async () => {
       const printed = await succeed(['api-resources', '-o', 'name']);
-      for (const name of ['deployments.apps', 'pods', 'helmcharts.helm.cattle.io', 'ingressroutetcps.traefik.io'])
+      for (const name of [
+        'deployments.apps',
+        'pods',
+        'helmcharts.helm.cattle.io',
+        'ingressroutetcps.traefik.io',
+      ])
         assert.ok(printed.split('\n').includes(name), name);
       assert.match(await succeed(['explain', 'deployment.spec.strategy.rollingUpdate']), /maxUnavailable/);
     });
@@ -90,11 +100,17 @@ for (const generation of GENERATIONS) {
       await succeed(['set', 'env', 'deploy/web', '-c', 'web', 'THEIRS=3']);
       await apply(deployment([container('web', { A: '4' })]));
       const containers = listAt(await object('deploy', 'web'), 'spec', 'template', 'spec', 'containers');
-      assert.deepEqual(containers.map((one) => field(one, 'name')), ['web']);
-      assert.deepEqual(listAt(containers[0], 'env').map((one) => [field(one, 'name'), field(one, 'value')]), [
-        ['A', '4'],
-        ['THEIRS', '3'],
-      ]);
+      assert.deepEqual(
+        containers.map((one) => field(one, 'name')),
+        ['web'],
+      );
+      assert.deepEqual(
+        listAt(containers[0], 'env').map((one) => [field(one, 'name'), field(one, 'value')]),
+        [
+          ['A', '4'],
+          ['THEIRS', '3'],
+        ],
+      );
     });
 
     it('applies at the server: fields have owners, and conflicts are told', async () => {
@@ -106,9 +122,14 @@ for (const generation of GENERATIONS) {
       const refused = await fail(['apply', '-f', '-', ...server, 'theirs'], configMap({ a: '9', c: '3' }));
       assert.match(refused, /conflict with "ours".*\.data\.a/s);
       await apply(configMap({ a: '9', c: '3' }), ...server, 'theirs', '--force-conflicts');
-      const forced = JSON.parse(await succeed(['get', 'cm', 'settings', '-o', 'json', '--show-managed-fields'])) as KubeObject;
+      const forced = JSON.parse(
+        await succeed(['get', 'cm', 'settings', '-o', 'json', '--show-managed-fields']),
+      ) as KubeObject;
       assert.deepEqual(forced['data'], { a: '9', c: '3' });
-      const owners = (forced.metadata.managedFields ?? []).map(({ manager, fieldsV1 }) => [manager, Object.keys(fieldsV1['f:data'] ?? {})]);
+      const owners = (forced.metadata.managedFields ?? []).map(({ manager, fieldsV1 }) => [
+        manager,
+        Object.keys(fieldsV1['f:data'] ?? {}),
+      ]);
       assert.deepEqual(new Map(owners as [string, string[]][]).get('theirs'), ['f:a', 'f:c']);
     });
 
@@ -120,7 +141,10 @@ for (const generation of GENERATIONS) {
       assert.match(await succeed(['describe', 'deploy', 'web']), /Replicas:\s+2 desired \| 2 updated/);
       const pods = await succeed(['get', 'pods', '-l', 'app in (web),!gone', '-o', 'name']);
       assert.equal(pods.trim().split('\n').length, 2);
-      assert.equal(await succeed(['get', 'pods', '--field-selector', 'status.phase=Failed', '-o', 'name']), '');
+      assert.equal(
+        await succeed(['get', 'pods', '--field-selector', 'status.phase=Failed', '-o', 'name']),
+        '',
+      );
       await succeed(['scale', 'deploy', 'web', '--replicas=1']);
       await eventually('one pod', async () => {
         const left = (await succeed(['get', 'pods', '-l', 'app=web', '-o', 'name'])).trim().split('\n');
@@ -133,7 +157,10 @@ for (const generation of GENERATIONS) {
       await succeed(['rollout', 'status', 'deploy/web', '--timeout=20s']);
       await apply(deployment([container('web', { A: '2' })]));
       await succeed(['rollout', 'status', 'deploy/web', '--timeout=20s']);
-      assert.equal((await object('deploy', 'web')).metadata.annotations?.['deployment.kubernetes.io/revision'], '2');
+      assert.equal(
+        (await object('deploy', 'web')).metadata.annotations?.['deployment.kubernetes.io/revision'],
+        '2',
+      );
       await succeed(['rollout', 'undo', 'deploy/web']);
       await succeed(['rollout', 'status', 'deploy/web', '--timeout=20s']);
       const back = await object('deploy', 'web');
@@ -171,19 +198,31 @@ for (const generation of GENERATIONS) {
       assert.match(await fail(['apply', '-f', '-'], odd), /strict decoding error: unknown field "dta"/);
       await apply(odd, '--validate=ignore');
       assert.equal((await object('cm', 'settings'))['dta'], undefined);
-      assert.match(await fail(['apply', '-f', '-'], deployment([container('web')], 'two' as unknown as number)), /replicas/);
+      assert.match(
+        await fail(['apply', '-f', '-'], deployment([container('web')], 'two' as unknown as number)),
+        /replicas/,
+      );
       const old = await object('cm', 'settings');
       await apply(configMap({ a: '2' }));
       assert.match(await fail(['replace', '-f', '-'], { ...old, data: { a: '3' } }), /modified/);
     });
 
     it('refuses pods that are not restricted where a namespace says so', async () => {
-      const labels = { 'pod-security.kubernetes.io/enforce': 'restricted', 'pod-security.kubernetes.io/warn': 'restricted' };
+      const labels = {
+        'pod-security.kubernetes.io/enforce': 'restricted',
+        'pod-security.kubernetes.io/warn': 'restricted',
+      };
       await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'strict', labels } });
       const loose = { spec: { containers: [{ name: 'a', image: 'a' }] } };
       const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'loose' }, ...loose };
-      assert.match(await fail(['-n', 'strict', 'create', '-f', '-'], pod), /violates PodSecurity "restricted/);
-      const { stderr } = await kubectl(['-n', 'strict', 'create', '-f', '-'], deployment([{ name: 'a', image: 'a' }]));
+      assert.match(
+        await fail(['-n', 'strict', 'create', '-f', '-'], pod),
+        /violates PodSecurity "restricted/,
+      );
+      const { stderr } = await kubectl(
+        ['-n', 'strict', 'create', '-f', '-'],
+        deployment([{ name: 'a', image: 'a' }]),
+      );
       assert.match(stderr, /Warning: would violate PodSecurity/);
     });
 
@@ -201,8 +240,13 @@ for (const generation of GENERATIONS) {
     it('leaves a log of what it asked', async () => {
       const before = emulator.log.requests.length;
       await succeed(['get', 'secrets', '-A']);
-      const asked = emulator.log.requests.slice(before).filter(({ path }) => path === join('/api/v1', 'secrets'));
-      assert.deepEqual(asked.map(({ verb, code }) => [verb, code]), [['GET', 200]]);
+      const asked = emulator.log.requests
+        .slice(before)
+        .filter(({ path }) => path === join('/api/v1', 'secrets'));
+      assert.deepEqual(
+        asked.map(({ verb, code }) => [verb, code]),
+        [['GET', 200]],
+      );
       assert.match(asked[0]?.userAgent ?? '', /kubectl/);
     });
   });

@@ -19,7 +19,9 @@ for (const generation of GENERATIONS) {
     let emulator: Emulator;
 
     const run = async (args: readonly string[], values?: Values): Promise<string> => {
-      const { code, stdout, stderr }: Ran = await helm(generation, args, values, { KUBECONFIG: emulator.kubeconfig });
+      const { code, stdout, stderr }: Ran = await helm(generation, args, values, {
+        KUBECONFIG: emulator.kubeconfig,
+      });
       assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
       return stdout;
     };
@@ -31,7 +33,9 @@ for (const generation of GENERATIONS) {
       return found;
     };
     const alivePod = (namespace: string): KubeObject => {
-      const [pod] = objects('Pod', namespace).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+      const [pod] = objects('Pod', namespace).filter(
+        ({ metadata }) => metadata.deletionTimestamp === undefined,
+      );
       assert.ok(pod !== undefined);
       return pod;
     };
@@ -63,7 +67,11 @@ for (const generation of GENERATIONS) {
             .filter((type) => type !== 'Opaque'),
           ['helm.sh/release.v1'],
         );
-        assert.equal(objects('PrometheusRule', namespace).length, 1, 'a cluster that knows the kind gets the rules');
+        assert.equal(
+          objects('PrometheusRule', namespace).length,
+          1,
+          'a cluster that knows the kind gets the rules',
+        );
       });
 
       it(`${chart}: replaces its pod when a setting changes, on the same volume`, async () => {

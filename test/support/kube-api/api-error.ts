@@ -33,7 +33,14 @@ export class ApiError extends Error {
 
   status(): Fields {
     const { reason, message, details, code } = this;
-    return { ...{ kind: 'Status', apiVersion: 'v1', metadata: {} }, status: 'Failure', reason, message, details, code };
+    return {
+      ...{ kind: 'Status', apiVersion: 'v1', metadata: {} },
+      status: 'Failure',
+      reason,
+      message,
+      details,
+      code,
+    };
   }
 }
 

@@ -53,7 +53,12 @@ export class Api {
     });
   }
 
-  create(kind: Kind, namespace: string | undefined, given: KubeObject, writing: Writing): Promise<KubeObject> {
+  create(
+    kind: Kind,
+    namespace: string | undefined,
+    given: KubeObject,
+    writing: Writing,
+  ): Promise<KubeObject> {
     return this.#inTurn(async () => {
       const object = this.#addressed(kind, namespace, given);
       const { name } = object.metadata;
@@ -65,7 +70,12 @@ export class Api {
     });
   }
 
-  update(kind: Kind, namespace: string | undefined, given: KubeObject, writing: Writing): Promise<KubeObject> {
+  update(
+    kind: Kind,
+    namespace: string | undefined,
+    given: KubeObject,
+    writing: Writing,
+  ): Promise<KubeObject> {
     return this.#inTurn(() => {
       const object = this.#addressed(kind, namespace, given);
       return this.#keep(kind, this.get(kind, namespace, object.metadata.name), object, writing);
@@ -108,12 +118,23 @@ export class Api {
   }
 
   /** Deletes, or marks for deletion what has finalizers, is a pod with time to end, or a namespace. */
-  delete(kind: Kind, namespace: string | undefined, name: string, deleting: Deleting = {}): Promise<KubeObject> {
+  delete(
+    kind: Kind,
+    namespace: string | undefined,
+    name: string,
+    deleting: Deleting = {},
+  ): Promise<KubeObject> {
     return this.#inTurn(() => {
       const live = this.get(kind, namespace, name);
       const { uid, resourceVersion } = deleting.preconditions ?? {};
-      if ((uid ?? live.metadata.uid) !== live.metadata.uid || (resourceVersion ?? live.metadata.resourceVersion) !== live.metadata.resourceVersion)
-        throw new ApiError('Conflict', `Operation cannot be fulfilled on ${resourceOf(kind)} "${name}": precondition failed`);
+      if (
+        (uid ?? live.metadata.uid) !== live.metadata.uid ||
+        (resourceVersion ?? live.metadata.resourceVersion) !== live.metadata.resourceVersion
+      )
+        throw new ApiError(
+          'Conflict',
+          `Operation cannot be fulfilled on ${resourceOf(kind)} "${name}": precondition failed`,
+        );
       const marked = marking(kind, live, deleting);
       if (deleting.dryRun === true) return marked ?? live;
       return marked === undefined ? this.store.remove(kind, live) : this.store.put(kind, marked);
@@ -129,22 +150,35 @@ export class Api {
   #addressed(kind: Kind, namespace: string | undefined, given: KubeObject): KubeObject {
     const object = structuredClone(withoutNulls(given));
     if (this.kinds.of(object) !== kind)
-      throw new ApiError('BadRequest', `the object is a ${object.apiVersion} ${object.kind}, not a ${kind.kind}`);
+      throw new ApiError(
+        'BadRequest',
+        `the object is a ${object.apiVersion} ${object.kind}, not a ${kind.kind}`,
+      );
     if (!isFields(object.metadata)) throw new ApiError('BadRequest', 'metadata is missing');
     const { metadata } = object;
     if (namespace !== undefined) {
       if ((metadata.namespace ?? namespace) !== namespace)
-        throw new ApiError('BadRequest', 'the namespace of the provided object does not match the namespace sent on the request');
+        throw new ApiError(
+          'BadRequest',
+          'the namespace of the provided object does not match the namespace sent on the request',
+        );
       metadata.namespace = namespace;
     } else delete metadata.namespace;
     metadata.name ??= `${metadata.generateName ?? ''}${randomUUID().slice(0, 5)}`;
     return object;
   }
 
-  #apply(kind: Kind, namespace: string | undefined, name: string, patch: unknown, writing: Writing): Promise<KubeObject> {
+  #apply(
+    kind: Kind,
+    namespace: string | undefined,
+    name: string,
+    patch: unknown,
+    writing: Writing,
+  ): Promise<KubeObject> {
     if (!isFields(patch)) throw new ApiError('BadRequest', 'what is applied is no object');
     const applied = this.#addressed(kind, namespace, patch as KubeObject);
-    if (applied.metadata.name !== name) throw new ApiError('BadRequest', 'the name of the object is not that of the URL');
+    if (applied.metadata.name !== name)
+      throw new ApiError('BadRequest', 'the name of the object is not that of the URL');
     pruneUnknown(applied, writing.validation ?? 'Strict');
     const live = this.store.get(kind, namespace, name);
     const manager: Manager = { ...managerOf(writing), operation: 'Apply' };
@@ -165,12 +199,14 @@ export class Api {
     setDefaults(object);
     if (kind.kind === 'Service') this.#allot(object);
     await validate(kind, object);
-    if (live !== undefined) refuseImmutable(live, object);
     for (const text of [...warnings, ...this.#admitted(kind, live, object)]) writing.warn?.(text);
-    if (!isApplied) object.metadata.managedFields = managedAfterUpdate(kind, live, object, managerOf(writing));
-    if (live !== undefined && !isSame(live['spec'], object['spec'])) object.metadata.generation = (live.metadata.generation ?? 1) + 1;
+    if (!isApplied)
+      object.metadata.managedFields = managedAfterUpdate(kind, live, object, managerOf(writing));
+    if (live !== undefined) countGeneration(live, object);
     if (writing.dryRun === true) return object;
-    return live !== undefined && mayGo(object) ? this.store.remove(kind, object) : this.store.put(kind, object);
+    return live !== undefined && mayGo(object)
+      ? this.store.remove(kind, object)
+      : this.store.put(kind, object);
   }
 
   /** What of a write counts: status by its subresource alone, and never what the server keeps. */
@@ -178,7 +214,7 @@ export class Api {
     const hasStatus = kind.subresources.includes('status');
     if (live === undefined) {
       const { status, ...rest } = given;
-      const object = (hasStatus ? rest : { ...rest, ...(status === undefined ? {} : { status }) }) as KubeObject;
+      const object = hasStatus ? rest : { ...rest, ...(status === undefined ? {} : { status }) };
       Object.assign(object.metadata, { uid: randomUUID(), creationTimestamp: timestamp() });
       delete object.metadata.resourceVersion;
       if (hasStatus) object.metadata.generation = 1;
@@ -186,14 +222,23 @@ export class Api {
     }
     const { resourceVersion = live.metadata.resourceVersion } = given.metadata;
     if (resourceVersion !== live.metadata.resourceVersion)
-      throw new ApiError('Conflict', `Operation cannot be fulfilled on ${resourceOf(kind)} "${given.metadata.name}": the object has been modified; please apply your changes to the latest version and try again`);
-    const shaped: Fields = writing.subresource === 'status' ? { ...live, metadata: { ...live.metadata, managedFields: given.metadata.managedFields } } : { ...given };
+      throw new ApiError(
+        'Conflict',
+        `Operation cannot be fulfilled on ${resourceOf(kind)} "${given.metadata.name}": the object has been modified; please apply your changes to the latest version and try again`,
+      );
+    const shaped: Fields =
+      writing.subresource === 'status'
+        ? { ...live, metadata: { ...live.metadata, managedFields: given.metadata.managedFields } }
+        : { ...given };
     const { status } = writing.subresource === 'status' ? given : live;
     if (hasStatus) delete shaped['status'];
     if (hasStatus && status !== undefined) shaped['status'] = status;
     const object = structuredClone(shaped) as KubeObject;
     const { uid, creationTimestamp, generation, deletionTimestamp } = live.metadata;
-    Object.assign(object.metadata, withoutNulls({ uid, creationTimestamp, generation, deletionTimestamp, resourceVersion }));
+    Object.assign(
+      object.metadata,
+      withoutNulls({ uid, creationTimestamp, generation, deletionTimestamp, resourceVersion }),
+    );
     return object;
   }
 
@@ -201,10 +246,20 @@ export class Api {
     const { namespace } = object.metadata;
     if (namespace === undefined) return [];
     const home = this.store.get(this.kinds.named('Namespace'), undefined, namespace);
-    if (live !== undefined) return kind.kind === 'Pod' ? [] : admitPod(object, home);
-    if (home === undefined) throw new ApiError('NotFound', `namespaces "${namespace}" not found`, { name: namespace, kind: 'namespaces' });
+    if (live !== undefined) {
+      refuseImmutable(live, object);
+      return kind.kind === 'Pod' ? [] : admitPod(object, home);
+    }
+    if (home === undefined)
+      throw new ApiError('NotFound', `namespaces "${namespace}" not found`, {
+        name: namespace,
+        kind: 'namespaces',
+      });
     if (home.metadata.deletionTimestamp !== undefined)
-      throw new ApiError('Forbidden', `${resourceOf(kind)} "${object.metadata.name}" is forbidden: unable to create new content in namespace ${namespace} because it is being terminated`);
+      throw new ApiError(
+        'Forbidden',
+        `${resourceOf(kind)} "${object.metadata.name}" is forbidden: unable to create new content in namespace ${namespace} because it is being terminated`,
+      );
     return admitPod(object, home);
   }
 }
@@ -228,6 +283,11 @@ function marking(kind: Kind, live: KubeObject, deleting: Deleting): KubeObject |
   if (kind.kind === 'Pod') marked.metadata.deletionGracePeriodSeconds = grace;
   if (kind.kind === 'Namespace') marked['status'] = { phase: 'Terminating' };
   return marked;
+}
+
+function countGeneration(before: KubeObject, after: KubeObject): void {
+  if (!isSame(before['spec'], after['spec']))
+    after.metadata.generation = (before.metadata.generation ?? 1) + 1;
 }
 
 /** Nobody holds it any more: no finalizer, and not the node of a pod or what is in a namespace. */

@@ -20,7 +20,12 @@ const forPod = (pod: unknown): void => {
     });
     for (const port of listAt(container, 'ports')) preset(port, { protocol: 'TCP' });
     for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
-      preset(field(container, probe), { periodSeconds: 10, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 });
+      preset(field(container, probe), {
+        periodSeconds: 10,
+        timeoutSeconds: 1,
+        failureThreshold: 3,
+        successThreshold: 1,
+      });
   }
 };
 const forTemplate = (spec: unknown): void => forPod(field(spec, 'template', 'spec'));
@@ -44,7 +49,11 @@ const DEFAULTS: Readonly<Record<string, (spec: unknown, object: KubeObject) => v
     forTemplate(spec);
   },
   StatefulSet: (spec) => {
-    preset(spec, { replicas: 1, podManagementPolicy: 'OrderedReady', updateStrategy: { type: 'RollingUpdate' } });
+    preset(spec, {
+      replicas: 1,
+      podManagementPolicy: 'OrderedReady',
+      updateStrategy: { type: 'RollingUpdate' },
+    });
     forTemplate(spec);
   },
   Job: (spec) => {
@@ -53,7 +62,8 @@ const DEFAULTS: Readonly<Record<string, (spec: unknown, object: KubeObject) => v
   },
   Service: (spec) => {
     preset(spec, { type: 'ClusterIP', sessionAffinity: 'None', internalTrafficPolicy: 'Cluster' });
-    for (const port of listAt(spec, 'ports')) preset(port, { protocol: 'TCP', targetPort: field(port, 'port') });
+    for (const port of listAt(spec, 'ports'))
+      preset(port, { protocol: 'TCP', targetPort: field(port, 'port') });
   },
   PersistentVolumeClaim: (spec) => preset(spec, { volumeMode: 'Filesystem', storageClassName: 'local-path' }),
   Secret: (_, secret) => {
@@ -66,7 +76,10 @@ const DEFAULTS: Readonly<Record<string, (spec: unknown, object: KubeObject) => v
     delete secret['stringData'];
   },
   Namespace: (_, namespace) => {
-    namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name };
+    namespace.metadata.labels = {
+      ...namespace.metadata.labels,
+      'kubernetes.io/metadata.name': namespace.metadata.name,
+    };
     namespace['spec'] ??= { finalizers: ['kubernetes'] };
     namespace['status'] ??= { phase: 'Active' };
   },

@@ -5,7 +5,10 @@ const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', '
 const STATUS_VERBS = ['get', 'patch', 'update'];
 
 const subresourcesOf = (kind: Kind): readonly (readonly [string, readonly string[]])[] =>
-  kind.subresources.map((name) => [name, name === 'log' ? ['get'] : name === 'exec' ? ['create', 'get'] : STATUS_VERBS]);
+  kind.subresources.map((name) => [
+    name,
+    name === 'log' ? ['get'] : name === 'exec' ? ['create', 'get'] : STATUS_VERBS,
+  ]);
 
 /** APIResourceList of a group and version. */
 export function resourceList(kinds: Kinds, group: string, version: string): Fields {
@@ -14,15 +17,28 @@ export function resourceList(kinds: Kinds, group: string, version: string): Fiel
     const { shortNames, categories } = kind;
     return [
       { ...common, name: kind.plural, verbs: VERBS, shortNames, categories, storageVersionHash: 'emulator' },
-      ...subresourcesOf(kind).map(([name, verbs]) => ({ ...common, singularName: '', name: `${kind.plural}/${name}`, verbs })),
+      ...subresourcesOf(kind).map(([name, verbs]) => ({
+        ...common,
+        singularName: '',
+        name: `${kind.plural}/${name}`,
+        verbs,
+      })),
     ];
   });
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf({ group, version }), resources };
+  return {
+    kind: 'APIResourceList',
+    apiVersion: 'v1',
+    groupVersion: apiVersionOf({ group, version }),
+    resources,
+  };
 }
 
 /** APIGroupList, without the core group. */
 export function groupList(kinds: Kinds): Fields {
-  const groups = kinds.groups().filter(([group]) => group !== '').map(([group, versions]) => groupOf(group, versions));
+  const groups = kinds
+    .groups()
+    .filter(([group]) => group !== '')
+    .map(([group, versions]) => groupOf(group, versions));
   return { kind: 'APIGroupList', apiVersion: 'v1', groups };
 }
 
@@ -37,7 +53,11 @@ export function oneGroup(kinds: Kinds, group: string): Fields | undefined {
   return found && { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(...found) };
 }
 
-export const CORE_VERSIONS: Fields = { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
+export const CORE_VERSIONS: Fields = {
+  kind: 'APIVersions',
+  versions: ['v1'],
+  serverAddressByClientCIDRs: [],
+};
 
 /** APIGroupDiscoveryList (apidiscovery.k8s.io/v2), of the core group or of the others. */
 export function aggregated(kinds: Kinds, version: string, isCore: boolean): Fields {

@@ -82,7 +82,9 @@ export class Emulator {
     const emulator = new Emulator(await temporaryDirectory(), options);
     for (const name of ['default', 'kube-system']) {
       const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
-      await emulator.api.create(emulator.api.kinds.named('Namespace'), undefined, namespace, { manager: 'emulator' });
+      await emulator.api.create(emulator.api.kinds.named('Namespace'), undefined, namespace, {
+        manager: 'emulator',
+      });
     }
     const port = await emulator.#server.listen('127.0.0.1');
     await mkdir(join(emulator.folder, 'claims'), { recursive: true });

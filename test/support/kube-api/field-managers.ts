@@ -5,8 +5,22 @@ import { modelOf } from './model.js';
 import { isSame, timestamp, type Fields, type KubeObject, type ManagedFields } from './objects.js';
 
 /** Fields that belong to nobody: what names the object, and what the server keeps. */
-const NOBODYS = ['name', 'namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'deletionTimestamp'];
-const NOBODYS_METADATA = new Set([...NOBODYS, 'deletionGracePeriodSeconds', 'managedFields', 'generateName', 'selfLink']);
+const NOBODYS = [
+  'name',
+  'namespace',
+  'uid',
+  'resourceVersion',
+  'generation',
+  'creationTimestamp',
+  'deletionTimestamp',
+];
+const NOBODYS_METADATA = new Set([
+  ...NOBODYS,
+  'deletionGracePeriodSeconds',
+  'managedFields',
+  'generateName',
+  'selfLink',
+]);
 
 const isOwnable = ([first, second = '']: Path): boolean =>
   first !== 'f:apiVersion' &&
@@ -60,7 +74,8 @@ export function managedAfterUpdate(
     entries.filter((entry) => entry !== own),
     (owned) => owned.minus(written).filter((path) => fields.has(path)),
   );
-  const kept = own === undefined ? FieldSet.of([]) : FieldSet.parse(own.fieldsV1).filter((path) => fields.has(path));
+  const kept =
+    own === undefined ? FieldSet.of([]) : FieldSet.parse(own.fieldsV1).filter((path) => fields.has(path));
   const all = kept.plus(written);
   if (all.isEmpty) return others;
   const isUnchanged = own !== undefined && written.isEmpty && FieldSet.parse(own.fieldsV1).minus(all).isEmpty;
@@ -83,14 +98,18 @@ export function apply(
   const own = entries.find((entry) => isEntryOf(entry, manager));
   const others = entries.filter((entry) => entry !== own);
   const isContested = (path: Path): boolean =>
-    fields.has(path) && !path.at(-1)?.startsWith('k:') && !isSame(valueAt(live, path), valueAt(applied, path));
+    fields.has(path) &&
+    !path.at(-1)?.startsWith('k:') &&
+    !isSame(valueAt(live, path), valueAt(applied, path));
   if (!force) refuseConflicts(others, isContested, kind, applied);
   const remaining = changed(others, (owned) => owned.filter((path) => !isContested(path)));
   const merged = structuredClone(overlay(live ?? {}, applied, modelOf(kind))) as KubeObject;
   const held = remaining.reduce((set, entry) => set.plus(FieldSet.parse(entry.fieldsV1)), FieldSet.of([]));
-  const dropped = own === undefined ? FieldSet.of([]) : FieldSet.parse(own.fieldsV1).minus(fields).minus(held);
+  const dropped =
+    own === undefined ? FieldSet.of([]) : FieldSet.parse(own.fieldsV1).minus(fields).minus(held);
   // Entries of lists before their fields, longest paths first: what is gone with its entry is gone.
-  for (const path of [...dropped.paths].sort((one, other) => other.length - one.length)) removeAt(merged, path);
+  for (const path of [...dropped.paths].sort((one, other) => other.length - one.length))
+    removeAt(merged, path);
   const isUnchanged = own !== undefined && isSame(FieldSet.parse(own.fieldsV1).tree(), fields.tree());
   merged.metadata.managedFields = [...remaining, isUnchanged ? own : entryFor(manager, kind, fields)];
   return merged;

@@ -77,15 +77,15 @@ function pathsOf(value: unknown, type: string, parent: string, name: string, pat
   if (isFields(value) && !isAtomic(type, parent, name)) {
     const entries = Object.entries(value);
     if (entries.length === 0) return path.length === 0 ? [] : [path];
-    return entries.flatMap(([key, child]) => pathsOf(child, fieldType(type, key), type, key, [...path, `f:${key}`]));
+    return entries.flatMap(([key, child]) =>
+      pathsOf(child, fieldType(type, key), type, key, [...path, `f:${key}`]),
+    );
   }
   const merge = Array.isArray(value) ? listMerge(parent, name) : undefined;
   if (!Array.isArray(value) || merge === undefined) return [path];
   return value.flatMap((entry: unknown) => {
     const step = entryStep(entry, parent, name);
-    const below = isFields(entry)
-      ? pathsOf(entry, entryType(type) ?? '*', '', '', [...path, step])
-      : [];
+    const below = isFields(entry) ? pathsOf(entry, entryType(type) ?? '*', '', '', [...path, step]) : [];
     return [[...path, step], ...below];
   });
 }
@@ -129,7 +129,9 @@ export function removeAt(root: unknown, path: Path): void {
     const index = position(parent, step);
     if (index >= 0) parent.splice(index, 1);
   }
-  const isEmpty = Array.isArray(parent) ? parent.length === 0 : isFields(parent) && Object.keys(parent).length === 0;
+  const isEmpty = Array.isArray(parent)
+    ? parent.length === 0
+    : isFields(parent) && Object.keys(parent).length === 0;
   if (isEmpty && path.length > 2) removeAt(root, path.slice(0, -1));
 }
 
@@ -141,11 +143,17 @@ export function overlay(live: unknown, applied: unknown, type: string, parent = 
       merged[key] = overlay(live[key], value, fieldType(type, key), type, key);
     return merged;
   }
-  if (!Array.isArray(applied) || !Array.isArray(live) || listMerge(parent, name) === undefined) return applied;
-  return applied.reduce<readonly unknown[]>((entries, entry: unknown) => {
-    const index = position(entries, entryStep(entry, parent, name));
-    return index < 0 ? [...entries, entry] : entries.with(index, overlay(entries[index], entry, entryType(type) ?? '*'));
-  }, live as readonly unknown[]);
+  if (!Array.isArray(applied) || !Array.isArray(live) || listMerge(parent, name) === undefined)
+    return applied;
+  return applied.reduce<readonly unknown[]>(
+    (entries, entry: unknown) => {
+      const index = position(entries, entryStep(entry, parent, name));
+      return index < 0
+        ? [...entries, entry]
+        : entries.with(index, overlay(entries[index], entry, entryType(type) ?? '*'));
+    },
+    live as readonly unknown[],
+  );
 }
 
 /** Whether a type is one of the API's own structures. */

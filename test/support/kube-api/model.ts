@@ -20,7 +20,11 @@ export function attributesOf(type: string): ReadonlyMap<string, string> | undefi
 
 /** `apps/v1 Deployment` is V1Deployment; '*' for custom kinds, which may hold anything. */
 export const modelOf = ({ version, kind, custom }: Kind): string =>
-  custom ? '*' : kind === 'Event' ? 'CoreV1Event' : `${version.charAt(0).toUpperCase()}${version.slice(1)}${kind}`;
+  custom
+    ? '*'
+    : kind === 'Event'
+      ? 'CoreV1Event'
+      : `${version.charAt(0).toUpperCase()}${version.slice(1)}${kind}`;
 
 /** Type of the entries of a list, else undefined. */
 export const entryType = (type: string): string | undefined => /^(?:Array|Set)<(.+)>$/.exec(type)?.[1];
@@ -52,7 +56,10 @@ const LISTS: Readonly<Record<string, ListMerge>> = {
   'V1PodSpec.imagePullSecrets': byName,
   'V1PodSpec.hostAliases': { mergeKey: 'ip' },
   'V1PodSpec.schedulingGates': byName,
-  'V1PodSpec.topologySpreadConstraints': { mergeKey: 'topologyKey', keys: ['topologyKey', 'whenUnsatisfiable'] },
+  'V1PodSpec.topologySpreadConstraints': {
+    mergeKey: 'topologyKey',
+    keys: ['topologyKey', 'whenUnsatisfiable'],
+  },
   'V1Container.env': byName,
   'V1Container.ports': { mergeKey: 'containerPort', keys: ['containerPort', 'protocol'] },
   'V1Container.volumeMounts': { mergeKey: 'mountPath' },

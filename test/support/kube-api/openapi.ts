@@ -33,7 +33,13 @@ class Schemas {
     const text = { type: 'string' };
     return {
       type: 'object',
-      properties: { apiVersion: text, kind: text, metadata: this.#schemaOf('V1ObjectMeta'), spec: open, status: open },
+      properties: {
+        apiVersion: text,
+        kind: text,
+        metadata: this.#schemaOf('V1ObjectMeta'),
+        spec: open,
+        status: open,
+      },
     };
   }
 
@@ -100,7 +106,7 @@ export function openApi(kinds: Kinds, group: string, version: string): Fields {
   return {
     openapi: '3.0.0',
     info: { title: 'Kubernetes API emulator', version: 'v1' },
-    paths: Object.fromEntries(own.map((kind) => [pathOf(kind), operationsOf(kind)])) as Fields,
+    paths: Object.fromEntries(own.map((kind) => [pathOf(kind), operationsOf(kind)])),
     components: { schemas: schemas.all() },
   };
 }
@@ -113,10 +119,18 @@ function pathOf(kind: Kind): string {
 function operationsOf(kind: Kind): Fields {
   const { group, version } = kind;
   const body = { schema: { $ref: REF + nameOf(kind) } };
-  const query = (name: string, type: string): Fields => ({ name, in: 'query', schema: { type, uniqueItems: true } });
+  const query = (name: string, type: string): Fields => ({
+    name,
+    in: 'query',
+    schema: { type, uniqueItems: true },
+  });
   const common = { 'x-kubernetes-group-version-kind': { group, version, kind: kind.kind } };
   const responses = { '200': { description: 'OK', content: { 'application/json': body } } };
-  const writing = [query('dryRun', 'string'), query('fieldManager', 'string'), query('fieldValidation', 'string')];
+  const writing = [
+    query('dryRun', 'string'),
+    query('fieldManager', 'string'),
+    query('fieldValidation', 'string'),
+  ];
   const patches = PATCHES.filter((type) => !kind.custom || !type.includes('strategic'));
   return {
     get: { ...common, 'x-kubernetes-action': 'get', responses },
@@ -125,7 +139,9 @@ function operationsOf(kind: Kind): Fields {
       ...common,
       'x-kubernetes-action': 'patch',
       parameters: [...writing, query('force', 'boolean')],
-      requestBody: { content: Object.fromEntries(patches.map((type) => [type, { schema: { type: 'object' } }])) as Fields },
+      requestBody: {
+        content: Object.fromEntries(patches.map((type) => [type, { schema: { type: 'object' } }])) as Fields,
+      },
       responses,
     },
   };
@@ -144,9 +160,18 @@ export function openApiIndex(kinds: Kinds): Fields {
 
 /** Swagger 2 of everything, for those who read it as JSON. */
 export function swagger(kinds: Kinds): Fields {
-  const documents = kinds.groups().flatMap(([group, versions]) => versions.map((version) => openApi(kinds, group, version)));
-  const definitions = Object.assign({}, ...documents.map((one) => (one['components'] as Fields)['schemas'])) as Fields;
+  const documents = kinds
+    .groups()
+    .flatMap(([group, versions]) => versions.map((version) => openApi(kinds, group, version)));
+  const definitions = Object.assign(
+    {},
+    ...documents.map((one) => (one['components'] as Fields)['schemas']),
+  ) as Fields;
   const paths = Object.assign({}, ...documents.map((one) => one['paths'])) as Fields;
   const text = JSON.stringify({ paths, definitions }).replaceAll('#/components/schemas/', '#/definitions/');
-  return { swagger: '2.0', info: { title: 'Kubernetes API emulator', version: 'v1' }, ...(JSON.parse(text) as Fields) };
+  return {
+    swagger: '2.0',
+    info: { title: 'Kubernetes API emulator', version: 'v1' },
+    ...(JSON.parse(text) as Fields),
+  };
 }

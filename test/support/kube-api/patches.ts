@@ -35,7 +35,10 @@ function oneOperation(document: unknown, { op, path, from = '', value }: Operati
       return removed(document, path);
     case 'test':
       if (isSame(at(document, path), value)) return document;
-      throw new ApiError('Invalid', `the server rejected our request due to an error in our request: test of ${path}`);
+      throw new ApiError(
+        'Invalid',
+        `the server rejected our request due to an error in our request: test of ${path}`,
+      );
     case 'copy':
       return placed(document, path, structuredClone(at(document, from)), 'add');
     case 'move': {
@@ -48,11 +51,20 @@ function oneOperation(document: unknown, { op, path, from = '', value }: Operati
 }
 
 const stepsOf = (pointer: string): readonly string[] =>
-  pointer === '' ? [] : pointer.slice(1).split('/').map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  pointer === ''
+    ? []
+    : pointer
+        .slice(1)
+        .split('/')
+        .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 
 function at(document: unknown, pointer: string): unknown {
   return stepsOf(pointer).reduce<unknown>((value, step) => {
-    const found = Array.isArray(value) ? (value[Number(step)] as unknown) : isFields(value) ? value[step] : undefined;
+    const found = Array.isArray(value)
+      ? (value[Number(step)] as unknown)
+      : isFields(value)
+        ? value[step]
+        : undefined;
     if (found === undefined) throw new ApiError('Invalid', `JSON patch: nothing at ${pointer}`);
     return found;
   }, document);
@@ -107,25 +119,37 @@ export function strategicMerge(target: unknown, patch: unknown, type: string): u
 }
 
 function mergeField(merged: Fields, key: string, value: unknown, type: string): void {
-  if (value === null || (isFields(value) && value['$patch'] === 'delete')) Reflect.deleteProperty(merged, key);
+  if (value === null || (isFields(value) && value['$patch'] === 'delete'))
+    Reflect.deleteProperty(merged, key);
   else if (Array.isArray(value)) merged[key] = mergeList(merged[key], value, type, key);
   else merged[key] = strategicMerge(merged[key], value, fieldType(type, key));
 }
 
-function mergeList(target: unknown, patch: readonly unknown[], type: string, name: string): readonly unknown[] {
+function mergeList(
+  target: unknown,
+  patch: readonly unknown[],
+  type: string,
+  name: string,
+): readonly unknown[] {
   const merge = listMerge(type, name);
   const replacing = patch.some((entry) => isFields(entry) && entry['$patch'] === 'replace');
   const kept = patch.filter((entry) => !isFields(entry) || entry['$patch'] !== 'replace').map(plain);
-  if (merge === undefined || replacing || !Array.isArray(target)) return kept.filter((entry) => !isDeletion(entry));
+  if (merge === undefined || replacing || !Array.isArray(target))
+    return kept.filter((entry) => !isDeletion(entry));
   const { mergeKey } = merge;
   if (mergeKey === undefined) return [...new Set([...(target as readonly unknown[]), ...patch])];
   const of = entryType(fieldType(type, name)) ?? '*';
-  return patch.reduce<readonly unknown[]>((entries, change) => {
-    const index = entries.findIndex((entry) => isFields(entry) && isFields(change) && entry[mergeKey] === change[mergeKey]);
-    if (isDeletion(change)) return entries.filter((_, position) => position !== index);
-    const next = strategicMerge(entries[index], change, of);
-    return index < 0 ? [...entries, next] : entries.with(index, next);
-  }, target as readonly unknown[]);
+  return patch.reduce<readonly unknown[]>(
+    (entries, change) => {
+      const index = entries.findIndex(
+        (entry) => isFields(entry) && isFields(change) && entry[mergeKey] === change[mergeKey],
+      );
+      if (isDeletion(change)) return entries.filter((_, position) => position !== index);
+      const next = strategicMerge(entries[index], change, of);
+      return index < 0 ? [...entries, next] : entries.with(index, next);
+    },
+    target as readonly unknown[],
+  );
 }
 
 const isDeletion = (entry: unknown): boolean => isFields(entry) && entry['$patch'] === 'delete';
@@ -140,7 +164,8 @@ function plain(value: unknown): unknown {
 
 function without(merged: Fields, key: string, values: unknown): void {
   const list = merged[key];
-  if (Array.isArray(list) && Array.isArray(values)) merged[key] = list.filter((entry) => !values.includes(entry));
+  if (Array.isArray(list) && Array.isArray(values))
+    merged[key] = list.filter((entry) => !values.includes(entry));
 }
 
 /** Entries that the order names come in its order; the others stay behind those they followed. */
@@ -148,10 +173,15 @@ function reorder(merged: Fields, key: string, order: unknown, type: string): voi
   const list = merged[key];
   if (!Array.isArray(list) || !Array.isArray(order)) return;
   const mergeKey = listMerge(type, key)?.mergeKey;
-  const identity = (entry: unknown): unknown => (mergeKey !== undefined && isFields(entry) ? entry[mergeKey] : entry);
+  const identity = (entry: unknown): unknown =>
+    mergeKey !== undefined && isFields(entry) ? entry[mergeKey] : entry;
   const positions = new Map(order.map((entry, index) => [identity(entry), index]));
   const named = list
     .filter((entry) => positions.has(identity(entry)))
-    .sort((one, other) => (positions.get(identity(one)) ?? 0) - (positions.get(identity(other)) ?? 0)) as unknown[];
-  merged[key] = (list as readonly unknown[]).map((entry) => (positions.has(identity(entry)) ? named.shift() : entry));
+    .sort(
+      (one, other) => (positions.get(identity(one)) ?? 0) - (positions.get(identity(other)) ?? 0),
+    ) as unknown[];
+  merged[key] = (list as readonly unknown[]).map((entry) =>
+    positions.has(identity(entry)) ? named.shift() : entry,
+  );
 }

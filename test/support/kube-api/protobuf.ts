@@ -62,13 +62,15 @@ const UNKNOWN: Message = {
 
 /** Reads `application/vnd.kubernetes.protobuf`: an envelope with the type, around the message. Some kinds only. */
 export function readProtobuf(bytes: Buffer): Fields {
-  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new ApiError('BadRequest', 'not the protobuf of Kubernetes');
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC))
+    throw new ApiError('BadRequest', 'not the protobuf of Kubernetes');
   const { type, raw } = readMessage(bytes.subarray(MAGIC.length), UNKNOWN) as {
     readonly type: { readonly apiVersion: string; readonly kind: string };
     readonly raw?: string;
   };
   const message = MESSAGES[type.kind];
-  if (message === undefined) throw new ApiError('UnsupportedMediaType', `the emulator takes ${type.kind} as JSON or YAML`);
+  if (message === undefined)
+    throw new ApiError('UnsupportedMediaType', `the emulator takes ${type.kind} as JSON or YAML`);
   return { ...type, ...readMessage(Buffer.from(raw ?? '', 'base64'), message) };
 }
 
@@ -114,8 +116,9 @@ function readMessage(bytes: Buffer, message: Message): Fields {
     const [name, type, shape] = known;
     if (shape === 'map') {
       const { key, value } = readMessage(wire.bytes, { 1: ['key', 'text'], 2: ['value', type] });
-      fields[name] = { ...(fields[name] as Fields | undefined), [String(key as string)]: value ?? '' };
-    } else if (shape === 'list') fields[name] = [...((fields[name] ?? []) as unknown[]), readValue(wire, type)];
+      fields[name] = { ...(fields[name] as Fields | undefined), [String(key)]: value ?? '' };
+    } else if (shape === 'list')
+      fields[name] = [...((fields[name] ?? []) as unknown[]), readValue(wire, type)];
     else set(fields, name, readValue(wire, type));
   }
   return fields;

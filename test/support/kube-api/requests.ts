@@ -108,7 +108,12 @@ class ObjectRequest {
   /** A table, where one is asked for. */
   shown(objects: readonly KubeObject[], version: string): Fields | undefined {
     if (!/as=Table/.test(this.asked.accept)) return undefined;
-    return tableOf(objects, this.route.kind.kind, version, this.asked.query.get('includeObject') ?? 'Metadata');
+    return tableOf(
+      objects,
+      this.route.kind.kind,
+      version,
+      this.asked.query.get('includeObject') ?? 'Metadata',
+    );
   }
 
   deleting(): Deleting {
@@ -146,7 +151,12 @@ function list(request: ObjectRequest): void {
   }
   const items = api.store.list(kind, namespace).filter(matches);
   const resourceVersion = String(api.store.version);
-  const whole = { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind), metadata: { resourceVersion }, items };
+  const whole = {
+    kind: `${kind.kind}List`,
+    apiVersion: apiVersionOf(kind),
+    metadata: { resourceVersion },
+    items,
+  };
   sendJson(response, 200, request.shown(items, resourceVersion) ?? whole);
 }
 
@@ -154,7 +164,11 @@ async function read(request: ObjectRequest): Promise<void> {
   const { route, asked, response, api, options } = request;
   if (request.flag('watch')) return list(request);
   if (route.subresource === 'log')
-    return sendJson(response, 200, await options.podLog(route.namespace ?? '', request.name, asked.query.get('container') ?? undefined));
+    return sendJson(
+      response,
+      200,
+      await options.podLog(route.namespace ?? '', request.name, asked.query.get('container') ?? undefined),
+    );
   const object = api.get(route.kind, route.namespace, request.name);
   if (route.subresource === 'scale') return sendJson(response, 200, scaleOf(object));
   request.send(200, object);
@@ -186,14 +200,19 @@ async function scale({ api, route, name, response, asked }: ObjectRequest, wante
   const { replicas } = (wanted['spec'] ?? {}) as { readonly replicas?: number };
   const manager = asked.query.get('fieldManager') ?? 'scale';
   const at = { namespace: route.namespace, name };
-  sendJson(response, 200, scaleOf(await api.patch(route.kind, at, 'merge', { spec: { replicas } }, { manager })));
+  sendJson(
+    response,
+    200,
+    scaleOf(await api.patch(route.kind, at, 'merge', { spec: { replicas } }, { manager })),
+  );
 }
 
 async function change(request: ObjectRequest): Promise<void> {
   const { api, route, asked, name } = request;
   const type = PATCH_TYPES[asked.contentType.split(';')[0] ?? ''];
   if (type === undefined) throw new ApiError('UnsupportedMediaType', `${asked.contentType}: no patch`);
-  if (type === 'apply' && !asked.query.has('fieldManager')) throw new ApiError('BadRequest', 'fieldManager is required for apply patch');
+  if (type === 'apply' && !asked.query.has('fieldManager'))
+    throw new ApiError('BadRequest', 'fieldManager is required for apply patch');
   if (route.subresource === 'scale') return scale(request, request.object());
   const isNew = api.store.get(route.kind, route.namespace, name) === undefined;
   const at = { namespace: route.namespace, name };
@@ -208,8 +227,14 @@ async function remove(request: ObjectRequest): Promise<void> {
 async function removeAll(request: ObjectRequest): Promise<void> {
   const { api, route, response } = request;
   const items = api.store.list(route.kind, route.namespace).filter(request.selection());
-  for (const { metadata } of items) await api.delete(route.kind, metadata.namespace, metadata.name, request.deleting());
-  sendJson(response, 200, { kind: `${route.kind.kind}List`, apiVersion: apiVersionOf(route.kind), metadata: {}, items });
+  for (const { metadata } of items)
+    await api.delete(route.kind, metadata.namespace, metadata.name, request.deleting());
+  sendJson(response, 200, {
+    kind: `${route.kind.kind}List`,
+    apiVersion: apiVersionOf(route.kind),
+    metadata: {},
+    items,
+  });
 }
 
 const HANDLERS: Readonly<Record<string, Handler>> = {

@@ -7,7 +7,9 @@ type Test = (labels: Labels) => boolean;
 
 /** `a=b,c in (d,e),!f` as a test of labels. */
 export function labelTest(text: string): Test {
-  const parts = text.split(/,(?![^(]*\))/).flatMap((part) => (part.trim() === '' ? [] : [requirement(part.trim())]));
+  const parts = text
+    .split(/,(?![^(]*\))/)
+    .flatMap((part) => (part.trim() === '' ? [] : [requirement(part.trim())]));
   return (labels) => parts.every((part) => part(labels));
 }
 
@@ -18,7 +20,9 @@ function requirement(text: string): Test {
     const values = list.split(',').map((value) => value.trim());
     return (labels) => {
       const value = labels[key];
-      return operator === 'in' ? value !== undefined && values.includes(value) : !values.includes(value ?? '\0');
+      return operator === 'in'
+        ? value !== undefined && values.includes(value)
+        : !values.includes(value ?? '\0');
     };
   }
   const equality = /^([^=!\s]+)\s*(==|=|!=)\s*(\S*)$/.exec(text);
@@ -35,7 +39,14 @@ function requirement(text: string): Test {
 /** Fields that the API selects by, besides name and namespace. */
 const SELECTABLE: Readonly<Record<string, readonly string[]>> = {
   Pod: ['spec.nodeName', 'status.phase', 'spec.restartPolicy', 'spec.serviceAccountName', 'status.podIP'],
-  Event: ['involvedObject.kind', 'involvedObject.name', 'involvedObject.namespace', 'involvedObject.uid', 'reason', 'type'],
+  Event: [
+    'involvedObject.kind',
+    'involvedObject.name',
+    'involvedObject.namespace',
+    'involvedObject.uid',
+    'reason',
+    'type',
+  ],
   Secret: ['type'],
   Namespace: ['status.phase'],
   Job: ['status.successful'],

@@ -7,10 +7,10 @@ import { parse } from 'yaml';
 import { collect } from '../bytes.js';
 import { ApiError } from './api-error.js';
 import type { Api } from './api.js';
-import { aggregated, CORE_VERSIONS, groupList, oneGroup, resourceList } from './discovery.js';
-import { isFields, type Fields } from './objects.js';
+import { inBackground } from './background.js';
+import { documentAt } from './documents.js';
+import { isFields } from './objects.js';
 import { readProtobuf } from './protobuf.js';
-import { openApi, openApiIndex, swagger } from './openapi.js';
 import { answerObjects, type Asked } from './requests.js';
 import { RequestLog } from './request-log.js';
 import { routeOf } from './route.js';
@@ -35,7 +35,7 @@ export class ApiServer {
 
   /** Listens on an address; gives the port. */
   async listen(host: string, port = 0): Promise<number> {
-    const server = createServer((request, response) => void this.#answer(request, response));
+    const server = createServer((request, response) => inBackground(this.#answer(request, response)));
     server.on('connection', (socket: Socket) => this.log.connected(socket.remoteAddress ?? ''));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -59,14 +59,24 @@ export class ApiServer {
     const url = new URL(request.url ?? '/', 'http://emulator');
     response.once('close', () => {
       this.log.add({
-        ...{ at: Date.now(), from: request.socket.remoteAddress ?? '', userAgent: request.headers['user-agent'] ?? '' },
-        ...{ verb: request.method ?? '', path: url.pathname, query: url.search.slice(1), code: response.statusCode },
+        ...{
+          at: Date.now(),
+          from: request.socket.remoteAddress ?? '',
+          userAgent: request.headers['user-agent'] ?? '',
+        },
+        ...{
+          verb: request.method ?? '',
+          path: url.pathname,
+          query: url.search.slice(1),
+          code: response.statusCode,
+        },
       });
     });
     try {
       await this.#dispatch(request, response, url);
     } catch (error) {
-      const known = error instanceof ApiError ? error : new ApiError('InternalError', String((error as Error).stack));
+      const known =
+        error instanceof ApiError ? error : new ApiError('InternalError', String((error as Error).stack));
       sendJson(response, known.code, known.status());
     }
   }
@@ -74,62 +84,19 @@ export class ApiServer {
   async #dispatch(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     const asked: Asked = {
       ...{ verb: request.method ?? 'GET', query: url.searchParams, accept: request.headers.accept ?? '' },
-      ...{ contentType: request.headers['content-type'] ?? '', userAgent: request.headers['user-agent'] ?? '' },
+      ...{
+        contentType: request.headers['content-type'] ?? '',
+        userAgent: request.headers['user-agent'] ?? '',
+      },
       body: await bodyOf(request),
     };
-    const fixed = this.#fixed(url.pathname, asked.accept);
-    if (fixed !== undefined) return sendJson(response, 200, ...fixed);
+    const document = documentAt(this.#options, url.pathname, asked.accept);
+    if (document !== undefined) return sendJson(response, 200, ...document);
     const route = routeOf(this.#options.api.kinds, url.pathname);
-    if (route === undefined) throw new ApiError('NotFound', 'the server could not find the requested resource');
+    if (route === undefined)
+      throw new ApiError('NotFound', 'the server could not find the requested resource');
     await answerObjects(this.#options, route, asked, response);
   }
-
-  /** Documents about the API itself, with their type where it is not plain JSON. */
-  #fixed(path: string, accept: string): readonly [unknown, string?] | undefined {
-    const { kinds } = this.#options.api;
-    const [root = '', first, second, third] = path.split('/').filter((step) => step !== '');
-    if (root === 'api' || root === 'apis') return this.#discovered(root, [first, second, third], accept);
-    if (path === '/version') return [versionInfo(this.#options.version)];
-    if (path === '/healthz' || path === '/readyz' || path === '/livez') return ['ok'];
-    if (root !== 'openapi') return undefined;
-    if (first === 'v2') {
-      if (!/json|\*\/\*/.test(accept)) throw new ApiError('NotAcceptable', 'OpenAPI v2 as JSON only');
-      return [swagger(kinds)];
-    }
-    if (first !== 'v3') return undefined;
-    if (second === undefined) return [openApiIndex(kinds)];
-    const [group, version] = second === 'api' ? ['', third ?? ''] : [third ?? '', path.split('/')[5] ?? ''];
-    return kinds.in(group, version).length === 0 ? undefined : [openApi(kinds, group, version)];
-  }
-
-  #discovered(
-    root: 'api' | 'apis',
-    [first, second, third]: readonly (string | undefined)[],
-    accept: string,
-  ): readonly [unknown, string?] | undefined {
-    const { kinds } = this.#options.api;
-    if (first === undefined) {
-      const version = /g=apidiscovery\.k8s\.io;v=(v2(?:beta1)?);as=APIGroupDiscoveryList/.exec(accept)?.[1];
-      const type = `application/json;g=apidiscovery.k8s.io;v=${version ?? ''};as=APIGroupDiscoveryList`;
-      if (version !== undefined) return [aggregated(kinds, version, root === 'api'), type];
-      return [root === 'api' ? CORE_VERSIONS : groupList(kinds)];
-    }
-    if (root === 'api') return first === 'v1' && second === undefined ? [resourceList(kinds, '', 'v1')] : undefined;
-    if (second === undefined) {
-      const group = oneGroup(kinds, first);
-      return group && [group];
-    }
-    const isList = third === undefined && kinds.in(first, second).length > 0;
-    return isList ? [resourceList(kinds, first, second)] : undefined;
-  }
-}
-
-function versionInfo(version: string): Fields {
-  const [major, minor] = version.split('.');
-  return {
-    ...{ major, minor, gitVersion: `v${version}`, gitCommit: 'emulator', gitTreeState: 'clean' },
-    ...{ buildDate: '2024-01-01T00:00:00Z', goVersion: '', compiler: '', platform: 'linux/amd64' },
-  };
 }
 
 /** JSON and YAML alike: one is the other. */
@@ -149,7 +116,12 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-export function sendJson(response: ServerResponse, code: number, body: unknown, type = 'application/json'): void {
+export function sendJson(
+  response: ServerResponse,
+  code: number,
+  body: unknown,
+  type = 'application/json',
+): void {
   response.writeHead(code, { 'content-type': typeof body === 'string' ? 'text/plain' : type });
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
 }

@@ -1,4 +1,4 @@
-import { field, listAt } from '../kube/field.js';
+import { field, listAt, textAt } from '../kube/field.js';
 import type { Fields, KubeObject } from './objects.js';
 
 interface Column {
@@ -22,14 +22,16 @@ function ageOf(since: string | undefined): string {
   const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1_000));
   if (seconds < 120) return `${String(seconds)}s`;
   if (seconds < 7_200) return `${String(Math.floor(seconds / 60))}m`;
-  return seconds < 172_800 ? `${String(Math.floor(seconds / 3_600))}h` : `${String(Math.floor(seconds / 86_400))}d`;
+  return seconds < 172_800
+    ? `${String(Math.floor(seconds / 3_600))}h`
+    : `${String(Math.floor(seconds / 86_400))}d`;
 }
 
 const portsOf = (service: KubeObject): string =>
   listAt(service, 'spec', 'ports')
     .map((port) => {
-      const node = field(port, 'nodePort');
-      return `${String(field(port, 'port'))}${node === undefined ? '' : `:${String(node as number)}`}/${String(field(port, 'protocol'))}`;
+      const node = textAt(port, 'nodePort');
+      return `${textAt(port, 'port')}${node === '' ? '' : `:${node}`}/${textAt(port, 'protocol')}`;
     })
     .join(',');
 
@@ -37,13 +39,16 @@ const containerStatuses = (pod: KubeObject): readonly unknown[] => listAt(pod, '
 
 function podStatus(pod: KubeObject): unknown {
   if (pod.metadata.deletionTimestamp !== undefined) return 'Terminating';
-  const reason = containerStatuses(pod).map((status) => field(status, 'state', 'waiting', 'reason')).find(Boolean);
+  const reason = containerStatuses(pod)
+    .map((status) => field(status, 'state', 'waiting', 'reason'))
+    .find(Boolean);
   return reason ?? field(pod, 'status', 'reason') ?? field(pod, 'status', 'phase');
 }
 
 const READY = (replicas: readonly [string, string]): Column => ({
   name: 'Ready',
-  value: (object) => `${String(count(field(object, 'status', replicas[0])))}/${String(count(field(object, 'spec', replicas[1])))}`,
+  value: (object) =>
+    `${String(count(field(object, 'status', replicas[0])))}/${String(count(field(object, 'spec', replicas[1])))}`,
 });
 
 /** Columns between the name and the age, by kind. */
@@ -59,15 +64,24 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     {
       name: 'Restarts',
       type: 'integer',
-      value: (pod) => containerStatuses(pod).reduce<number>((sum, status) => sum + count(field(status, 'restartCount')), 0),
+      value: (pod) =>
+        containerStatuses(pod).reduce<number>((sum, status) => sum + count(field(status, 'restartCount')), 0),
     },
     { name: 'IP', wide: true, value: at('status', 'podIP') },
     { name: 'Node', wide: true, value: at('spec', 'nodeName') },
   ],
   Deployment: [
     READY(['readyReplicas', 'replicas']),
-    { name: 'Up-to-date', type: 'integer', value: (object) => count(field(object, 'status', 'updatedReplicas')) },
-    { name: 'Available', type: 'integer', value: (object) => count(field(object, 'status', 'availableReplicas')) },
+    {
+      name: 'Up-to-date',
+      type: 'integer',
+      value: (object) => count(field(object, 'status', 'updatedReplicas')),
+    },
+    {
+      name: 'Available',
+      type: 'integer',
+      value: (object) => count(field(object, 'status', 'availableReplicas')),
+    },
   ],
   ReplicaSet: [
     { name: 'Desired', type: 'integer', value: at('spec', 'replicas') },
@@ -79,10 +93,20 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     { name: 'Cluster-IP', value: at('spec', 'clusterIP') },
     { name: 'Port(s)', value: portsOf },
   ],
-  ConfigMap: [{ name: 'Data', type: 'integer', value: (object) => Object.keys((object['data'] ?? {}) as Fields).length }],
+  ConfigMap: [
+    {
+      name: 'Data',
+      type: 'integer',
+      value: (object) => Object.keys(object['data'] ?? {}).length,
+    },
+  ],
   Secret: [
     { name: 'Type', value: at('type') },
-    { name: 'Data', type: 'integer', value: (object) => Object.keys((object['data'] ?? {}) as Fields).length },
+    {
+      name: 'Data',
+      type: 'integer',
+      value: (object) => Object.keys(object['data'] ?? {}).length,
+    },
   ],
   PersistentVolumeClaim: [
     { name: 'Status', value: at('status', 'phase') },
@@ -99,7 +123,11 @@ export function tableOf(
   resourceVersion: string,
   include: string,
 ): Fields {
-  const columns: readonly Column[] = [{ name: 'Name', value: at('metadata', 'name') }, ...(COLUMNS[kind] ?? []), AGE];
+  const columns: readonly Column[] = [
+    { name: 'Name', value: at('metadata', 'name') },
+    ...(COLUMNS[kind] ?? []),
+    AGE,
+  ];
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',

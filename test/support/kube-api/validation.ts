@@ -1,5 +1,4 @@
 import { field } from '../kube/field.js';
-import type { Manifest } from '../kube/charts.js';
 import { podOf, restrictedFaults } from '../kube/pod-security.js';
 import { schemaFault } from '../kube/schemas.js';
 import { unknownFields } from '../kube/unknown-fields.js';
@@ -19,10 +18,13 @@ export function pruneUnknown(object: KubeObject, validation: FieldValidation): r
   // The API server's own fields of metadata are no one's to give.
   const { managedFields, ...metadata } = object.metadata;
   void managedFields;
-  const faults = unknownFields({ ...object, metadata } as Manifest);
+  const faults = unknownFields({ ...object, metadata });
   const wrong = faults.filter((fault) => !fault.endsWith(': unknown field'));
   if (wrong.length > 0)
-    throw new ApiError('BadRequest', `${object.kind} in version "${object.apiVersion}" cannot be handled: ${wrong.join(', ')}`);
+    throw new ApiError(
+      'BadRequest',
+      `${object.kind} in version "${object.apiVersion}" cannot be handled: ${wrong.join(', ')}`,
+    );
   const unknown = faults.map((fault) => fault.replace(/^[^.]*\./, '').replace(/: unknown field$/, ''));
   if (unknown.length > 0 && validation === 'Strict')
     throw new ApiError(
@@ -47,15 +49,19 @@ export async function validate(kind: Kind, object: KubeObject): Promise<void> {
   const isStrict = ['Namespace', 'Service', 'Pod', 'Deployment'].includes(kind.kind);
   const causes = [
     ...(NAME.test(name) ? [] : [`metadata.name: Invalid value: "${name}": a lowercase RFC 1123 subdomain`]),
-    ...(isStrict && name.length > 63 ? [`metadata.name: Invalid value: "${name}": must be no more than 63 characters`] : []),
-    ...(kind.kind === 'Service' && !LABEL.test(name) ? [`metadata.name: Invalid value: "${name}": a DNS-1035 label`] : []),
+    ...(isStrict && name.length > 63
+      ? [`metadata.name: Invalid value: "${name}": must be no more than 63 characters`]
+      : []),
+    ...(kind.kind === 'Service' && !LABEL.test(name)
+      ? [`metadata.name: Invalid value: "${name}": a DNS-1035 label`]
+      : []),
     ...labelCauses('metadata.labels', labels),
     ...labelCauses('spec.template.labels', field(object, 'spec', 'template', 'metadata', 'labels') ?? {}),
     ...selectorCauses(object),
   ];
   const { managedFields, ...metadata } = object.metadata;
   void managedFields;
-  const fault = kind.custom ? undefined : await schemaFault({ ...object, metadata } as Manifest);
+  const fault = kind.custom ? undefined : await schemaFault({ ...object, metadata });
   if (fault !== undefined) causes.push(fault);
   if (causes.length > 0) throw invalid(kind.kind, name, causes);
 }
@@ -71,7 +77,9 @@ function selectorCauses(object: KubeObject): readonly string[] {
   const labels = field(object, 'spec', 'template', 'metadata', 'labels');
   if (!isFields(selector) || field(object, 'spec', 'template') === undefined) return [];
   const matches = Object.entries(selector).every(([key, value]) => field(labels, key) === value);
-  return matches ? [] : ['spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`'];
+  return matches
+    ? []
+    : ['spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`'];
 }
 
 /** Fields that are written once. */
@@ -103,7 +111,7 @@ export function refuseImmutable(before: KubeObject, after: KubeObject): void {
 /** Pod Security admission: refuses pods, and warns of workloads (kubernetes.io/docs/concepts/security/pod-security-admission). */
 export function admitPod(object: KubeObject, namespace: KubeObject | undefined): readonly string[] {
   const labels: Fields = namespace?.metadata.labels ?? {};
-  const pod = podOf(object as Manifest);
+  const pod = podOf(object);
   const level = (mode: string): boolean => labels[`pod-security.kubernetes.io/${mode}`] === 'restricted';
   if (pod === undefined || !['enforce', 'warn'].some(level)) return [];
   const faults = restrictedFaults(pod);

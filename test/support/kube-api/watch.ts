@@ -26,7 +26,8 @@ export function watch(store: ObjectStore, watching: Watching, response: ServerRe
   const { resourceVersion, sendInitialEvents, shown } = watching;
   response.writeHead(200, { 'content-type': 'application/json' });
   response.flushHeaders();
-  const send = (type: string, object: unknown): void => void response.write(`${JSON.stringify({ type, object })}\n`);
+  const send = (type: string, object: unknown): void =>
+    void response.write(`${JSON.stringify({ type, object })}\n`);
   const bookmark = (annotations?: Fields): void => {
     const metadata = { resourceVersion: String(store.version), ...(annotations && { annotations }) };
     send('BOOKMARK', { kind: watching.kind.kind, apiVersion: apiVersionOf(watching.kind), metadata });
@@ -59,7 +60,8 @@ export function watch(store: ObjectStore, watching: Watching, response: ServerRe
 /** An object that comes to match is new to a watcher, one that ceases to is gone. */
 function pass(event: ChangeEvent, watching: Watching, send: (type: string, object: unknown) => void): void {
   const { kind, namespace, matches, shown } = watching;
-  if (event.kind !== kind || (namespace !== undefined && event.object.metadata.namespace !== namespace)) return;
+  if (event.kind !== kind || (namespace !== undefined && event.object.metadata.namespace !== namespace))
+    return;
   const before = event.previous !== undefined && matches(event.previous);
   const after = event.type !== 'DELETED' && matches(event.object);
   if (before && after) send('MODIFIED', shown(event.object));

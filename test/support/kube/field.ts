@@ -14,8 +14,8 @@ export function listAt(root: unknown, ...path: readonly (string | number)[]): re
   return Array.isArray(value) ? value : [];
 }
 
-/** The string at a path; empty where there is none. */
+/** Text, number or truth at a path as text; '' where there is none. */
 export function textAt(root: unknown, ...path: readonly (string | number)[]): string {
   const value = field(root, ...path);
-  return typeof value === 'string' ? value : '';
+  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : '';
 }

@@ -40,12 +40,22 @@ async function bind(api: Api, claim: KubeObject): Promise<void> {
   const volumeName = `pvc-${claim.metadata.uid ?? ''}`;
   const capacity = { storage: field(claim, 'spec', 'resources', 'requests', 'storage') };
   const accessModes = field(claim, 'spec', 'accessModes');
-  const bound = await api.edit(claims, claim, (object) => {
-    object['spec'] = { ...(object['spec'] as object), volumeName };
-  }, WRITING);
+  const bound = await api.edit(
+    claims,
+    claim,
+    (object) => {
+      object['spec'] = { ...(object['spec'] as object), volumeName };
+    },
+    WRITING,
+  );
   if (bound !== undefined)
-    await api.edit(claims, bound, (object) => (object['status'] = { phase: 'Bound', accessModes, capacity }), {
-      ...WRITING,
-      subresource: 'status',
-    });
+    await api.edit(
+      claims,
+      bound,
+      (object) => (object['status'] = { phase: 'Bound', accessModes, capacity }),
+      {
+        ...WRITING,
+        subresource: 'status',
+      },
+    );
 }

@@ -51,29 +51,52 @@ async function createSet(api: Api, deployment: KubeObject, old: readonly KubeObj
     annotations: { [REVISION]: revision },
   };
   const spec = { replicas: 0, selector: { matchLabels }, template };
-  await api.create(api.kinds.named('ReplicaSet'), namespace, { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata, spec }, WRITING);
+  await api.create(
+    api.kinds.named('ReplicaSet'),
+    namespace,
+    { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata, spec },
+    WRITING,
+  );
 }
 
-async function roll(api: Api, deployment: KubeObject, current: KubeObject, old: readonly KubeObject[]): Promise<void> {
+async function roll(
+  api: Api,
+  deployment: KubeObject,
+  current: KubeObject,
+  old: readonly KubeObject[],
+): Promise<void> {
   const replicas = numberAt(deployment, 'spec', 'replicas');
   const recreates = field(deployment, 'spec', 'strategy', 'type') === 'Recreate';
   const oldPods = old.flatMap((set) => podsOf(api, set));
   const mayStart = !recreates || oldPods.length === 0;
   const mayStop = recreates || numberAt(current, 'status', 'readyReplicas') >= replicas;
-  const revision = Math.max(revisionOf(current), lastRevision(old) + (revisionOf(current) > lastRevision(old) ? 0 : 1));
+  const revision = Math.max(
+    revisionOf(current),
+    lastRevision(old) + (revisionOf(current) > lastRevision(old) ? 0 : 1),
+  );
   if (mayStop) for (const set of old) await scale(api, set, 0, revisionOf(set));
   await scale(api, current, mayStart ? replicas : numberAt(current, 'spec', 'replicas'), revision);
-  await api.edit(api.kinds.named('Deployment'), deployment, ({ metadata }) => {
-    metadata.annotations = { ...metadata.annotations, [REVISION]: String(revision) };
-  }, WRITING);
+  await api.edit(
+    api.kinds.named('Deployment'),
+    deployment,
+    ({ metadata }) => {
+      metadata.annotations = { ...metadata.annotations, [REVISION]: String(revision) };
+    },
+    WRITING,
+  );
   await report(api, deployment, current, oldPods.length);
 }
 
 async function scale(api: Api, set: KubeObject, replicas: number, revision: number): Promise<void> {
-  await api.edit(api.kinds.named('ReplicaSet'), set, (object) => {
-    object['spec'] = { ...(object['spec'] as Fields), replicas };
-    object.metadata.annotations = { ...object.metadata.annotations, [REVISION]: String(revision) };
-  }, WRITING);
+  await api.edit(
+    api.kinds.named('ReplicaSet'),
+    set,
+    (object) => {
+      object['spec'] = { ...(object['spec'] as Fields), replicas };
+      object.metadata.annotations = { ...object.metadata.annotations, [REVISION]: String(revision) };
+    },
+    WRITING,
+  );
 }
 
 const podsOf = (api: Api, set: KubeObject): readonly KubeObject[] =>
@@ -81,20 +104,33 @@ const podsOf = (api: Api, set: KubeObject): readonly KubeObject[] =>
 
 async function report(api: Api, deployment: KubeObject, current: KubeObject, oldPods: number): Promise<void> {
   const replicas = numberAt(deployment, 'spec', 'replicas');
-  const [updated, ready] = [numberAt(current, 'status', 'replicas'), numberAt(current, 'status', 'readyReplicas')];
+  const [updated, ready] = [
+    numberAt(current, 'status', 'replicas'),
+    numberAt(current, 'status', 'readyReplicas'),
+  ];
   const isDone = updated === replicas && ready === replicas && oldPods === 0;
   const kind = api.kinds.named('Deployment');
-  await api.edit(kind, deployment, (object) => {
-    const conditions = [
-      condition(object, 'Available', ready >= replicas, ready >= replicas ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable'),
-      condition(object, 'Progressing', true, isDone ? 'NewReplicaSetAvailable' : 'ReplicaSetUpdated'),
-    ];
-    object['status'] = {
-      ...{ observedGeneration: deployment.metadata.generation, replicas: updated + oldPods },
-      ...{ updatedReplicas: updated, readyReplicas: ready, availableReplicas: ready },
-      ...{ unavailableReplicas: Math.max(0, replicas - ready), conditions },
-    };
-  }, STATUS);
+  await api.edit(
+    kind,
+    deployment,
+    (object) => {
+      const conditions = [
+        condition(
+          object,
+          'Available',
+          ready >= replicas,
+          ready >= replicas ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
+        ),
+        condition(object, 'Progressing', true, isDone ? 'NewReplicaSetAvailable' : 'ReplicaSetUpdated'),
+      ];
+      object['status'] = {
+        ...{ observedGeneration: deployment.metadata.generation, replicas: updated + oldPods },
+        ...{ updatedReplicas: updated, readyReplicas: ready, availableReplicas: ready },
+        ...{ unavailableReplicas: Math.max(0, replicas - ready), conditions },
+      };
+    },
+    STATUS,
+  );
 }
 
 /** A condition, with the time at which it came to be what it is. */
@@ -119,22 +155,32 @@ export async function keepReplicaSets(api: Api): Promise<void> {
     for (let count = alive.length; count < wanted; count += 1) await createPod(api, set);
     for (const pod of alive.slice(wanted)) await api.delete(pods, pod.metadata.namespace, pod.metadata.name);
     const ready = alive.filter((pod) => isReady(pod)).length;
-    await api.edit(sets, set, (object) => {
-      object['status'] = {
-        ...{ observedGeneration: set.metadata.generation, replicas: alive.length },
-        ...{ readyReplicas: ready, availableReplicas: ready, fullyLabeledReplicas: alive.length },
-      };
-    }, STATUS);
+    await api.edit(
+      sets,
+      set,
+      (object) => {
+        object['status'] = {
+          ...{ observedGeneration: set.metadata.generation, replicas: alive.length },
+          ...{ readyReplicas: ready, availableReplicas: ready, fullyLabeledReplicas: alive.length },
+        };
+      },
+      STATUS,
+    );
   });
 }
 
 const isReady = (pod: KubeObject): boolean =>
-  listAt(pod, 'status', 'conditions').some((one) => field(one, 'type') === 'Ready' && field(one, 'status') === 'True');
+  listAt(pod, 'status', 'conditions').some(
+    (one) => field(one, 'type') === 'Ready' && field(one, 'status') === 'True',
+  );
 
 /** A pod of an owner's template. */
 export async function createPod(api: Api, owner: KubeObject): Promise<void> {
   const template = structuredClone(templateOf(owner));
-  const { labels, annotations } = (template['metadata'] ?? {}) as Pick<KubeObject['metadata'], 'labels' | 'annotations'>;
+  const { labels, annotations } = (template['metadata'] ?? {}) as Pick<
+    KubeObject['metadata'],
+    'labels' | 'annotations'
+  >;
   const metadata = {
     generateName: `${owner.metadata.name}-`,
     ...(labels && { labels }),

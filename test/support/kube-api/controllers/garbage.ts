@@ -17,7 +17,8 @@ export async function collectGarbage(api: Api): Promise<void> {
     const isLost = ownerReferences.length > 0 && ownerReferences.every(({ uid }) => !uids.has(uid));
     if (isLost && deletionTimestamp === undefined) await api.delete(kind, namespace, name);
     for (const finalizer of OF_DELETION)
-      if (object.metadata.finalizers?.includes(finalizer) === true) await finish(api, kind, object, finalizer, entries);
+      if (object.metadata.finalizers?.includes(finalizer) === true)
+        await finish(api, kind, object, finalizer, entries);
   }
 }
 
@@ -32,16 +33,28 @@ async function finish(
   for (const [of, object] of owned) {
     const { namespace, name, deletionTimestamp } = object.metadata;
     if (finalizer === 'orphan') {
-      await api.edit(of, object, ({ metadata }) => {
-        metadata.ownerReferences = (metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid);
-      }, WRITING);
+      await api.edit(
+        of,
+        object,
+        ({ metadata }) => {
+          metadata.ownerReferences = (metadata.ownerReferences ?? []).filter(
+            ({ uid }) => uid !== owner.metadata.uid,
+          );
+        },
+        WRITING,
+      );
     } else if (deletionTimestamp === undefined)
       await api.delete(of, namespace, name, of.kind === 'Pod' ? {} : { propagation: 'Foreground' });
   }
   if (finalizer !== 'orphan' && owned.length > 0) return;
-  await api.edit(kind, owner, ({ metadata }) => {
-    metadata.finalizers = (metadata.finalizers ?? []).filter((one) => one !== finalizer);
-  }, WRITING);
+  await api.edit(
+    kind,
+    owner,
+    ({ metadata }) => {
+      metadata.finalizers = (metadata.finalizers ?? []).filter((one) => one !== finalizer);
+    },
+    WRITING,
+  );
 }
 
 /** Gives namespaces their account, and empties those that end. */
@@ -52,7 +65,12 @@ export async function keepNamespaces(api: Api): Promise<void> {
     const { name, deletionTimestamp } = namespace.metadata;
     if (deletionTimestamp === undefined) {
       if (api.store.get(account, name, 'default') === undefined)
-        await api.create(account, name, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }, WRITING);
+        await api.create(
+          account,
+          name,
+          { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } },
+          WRITING,
+        );
       continue;
     }
     const within = entriesOf(api).filter(([, { metadata }]) => metadata.namespace === name);

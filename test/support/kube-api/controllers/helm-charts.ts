@@ -2,8 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { execute } from '../../kube/charts.js';
-import { field } from '../../kube/field.js';
+import { field, textAt } from '../../kube/field.js';
 import type { Api } from '../api.js';
+import { inBackground } from '../background.js';
 import { isSame, type Fields, type KubeObject } from '../objects.js';
 import type { Controller } from './loop.js';
 
@@ -29,7 +30,7 @@ export function installCharts(place: HelmPlace): Controller {
       if (isSame(installed.get(uid), wanted)) continue;
       installed.set(uid, wanted);
       // Not awaited: helm waits for what the other controllers do.
-      void bring(api, place, chart, isLeaving);
+      inBackground(bring(api, place, chart, isLeaving));
     }
   };
 }
@@ -38,10 +39,20 @@ async function bring(api: Api, place: HelmPlace, chart: KubeObject, isLeaving: b
   const kind = api.kinds.named('HelmChart');
   const finalizers = (one: KubeObject): readonly string[] => one.metadata.finalizers ?? [];
   if (!isLeaving && !finalizers(chart).includes(FINALIZER))
-    await api.edit(kind, chart, (object) => (object.metadata.finalizers = [...finalizers(object), FINALIZER]), WRITING);
+    await api.edit(
+      kind,
+      chart,
+      (object) => (object.metadata.finalizers = [...finalizers(object), FINALIZER]),
+      WRITING,
+    );
   const failure = isLeaving ? await uninstall(place, chart) : await install(place, chart);
   if (isLeaving && failure === '') {
-    await api.edit(kind, chart, (object) => (object.metadata.finalizers = finalizers(object).filter((one) => one !== FINALIZER)), WRITING);
+    await api.edit(
+      kind,
+      chart,
+      (object) => (object.metadata.finalizers = finalizers(object).filter((one) => one !== FINALIZER)),
+      WRITING,
+    );
     return;
   }
   const conditions = [{ type: 'Failed', status: failure === '' ? 'False' : 'True', message: failure }];
@@ -50,18 +61,18 @@ async function bring(api: Api, place: HelmPlace, chart: KubeObject, isLeaving: b
 }
 
 const namespaceOf = (chart: KubeObject): string =>
-  String(field(chart, 'spec', 'targetNamespace') ?? chart.metadata.namespace);
+  textAt(chart, 'spec', 'targetNamespace') || (chart.metadata.namespace ?? '');
 
 async function install(place: HelmPlace, chart: KubeObject): Promise<string> {
   const folder = join(place.folder, 'charts', chart.metadata.uid ?? '');
   await mkdir(folder, { recursive: true });
   const archive = join(folder, 'chart.tgz');
-  await writeFile(archive, Buffer.from(String(field(chart, 'spec', 'chartContent') ?? ''), 'base64'));
+  await writeFile(archive, Buffer.from(textAt(chart, 'spec', 'chartContent'), 'base64'));
   const creates = field(chart, 'spec', 'createNamespace') === true ? ['--create-namespace'] : [];
   return helm(
     place,
     ['upgrade', '--install', chart.metadata.name, archive, '-n', namespaceOf(chart), ...creates, '-f', '-'],
-    String(field(chart, 'spec', 'valuesContent') ?? ''),
+    textAt(chart, 'spec', 'valuesContent'),
   );
 }
 

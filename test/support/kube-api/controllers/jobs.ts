@@ -10,8 +10,11 @@ const WRITING = { manager: 'kube-controller-manager', subresource: 'status' } as
 export async function keepJobs(api: Api): Promise<void> {
   await forEach(api.store.list(api.kinds.named('Job')), async (job) => {
     if (job.metadata.deletionTimestamp !== undefined) return;
-    const pods = api.store.list(api.kinds.named('Pod'), job.metadata.namespace).filter((pod) => isOwnedBy(pod, job));
-    const inPhase = (phase: string): number => pods.filter((pod) => field(pod, 'status', 'phase') === phase).length;
+    const pods = api.store
+      .list(api.kinds.named('Pod'), job.metadata.namespace)
+      .filter((pod) => isOwnedBy(pod, job));
+    const inPhase = (phase: string): number =>
+      pods.filter((pod) => field(pod, 'status', 'phase') === phase).length;
     const [succeeded, failed] = [inPhase('Succeeded'), inPhase('Failed')];
     const active = pods.length - succeeded - failed;
     const isFailed = failed > Number(field(job, 'spec', 'backoffLimit') ?? 6);
@@ -26,11 +29,16 @@ async function report(
   counts: { readonly active: number; readonly succeeded: number; readonly failed: number },
   isFailed: boolean,
 ): Promise<void> {
-  await api.edit(api.kinds.named('Job'), job, (object) => {
-    const ended = isFailed ? ['Failed'] : counts.succeeded > 0 ? ['Complete'] : [];
-    const { lastUpdateTime, ...rest } = condition(object, ended[0] ?? '', true, 'Ended');
-    void lastUpdateTime;
-    const startTime = field(object, 'status', 'startTime') ?? timestamp();
-    object['status'] = { ...counts, startTime, conditions: ended.map(() => rest) };
-  }, WRITING);
+  await api.edit(
+    api.kinds.named('Job'),
+    job,
+    (object) => {
+      const ended = isFailed ? ['Failed'] : counts.succeeded > 0 ? ['Complete'] : [];
+      const { lastUpdateTime, ...rest } = condition(object, ended[0] ?? '', true, 'Ended');
+      void lastUpdateTime;
+      const startTime = field(object, 'status', 'startTime') ?? timestamp();
+      object['status'] = { ...counts, startTime, conditions: ended.map(() => rest) };
+    },
+    WRITING,
+  );
 }

@@ -40,7 +40,10 @@ const isReady = (pod: KubeObject): boolean =>
 export function podPort(pod: KubeObject, target: unknown): number | undefined {
   if (typeof target === 'number') return target;
   const ports = listAt(pod, 'spec', 'containers').flatMap((container) => listAt(container, 'ports'));
-  const found = field(ports.find((port) => field(port, 'name') === target), 'containerPort');
+  const found = field(
+    ports.find((port) => field(port, 'name') === target),
+    'containerPort',
+  );
   return typeof found === 'number' ? found : undefined;
 }
 
@@ -56,13 +59,24 @@ export async function keepEndpoints(api: Api): Promise<void> {
     await balance(api, service);
     const selector = field(service, 'spec', 'selector');
     if (!isFields(selector)) return;
-    const test = labelTest(Object.entries(selector).map(([key, value]) => `${key}=${String(value)}`).join(','));
+    const test = labelTest(
+      Object.entries(selector)
+        .map(([key, value]) => `${key}=${String(value)}`)
+        .join(','),
+    );
     const selected = api.store.list(pods, namespace).filter((pod) => test(pod.metadata.labels ?? {}));
     const subsets = subsetsOf(service, selected);
     const live = api.store.get(endpoints, namespace, name);
     const metadata = { name, ownerReferences: [ownerOf(service)] };
-    if (live === undefined) await api.create(endpoints, namespace, { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets }, WRITING);
-    else if (!isSame(live['subsets'] ?? [], subsets)) await api.edit(endpoints, live, (object) => (object['subsets'] = subsets), WRITING);
+    if (live === undefined)
+      await api.create(
+        endpoints,
+        namespace,
+        { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets },
+        WRITING,
+      );
+    else if (!isSame(live['subsets'] ?? [], subsets))
+      await api.edit(endpoints, live, (object) => (object['subsets'] = subsets), WRITING);
   });
 }
 
@@ -73,9 +87,16 @@ function subsetsOf(service: KubeObject, pods: readonly KubeObject[]): readonly F
       const ports = listAt(service, 'spec', 'ports').flatMap((port) => {
         const number = podPort(pod, field(port, 'targetPort'));
         const name = field(port, 'name');
-        return number === undefined ? [] : [{ ...(name === undefined ? {} : { name }), port: number, protocol: 'TCP' }];
+        return number === undefined
+          ? []
+          : [{ ...(name === undefined ? {} : { name }), port: number, protocol: 'TCP' }];
       });
-      const targetRef = { kind: 'Pod', name: pod.metadata.name, namespace: pod.metadata.namespace, uid: pod.metadata.uid };
+      const targetRef = {
+        kind: 'Pod',
+        name: pod.metadata.name,
+        namespace: pod.metadata.namespace,
+        uid: pod.metadata.uid,
+      };
       return [{ addresses: [{ ip: field(pod, 'status', 'podIP'), targetRef }], ports }];
     });
 }

@@ -44,7 +44,10 @@ export function bundleOf(spec: ContainerSpec, image: Image, { hostname, networkP
     process: {
       terminal: false,
       user: { uid: spec.user, gid: spec.group, additionalGids: spec.extraGroups },
-      args: [...(spec.command ?? image.entrypoint), ...(spec.args ?? (spec.command === undefined ? image.args : []))],
+      args: [
+        ...(spec.command ?? image.entrypoint),
+        ...(spec.args ?? (spec.command === undefined ? image.args : [])),
+      ],
       env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
       cwd: '/',
       capabilities: Object.fromEntries(sets.map((set) => [set, capabilities])) as Fields,
@@ -53,7 +56,10 @@ export function bundleOf(spec: ContainerSpec, image: Image, { hostname, networkP
     root: { path: image.root, readonly: spec.readOnlyRoot },
     mounts: [...SPECIAL, ...image.mounts.map(bind), ...spec.mounts.map(bind)],
     linux: {
-      namespaces: [...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })), { type: 'network', path: networkPath }],
+      namespaces: [
+        ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+        { type: 'network', path: networkPath },
+      ],
       resources: spec.memoryBytes === undefined ? {} : { memory: { limit: spec.memoryBytes } },
       maskedPaths: MASKED,
       readonlyPaths: READ_ONLY,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { field, listAt } from '../../kube/field.js';
+import { field, listAt, textAt } from '../../kube/field.js';
 import type { Api } from '../api.js';
 import type { KubeObject } from '../objects.js';
 import type { ContainerSpec, Mount } from './runtime.js';
@@ -35,7 +35,9 @@ export function containerSpec(sources: SpecSources, container: unknown): Contain
     mounts: listAt(container, 'volumeMounts').map((mount) => mountOf(sources, mount)),
     user: Number(security('runAsUser') ?? 0),
     group: Number(security('runAsGroup') ?? 0),
-    extraGroups: [field(pod, 'spec', 'securityContext', 'fsGroup')].flatMap((group) => (typeof group === 'number' ? [group] : [])),
+    extraGroups: [field(pod, 'spec', 'securityContext', 'fsGroup')].flatMap((group) =>
+      typeof group === 'number' ? [group] : [],
+    ),
     readOnlyRoot: field(container, 'securityContext', 'readOnlyRootFilesystem') === true,
     noNewPrivileges: field(container, 'securityContext', 'allowPrivilegeEscalation') === false,
     dropsCapabilities: listAt(container, 'securityContext', 'capabilities', 'drop').includes('ALL'),
@@ -45,11 +47,17 @@ export function containerSpec(sources: SpecSources, container: unknown): Contain
 }
 
 /** Command or arguments with `$(NAME)` filled in; `$$(` stands for `$(`. */
-function wordsOf(container: unknown, part: 'command' | 'args', environment: Readonly<Record<string, string>>): readonly string[] | undefined {
+function wordsOf(
+  container: unknown,
+  part: 'command' | 'args',
+  environment: Readonly<Record<string, string>>,
+): readonly string[] | undefined {
   if (field(container, part) === undefined) return undefined;
   return listAt(container, part).map((word) =>
-    String(word).replaceAll(/(\$?)\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)/g, (whole, escape: string, name: string) =>
-      escape === '' ? (environment[name] ?? whole) : whole.slice(1),
+    String(word).replaceAll(
+      /(\$?)\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)/g,
+      (whole, escape: string, name: string) =>
+        escape === '' ? (environment[name] ?? whole) : whole.slice(1),
     ),
   );
 }
@@ -58,7 +66,7 @@ function mountOf({ volumes }: SpecSources, mount: unknown): Mount {
   const folder = volumes.get(String(field(mount, 'name')));
   if (folder === undefined) throw new NotReady(`no volume ${String(field(mount, 'name'))}`);
   return {
-    source: join(folder, String(field(mount, 'subPath') ?? '')),
+    source: join(folder, textAt(mount, 'subPath')),
     destination: String(field(mount, 'mountPath')),
     readOnly: field(mount, 'readOnly') === true,
   };
@@ -67,12 +75,13 @@ function mountOf({ volumes }: SpecSources, mount: unknown): Mount {
 function environmentOf(sources: SpecSources, container: unknown): Record<string, string> {
   const environment: Record<string, string> = { ...sources.ambient };
   for (const source of listAt(container, 'envFrom')) {
-    const prefix = String(field(source, 'prefix') ?? '');
+    const prefix = textAt(source, 'prefix');
     for (const kind of ['configMap', 'secret'] as const) {
       const name = field(source, `${kind}Ref`, 'name');
       if (typeof name !== 'string') continue;
       const isOptional = field(source, `${kind}Ref`, 'optional') === true;
-      for (const [key, value] of contentsAt(sources, kind, name, isOptional)) environment[prefix + key] = value.toString('utf8');
+      for (const [key, value] of contentsAt(sources, kind, name, isOptional))
+        environment[prefix + key] = value.toString('utf8');
     }
   }
   for (const variable of listAt(container, 'env')) {
@@ -82,8 +91,17 @@ function environmentOf(sources: SpecSources, container: unknown): Record<string,
   return environment;
 }
 
-function contentsAt({ api, pod }: SpecSources, kind: 'configMap' | 'secret', name: string, isOptional: boolean): ReadonlyMap<string, Buffer> {
-  const object = api.store.get(api.kinds.named(kind === 'secret' ? 'Secret' : 'ConfigMap'), pod.metadata.namespace, name);
+function contentsAt(
+  { api, pod }: SpecSources,
+  kind: 'configMap' | 'secret',
+  name: string,
+  isOptional: boolean,
+): ReadonlyMap<string, Buffer> {
+  const object = api.store.get(
+    api.kinds.named(kind === 'secret' ? 'Secret' : 'ConfigMap'),
+    pod.metadata.namespace,
+    name,
+  );
   if (object !== undefined) return contentsOf(object);
   if (isOptional) return new Map();
   throw new NotReady(`${kind.toLowerCase()} "${name}" not found`);
@@ -91,10 +109,10 @@ function contentsAt({ api, pod }: SpecSources, kind: 'configMap' | 'secret', nam
 
 function variableOf(sources: SpecSources, variable: unknown): string | undefined {
   const from = field(variable, 'valueFrom');
-  if (from === undefined) return String(field(variable, 'value') ?? '');
+  if (from === undefined) return textAt(variable, 'value');
   const path = field(from, 'fieldRef', 'fieldPath');
   if (path === 'status.podIP') return sources.podIp;
-  if (typeof path === 'string') return String(field(sources.pod, ...path.split('.')) ?? '');
+  if (typeof path === 'string') return textAt(sources.pod, ...path.split('.'));
   const kind = field(from, 'secretKeyRef') === undefined ? 'configMap' : 'secret';
   const reference = field(from, `${kind}KeyRef`);
   const isOptional = field(reference, 'optional') === true;

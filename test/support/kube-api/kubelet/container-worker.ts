@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { field } from '../../kube/field.js';
+import { inBackground } from '../background.js';
 import { timestamp, type Fields, type KubeObject } from '../objects.js';
 import type { Prober } from './probes.js';
 import type { RunningContainer } from './runtime.js';
@@ -52,7 +53,9 @@ export class ContainerWorker {
       const code = await this.#once();
       const again =
         !this.#stopping &&
-        (this.#work.restartPolicy === 'Always' ? !(this.#work.isInit && code === 0) : this.#work.restartPolicy === 'OnFailure' && code !== 0);
+        (this.#work.restartPolicy === 'Always'
+          ? !(this.#work.isInit && code === 0)
+          : this.#work.restartPolicy === 'OnFailure' && code !== 0);
       if (!again) return code;
       this.#last = this.#state;
       this.#state = { waiting: { reason: 'CrashLoopBackOff' } };
@@ -72,7 +75,7 @@ export class ContainerWorker {
     const end = Date.now() + graceSeconds * 1_000;
     await this.#beforeStop(running, end);
     await running.kill('SIGTERM');
-    const killing = setTimeout(() => void running.kill('SIGKILL'), Math.max(0, end - Date.now()));
+    const killing = setTimeout(() => inBackground(running.kill('SIGKILL')), Math.max(0, end - Date.now()));
     await running.exited;
     clearTimeout(killing);
   }
@@ -81,7 +84,13 @@ export class ContainerWorker {
     const { container } = this.#work;
     const image = String(field(container, 'image'));
     return {
-      ...{ name: field(container, 'name'), image, imageID: image, ready: this.#ready, started: this.#started },
+      ...{
+        name: field(container, 'name'),
+        image,
+        imageID: image,
+        ready: this.#ready,
+        started: this.#started,
+      },
       ...{ restartCount: this.#restarts, state: this.#state, lastState: this.#last },
     };
   }
@@ -96,7 +105,7 @@ export class ContainerWorker {
     if (!isInit) {
       this.#started = field(container, 'startupProbe') === undefined;
       this.#ready = this.#started && field(container, 'readinessProbe') === undefined;
-      void this.#probe(running, ended.signal);
+      inBackground(this.#probe(running, ended.signal));
     }
     changed();
     const exitCode = await running.exited;
@@ -114,7 +123,8 @@ export class ContainerWorker {
     const hook = field(this.#work.container, 'lifecycle', 'preStop');
     const seconds = field(hook, 'sleep', 'seconds');
     const command = field(hook, 'exec', 'command');
-    if (typeof seconds === 'number') await Promise.race([sleep(Math.min(seconds * 1_000, end - Date.now())), running.exited]);
+    if (typeof seconds === 'number')
+      await Promise.race([sleep(Math.min(seconds * 1_000, end - Date.now())), running.exited]);
     if (Array.isArray(command)) await running.execute(command.map(String));
   }
 
@@ -127,7 +137,9 @@ export class ContainerWorker {
       return Date.now() - since[name];
     };
     const limit = (name: keyof typeof since): number =>
-      Number(field(container, name, 'periodSeconds') ?? 0) * Number(field(container, name, 'failureThreshold') ?? 0) * 1_000;
+      Number(field(container, name, 'periodSeconds') ?? 0) *
+      Number(field(container, name, 'failureThreshold') ?? 0) *
+      1_000;
     while (!ended.aborted) {
       const stage = this.#started ? 'livenessProbe' : 'startupProbe';
       const failing = await failsFor(stage);

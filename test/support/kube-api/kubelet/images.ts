@@ -60,7 +60,8 @@ export class CheckoutImages implements Images {
 
   async #make(): Promise<void> {
     await mkdir(this.#root, { recursive: true });
-    for (const path of SYSTEM_FOLDERS) if (existsSync(path) && isLink(path)) await symlink(readlinkSync(path), join(this.#root, path));
+    for (const path of SYSTEM_FOLDERS)
+      if (existsSync(path) && isLink(path)) await symlink(readlinkSync(path), join(this.#root, path));
   }
 }
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import { field } from '../../kube/field.js';
 import { ApiError } from '../api-error.js';
+import { inBackground } from '../background.js';
 import type { ChangeEvent } from '../store.js';
 import { PodWorker, type PodHome } from './pod-worker.js';
 
@@ -32,7 +33,7 @@ export class Kubelet {
 
   #heed({ kind, type, object }: ChangeEvent): void {
     if (kind.kind === 'ConfigMap' || kind.kind === 'Secret') {
-      for (const worker of this.#workers.values()) void worker.refresh();
+      for (const worker of this.#workers.values()) inBackground(worker.refresh());
       return;
     }
     if (kind.kind !== 'Pod') return;
@@ -40,8 +41,9 @@ export class Kubelet {
     const worker = this.#workers.get(uid);
     if (type === 'DELETED') {
       this.#workers.delete(uid);
-      void worker?.end();
+      if (worker !== undefined) inBackground(worker.end());
     } else if (worker !== undefined) worker.update(object);
-    else if (field(object, 'metadata', 'deletionTimestamp') === undefined) this.#workers.set(uid, new PodWorker(this.#home, object));
+    else if (field(object, 'metadata', 'deletionTimestamp') === undefined)
+      this.#workers.set(uid, new PodWorker(this.#home, object));
   }
 }

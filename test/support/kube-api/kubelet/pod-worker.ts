@@ -2,9 +2,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { field, listAt } from '../../kube/field.js';
+import { field, listAt, textAt } from '../../kube/field.js';
 import { ApiError } from '../api-error.js';
 import type { Api } from '../api.js';
+import { inBackground } from '../background.js';
 import { condition } from '../controllers/deployments.js';
 import { timestamp, type Fields, type KubeObject } from '../objects.js';
 import { containerSpec } from './container-spec.js';
@@ -58,7 +59,7 @@ export class PodWorker {
   /** Takes what the API now says of the pod. */
   update(pod: KubeObject): void {
     this.#pod = pod;
-    if (pod.metadata.deletionTimestamp !== undefined) void this.end();
+    if (pod.metadata.deletionTimestamp !== undefined) inBackground(this.end());
   }
 
   /** Ends it, after its own time or another; resolves when nothing of it runs any more. */
@@ -77,10 +78,17 @@ export class PodWorker {
   async #run(): Promise<void> {
     const { api, runtime } = this.#home;
     await mkdir(this.#place.folder, { recursive: true });
-    await api.edit(api.kinds.named('Pod'), this.#pod, (pod) => {
-      pod['spec'] = { ...(pod['spec'] as Fields), nodeName: NODE };
-    }, { manager: 'kube-scheduler' });
-    this.#init = listAt(this.#pod, 'spec', 'initContainers').map((container) => this.#worker(container, true));
+    await api.edit(
+      api.kinds.named('Pod'),
+      this.#pod,
+      (pod) => {
+        pod['spec'] = { ...(pod['spec'] as Fields), nodeName: NODE };
+      },
+      { manager: 'kube-scheduler' },
+    );
+    this.#init = listAt(this.#pod, 'spec', 'initContainers').map((container) =>
+      this.#worker(container, true),
+    );
     this.#main = listAt(this.#pod, 'spec', 'containers').map((container) => this.#worker(container, false));
     this.#report();
     this.#volumes = (await this.#ready(() => prepareVolumes(this.#place, this.#pod))) ?? new Map();
@@ -99,8 +107,14 @@ export class PodWorker {
 
   #worker(container: unknown, isInit: boolean): ContainerWorker {
     return new ContainerWorker({
-      ...{ container, isInit, prober: this.#home.prober, pod: () => this.#pod, changed: () => this.#report() },
-      restartPolicy: String(field(this.#pod, 'spec', 'restartPolicy') ?? 'Always'),
+      ...{
+        container,
+        isInit,
+        prober: this.#home.prober,
+        pod: () => this.#pod,
+        changed: () => this.#report(),
+      },
+      restartPolicy: textAt(this.#pod, 'spec', 'restartPolicy') || 'Always',
       start: (attempt) => this.#start(container, attempt),
     });
   }
@@ -116,7 +130,12 @@ export class PodWorker {
         container,
       ),
     );
-    if (spec === undefined) return { exited: Promise.resolve(137), kill: () => Promise.resolve(), execute: () => Promise.resolve(1) };
+    if (spec === undefined)
+      return {
+        exited: Promise.resolve(137),
+        kill: () => Promise.resolve(),
+        execute: () => Promise.resolve(1),
+      };
     return runtime.start(this.#pod, spec);
   }
 
@@ -145,7 +164,12 @@ export class PodWorker {
       ...{ apiVersion: 'v1', kind: 'Event', type: 'Warning', reason: 'FailedMount', message },
       metadata: { generateName: `${name}.` } as unknown as KubeObject['metadata'],
       involvedObject: { apiVersion: 'v1', kind: 'Pod', name, namespace, uid },
-      ...{ firstTimestamp: timestamp(), lastTimestamp: timestamp(), count: 1, source: { component: 'kubelet' } },
+      ...{
+        firstTimestamp: timestamp(),
+        lastTimestamp: timestamp(),
+        count: 1,
+        source: { component: 'kubelet' },
+      },
     };
     await api.create(api.kinds.named('Event'), namespace, event, WRITING).catch(() => undefined);
   }
@@ -167,14 +191,16 @@ export class PodWorker {
       const { api } = this.#home;
       const kind = api.kinds.named('Pod');
       const change = (pod: KubeObject): void => void (pod['status'] = this.#status(pod));
-      await api.edit(kind, this.#pod, change, { ...WRITING, subresource: 'status' }).catch((error: unknown) => {
-        if (!(error instanceof ApiError)) throw error;
-      });
+      await api
+        .edit(kind, this.#pod, change, { ...WRITING, subresource: 'status' })
+        .catch((error: unknown) => {
+          if (!(error instanceof ApiError)) throw error;
+        });
     });
   }
 
   #phase(): string {
-    const policy = String(field(this.#pod, 'spec', 'restartPolicy') ?? 'Always');
+    const policy = textAt(this.#pod, 'spec', 'restartPolicy') || 'Always';
     const codes = this.#main.map(({ exitCode }) => exitCode);
     const isBroken = policy === 'Never' && this.#init.some(({ exitCode = 0 }) => exitCode !== 0);
     if (isBroken) return 'Failed';
@@ -189,13 +215,24 @@ export class PodWorker {
     const isReady = phase === 'Running' && this.#main.every(({ ready }) => ready);
     const conditions = [
       condition(pod, 'PodScheduled', true, 'Scheduled'),
-      condition(pod, 'Initialized', this.#initialized, this.#initialized ? 'PodCompleted' : 'ContainersNotInitialized'),
+      condition(
+        pod,
+        'Initialized',
+        this.#initialized,
+        this.#initialized ? 'PodCompleted' : 'ContainersNotInitialized',
+      ),
       condition(pod, 'ContainersReady', isReady, isReady ? 'ContainersReady' : 'ContainersNotReady'),
       condition(pod, 'Ready', isReady, isReady ? 'Ready' : 'ContainersNotReady'),
     ];
     const addresses = this.#ip === '' ? {} : { podIP: this.#ip, podIPs: [{ ip: this.#ip }] };
     return {
-      ...{ phase, conditions, hostIP: '127.0.0.1', startTime: field(pod, 'status', 'startTime') ?? timestamp(), ...addresses },
+      ...{
+        phase,
+        conditions,
+        hostIP: '127.0.0.1',
+        startTime: field(pod, 'status', 'startTime') ?? timestamp(),
+        ...addresses,
+      },
       initContainerStatuses: this.#init.map((worker) => worker.status()),
       containerStatuses: this.#main.map((worker) => worker.status()),
     };

@@ -44,5 +44,7 @@ function usually(pod: KubeObject, { name }: ContainerSpec): Behaviour {
     readonly initContainers?: readonly { readonly name: string }[];
     readonly restartPolicy?: string;
   };
-  return restartPolicy === 'Never' || initContainers.some((container) => container.name === name) ? 0 : 'runs';
+  return restartPolicy === 'Never' || initContainers.some((container) => container.name === name)
+    ? 0
+    : 'runs';
 }

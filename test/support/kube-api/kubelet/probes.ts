@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 
 import { Client, credentials } from '@grpc/grpc-js';
 
-import { field } from '../../kube/field.js';
+import { field, textAt } from '../../kube/field.js';
 import type { KubeObject } from '../objects.js';
 import { podPort } from '../controllers/services.js';
 import type { RunningContainer } from './runtime.js';
@@ -21,10 +21,10 @@ export const realProber: Prober = async (pod, probe, running) => {
   const command = field(probe, 'exec', 'command');
   if (Array.isArray(command)) return (await running.execute(command.map(String))) === 0;
   if (field(probe, 'grpc') !== undefined)
-    return isServing(`${host}:${String(port('grpc'))}`, String(field(probe, 'grpc', 'service') ?? ''), timeoutMs);
+    return isServing(`${host}:${String(port('grpc'))}`, textAt(probe, 'grpc', 'service'), timeoutMs);
   if (field(probe, 'httpGet') !== undefined) {
-    const scheme = String(field(probe, 'httpGet', 'scheme') ?? 'http').toLowerCase();
-    const url = `${scheme}://${host}:${String(port('httpGet'))}${String(field(probe, 'httpGet', 'path') ?? '/')}`;
+    const scheme = (textAt(probe, 'httpGet', 'scheme') || 'http').toLowerCase();
+    const url = `${scheme}://${host}:${String(port('httpGet'))}${textAt(probe, 'httpGet', 'path') || '/'}`;
     return fetch(url, { signal: AbortSignal.timeout(timeoutMs) }).then(
       ({ status }) => status >= 200 && status < 400,
       () => false,

@@ -37,7 +37,9 @@ export class RuncRuntime implements ContainerRuntime {
       const lines = services.flatMap(({ metadata: { name, namespace: home = '' }, spec }) => {
         const names = [`${name}.${home}`, `${name}.${home}.svc`, `${name}.${home}.svc.cluster.local`];
         const address = field(spec, 'clusterIP');
-        return typeof address === 'string' ? [`${address} ${[...(home === namespace ? [name] : []), ...names].join(' ')}`] : [];
+        return typeof address === 'string'
+          ? [`${address} ${[...(home === namespace ? [name] : []), ...names].join(' ')}`]
+          : [];
       });
       await mkdir(this.#options.folder, { recursive: true });
       // Written in place: containers have mounted this very file.
@@ -53,15 +55,20 @@ export class RuncRuntime implements ContainerRuntime {
     const { folder, network, images } = this.#options;
     const bundle = join(folder, 'bundles', spec.id);
     await mkdir(bundle, { recursive: true });
-    const hosts = { source: this.#hosts(pod.metadata.namespace ?? ''), destination: '/etc/hosts', readOnly: true };
-    const config = bundleOf(
-      { ...spec, mounts: [...spec.mounts, hosts] },
-      await images.find(spec.image),
-      { hostname: pod.metadata.name, networkPath: network.path(pod.metadata.uid ?? '') },
-    );
+    const hosts = {
+      source: this.#hosts(pod.metadata.namespace ?? ''),
+      destination: '/etc/hosts',
+      readOnly: true,
+    };
+    const config = bundleOf({ ...spec, mounts: [...spec.mounts, hosts] }, await images.find(spec.image), {
+      hostname: pod.metadata.name,
+      networkPath: network.path(pod.metadata.uid ?? ''),
+    });
     await writeFile(join(bundle, 'config.json'), JSON.stringify(config));
     const log = openSync(spec.logFile, 'a');
-    const child = spawn('runc', [...this.#state, 'run', '--bundle', bundle, spec.id], { stdio: ['ignore', log, log] });
+    const child = spawn('runc', [...this.#state, 'run', '--bundle', bundle, spec.id], {
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
     const exited = new Promise<number>((resolve, reject) => {
       child.once('error', reject);

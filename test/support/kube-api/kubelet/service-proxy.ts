@@ -34,7 +34,9 @@ export class ServiceProxy {
 
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all([...this.#servers.values()].map((server) => new Promise((resolve) => server.close(resolve))));
+    await Promise.all(
+      [...this.#servers.values()].map((server) => new Promise((resolve) => server.close(resolve))),
+    );
   }
 
   async #listen(
@@ -86,5 +88,7 @@ function endpointOf(api: Api, { metadata }: KubeObject, port: number): readonly 
   const [subset] = listAt(endpoints, 'subsets');
   const target = listAt(subset, 'ports').find((one) => field(one, 'name') === name);
   const address = field(subset, 'addresses', 0, 'ip');
-  return typeof address === 'string' && target !== undefined ? [address, Number(field(target, 'port'))] : undefined;
+  return typeof address === 'string' && target !== undefined
+    ? [address, Number(field(target, 'port'))]
+    : undefined;
 }

@@ -24,7 +24,10 @@ interface File {
 }
 
 /** Prepares the volumes of a pod; gives their folders by name. Throws NotReady where something is missing yet. */
-export async function prepareVolumes(place: VolumePlace, pod: KubeObject): Promise<ReadonlyMap<string, string>> {
+export async function prepareVolumes(
+  place: VolumePlace,
+  pod: KubeObject,
+): Promise<ReadonlyMap<string, string>> {
   const folders = new Map<string, string>();
   for (const volume of listAt(pod, 'spec', 'volumes')) {
     const name = String(field(volume, 'name'));
@@ -33,7 +36,12 @@ export async function prepareVolumes(place: VolumePlace, pod: KubeObject): Promi
   return folders;
 }
 
-async function prepare(place: VolumePlace, pod: KubeObject, volume: unknown, folder: string): Promise<string> {
+async function prepare(
+  place: VolumePlace,
+  pod: KubeObject,
+  volume: unknown,
+  folder: string,
+): Promise<string> {
   const claim = field(volume, 'persistentVolumeClaim', 'claimName');
   if (typeof claim === 'string') return claimed(place, pod, claim);
   await mkdir(folder, { recursive: true });
@@ -46,7 +54,11 @@ async function prepare(place: VolumePlace, pod: KubeObject, volume: unknown, fol
 }
 
 /** Brings files of ConfigMaps and Secrets up to date, as the kubelet does while a pod runs. */
-export async function refreshVolumes(place: VolumePlace, pod: KubeObject, folders: ReadonlyMap<string, string>): Promise<void> {
+export async function refreshVolumes(
+  place: VolumePlace,
+  pod: KubeObject,
+  folders: ReadonlyMap<string, string>,
+): Promise<void> {
   for (const volume of listAt(pod, 'spec', 'volumes')) {
     const folder = folders.get(String(field(volume, 'name')));
     if (folder === undefined || !isOfFiles(volume)) continue;
@@ -63,7 +75,8 @@ const fsGroupOf = (pod: KubeObject): number => Number(field(pod, 'spec', 'securi
 async function claimed({ api, claims }: VolumePlace, pod: KubeObject, name: string): Promise<string> {
   const claim = api.store.get(api.kinds.named('PersistentVolumeClaim'), pod.metadata.namespace, name);
   if (claim === undefined) throw new NotReady(`persistentvolumeclaim "${name}" not found`);
-  if (field(claim, 'status', 'phase') !== 'Bound') throw new NotReady(`persistentvolumeclaim "${name}" is not bound`);
+  if (field(claim, 'status', 'phase') !== 'Bound')
+    throw new NotReady(`persistentvolumeclaim "${name}" is not bound`);
   const folder = claimFolder(claims, claim);
   const group = fsGroupOf(pod);
   const { gid, mode } = await stat(folder);
@@ -103,11 +116,13 @@ function sourceFiles(api: Api, pod: KubeObject, source: unknown, fallback: numbe
   }
   const contents = contentsOf(object);
   const mode = Number(field(reference, 'defaultMode') ?? fallback);
-  const items = field(reference, 'items') as readonly { readonly key: string; readonly path: string; readonly mode?: number }[] | undefined;
+  const items = field(reference, 'items') as
+    readonly { readonly key: string; readonly path: string; readonly mode?: number }[] | undefined;
   const wanted = items ?? [...contents.keys()].map((key) => ({ key, path: key }));
   return wanted.flatMap((item) => {
     const content = contents.get(item.key);
-    if (content !== undefined) return [{ path: item.path, content, mode: ('mode' in item ? item.mode : undefined) ?? mode }];
+    if (content !== undefined)
+      return [{ path: item.path, content, mode: ('mode' in item ? item.mode : undefined) ?? mode }];
     if (isOptional) return [];
     throw new NotReady(`references non-existent ${kind.toLowerCase()} key: ${item.key}`);
   });
@@ -129,7 +144,9 @@ export function contentsOf(object: KubeObject): ReadonlyMap<string, Buffer> {
  * at once. Nothing is written where nothing changed.
  */
 async function writeFiles(folder: string, files: readonly File[], group: number): Promise<void> {
-  const digest = files.map(({ path, content, mode }) => `${path} ${String(mode)} ${content.toString('base64')}`).join('\n');
+  const digest = files
+    .map(({ path, content, mode }) => `${path} ${String(mode)} ${content.toString('base64')}`)
+    .join('\n');
   const current = written.get(folder);
   if (current?.digest === digest) return;
   const version = `..${String(Date.now())}.${String(Math.random()).slice(2, 8)}`;
@@ -156,5 +173,6 @@ async function pointTo(folder: string, files: readonly File[]): Promise<void> {
   const tops = new Set(files.map(({ path }) => path.split('/')[0] ?? ''));
   const present = (await readdir(folder)).filter((name) => !name.startsWith('..'));
   for (const name of present) if (!tops.has(name)) await rm(join(folder, name));
-  for (const name of tops) if (!present.includes(name)) await symlink(join('..data', name), join(folder, name));
+  for (const name of tops)
+    if (!present.includes(name)) await symlink(join('..data', name), join(folder, name));
 }
