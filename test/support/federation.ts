@@ -54,6 +54,8 @@ export class LocalFederation {
   readonly #host: string;
   readonly agents = new Map<string, Daemon>();
   readonly #sites = new Map<string, SiteOptions>();
+  /** Commands of operators and sites. */
+  programs: Readonly<Record<'tributary' | 'agent', string>> = BINARIES;
   /** How the coordinator is started from now on. */
   coordinatorParts: Pick<Launch, 'script' | 'env'> = {};
   #coordinator: Daemon | undefined;
@@ -84,7 +86,8 @@ export class LocalFederation {
       '--context-file',
       federation.contextFile,
     ];
-    requireSuccess('init', await runCommand(BINARIES.coordinator, init));
+    const { script = BINARIES.coordinator, env } = launch;
+    requireSuccess('init', await runCommand(script, init, env));
     await federation.serve(launch);
     return federation;
   }
@@ -156,7 +159,7 @@ export class LocalFederation {
 
   /** Runs the `tributary` command as the operator. */
   cli(...args: readonly string[]): Promise<Finished> {
-    return runCommand(BINARIES.tributary, args, { TRIBUTARY_CONFIG: this.contextFile });
+    return runCommand(this.programs.tributary, args, { TRIBUTARY_CONFIG: this.contextFile });
   }
 
   /** The same, and its standard output; throws where it fails. */
@@ -188,7 +191,7 @@ export class LocalFederation {
       mode: 0o600,
     });
     const files = ['--config', join(folder, 'agent.yaml'), '--token-file', join(folder, 'token')];
-    const joined = await runCommand(BINARIES.agent, ['join', ...files], site.env);
+    const joined = await runCommand(this.programs.agent, ['join', ...files], site.env);
     requireSuccess(`join ${site.name}`, joined);
   }
 
