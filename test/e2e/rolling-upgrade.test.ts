@@ -25,7 +25,7 @@ const WAIT_MS = 120_000;
 const old = previousRelease();
 const present = presentRelease(SOFTWARE_VERSION);
 
-/** When a site was stopped for its upgrade, and when the new build of it had taken part in a round: rounds committed by then. */
+/** When a site was stopped for its upgrade, and when the new build of it had taken part in a round: the newest round by then. */
 interface Upgrade {
   readonly name: string;
   readonly stoppedAt: number;
@@ -66,16 +66,19 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
     else await directory.remove();
   });
 
-  const committed = async (): Promise<number> => {
-    const events = await operator.events('FederatedJob', 'points').catch(() => []);
-    return events.filter(({ type }) => type === 'round.committed').length;
+  /** The newest committed round; undefined while the coordinator is away. */
+  const committed = async (): Promise<number | undefined> => {
+    const events = await operator.events('FederatedJob', 'points').catch(() => undefined);
+    const rounds = events?.filter(({ type }) => type === 'round.committed');
+    return rounds === undefined ? undefined : Math.max(0, ...rounds.map(({ body }) => Number(body['round'])));
   };
-  const beyond = (rounds: number, what: string): Promise<number> =>
+  const newest = (): Promise<number> => eventually('the events of the job', committed, WAIT_MS);
+  const beyond = (round: number, what: string): Promise<number> =>
     eventually(
       what,
       async () => {
         const now = await committed();
-        return now > rounds ? now : undefined;
+        return now !== undefined && now > round ? now : undefined;
       },
       WAIT_MS,
       100,
@@ -96,11 +99,11 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
 
   /** Stopped as a pod is, in the middle of a round, and started by the other build on the same directory. */
   async function upgradeSite(name: string, { programs, env }: Release): Promise<void> {
-    const stoppedAt = await committed();
+    const stoppedAt = await newest();
     const exit = await federation.agents.get(name)?.stop();
     assert.deepEqual(exit, { code: 0, signal: null }, name);
     federation.startAgent(name, { script: programs.agent, env });
-    upgrades.push({ name, stoppedAt, backAt: await beyond(await committed(), `a round with ${name}`) });
+    upgrades.push({ name, stoppedAt, backAt: await beyond(await newest(), `a round with ${name}`) });
   }
 
   async function upgradeCoordinator({ programs, env }: Release): Promise<void> {
@@ -108,7 +111,7 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
     federation.coordinatorParts = { script: programs.coordinator, env };
     federation.programs = programs;
     await federation.serve();
-    await beyond(await committed(), 'a round of the new coordinator');
+    await beyond(await newest(), 'a round of the new coordinator');
   }
 
   it('goes on, site by site, with old and new in one cohort', async () => {

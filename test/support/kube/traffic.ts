@@ -5,8 +5,13 @@ import { field, listAt } from './field.js';
 
 type Labels = Readonly<Record<string, string>>;
 
+export interface Pod {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
 /** One end of a connection: a pod, or an address outside the cluster. */
-export type Endpoint = { readonly namespace: string; readonly labels: Labels } | { readonly address: string };
+export type Endpoint = Pod | { readonly address: string };
 
 /** A connection to a port of `to`. */
 export interface Connection {
@@ -34,13 +39,7 @@ function passes(
   const [own, other] =
     direction === 'Ingress' ? [connection.to, connection.from] : [connection.from, connection.to];
   if (!isPod(own)) return true;
-  const selecting = policies.filter(
-    (policy) =>
-      policy.kind === 'NetworkPolicy' &&
-      (policy.metadata.namespace ?? 'default') === own.namespace &&
-      listAt(policy, 'spec', 'policyTypes').includes(direction) &&
-      matches(field(policy, 'spec', 'podSelector'), own.labels),
-  );
+  const selecting = policies.filter((policy) => isSelected(policy, own, direction));
   if (selecting.length === 0) return true;
   const [rules, peers] = direction === 'Ingress' ? ['ingress', 'from'] : ['egress', 'to'];
   return selecting.some((policy) =>
@@ -48,6 +47,16 @@ function passes(
       (rule) =>
         opensPort(rule, connection) && namesPeer(listAt(rule, peers), other, policy.metadata.namespace ?? ''),
     ),
+  );
+}
+
+/** Whether an object is a policy that decides about a direction of the pod's traffic. */
+export function isSelected(policy: Manifest, pod: Pod, direction: 'Ingress' | 'Egress'): boolean {
+  return (
+    policy.kind === 'NetworkPolicy' &&
+    (policy.metadata.namespace ?? 'default') === pod.namespace &&
+    listAt(policy, 'spec', 'policyTypes').includes(direction) &&
+    matches(field(policy, 'spec', 'podSelector'), pod.labels)
   );
 }
 
@@ -65,7 +74,11 @@ function namesPeer(peers: readonly unknown[], end: Endpoint, namespace: string):
 }
 
 function isNamed(peer: unknown, end: Endpoint, namespace: string): boolean {
-  if (!isPod(end)) return isWithin(field(peer, 'ipBlock'), end.address);
+  return isPod(end) ? namesPod(peer, end, namespace) : isWithin(field(peer, 'ipBlock'), end.address);
+}
+
+/** Whether a peer of a policy in that namespace selects the pod; blocks of addresses select none. */
+export function namesPod(peer: unknown, end: Pod, namespace: string): boolean {
   if (field(peer, 'ipBlock') !== undefined) return false;
   const pods = field(peer, 'podSelector');
   const namespaces = field(peer, 'namespaceSelector');
