@@ -129,6 +129,11 @@ export const LIMITS = Object.freeze({
   predictionBodyBytes: 16 * MIB,
   /** Connections of the local endpoint for predictions. */
   predictionConnections: 256,
+  /** Calls at the same time on one connection to it over gRPC: each may hold a body. */
+  predictionStreams: 16,
+  /** Milliseconds in which the headers of a request to it are there, and in which all of it is. */
+  predictionHeadersMs: 10_000,
+  predictionRequestMs: 30_000,
   /** Tensors of a request for predictions: one a column. */
   predictionTensors: 10_000,
   /** Predictions that wait to be written to their log. */
@@ -198,12 +203,44 @@ export const LIMITS = Object.freeze({
   alarmsKept: 100,
   /** Labels of a site. */
   labels: 64,
+  /** Connections of somebody who joins, and milliseconds that one may stay: joining is rare and takes a second. */
+  enrollingConnections: 256,
+  enrollingMs: 60_000,
+  /** Connections of operators. */
+  operatorConnections: 256,
+  /** Connections of one agent: it holds one, and for a moment the one before. */
+  connectionsPerAgent: 4,
+  /** Connections of one person: a few terminals. */
+  connectionsPerContext: 16,
+  /** Milliseconds in which calls of a revoked identity still get their typed refusal, before the connection ends. */
+  revocationGraceMs: 250,
+  /** Connections of a page for scrapers: each costs one rendering. */
+  pageConnections: 32,
+  /** Milliseconds in which a request for a page is there, and after which an idle connection is closed. */
+  pageRequestMs: 5_000,
+  /** Bytes of the headers of an HTTP request. */
+  httpHeaderBytes: 8 * KIB,
+  /** Connections of probes. */
+  probeConnections: 64,
+  /** Milliseconds that probes which watch have to leave when an agent stops. */
+  probeLeaveMs: 500,
   /** Answers to orders that an agent remembers: a repeated order gets the first answer again. */
   answersKept: 256,
   /** Orders of one agent being verified at the same time; more are dropped and come again with the next stream. */
   ordersVerifying: 64,
-  /** Watch and log streams at the same time. */
+  /** Watch and log streams at the same time, and of one operator. */
   watchers: 256,
+  watchersPerContext: 32,
+  /** Changes of objects that wait for a watcher who does not read; it is told to begin again then. */
+  watchEventsWaiting: 1_000,
+  /** Milliseconds without a change after which a watcher is told how far it is. */
+  watchBookmarkMs: 15_000,
+  /** Events of an object that `describe` shows, and entries that it looks at for them. */
+  describedEvents: 200,
+  describedEntries: 20_000,
+  /** Readings of the ledger at the same time, and of one caller. */
+  readings: 256,
+  readingsPerCaller: 4,
   /** Entries between two snapshots of the coordinator's state. */
   snapshotEveryEntries: 1_000,
   /** Milliseconds. */
@@ -222,6 +259,8 @@ export const LIMITS = Object.freeze({
   streamIdleMs: 60_000,
   /** A connection that has not finished its TLS handshake by then makes place for others. */
   handshakeMs: 10_000,
+  /** Connections of one port whose TLS handshake is under way: a fleet that comes back queues in the kernel beyond it. */
+  handshakes: 1_024,
   heartbeatIntervalMs: 5_000,
   /** No sign of life for this long: the agent counts as gone. */
   heartbeatTimeoutMs: 15_000,

@@ -29,14 +29,6 @@ import type { ServeConfig } from '../config.js';
 import type { Addresses } from './addresses.js';
 import type { Core } from './core.js';
 
-/** Connections at the same time: joining is rare and short, operators are few. */
-const MOST_ENROLLING = 256;
-/** Milliseconds that a connection of somebody without a certificate may stay. */
-const ENROLLING_MS = 60_000;
-const MOST_OPERATORS = 256;
-/** Readings of the ledger at the same time, and of one caller. */
-const MOST_READINGS = 256;
-const READINGS_PER_CALLER = 4;
 /** Longest path of a Unix socket (sun_path, less the terminating zero). */
 const SOCKET_PATH_BYTES = 107;
 
@@ -111,8 +103,8 @@ async function openAll(
       name: 'enrol',
       at: at(config.enrolPort),
       security: { type: 'ServerTls', identity },
-      maxConnections: MOST_ENROLLING,
-      connectionAgeMs: ENROLLING_MS,
+      maxConnections: LIMITS.enrollingConnections,
+      connectionAgeMs: LIMITS.enrollingMs,
       messageBytes: LIMITS.anonymousMessageBytes,
       streams: LIMITS.streamsPerAnonymousConnection,
       register: services.enrol,
@@ -124,7 +116,7 @@ async function openAll(
       name: 'admin',
       at: at(config.adminPort),
       security: mutual,
-      maxConnections: MOST_OPERATORS,
+      maxConnections: LIMITS.operatorConnections,
       register: services.admin,
     }),
   );
@@ -182,7 +174,7 @@ function servicesOf(
   const { federation, cosignatures, authority, clock, random, stores } = core;
   const { agents, uploads, stages, blobs } = training;
   const callers = new Callers(federation, clock, sessions);
-  const readings = new Concurrency('readings of the ledger', MOST_READINGS, READINGS_PER_CALLER);
+  const readings = new Concurrency('readings of the ledger', LIMITS.readings, LIMITS.readingsPerCaller);
   const streams = new AgentStreams({ federation, cosignatures, agents, callers, clock });
   const admin = {
     federation,
@@ -271,7 +263,7 @@ async function startSocket(run: string, register: Register): Promise<Listener & 
     name: 'admin',
     at: { socketPath: path },
     security: { type: 'Plaintext' },
-    maxConnections: MOST_OPERATORS,
+    maxConnections: LIMITS.operatorConnections,
     register,
   });
   return {

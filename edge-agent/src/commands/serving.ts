@@ -11,7 +11,7 @@ import { ModelDirectory } from '../adapters/models/model-directory.js';
 import { MIN_TOKEN } from '../adapters/oip/access.js';
 import type { GrpcInferenceServer, GrpcOptions } from '../adapters/oip/grpc-server.js';
 import { InferenceService } from '../adapters/oip/inference-service.js';
-import { restServer } from '../adapters/oip/rest-server.js';
+import { limitCallers, restServer } from '../adapters/oip/rest-server.js';
 import type { Log } from '../app/log.js';
 import { ModelServing, type SiteFeatures } from '../app/model-serving.js';
 import { describeUnexpected } from '../app/unexpected.js';
@@ -107,7 +107,7 @@ async function listen(
   // Only this user opens the socket: it needs no token.
   const socket = await listenOnSocket(restServer(open), servingSocketPath(dataDir));
   closers.push(() => socket.close());
-  const rest = port === undefined ? undefined : await listenOnPort(restServer(endpoint), port, host);
+  const rest = port === undefined ? undefined : await listenOnPort(limitCallers(restServer(endpoint)), port, host);
   if (rest !== undefined) closers.push(() => rest.close());
   const grpc = grpcPort === undefined ? undefined : await openGrpc({ ...endpoint, host, port: grpcPort });
   if (grpc !== undefined) closers.push(() => grpc.close());

@@ -2,12 +2,14 @@ export { Admin, Enrolment, Fleet, Ledger, packageDefinition, protoRoot, type Ser
 export {
   channelOptions,
   limitHandshakes,
+  limitStrangers,
   SERVER_NAME,
   serverNameOptions,
   serverOptions,
   widenSessions,
   widenStreams,
 } from './options.js';
+export { Crowd, type Peer } from './crowd.js';
 export { ERROR_METADATA, fromServiceError, toServiceError } from './status.js';
 export { callServerStream, callUnary, type Method, type StreamOptions, type UnaryOptions } from './calls.js';
 

@@ -1,9 +1,10 @@
-import { isIP } from 'node:net';
+import { isIP, type Server as NetServer } from 'node:net';
 
 import type { ChannelOptions, Server } from '@grpc/grpc-js';
 
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
+import { Crowd, type Peer } from './crowd.js';
 
 const COMMON: ChannelOptions = {
   'grpc.max_receive_message_length': LIMITS.grpcMessageBytes,
@@ -49,17 +50,19 @@ export function serverOptions(overrides: ChannelOptions = {}): ChannelOptions {
 }
 
 interface Http2Session {
+  readonly socket: Peer;
   setLocalWindowSize(bytes: number): void;
 }
 
 interface Http2Listener {
   on(event: 'session', listener: (session: Http2Session) => void): void;
+  on(event: 'stream', listener: (stream: { readonly session?: Http2Session }) => void): void;
 }
 
 /** Fields of grpc-js 1.14's Server that have no public door; the version is pinned and a test watches the effect. */
 interface ServerInternals {
   readonly commonServerOptions: { settings?: { initialWindowSize?: number }; handshakeTimeout?: number };
-  readonly http2Servers: ReadonlyMap<Http2Listener, unknown>;
+  readonly http2Servers: ReadonlyMap<NetServer & Http2Listener, unknown>;
 }
 
 /**
@@ -85,6 +88,21 @@ export function widenSessions(server: Server, bytes: number = LIMITS.receiveWind
     listener.on('session', (session) => {
       session.setLocalWindowSize(bytes);
     });
+  }
+}
+
+/**
+ * Bounds the connections of strangers on the ports bound so far to `most`, see {@link Crowd}. With `mutual` TLS whoever
+ * finished the handshake has shown a certificate and is none.
+ */
+export function limitStrangers(server: Server, most: number, mutual = false): void {
+  for (const listener of internals(server).http2Servers.keys()) {
+    const crowd = new Crowd(listener, most);
+    if (mutual) listener.on('session', ({ socket }) => crowd.admit(socket));
+    else
+      listener.on('stream', ({ session }) => {
+        if (session !== undefined) crowd.heard(session.socket);
+      });
   }
 }
 

@@ -3,9 +3,6 @@ import { HealthImplementation } from 'grpc-health-check';
 
 import { startListener, type Listener } from './listener.js';
 
-/** Connections of probes at the same time. */
-const MOST_CONNECTIONS = 64;
-
 /** Services whose state probes may ask for; '' is the daemon as a whole. */
 const SERVICES = [
   '',
@@ -29,7 +26,7 @@ export async function startHealth(host: string, port: number): Promise<HealthLis
     name: 'health',
     at: { host, port },
     security: { type: 'Plaintext' },
-    maxConnections: MOST_CONNECTIONS,
+    maxConnections: LIMITS.probeConnections,
     messageBytes: LIMITS.anonymousMessageBytes,
     streams: LIMITS.streamsPerAnonymousConnection,
     register: (server) => {

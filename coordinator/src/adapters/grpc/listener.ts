@@ -13,7 +13,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { LIMITS, TributaryError } from '@tributary/proto';
-import { limitHandshakes, serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
+import { limitHandshakes, limitStrangers, serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
 
 import { formatAddress } from './address.js';
 import { peerKey, peerOfCertificate } from './peer.js';
@@ -37,7 +37,10 @@ export interface ListenerOptions {
   readonly name: string;
   readonly at: { readonly host: string; readonly port: number } | { readonly socketPath: string };
   readonly security: Security;
-  /** Connections at the same time; more are closed at once. */
+  /**
+   * Connections at the same time. Of those with a certificate, or of the socket, one too many is closed at once; without
+   * one, the oldest.
+   */
   readonly maxConnections: number;
   /** Milliseconds after which a connection is asked to end, so that idle ones do not keep others out; none unless given. */
   readonly connectionAgeMs?: number;
@@ -122,11 +125,14 @@ interface ServerInternals {
   readonly http2Servers: ReadonlyMap<NetServer, unknown>;
 }
 
-function watchSessions(server: Server, options: ListenerOptions): void {
+function watchSessions(server: Server, { security, maxConnections, at }: ListenerOptions): void {
+  const isLocal = 'socketPath' in at;
+  if (security.type === 'MutualTls') limitStrangers(server, LIMITS.handshakes, true);
+  else if (!isLocal) limitStrangers(server, maxConnections);
   for (const listener of (server as unknown as ServerInternals).http2Servers.keys()) {
-    listener.maxConnections = options.maxConnections;
-    const { security } = options;
+    if (isLocal) listener.maxConnections = maxConnections;
     if (security.type !== 'MutualTls') continue;
+    listener.maxConnections = maxConnections + LIMITS.handshakes;
     listener.on('session', (session: Http2Session) => {
       const certificate = (session.socket as TLSSocket).getPeerCertificate();
       security.sessions.add(peerKey(peerOfCertificate(certificate)), session);

@@ -1,11 +1,6 @@
 import type { Http2Session } from 'node:http2';
 
-/** Connections of one agent at the same time: it holds one, and for a moment the one before. */
-const SESSIONS_PER_AGENT = 4;
-/** Of one person: a few terminals. */
-const SESSIONS_PER_CONTEXT = 16;
-/** Milliseconds in which calls of a revoked identity still get their typed refusal, before the connection ends. */
-const REVOCATION_GRACE_MS = 250;
+import { LIMITS } from '@tributary/proto';
 
 /** The HTTP/2 sessions of each identity, so that revocation ends connections and not only calls. */
 export class Sessions {
@@ -18,7 +13,7 @@ export class Sessions {
     this.#byIdentity.set(identity, sessions);
     sessions.add(session);
     const [oldest] = sessions;
-    const most = identity.startsWith('agent/') ? SESSIONS_PER_AGENT : SESSIONS_PER_CONTEXT;
+    const most = identity.startsWith('agent/') ? LIMITS.connectionsPerAgent : LIMITS.connectionsPerContext;
     if (sessions.size > most) oldest?.destroy();
     session.once('close', () => {
       sessions.delete(session);
@@ -39,7 +34,7 @@ export class Sessions {
       this.#ending.add(session);
       const timer = setTimeout(() => {
         if (!session.destroyed) session.destroy();
-      }, REVOCATION_GRACE_MS);
+      }, LIMITS.revocationGraceMs);
       session.once('close', () => {
         clearTimeout(timer);
       });

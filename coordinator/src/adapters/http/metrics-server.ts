@@ -1,13 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
+import { Crowd } from '@tributary/proto/grpc';
 import type { Registry } from 'prom-client';
-
-/** Milliseconds until an idle or slow connection is closed. */
-const REQUEST_TIMEOUT_MS = 5_000;
-/** Scrapers at the same time: each costs one rendering of the registry. */
-const MAX_CONNECTIONS = 16;
 
 export interface HttpListener {
   readonly port: number;
@@ -19,14 +15,20 @@ export interface HttpListener {
  * taken.
  */
 export async function serveMetrics(registry: Registry, host: string, port: number): Promise<HttpListener> {
-  const server = createServer((request, response) => {
-    // A scrape that fails must not end the process; the scraper sees the status.
-    answer(registry, request, response).catch(() => response.writeHead(500).end());
-  });
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.headersTimeout = REQUEST_TIMEOUT_MS;
-  server.keepAliveTimeout = REQUEST_TIMEOUT_MS;
-  server.maxConnections = MAX_CONNECTIONS;
+  const server = createServer(
+    {
+      requestTimeout: LIMITS.pageRequestMs,
+      headersTimeout: LIMITS.pageRequestMs,
+      keepAliveTimeout: LIMITS.pageRequestMs,
+      connectionsCheckingInterval: LIMITS.pageRequestMs,
+      maxHeaderSize: LIMITS.httpHeaderBytes,
+    },
+    (request, response) => {
+      // A scrape that fails must not end the process; the scraper sees the status.
+      answer(registry, request, response).catch(() => response.writeHead(500).end());
+    },
+  );
+  new Crowd(server, LIMITS.pageConnections);
   await listen(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,

@@ -142,7 +142,9 @@ export class SpoolFile {
    */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const count = this.#count;
-    let [buffer, other] = [this.#slotBuffer(), this.#slotBuffer()];
+    const bytes = await this.#slotBytes();
+    let buffer = Buffer.allocUnsafeSlow(count > 0 ? bytes : 0);
+    let other = Buffer.allocUnsafeSlow(count > 1 ? bytes : 0);
     let next = count > 0 ? this.#read(0, buffer) : undefined;
     for (let index = 0; next !== undefined; index += 1) {
       const chunk = await next;
@@ -164,8 +166,12 @@ export class SpoolFile {
     await this.#file.close();
   }
 
-  #slotBuffer(): Buffer {
-    return Buffer.allocUnsafeSlow(PREFIX_BYTES + this.#chunkLimit);
+  /** Bytes of a slot, or of the whole file where that is less: an update of a small model is. */
+  async #slotBytes(): Promise<number> {
+    const { size } = await this.#file.stat().catch((error: unknown) => {
+      throw diskError(error, `spool ${this.header.uploadId}`);
+    });
+    return Math.min(PREFIX_BYTES + this.#chunkLimit, Math.max(PREFIX_BYTES, size - this.#header.bytes));
   }
 
   async #read(index: number, slot: Buffer): Promise<Uint8Array> {

@@ -1,10 +1,7 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { LIMITS, TributaryError } from '@tributary/proto';
-import { serverOptions } from '@tributary/proto/grpc';
+import { limitStrangers, serverOptions } from '@tributary/proto/grpc';
 import { HealthImplementation } from 'grpc-health-check';
-
-/** Milliseconds that probes have to leave. */
-const LEAVE_MS = 500;
 
 export interface HealthServer {
   readonly port: number;
@@ -32,6 +29,7 @@ export async function serveHealth(port: number, stopping: AbortSignal): Promise<
       else reject(new TributaryError('CONFIG_INVALID', `healthPort: ${cause.message}`, { cause }));
     });
   });
+  limitStrangers(server, LIMITS.probeConnections);
   const drain = (): void => health.setStatus('', 'NOT_SERVING');
   stopping.addEventListener('abort', drain, { once: true });
   return {
@@ -39,8 +37,11 @@ export async function serveHealth(port: number, stopping: AbortSignal): Promise<
     close: () => {
       stopping.removeEventListener('abort', drain);
       return new Promise((resolve) => {
-        // Watching probes never leave by themselves.
-        const timer = setTimeout(() => server.forceShutdown(), LEAVE_MS);
+        // Watching probes never leave by themselves, and a connection in the middle of a frame not even when it is told.
+        const timer = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, LIMITS.probeLeaveMs);
         server.tryShutdown(() => {
           clearTimeout(timer);
           resolve();

@@ -1,7 +1,8 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 
-import { ERROR_TABLE, TributaryError } from '@tributary/proto';
+import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
+import { Crowd } from '@tributary/proto/grpc';
 
 import { fileError } from '../files/durable-file.js';
 
@@ -34,7 +35,9 @@ export function servePagesOnSocket(
 
 /** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
 export function servePagesOnPort(port: number, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
-  return listenOnPort(pageServer(pages), port);
+  const server = pageServer(pages);
+  new Crowd(server, LIMITS.pageConnections);
+  return listenOnPort(server, port);
 }
 
 /** Listens on a Unix socket that only this user may open. A socket that a dead process left is replaced. */
@@ -58,7 +61,13 @@ export async function listenOnPort(server: Server, port: number, host?: string):
 
 function pageServer(pages: Readonly<Record<string, Page>>, actions: Actions = {}): Server {
   const server = createServer(
-    { requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
+    {
+      requestTimeout: LIMITS.pageRequestMs,
+      headersTimeout: LIMITS.pageRequestMs,
+      keepAliveTimeout: LIMITS.pageRequestMs,
+      connectionsCheckingInterval: LIMITS.pageRequestMs,
+      maxHeaderSize: LIMITS.httpHeaderBytes,
+    },
     (request, response) => {
       request.resume();
       const [path = '', query = ''] = (request.url ?? '').split('?', 2);
@@ -69,7 +78,6 @@ function pageServer(pages: Readonly<Record<string, Page>>, actions: Actions = {}
       answer(response, request.method, pages[request.url ?? '']);
     },
   );
-  server.maxConnections = 32;
   return server;
 }
 

@@ -9,7 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { LIMITS, TributaryError } from '@tributary/proto';
-import { serverOptions, toServiceError, type Service } from '@tributary/proto/grpc';
+import { limitStrangers, serverOptions, toServiceError, type Service } from '@tributary/proto/grpc';
 
 import type {
   GRPCInferenceServiceClient,
@@ -62,6 +62,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcInferenceServ
     serverOptions({
       'grpc.max_receive_message_length': LIMITS.predictionBodyBytes,
       'grpc.max_send_message_length': LIMITS.predictionBodyBytes,
+      'grpc.max_concurrent_streams': LIMITS.predictionStreams,
     }),
   );
   server.addService(GRPCInferenceService.service, handlers(options));
@@ -73,6 +74,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcInferenceServ
       else reject(new TributaryError('CONFIG_INVALID', `serving.grpcPort: ${cause.message}`, { cause }));
     });
   });
+  limitStrangers(server, LIMITS.predictionConnections);
   return {
     port: bound,
     close: () => {

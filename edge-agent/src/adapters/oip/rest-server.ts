@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
+import { Crowd } from '@tributary/proto/grpc';
 
 import { requireToken } from './access.js';
 import type { InferenceService } from './inference-service.js';
@@ -20,17 +21,18 @@ interface Answer {
   readonly body: unknown;
 }
 
-const REQUEST_MS = 30_000;
-const HEADERS_MS = 10_000;
-const MAX_HEADER_BYTES = 8_192;
-
 /** `/v2/models/<name>[/versions/<version>][/ready|/infer]` */
 const MODEL_PATH = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/;
 
 /** The REST interface of the Open Inference Protocol, not listening yet. */
 export function restServer(options: RestOptions): Server {
   const server = createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: HEADERS_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    {
+      requestTimeout: LIMITS.predictionRequestMs,
+      headersTimeout: LIMITS.predictionHeadersMs,
+      connectionsCheckingInterval: LIMITS.predictionHeadersMs,
+      maxHeaderSize: LIMITS.httpHeaderBytes,
+    },
     (request, response) => {
       respond(options, request).then(
         (answer) => {
@@ -42,8 +44,13 @@ export function restServer(options: RestOptions): Server {
       );
     },
   );
-  server.maxConnections = LIMITS.predictionConnections;
   return server;
+}
+
+/** Bounds the connections of a server that listens on a port: those that ask for nothing keep nobody out. */
+export function limitCallers(server: Server): Server {
+  const crowd = new Crowd(server, LIMITS.predictionConnections);
+  return server.on('request', ({ socket }: IncomingMessage) => crowd.heard(socket));
 }
 
 async function respond(options: RestOptions, request: IncomingMessage): Promise<Answer> {
