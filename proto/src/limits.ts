@@ -3,10 +3,13 @@
  * is answered with a typed error; none of them is a tuning knob of a job.
  */
 
+import { LOAD_LIMITS } from './load-limits.js';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const LIMITS = Object.freeze({
+  ...LOAD_LIMITS,
   /** Bytes of a gRPC message on any port: one 1 MiB chunk with its tag and framing. */
   grpcMessageBytes: 1 * MIB + 64 * KIB,
   /** Bytes of a message from somebody without a certificate: a certificate request and its signatures, or a probe. */
@@ -97,67 +100,32 @@ export const LIMITS = Object.freeze({
   trainerFrameBytes: 1 * MIB,
   /** Bytes of a checkpoint of such a trainer: weights and three moments of a model of 64 million parameters. */
   trainerCheckpointBytes: 1024 * MIB,
-  /** Milliseconds until a trainer of another process must listen on its socket: a Python runtime takes several seconds. */
-  trainerStartMs: 60_000,
-  /** Milliseconds in which such a trainer must say something, progress for example. */
-  trainerIdleMs: 300_000,
   /** Milliseconds of one task of such a trainer where the deadline of the round is later: a day. */
   trainerTaskMs: 24 * 3_600_000,
   /** Times that a training goes on from its last checkpoint because its trainer died: one that dies more often would die again. */
   trainerRestarts: 3,
-  /** Blobs of which an agent keeps what has arrived: a base model, and a version that is rolled out beside it. */
-  keptDownloads: 2,
-  /** A training worker that has not obeyed a cancellation after this long is ended. */
-  trainerStopMs: 10_000,
   /** Model versions that an agent keeps ready to answer at the same time. */
   servedModels: 64,
   /** Rows of one request for predictions; more go in several requests. */
   predictionRows: 4_096,
   /** Bytes of the encoded rows of one request: 4,096 rows of 4,096 inputs. */
   predictionInputBytes: 64 * MIB,
-  /** Rows that wait for a prediction: beyond it requests are refused, so that a slow model costs no memory. */
-  predictionQueueRows: 16_384,
   /** Rows that are predicted together unless a pipeline says otherwise. */
   predictionBatchRows: 256,
   /** Milliseconds that the first row of a batch waits for others unless a pipeline says otherwise. */
   predictionBudgetMs: 2,
-  /** Milliseconds after which an inference worker that does not answer is replaced. */
-  predictionMs: 30_000,
-  /** Milliseconds after which an inference worker that has not built a model is replaced: a large one loads for seconds. */
-  modelBuildMs: 120_000,
   /** Bytes of the body of a request for predictions. */
   predictionBodyBytes: 16 * MIB,
-  /** Connections of the local endpoint for predictions. */
-  predictionConnections: 256,
-  /** Calls at the same time on one connection to it over gRPC: each may hold a body. */
-  predictionStreams: 16,
-  /** Milliseconds in which the headers of a request to it are there, and in which all of it is. */
-  predictionHeadersMs: 10_000,
-  predictionRequestMs: 30_000,
   /** Tensors of a request for predictions: one a column. */
   predictionTensors: 10_000,
-  /** Predictions that wait to be written to their log. */
-  predictionLogPending: 65_536,
   /** Agents known to one coordinator. */
   agents: 10_000,
   /** Replicas of one site, invited ones among them: each holds a stream, and fetches every version by itself. */
   replicasPerSite: 64,
-  /** Uploads received at the same time: each may fill one receive window and one spool file. */
-  concurrentUploads: 64,
-  /** Calls open at the same time on one connection of an operator: a console has a few dozen. */
-  streamsPerConnection: 100,
-  /** Of an agent, which needs three; each may hold a message that is not whole yet. */
-  streamsPerAgentConnection: 16,
-  /** Of somebody without a certificate: one call after the other is usual. 256 connections then hold 128 MiB at most. */
-  streamsPerAnonymousConnection: 16,
   /** Bytes that one member attaches for another: two sealed shares. */
   stageAttachmentBytes: 1 * KIB,
   /** Members to whom one attaches something: shares live in GF(256). */
   stageAttachments: 255,
-  /** Upload streams of one agent at the same time. */
-  uploadsPerAgent: 2,
-  /** Bytes of HTTP/2 receive window per connection and stream; 4 MiB fills 50 ms at 80 MB/s. */
-  receiveWindowBytes: 4 * MIB,
   /** Corrupt uploads of one site in one round before its update is refused: a machine that corrupts three is broken. */
   corruptUploads: 3,
   /** Updates folded between two checkpoints of the accumulator: bounds spool files on disk. */
@@ -166,8 +134,6 @@ export const LIMITS = Object.freeze({
   completeGraphAgents: 100,
   /** Neighbours of an agent in a secure round beyond that: GF(256) has 255 places for shares. */
   neighbours: 254,
-  /** Proofs that an agent asks for at the same time: a cohort has as many tree heads as members. */
-  proofsTogether: 8,
   /** Choices of t shares that are tried where a dealer's do not combine: some milliseconds each at t=67. */
   shareChoices: 128,
   /** Bytes of the signed payload of a stage of secure aggregation: 254 shares with owner fill 40 KiB. */
@@ -178,10 +144,6 @@ export const LIMITS = Object.freeze({
   secureRoundKeptMs: 30 * 24 * 3_600_000,
   /** Times a round is tried again before its job fails. */
   roundRetries: 3,
-  /** Milliseconds before the first repeat of a round, doubled for each further one: sites that crashed come back. */
-  roundRetryDelayMs: 1_000,
-  /** Milliseconds before a step of a job that failed (a full disk, say) is tried again. */
-  stepRetryMs: 2_000,
   /** Free bytes with which a database is opened again after a failed write: LevelDB writes its log, 4 MiB, once more. */
   reopenBytes: 8 * MIB,
   /** Milliseconds for which a site that is not ready is left out of rounds at least, and at most without asking it again. */
@@ -191,101 +153,29 @@ export const LIMITS = Object.freeze({
   siteDatasetMs: 10 * 60_000,
   /** Times that a site may change its decision about a job: each is a ledger entry. */
   siteDecisions: 16,
-  /** Jobs whose approval a site keeps at hand; the decisions are in its log. */
-  siteJobs: 1_000,
   /** Lines of a site's log between two signed heads. */
   signedHeadEveryLines: 64,
-  /** Jobs waiting or running. */
-  openJobs: 1_000,
   /** Named client certificates of the admin service. */
   contexts: 1_000,
-  /** Alarms kept at hand for `describe`; the ledger holds all of them. */
-  alarmsKept: 100,
   /** Labels of a site. */
   labels: 64,
-  /** Connections of somebody who joins, and milliseconds that one may stay: joining is rare and takes a second. */
-  enrollingConnections: 256,
-  enrollingMs: 60_000,
-  /** Connections of operators. */
-  operatorConnections: 256,
-  /** Connections of one agent: it holds one, and for a moment the one before. */
-  connectionsPerAgent: 4,
-  /** Connections of one person: a few terminals. */
-  connectionsPerContext: 16,
-  /** Milliseconds in which calls of a revoked identity still get their typed refusal, before the connection ends. */
-  revocationGraceMs: 250,
-  /** Connections of a page for scrapers: each costs one rendering. */
-  pageConnections: 32,
-  /** Milliseconds in which a request for a page is there, and after which an idle connection is closed. */
-  pageRequestMs: 5_000,
-  /** Bytes of the headers of an HTTP request. */
-  httpHeaderBytes: 8 * KIB,
-  /** Connections of probes. */
-  probeConnections: 64,
-  /** Milliseconds that probes which watch have to leave when an agent stops. */
-  probeLeaveMs: 500,
-  /** Answers to orders that an agent remembers: a repeated order gets the first answer again. */
-  answersKept: 256,
-  /** Orders of one agent being verified at the same time; more are dropped and come again with the next stream. */
-  ordersVerifying: 64,
-  /** Watch and log streams at the same time, and of one operator. */
-  watchers: 256,
-  watchersPerContext: 32,
-  /** Changes of objects that wait for a watcher who does not read; it is told to begin again then. */
-  watchEventsWaiting: 1_000,
-  /** Milliseconds without a change after which a watcher is told how far it is. */
-  watchBookmarkMs: 15_000,
-  /** Events of an object that `describe` shows, and entries that it looks at for them. */
-  describedEvents: 200,
-  describedEntries: 20_000,
-  /** Readings of the ledger at the same time, and of one caller. */
-  readings: 256,
-  readingsPerCaller: 4,
   /** Entries between two snapshots of the coordinator's state. */
   snapshotEveryEntries: 1_000,
+  /** Milliseconds by which clocks may differ where an instant is judged. */
+  clockSkewMs: 5 * 60_000,
+  /** MQTT brokers and pipelines that agent.yaml names. */
+  brokers: 64,
+  pipelines: 256,
   /** Milliseconds. */
   joinTokenDefaultTtlMs: 24 * 3_600_000,
   joinTokenMaxTtlMs: 30 * 24 * 3_600_000,
   certificateTtlMs: 24 * 3_600_000,
   /** Milliseconds that certificates begin before they are issued: a site whose clock is that far behind can still connect. */
   certificateBackdateMs: 24 * 3_600_000,
-  /** Milliseconds by which clocks may differ where an instant is judged. */
-  clockSkewMs: 5 * 60_000,
-  challengeTtlMs: 60_000,
-  /** Challenges outstanding at once. */
-  challenges: 1_000,
-  unaryDeadlineMs: 30_000,
-  /** A stream on which the other side neither delivers nor takes anything for this long is ended; it can be resumed. */
-  streamIdleMs: 60_000,
-  /** A connection that has not finished its TLS handshake by then makes place for others. */
-  handshakeMs: 10_000,
-  /** Connections of one port whose TLS handshake is under way: a fleet that comes back queues in the kernel beyond it. */
-  handshakes: 1_024,
-  heartbeatIntervalMs: 5_000,
-  /** No sign of life for this long: the agent counts as gone. */
-  heartbeatTimeoutMs: 15_000,
   /** Bytes of a packet from an MQTT broker: a payload of 1 MiB, its topic and properties. */
   brokerPacketBytes: 1 * MIB + 128 * KIB,
-  /** Messages of one MQTT source delivered and not acknowledged: with 256 bytes each, 50 ms at 20,000 a second. */
-  brokerInFlight: 1_024,
-  /** Messages and bytes that wait in a sink for their broker: a second of results. Whoever publishes more is refused. */
-  sinkMessages: 16_384,
-  sinkBytes: 64 * MIB,
   /** Milliseconds for which an MQTT 5 broker is asked to keep the session of an absent source: a week. */
   brokerSessionMs: 7 * 24 * 3_600_000,
-  /** MQTT brokers and pipelines that agent.yaml names. */
-  brokers: 64,
-  pipelines: 256,
-  keepaliveTimeMs: 30_000,
-  keepaliveTimeoutMs: 10_000,
-  reconnectMinMs: 500,
-  reconnectMaxMs: 5_000,
-  /** Milliseconds after which whoever was refused for load is asked to come back: a place is free within seconds. */
-  retryAfterMs: 1_000,
-  /** Longest such wait that is obeyed: nobody may send a site away for good. */
-  retryAfterMaxMs: 60_000,
-  /** Grace for running calls when a daemon stops. */
-  drainMs: 10_000,
   /** Bytes of the payload of one message of a stream: ten seconds of twelve leads at 1 kHz as text fit. */
   streamPayloadBytes: 1 * MIB,
   /** Records or samples of a column in one message. */
@@ -296,8 +186,6 @@ export const LIMITS = Object.freeze({
   streamTextBytes: 1 * KIB,
   /** Characters of the key of a stream. */
   streamKeyLength: 256,
-  /** Keys of one pipeline whose state is held: each has about as much as one window. */
-  streamKeys: 10_000,
   /** Values that one key holds for open windows: half an hour of two leads at 360 Hz, 8 MiB as float64. */
   streamValuesPerKey: 1_048_576,
   /** Runs of samples, or records, that one key holds: each costs a comparison when a window closes. */
@@ -312,19 +200,10 @@ export const LIMITS = Object.freeze({
   streamJitterMs: 1_000,
   /** Elements of a Series: as many as a Sequence takes. */
   streamSeries: 65_536,
-  /** Messages, and bytes of them, of one pipeline that are read and not done with: beyond it they stay with the broker. */
-  streamOutstanding: 4_096,
-  streamOutstandingBytes: 64 * MIB,
-  /** Batches of one pipeline at the model at the same time: one is scored while others are encoded and published. */
-  streamBatches: 4,
   /** Milliseconds for which changed keys are gathered before they are written: each write waits for the disk. */
   streamWriteMs: 250,
   /** Messages that wait for a write at which it begins at once: half of what a broker has in flight. */
   streamWriteInputs: 512,
   /** Milliseconds without a message after which it begins at once: the broker may send no more until some are acknowledged. */
   streamQuietMs: 15,
-  /** Reports of dead letters that a pipeline publishes a second: devices that storm are told of once, not each time. */
-  deadLetterReports: 100,
-  /** Files of dead letters that a site keeps of one pipeline. */
-  deadLetterFiles: 1_024,
 });

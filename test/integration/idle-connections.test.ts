@@ -6,14 +6,8 @@ import type { Duplex } from 'node:stream';
 
 import { credentials } from '@grpc/grpc-js';
 import { serveHealth } from '@tributary/edge-agent/internal/adapters/grpc/health.js';
-import {
-  listenOnPort,
-  servePagesOnPort,
-} from '@tributary/edge-agent/internal/adapters/http/local-server.js';
-import {
-  GRPCInferenceService,
-  serveGrpc,
-} from '@tributary/edge-agent/internal/adapters/oip/grpc-server.js';
+import { listenOnPort, servePagesOnPort } from '@tributary/edge-agent/internal/adapters/http/local-server.js';
+import { GRPCInferenceService, serveGrpc } from '@tributary/edge-agent/internal/adapters/oip/grpc-server.js';
 import { limitCallers, restServer } from '@tributary/edge-agent/internal/adapters/oip/rest-server.js';
 import { LIMITS } from '@tributary/proto';
 
@@ -146,10 +140,7 @@ describe('connections that are opened and kept', function () {
       await crowd(2 * LIMITS.predictionConnections, () => tcp(rest.port ?? 0));
       assert.equal((await fetch(`http://127.0.0.1:${String(rest.port)}/v2`)).status, 200);
       await crowd(2 * LIMITS.predictionConnections, () => tcp(grpc.port));
-      const client = new GRPCInferenceService(
-        `127.0.0.1:${String(grpc.port)}`,
-        credentials.createInsecure(),
-      );
+      const client = new GRPCInferenceService(`127.0.0.1:${String(grpc.port)}`, credentials.createInsecure());
       const live = await new Promise((resolve, reject) => {
         client.serverLive({}, { deadline: Date.now() + 20_000 }, (error, answer) => {
           if (error === null) resolve(answer?.live);

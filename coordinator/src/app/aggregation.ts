@@ -21,7 +21,7 @@ import type { BlobStore, Spool } from '../ports.js';
 import type { AppLog } from './app-log.js';
 import { reportOf } from './round-report.js';
 import { isSameRound, refOf, roundName, type RoundRef } from './round-ref.js';
-import { FOLDED_TOGETHER, RoundSum, type AcceptedUpload, type SumStores } from './round-sum.js';
+import { RoundSum, type AcceptedUpload, type SumStores } from './round-sum.js';
 import type { SecureRounds } from './secure-rounds.js';
 import { shapeOf, vectorsOf } from './round-vectors.js';
 
@@ -158,7 +158,7 @@ export class Aggregation {
   }
 
   #take(round: RoundRef): readonly AcceptedUpload[] {
-    const batch = this.#waiting.filter(({ ref }) => isSameRound(ref, round)).slice(0, FOLDED_TOGETHER);
+    const batch = this.#waiting.filter(({ ref }) => isSameRound(ref, round)).slice(0, LIMITS.foldedTogether);
     for (const upload of batch) this.#waiting.splice(this.#waiting.indexOf(upload), 1);
     return batch;
   }

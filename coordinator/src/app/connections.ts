@@ -38,9 +38,6 @@ export interface RolloutRef {
   readonly model: string;
 }
 
-/** Orders remembered per stream, to know what an acknowledgement is about. */
-const ORDERS_REMEMBERED = 64;
-
 /**
  * The agents whose streams are open: the newest stream of the newest process of each. The ledger fences processes older
  * than the newest that ever connected; the epochs here settle which of two that connect at the same moment stays.
@@ -196,7 +193,8 @@ class Connection implements AgentConnection, ConnectedAgent {
   send(order: Order, about: RoundRef | RolloutRef): void {
     if (!this.#open) return;
     this.#orders.set(order.orderId, about);
-    if (this.#orders.size > ORDERS_REMEMBERED) this.#orders.delete(this.#orders.keys().next().value ?? '');
+    if (this.#orders.size > LIMITS.ordersRemembered)
+      this.#orders.delete(this.#orders.keys().next().value ?? '');
     this.#link.order(order);
   }
 

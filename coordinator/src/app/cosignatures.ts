@@ -14,8 +14,6 @@ import { z } from 'zod';
 import type { Clock, LedgerStore } from '../ports.js';
 import type { Federation } from './federation.js';
 
-/** Milliseconds within which what was signed is durable: a signature that a crash loses is given again. */
-const FLUSH_MS = 1_000;
 const FORMAT = 1;
 
 /** What a site signed, and the key with which it did. */
@@ -112,7 +110,7 @@ export class Cosignatures {
     this.#newest.set(signed.site, signed);
     this.#unwritten.set(signed.site, encodeRecord(signed));
     const { clock } = this.#parts;
-    this.#cancelFlush ??= clock.at(clock.now() + FLUSH_MS, () => {
+    this.#cancelFlush ??= clock.at(clock.now() + LIMITS.cosignaturesFlushMs, () => {
       this.#flush().catch(this.#parts.onFault);
     });
   }

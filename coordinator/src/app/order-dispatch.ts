@@ -1,3 +1,4 @@
+import { LIMITS } from '@tributary/proto';
 import type { LedgerEntry } from '@tributary/proto';
 
 import { activeAgent } from '../domain/enrolment.js';
@@ -20,9 +21,6 @@ export interface DispatchParts {
   readonly clock: Clock;
   readonly log: AppLog;
 }
-
-/** Settled rounds that a reconnecting agent is told of: more than its outbox holds. */
-const SETTLEMENTS_TOLD = 8;
 
 /**
  * Sends orders: to a cohort when its round opens, when another of its stages does, and when it is settled, to a site when
@@ -82,13 +80,13 @@ export class OrderDispatch {
       // The end of its job settles every round of it.
       .filter(({ job, round }) => !isUnfinished(round) && job.finishedSeq === undefined)
       .sort((a, b) => (a.round.closedSeq ?? 0) - (b.round.closedSeq ?? 0))
-      .slice(-SETTLEMENTS_TOLD);
+      .slice(-LIMITS.settlementsTold);
 
     const open = concerning.filter(({ round }) => isUnfinished(round));
     for (const { job, round, member } of [...settled, ...open])
       this.#send(round, member, orderFor(job, round, member));
     const ended = [...state.jobs.values()].filter((job) => isFinished(job) && job.members.includes(site));
-    for (const job of ended.slice(-SETTLEMENTS_TOLD)) this.#jobEnded(job, site);
+    for (const job of ended.slice(-LIMITS.settlementsTold)) this.#jobEnded(job, site);
   }
 
   /** Sites that were in a round are told that no other follows; `only` one of them where it has just connected. */

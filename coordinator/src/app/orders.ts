@@ -1,4 +1,11 @@
-import { canonicalize, encodeHex, sha256, TributaryError, type SignedTreeHead } from '@tributary/proto';
+import {
+  LIMITS,
+  canonicalize,
+  encodeHex,
+  sha256,
+  TributaryError,
+  type SignedTreeHead,
+} from '@tributary/proto';
 
 import type { Federation } from './federation.js';
 import type { Order, ProvenEntry } from './order.js';
@@ -13,9 +20,6 @@ interface Proof {
   readonly treeHead: SignedTreeHead;
   readonly entries: readonly ProvenEntry[];
 }
-
-/** Proofs kept: those of the open round, and of the rounds that reconnecting agents ask about. */
-const PROOFS_KEPT = 8;
 
 /** Builds orders. The proofs are the same for a whole cohort, so they are made once per tree size. */
 export class Orders {
@@ -46,7 +50,8 @@ export class Orders {
     const proof = this.#assemble(seqs);
     proof.catch(() => this.#proofs.delete(key));
     this.#proofs.set(key, proof);
-    if (this.#proofs.size > PROOFS_KEPT) this.#proofs.delete(this.#proofs.keys().next().value ?? key);
+    if (this.#proofs.size > LIMITS.orderProofsKept)
+      this.#proofs.delete(this.#proofs.keys().next().value ?? key);
     return proof;
   }
 

@@ -29,9 +29,6 @@ export interface AcceptedUpload {
   readonly spool?: Promise<Spool | undefined> | undefined;
 }
 
-/** Uploads added chunk by chunk at the same time: each costs two chunks of memory. */
-export const FOLDED_TOGETHER = 4;
-
 /** What the vectors of a round are like. */
 export interface SumShape {
   /** Elements of the delta and of the tail. */
@@ -85,7 +82,7 @@ export class RoundSum {
     let left = uploads.filter(({ uploadId }) => !this.#folded.has(uploadId));
     while (left.length > 0) {
       const room = LIMITS.checkpointEveryUpdates - this.#spooled.length;
-      const together = left.slice(0, Math.min(room, FOLDED_TOGETHER));
+      const together = left.slice(0, Math.min(room, LIMITS.foldedTogether));
       left = left.slice(together.length);
       await this.#add(together);
       for (const { uploadId } of together) {

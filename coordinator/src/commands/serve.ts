@@ -1,11 +1,8 @@
-import { ERROR_TABLE, TributaryError } from '@tributary/proto';
+import { LIMITS, ERROR_TABLE, TributaryError } from '@tributary/proto';
 
 import { createLog, type Log } from '../adapters/logs/log.js';
 import type { ServeConfig } from '../config.js';
 import { Daemon } from './daemon.js';
-
-/** Milliseconds that a stopped daemon may take to leave by itself, before something left open is cut. */
-const LEAVE_MS = 2_000;
 
 /** Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. */
 export async function serve(config: ServeConfig): Promise<void> {
@@ -20,7 +17,7 @@ export async function serve(config: ServeConfig): Promise<void> {
   setTimeout(() => {
     logs.log.warn('something is still open; leaving');
     process.exit(0);
-  }, LEAVE_MS).unref();
+  }, LIMITS.daemonLeaveMs).unref();
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

@@ -64,9 +64,6 @@ interface LedgerParts {
 
 const EPOCH = 'session-epoch';
 
-/** How often the counters are written, where nothing else writes them. */
-const FLUSH_MS = 5_000;
-
 /** A running process of a site: one identity, one stream, what is rolled out to the site, and its duty. */
 export class Agent {
   readonly #parts: AgentParts & LedgerParts;
@@ -240,7 +237,7 @@ export class Agent {
     const { clock, egress, log } = this.#parts;
     let cancel: () => void;
     const arm = (): void => {
-      cancel = clock.at(clock.now() + FLUSH_MS, () => {
+      cancel = clock.at(clock.now() + LIMITS.countersFlushMs, () => {
         egress
           .flush()
           .catch((error: unknown) =>

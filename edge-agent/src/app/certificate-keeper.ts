@@ -1,4 +1,4 @@
-import { digestOf, encodeBase64, transcript, TributaryError } from '@tributary/proto';
+import { LIMITS, digestOf, encodeBase64, transcript, TributaryError } from '@tributary/proto';
 
 import { certificateState, renewAtMs, type Validity } from '../domain/renewal.js';
 import type {
@@ -25,9 +25,6 @@ export interface CertificateKeeperParts {
   readonly certificates: CertificateReader;
   readonly clock: Clock;
 }
-
-/** Wait after a failed renewal, of which a third of the lifetime leaves room for many. */
-const RETRY_MS = 60_000;
 
 /** Keeps the agent's certificate fresh: renewed at two thirds of its lifetime, and after it has expired. */
 export class CertificateKeeper {
@@ -72,7 +69,7 @@ export class CertificateKeeper {
             renewed();
           },
           (error: unknown) => {
-            arm(clock.now() + RETRY_MS);
+            arm(clock.now() + LIMITS.renewalRetryMs);
             failed(TributaryError.from(error));
           },
         );

@@ -107,7 +107,8 @@ async function listen(
   // Only this user opens the socket: it needs no token.
   const socket = await listenOnSocket(restServer(open), servingSocketPath(dataDir));
   closers.push(() => socket.close());
-  const rest = port === undefined ? undefined : await listenOnPort(limitCallers(restServer(endpoint)), port, host);
+  const rest =
+    port === undefined ? undefined : await listenOnPort(limitCallers(restServer(endpoint)), port, host);
   if (rest !== undefined) closers.push(() => rest.close());
   const grpc = grpcPort === undefined ? undefined : await openGrpc({ ...endpoint, host, port: grpcPort });
   if (grpc !== undefined) closers.push(() => grpc.close());

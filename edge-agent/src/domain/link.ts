@@ -48,9 +48,6 @@ export function afterLinkFailure(
   return { next: NEXT[code] ?? 'Reconnect', waitMs, code, detail };
 }
 
-/** A coordinator may ask for patience, but not for so much that the site is lost. */
-const MAX_WAIT_MS = 10 * 60_000;
-
 /** What follows a goodbye: `retryAfterMs` of 0 means never again. */
 export function afterGoodbye(
   code: string,
@@ -62,7 +59,7 @@ export function afterGoodbye(
   const said = clip(detail);
   if (FINAL.has(known) || retryAfterMs === 0) return { next: 'End', code: known, detail: said };
   // Jitter, so that a fleet that was told the same number does not return in step.
-  const waitMs = Math.min(retryAfterMs, MAX_WAIT_MS) + backoffMs(0, random);
+  const waitMs = Math.min(retryAfterMs, LIMITS.goodbyeMaxMs) + backoffMs(0, random);
   return { next: 'Reconnect', waitMs, code: known, detail: said };
 }
 

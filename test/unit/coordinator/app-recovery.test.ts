@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
-import { FOLDED_TOGETHER } from '@tributary/coordinator/internal/app/round-sum.js';
 import { LIMITS, type Digest } from '@tributary/proto';
 
 import { Power } from '../../support/power.js';
@@ -110,7 +109,7 @@ describe('recovery of rounds', () => {
 
   it('adds updates of several chunks together as it adds them one after the other', async function () {
     this.timeout(60_000);
-    const sites = Array.from({ length: FOLDED_TOGETHER + 2 }, (_, index) => `site-${String(index)}`);
+    const sites = Array.from({ length: LIMITS.foldedTogether + 2 }, (_, index) => `site-${String(index)}`);
     const run = async (crash: boolean): Promise<Digest> => {
       const world = await TrainingWorld.create(sites);
       world.connectAll();

@@ -15,17 +15,17 @@ import type { AdminParts } from './admin/parts.js';
 import { publishRoster } from './admin/roster.js';
 import { approve, invite, revoke } from './admin/sites.js';
 import { watch } from './admin/watch.js';
-import { CHUNKS_AHEAD } from './calls.js';
 import { Concurrency } from './concurrency.js';
 import { fromRef } from './wire/admin.js';
-
-/** Streams of one context at the same time. */
-const STREAMS_PER_CONTEXT = 32;
 
 /** What operators call. Every method first asks the authorisation table whether the caller's role may call it. */
 export function adminService(parts: AdminParts, views: ObjectViews): AdminHandlers {
   const { calls, callers } = parts;
-  const streams = new Concurrency('watch, log and download streams', LIMITS.watchers, STREAMS_PER_CONTEXT);
+  const streams = new Concurrency(
+    'watch, log and download streams',
+    LIMITS.watchers,
+    LIMITS.watchersPerContext,
+  );
   const shown = (kind: ObjectKind, name: string): ObjectMessage => toObjectMessage(views.require(kind, name));
   return {
     GetVersion: calls.unary('GetVersion', (_request, context) => {
@@ -88,7 +88,7 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
         callers.operator(context);
         return fetchModelBlob(parts, request, sink);
       },
-      { places: streams, ahead: CHUNKS_AHEAD },
+      { places: streams, ahead: LIMITS.chunksAhead },
     ),
     CreateContext: calls.unary('CreateContext', (request, context) =>
       createContext(parts, request, callers.operator(context)),
@@ -105,7 +105,7 @@ export function adminService(parts: AdminParts, views: ObjectViews): AdminHandle
         callers.operator(context);
         return streamBackup(parts, sink);
       },
-      { places: streams, ahead: CHUNKS_AHEAD },
+      { places: streams, ahead: LIMITS.chunksAhead },
     ),
   };
 }

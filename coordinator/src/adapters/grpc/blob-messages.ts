@@ -1,10 +1,8 @@
+import { LIMITS } from '@tributary/proto';
 import type { handleServerStreamingCall } from '@grpc/grpc-js';
 import { Fleet, type FetchBlobRequest__Output, type FleetHandlers } from '@tributary/proto/grpc';
 
 import type { BlobDownload } from '../../app/blob-access.js';
-
-/** Messages kept while somebody downloads, of at most LIMITS.chunkBytes each: a cohort fetches one model together. */
-const MESSAGES_KEPT = 32;
 
 /** A BlobChunk, serialised. */
 export interface BlobMessage {
@@ -57,7 +55,7 @@ export class BlobMessages {
     if (kept !== undefined) return kept;
     const message = serialised(blob, offset);
     this.#kept.set(key, message);
-    if (this.#kept.size > MESSAGES_KEPT) this.#kept.delete(this.#kept.keys().next().value ?? '');
+    if (this.#kept.size > LIMITS.blobMessagesKept) this.#kept.delete(this.#kept.keys().next().value ?? '');
     message.catch(() => {
       // The next reader tries again.
       if (this.#kept.get(key) === message) this.#kept.delete(key);

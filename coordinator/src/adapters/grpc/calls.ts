@@ -45,14 +45,9 @@ export interface Sink<Message> {
 export interface ServerStreamOptions {
   /** Where the stream takes a place until it closes. */
   readonly places?: Concurrency;
-  /** Messages written and not yet sent: MESSAGES_AHEAD unless given. */
+  /** Messages written and not yet sent: LIMITS.messagesAhead unless given. */
   readonly ahead?: number;
 }
-
-/** As many small messages as keep a connection busy. */
-const MESSAGES_AHEAD = 16;
-/** Messages of LIMITS.chunkBytes: the next one is at hand when the first has left. Each is memory for every reader. */
-export const CHUNKS_AHEAD = 2;
 
 type AnyCall = EventEmitter & Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>;
 
@@ -111,7 +106,7 @@ export class Calls {
   serverStream<Request, Response>(
     method: Method,
     handle: (request: Request, sink: Sink<Response>, context: CallContext) => Promise<void>,
-    { places, ahead = MESSAGES_AHEAD }: ServerStreamOptions = {},
+    { places, ahead = LIMITS.messagesAhead }: ServerStreamOptions = {},
   ): handleServerStreamingCall<Request, Response> {
     return (call) => {
       const work = (context: CallContext): ReturnType<typeof handle> => {

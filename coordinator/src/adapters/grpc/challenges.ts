@@ -35,6 +35,7 @@ export class Challenges {
       throw new TributaryError(
         'OVERLOADED',
         `at most ${String(LIMITS.challenges)} challenges are outstanding at once`,
+        { fields: { retryAfterMs: LIMITS.retryAfterMs } },
       );
     }
     const issued = { nonce: this.#random.bytes(NONCE_BYTES), expiresAt: now + LIMITS.challengeTtlMs };

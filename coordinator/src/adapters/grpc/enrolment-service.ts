@@ -1,4 +1,5 @@
 import {
+  LIMITS,
   decodeBase64,
   digestOf,
   encodeBase64,
@@ -31,10 +32,6 @@ import { Challenges } from './challenges.js';
 import { RateLimit } from './rate-limit.js';
 import { fromEnroll, fromRenew, type EnrolmentOffer } from './wire/enrolment.js';
 
-/** New certificates for one agent or one join token in an hour: each is a ledger entry, and one a day is usual. */
-const CERTIFICATES_PER_HOUR = 30;
-const HOUR_MS = 3_600_000;
-
 export interface EnrolmentParts {
   readonly federation: Federation;
   readonly authority: CertificateAuthority;
@@ -48,7 +45,12 @@ export interface EnrolmentParts {
 /** Joining and renewing, without client certificates: signatures stand for them. */
 export function enrolmentService(parts: EnrolmentParts): EnrolmentHandlers {
   const challenges = new Challenges(parts.clock, parts.random);
-  const rate = new RateLimit('certificates for one agent', CERTIFICATES_PER_HOUR, HOUR_MS, parts.clock);
+  const rate = new RateLimit(
+    'certificates for one agent',
+    LIMITS.certificatesPerHour,
+    LIMITS.rateWindowMs,
+    parts.clock,
+  );
   return {
     Enroll: parts.calls.unary('Enroll', (request) => enroll(parts, rate, request)),
     GetChallenge: parts.calls.unary('GetChallenge', (request) => challenge(parts, challenges, request)),

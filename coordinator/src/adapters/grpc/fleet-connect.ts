@@ -37,13 +37,6 @@ import {
 } from './wire/fleet.js';
 import { toTreeHeadMessage } from './wire/tree-head.js';
 
-/** Messages that may wait for an agent that does not read; orders are few, so more means that it is stuck. */
-const MOST_WAITING = 64;
-
-/** Processes of one agent that may take a new session epoch in an hour: each is a ledger entry. */
-const STARTS_PER_HOUR = 600;
-const HOUR_MS = 3_600_000;
-
 /** The job is gone or over, or the site has changed its mind too often: nothing that ends a stream. */
 const SETTLED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['NOT_FOUND', 'CONFLICT', 'LIMIT_EXCEEDED']);
 
@@ -64,7 +57,12 @@ export class AgentStreams {
 
   constructor(parts: ConnectParts) {
     this.#parts = parts;
-    this.#starts = new RateLimit('starts of one agent', STARTS_PER_HOUR, HOUR_MS, parts.clock);
+    this.#starts = new RateLimit(
+      'starts of one agent',
+      LIMITS.startsPerHour,
+      LIMITS.rateWindowMs,
+      parts.clock,
+    );
   }
 
   /** Serves one `Connect` stream until the agent leaves, is revoked, or is told goodbye (silent ones are, too). */
@@ -315,7 +313,7 @@ class StreamLink implements AgentLink {
       this.#waiting.push(message);
       return;
     }
-    if (this.#stream.writableLength >= MOST_WAITING) {
+    if (this.#stream.writableLength >= LIMITS.ordersWaiting) {
       // The agent does not read. It may come back, and gets its orders again.
       this.#over = true;
       this.#wake();

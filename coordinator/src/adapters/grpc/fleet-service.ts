@@ -11,15 +11,12 @@ import type { StageReception } from '../../app/stage-reception.js';
 import type { UploadReception } from '../../app/upload-reception.js';
 import { BlobMessages, type FleetService } from './blob-messages.js';
 import type { Callers } from './caller.js';
-import { CHUNKS_AHEAD, withIdleDeadline, type CallContext, type Calls, type Sink } from './calls.js';
+import { withIdleDeadline, type CallContext, type Calls, type Sink } from './calls.js';
 import { Concurrency } from './concurrency.js';
 import type { AgentStreams } from './fleet-connect.js';
 import { invalid } from './wire/fields.js';
 import { fromFetchBlob, fromUploadMessage, toUploadStatus } from './wire/fleet.js';
 import { fromStageMessage, fromStageRequest, toStageResult } from './wire/stages.js';
-
-/** Downloads of one agent at the same time: the model of a round, and perhaps that of the next. */
-const DOWNLOADS_PER_AGENT = 4;
 
 export interface ByteObserver {
   received(bytes: number): void;
@@ -40,14 +37,14 @@ export interface FleetParts {
 export function fleetService(parts: FleetParts): FleetService {
   const { calls, callers } = parts;
   const messages = new BlobMessages();
-  const downloads = new Concurrency('downloads', LIMITS.agents, DOWNLOADS_PER_AGENT);
+  const downloads = new Concurrency('downloads', LIMITS.agents, LIMITS.downloadsPerAgent);
   const uploads = new Concurrency('uploads', LIMITS.concurrentUploads, LIMITS.uploadsPerAgent);
   return {
     Connect: calls.bidi('Connect', (stream, context) => parts.streams.serve(stream, context)),
     FetchBlob: calls.serverStream(
       'FetchBlob',
       (request, sink, context) => sendBlob(parts, messages, request, sink, context),
-      { places: downloads, ahead: CHUNKS_AHEAD },
+      { places: downloads, ahead: LIMITS.chunksAhead },
     ),
     GetUploadStatus: calls.unary('GetUploadStatus', async (request, context) => {
       const { agentId } = callers.agent(context);

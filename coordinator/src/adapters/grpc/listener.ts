@@ -13,7 +13,13 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { LIMITS, TributaryError } from '@tributary/proto';
-import { limitHandshakes, limitStrangers, serverOptions, widenSessions, widenStreams } from '@tributary/proto/grpc';
+import {
+  limitHandshakes,
+  limitStrangers,
+  serverOptions,
+  widenSessions,
+  widenStreams,
+} from '@tributary/proto/grpc';
 
 import { formatAddress } from './address.js';
 import { peerKey, peerOfCertificate } from './peer.js';

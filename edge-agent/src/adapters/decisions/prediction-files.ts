@@ -28,9 +28,6 @@ export interface PredictionFilesOptions {
 
 /** A file is this part of what all may take, so that removing the oldest frees little at a time. */
 const FILES_OF_BUDGET = 16;
-/** Milliseconds between two syncs: what a crash of the machine may cost. */
-const SYNC_EVERY_MS = 1_000;
-const EXPIRE_EVERY_MS = 3_600_000;
 
 interface OpenFile {
   readonly handle: FileHandle;
@@ -61,7 +58,7 @@ export class PredictionFiles implements PredictionLog {
     this.#options = options;
     this.#expiry = setInterval(() => {
       this.#expireSoon();
-    }, options.expireEveryMs ?? EXPIRE_EVERY_MS).unref();
+    }, options.expireEveryMs ?? LIMITS.predictionLogExpireMs).unref();
   }
 
   static async open(options: PredictionFilesOptions): Promise<PredictionFiles> {
@@ -80,7 +77,9 @@ export class PredictionFiles implements PredictionLog {
     if (this.#closed) return Promise.reject(new TributaryError('SHUTTING_DOWN', 'the log is closed'));
     if (this.#pending + entries.length > LIMITS.predictionLogPending)
       return Promise.reject(
-        new TributaryError('OVERLOADED', 'too many predictions wait to be logged; the disk is too slow'),
+        new TributaryError('OVERLOADED', 'too many predictions wait to be logged; the disk is too slow', {
+          fields: { retryAfterMs: LIMITS.retryAfterMs },
+        }),
       );
     this.#pending += entries.length;
     return new Promise((resolve, reject) => {
@@ -139,7 +138,7 @@ export class PredictionFiles implements PredictionLog {
     const bytes = Buffer.from(this.#lines(batch));
     await file.handle.appendFile(bytes);
     file.bytes += bytes.length;
-    if (nowMs - this.#syncedMs >= SYNC_EVERY_MS) this.#syncSoon(file, nowMs);
+    if (nowMs - this.#syncedMs >= LIMITS.predictionLogSyncMs) this.#syncSoon(file, nowMs);
   }
 
   /** Beside the writes, which would wait for a slow disk; where it fails the next of them does. */

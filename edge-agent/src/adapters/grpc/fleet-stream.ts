@@ -1,3 +1,4 @@
+import { LIMITS } from '@tributary/proto';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import {
   fromServiceError,
@@ -9,9 +10,6 @@ import type { CoordinatorMessage } from '../../coordinator-messages.js';
 import type { AgentMessage, FleetStream } from '../../ports.js';
 import { fromCoordinatorWire } from './messages.js';
 
-/** Control messages waiting to be sent; a peer that reads none of so many is gone. */
-const MAX_UNSENT_BYTES = 1024 * 1024;
-
 /** The port over an open Connect call. */
 export function openStream(
   call: ClientDuplexStream<AgentWire, CoordinatorMessage__Output>,
@@ -22,7 +20,7 @@ export function openStream(
   return {
     send: (message) => {
       if (call.destroyed || call.writableEnded) return;
-      if (call.writableLength > MAX_UNSENT_BYTES) call.cancel();
+      if (call.writableLength > LIMITS.unsentBytes) call.cancel();
       else call.write(encode(message));
     },
     messages: decode(call),

@@ -1,15 +1,13 @@
 import { request } from 'node:http';
 
-import { isErrorCode, TributaryError } from '@tributary/proto';
+import { LIMITS, isErrorCode, TributaryError } from '@tributary/proto';
 import { z } from 'zod';
 
-/** A rollback loads a network first. */
-const TIMEOUT_MS = 60_000;
 /** For what takes as long as others need. */
 export const NO_LIMIT = 0;
 
 /** What the running daemon answers on its socket; rejects with UNAVAILABLE where none runs, or none answers in time. */
-export async function fetchStatus(socketPath: string, timeoutMs = TIMEOUT_MS): Promise<string> {
+export async function fetchStatus(socketPath: string, timeoutMs: number = LIMITS.deskMs): Promise<string> {
   return (await ask(socketPath, 'GET', '/status', timeoutMs)).text;
 }
 
@@ -29,7 +27,7 @@ export async function requestOf(
   method: 'GET' | 'POST',
   path: string,
   query: Readonly<Record<string, string>> = {},
-  timeoutMs = TIMEOUT_MS,
+  timeoutMs: number = LIMITS.deskMs,
 ): Promise<string> {
   const url = `${path}?${String(new URLSearchParams(query))}`;
   const { status, text } = await ask(socketPath, method, url, timeoutMs);
@@ -47,7 +45,12 @@ interface Answer {
   readonly text: string;
 }
 
-function ask(socketPath: string, method: string, path: string, timeout = TIMEOUT_MS): Promise<Answer> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  timeout: number = LIMITS.deskMs,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       reject(

@@ -1,4 +1,4 @@
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 import { InferenceWorker, WorkerLost } from './inference-worker.js';
 import type { BuildRequest } from './messages.js';
@@ -19,8 +19,6 @@ export interface InferenceHostOptions {
 
 /** Makes what the worker builds: weights go over to it, so that they are read each time. */
 export type Recipe = () => Promise<BuildRequest>;
-
-const LONGEST_DELAY_MS = 10_000;
 
 /** Keeps a worker with its networks alive: one that dies is replaced, and builds them again. */
 export class InferenceHost {
@@ -141,7 +139,7 @@ export class InferenceHost {
     if (this.#closed) return;
     this.#deaths += 1;
     this.#options.onDown(this.#deaths);
-    const delay = Math.min(LONGEST_DELAY_MS, this.#options.restartMs * 2 ** (this.#deaths - 1));
+    const delay = Math.min(LIMITS.inferenceRestartMaxMs, this.#options.restartMs * 2 ** (this.#deaths - 1));
     this.#timer = setTimeout(() => {
       this.#restart().catch(() => undefined);
     }, delay).unref();

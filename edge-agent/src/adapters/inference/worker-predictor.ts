@@ -40,7 +40,6 @@ const DEFAULT_RULE: BatchRule = {
   maximumRows: LIMITS.predictionBatchRows,
   budgetMs: LIMITS.predictionBudgetMs,
 };
-const RESTART_MS = 100;
 /** Workers that may die over a request. */
 const LOSSES = 2;
 /** Workers that died in a row, after which what waits is told so. */
@@ -71,7 +70,7 @@ export class WorkerPredictor implements Predictor {
       data: options.workerData,
       answerMs: options.answerMs ?? LIMITS.predictionMs,
       buildMs: LIMITS.modelBuildMs,
-      restartMs: options.restartMs ?? RESTART_MS,
+      restartMs: options.restartMs ?? LIMITS.inferenceRestartMs,
       onUp: () => {
         for (const lane of this.#lanes.values()) this.#pump(lane);
       },
@@ -181,7 +180,9 @@ export class WorkerPredictor implements Predictor {
         `at most ${String(LIMITS.predictionRows)} rows and ${String(LIMITS.predictionInputBytes)} bytes of inputs go in one request; send several`,
       );
     if (this.#waitingRows() + rows > this.#queueRows)
-      throw new TributaryError('OVERLOADED', 'too many rows wait for a prediction; try again later');
+      throw new TributaryError('OVERLOADED', 'too many rows wait for a prediction; try again later', {
+        fields: { retryAfterMs: LIMITS.retryAfterMs },
+      });
     return rows;
   }
 

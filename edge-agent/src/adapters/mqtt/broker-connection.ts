@@ -21,9 +21,6 @@ export interface BrokerTerms {
   readonly retain: boolean;
 }
 
-/** Milliseconds of silence for which an ended connection waits for the broker to close it too. */
-const GOODBYE_MS = 1_000;
-
 export interface ConnectionHandler {
   opened(terms: BrokerTerms): void;
   packet(packet: Packet): void;
@@ -111,7 +108,7 @@ export class BrokerConnection {
       const socket = this.#socket;
       // Bytes that nobody reads would turn the end into a reset, which may overtake what was written.
       socket.resume().end();
-      socket.setTimeout(GOODBYE_MS, () => socket.destroy());
+      socket.setTimeout(LIMITS.brokerGoodbyeMs, () => socket.destroy());
     });
   }
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 import type { Packet } from 'mqtt-packet';
 
 import type { Log } from '../../app/log.js';
@@ -30,9 +30,6 @@ export interface LinkHandler {
   drained(): void;
   disconnected(): void;
 }
-
-/** A connection that lasted so long was a good one: the next attempt comes soon. */
-const GOOD_MS = 10_000;
 
 /** Connects to a broker again and again, with jittered waits, until it is closed. */
 export class BrokerLink {
@@ -126,7 +123,7 @@ export class BrokerLink {
       return;
     }
     const { clock, random, log } = this.#parts;
-    if (wasConnected && clock.now() - this.#openedMs >= GOOD_MS) this.#failures = 0;
+    if (wasConnected && clock.now() - this.#openedMs >= LIMITS.brokerGoodMs) this.#failures = 0;
     const waitMs = backoffMs(this.#failures, uniform(random));
     this.#failures += 1;
     this.#status = { state: 'Waiting', error };

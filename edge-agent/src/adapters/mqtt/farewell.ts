@@ -17,9 +17,6 @@ export interface FarewellParts {
   readonly emptied: () => void;
 }
 
-/** Milliseconds of silence between two questions: a broker may send the next messages a moment after an acknowledgement. */
-const QUIET_MS = 250;
-
 /**
  * Empties the session of a source. What a broker has put into it before the UNSUBSCRIBE it may go on delivering (OASIS MQTT
  * 5.0, 3.10.4), and tells nobody when that was all. So the UNSUBSCRIBE is repeated: it has seen every PUBACK before it, and
@@ -67,7 +64,7 @@ export class Farewell {
 
   #askLater(): void {
     const { clock, idle } = this.#parts;
-    this.#cancel = clock.at(clock.now() + QUIET_MS, () => {
+    this.#cancel = clock.at(clock.now() + LIMITS.brokerQuietMs, () => {
       if (idle()) this.#ask();
       else this.#askLater();
     });

@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 import { TRAINER_DIED } from '../../domain/training-error.js';
 import { fromFailure } from './failures.js';
@@ -21,9 +21,6 @@ export interface RunHooks {
   readonly signal?: AbortSignal;
   readonly onReply: (reply: WorkerReply) => void;
 }
-
-/** Milliseconds that a worker gets to end by itself when the trainer is closed. */
-const CLOSE_MS = 1_000;
 
 /** The worker thread of a trainer: started when it is needed, ended where it does not obey, replaced where it died. */
 export class TrainingWorker {
@@ -82,7 +79,7 @@ export class TrainingWorker {
     setStopped(running.stop);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((resolve) => {
-      timer = setTimeout(resolve, CLOSE_MS);
+      timer = setTimeout(resolve, LIMITS.trainerCloseMs);
     });
     await Promise.race([running.ended, grace]);
     clearTimeout(timer);

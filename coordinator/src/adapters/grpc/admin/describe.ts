@@ -6,11 +6,8 @@ import { fromRef } from '../wire/admin.js';
 import { toEventMessage, toObjectMessage, type ObjectViews } from './object-views.js';
 import type { AdminParts } from './parts.js';
 
-/** Events in one description, the newest. */
-const MOST_EVENTS = 200;
 /** Entries read backwards at a time, and in all: a description costs a bounded time whatever the ledger's age. */
 const WINDOW = 500;
-const MOST_ENTRIES = 20_000;
 /** Bytes of all events: with the object they fit one message. */
 const MOST_BYTES = LIMITS.grpcMessageBytes / 2;
 
@@ -33,7 +30,7 @@ async function eventsOf(
   const found: Event[] = [];
   let bytes = 0;
   const size = federation.size();
-  for (let end = size; end > 0 && size - end < MOST_ENTRIES; end -= WINDOW) {
+  for (let end = size; end > 0 && size - end < LIMITS.describedEntries; end -= WINDOW) {
     const window: LedgerEntry[] = [];
     for await (const { entry } of federation.entries(Math.max(0, end - WINDOW), end)) {
       if (isAbout(views, entry, wanted)) window.push(entry);
@@ -41,7 +38,7 @@ async function eventsOf(
     for (const entry of window.reverse()) {
       const event = toEventMessage(entry);
       bytes += event.body?.length ?? 0;
-      if (found.length >= MOST_EVENTS || bytes > MOST_BYTES) return found.reverse();
+      if (found.length >= LIMITS.describedEvents || bytes > MOST_BYTES) return found.reverse();
       found.push(event);
     }
   }

@@ -48,5 +48,6 @@ function namesOf(state: AdminParts['federation']['state'], subject: string): rea
 function overflow(): TributaryError {
   return new TributaryError('OVERLOADED', 'log lines come faster than they are read', {
     hint: 'follow again, or name a job or site',
+    fields: { retryAfterMs: LIMITS.retryAfterMs },
   });
 }

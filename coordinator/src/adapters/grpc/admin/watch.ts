@@ -1,4 +1,4 @@
-import { TributaryError, type LedgerEntry } from '@tributary/proto';
+import { LIMITS, TributaryError, type LedgerEntry } from '@tributary/proto';
 import type { WatchEvent, WatchObjectsRequest__Output } from '@tributary/proto/grpc';
 
 import type { CallContext, Sink } from '../calls.js';
@@ -6,11 +6,6 @@ import { fromWatch, type WatchRequest } from '../wire/admin.js';
 import { toEventMessage, toObjectMessage, type ObjectViews } from './object-views.js';
 import type { AdminParts } from './parts.js';
 import { BoundedQueue } from './queue.js';
-
-/** Entries that may wait for a watcher that reads slowly. */
-const MOST_WAITING = 1_000;
-/** Milliseconds without a change after which the watcher gets a place to resume from. */
-const BOOKMARK_MS = 15_000;
 
 /** Entries that begin the life of an object; every other one modifies it. */
 const BEGINNINGS = new Set<LedgerEntry['type']>(['job.submitted', 'model.registered']);
@@ -29,7 +24,7 @@ export async function watch(
 ): Promise<void> {
   const { federation } = parts;
   const wanted = fromWatch(request);
-  const queue = new BoundedQueue<Change>(MOST_WAITING, overflow);
+  const queue = new BoundedQueue<Change>(LIMITS.watchEventsWaiting, overflow);
   // First follow, then look back: what happens in between is seen twice at most, never missed.
   let next = federation.size();
   const stops = follow(parts, views, wanted, queue);
@@ -54,7 +49,7 @@ export async function watch(
         await change(entry);
     await bookmark();
     while (!context.signal.aborted) {
-      const happened = await queue.next(BOOKMARK_MS, context);
+      const happened = await queue.next(LIMITS.watchBookmarkMs, context);
       // Asked again: a context may have been revoked since the stream began.
       parts.callers.operator(context);
       if (happened === undefined) await bookmark();
@@ -148,5 +143,6 @@ function toChange(views: ObjectViews, wanted: WatchRequest, entry: LedgerEntry):
 function overflow(): TributaryError {
   return new TributaryError('OVERLOADED', 'changes come faster than they are read', {
     hint: 'watch again after the last seq that arrived',
+    fields: { retryAfterMs: LIMITS.retryAfterMs },
   });
 }

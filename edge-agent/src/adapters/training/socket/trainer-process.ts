@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 
-/** Milliseconds between two starts, at least: a trainer that cannot start must not fill the machine. */
-const RESTART_MS = 1_000;
+import { LIMITS } from '@tributary/proto';
 
 export interface ProcessSettings {
   readonly command: readonly string[];
@@ -48,7 +47,7 @@ export class TrainerProcess {
   #ensure(): void {
     if (this.#child !== undefined || this.#tasks === 0) return;
     clearTimeout(this.#restart);
-    const wait = this.#startedMs + RESTART_MS - performance.now();
+    const wait = this.#startedMs + LIMITS.trainerRestartMs - performance.now();
     if (wait <= 0) this.#start();
     else this.#restart = setTimeout(() => this.#ensure(), wait);
   }
