@@ -348,8 +348,8 @@ export const LOAD_LIMITS = Object.freeze({
    * attempt.
    */
   reconnectMinMs: 500,
-  /** Longest such wait. Then: the next attempt. */
-  reconnectMaxMs: 5_000,
+  /** Longest such wait: whoever is away is back within 5 s of a coordinator's return. Then: the next attempt. */
+  reconnectMaxMs: 4_000,
   /**
    * Milliseconds after which whoever was refused for load is asked to come back: a place is free within seconds.
    * Then: the next attempt, at most as much again later.
