@@ -60,7 +60,8 @@ export const endurance: BenchCase = async ({ agents, rounds, dropout, note }) =>
     ...{ ms: rounded(ms), floorMs: rounded(floorMs), ratio: rounded(ms / floorMs) },
     ...{ agents, rounds, dropout, accepted: endured.accepted, entries: endured.entries.length },
     roundsPerMinute: rounded(60_000 / mean(endured.roundMs)),
-    rssMiB: { second: rounded(rss(1)), last: rounded(rss(3)) },
+    rssSecondQuarter: rounded(rss(1)),
+    rssLastQuarter: rounded(rss(3)),
     growth: rounded(rss(3) / rss(1) - 1),
     handles: { second: handles(1), last: handles(3) },
   };

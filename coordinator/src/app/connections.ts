@@ -142,7 +142,10 @@ export class ConnectedAgents {
   }
 
   #scheduleSweep(): void {
-    this.#cancelSweep ??= this.#clock.at(this.#clock.now() + LIMITS.heartbeatIntervalMs, () => {
+    if (this.#cancelSweep !== undefined) return;
+    // At the moment when the longest silent one has been so for too long: sweeps now and then would notice it later.
+    const seenMs = Math.min(this.#clock.now(), ...this.list().map(({ lastSeenMs }) => lastSeenMs));
+    this.#cancelSweep = this.#clock.at(seenMs + LIMITS.heartbeatTimeoutMs, () => {
       this.#cancelSweep = undefined;
       this.#sweep();
     });
@@ -150,7 +153,7 @@ export class ConnectedAgents {
 
   #sweep(): void {
     const oldest = this.#clock.now() - LIMITS.heartbeatTimeoutMs;
-    const silent = this.list().filter((connection) => connection.lastSeenMs < oldest);
+    const silent = this.list().filter((connection) => connection.lastSeenMs <= oldest);
     for (const { agentId } of silent) {
       const detail = 'no sign of life within the heartbeat timeout';
       this.dismiss(agentId, { code: 'DEADLINE_EXCEEDED', detail, retryAfterMs: LIMITS.reconnectMinMs });

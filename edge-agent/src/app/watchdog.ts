@@ -25,8 +25,9 @@ export class Watchdog {
 
   beat(intervalMs: number): void {
     this.stop();
-    this.#cancel = this.#clock.at(this.#clock.now() + intervalMs, () => {
-      if (this.#clock.now() - this.#lastSeenMs > LIMITS.heartbeatTimeoutMs) {
+    const next = this.#clock.now() + intervalMs;
+    this.#cancel = this.#clock.at(Math.min(next, this.#lastSeenMs + LIMITS.heartbeatTimeoutMs), () => {
+      if (this.#clock.now() - this.#lastSeenMs >= LIMITS.heartbeatTimeoutMs) {
         this.#expire();
         return;
       }

@@ -29,8 +29,14 @@ describe('rules of the connection', () => {
     );
     assert.deepEqual(
       [backoffMs(0, 0), backoffMs(0, 0.999_999), backoffMs(9, 0.999_999)],
-      [500, 1_000, 5_000],
+      [500, 1_000, LIMITS.reconnectMaxMs],
     );
+  });
+
+  it('is back within 5 s, however long the coordinator was away', () => {
+    const attemptMs = 1_000;
+    for (let attempt = 0; attempt < 100; attempt += 1)
+      assert.ok(backoffMs(attempt, 0.999_999) + attemptMs <= 5_000, String(attempt));
   });
 
   it('renews after two thirds of the lifetime', () => {
