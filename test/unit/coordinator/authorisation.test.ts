@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { ENTRY_TYPES } from '@tributary/proto';
+import { ENTRY_TYPES, type LedgerEntry } from '@tributary/proto';
 import {
   ENTRY_AUDIENCE,
   mayAgentRead,
@@ -149,6 +149,50 @@ describe('who may read which entries', () => {
 
   it('has a row for every type', () => {
     assert.deepEqual(Object.keys(ENTRY_AUDIENCE).sort(), [...ENTRY_TYPES].sort());
+  });
+
+  it('is the table of the README, by what an entry is about', () => {
+    const readme = readFileSync(new URL('../../../../coordinator/README.md', import.meta.url), 'utf8');
+    const [header = [], , ...rows] = tableAfter(readme, '## Who may read which entry');
+    assert.deepEqual(header.slice(1), ['audience', 'agent', 'replica', 'context']);
+    const shown: Readonly<Record<string, readonly [agent: string, replica: string]>> = {
+      everyone: ['yes', 'yes'],
+      'own-site': ['of its site', 'of itself'],
+      'own-jobs': ['of its jobs', ''],
+      'own-rollouts': ['for its site', 'for its site'],
+      operators: ['', ''],
+    };
+    const written = rows.map(([types = '', audience = '', ...cells]) => {
+      assert.deepEqual(cells, [...(shown[audience] ?? []), 'yes'], audience);
+      return types.split(', ').map((type) => [type.replaceAll('`', ''), audience]);
+    });
+    assert.deepEqual(Object.fromEntries(written.flat()), ENTRY_AUDIENCE);
+  });
+
+  it('shows a stranger nothing but what is for everyone, whatever an entry holds', () => {
+    const world = eventful();
+    const jobId = idOf('job', 'loans');
+    const others = { site: 'west', agentId: idOf('agt', 'west'), jobId, model: 'loans', rolloutId: 'rol-1' };
+    for (const type of ENTRY_TYPES)
+      for (const kind of ['Training', 'Serving'] as const) {
+        const entry = { v: 1, seq: 0, time: '', actor: '', subject: '', type, body: others } as unknown;
+        const reader = { agentId: idOf('agt', 'north'), site: 'north', kind };
+        assert.equal(
+          mayAgentRead(world.state, reader, entry as LedgerEntry),
+          ENTRY_AUDIENCE[type] === 'everyone',
+          `${type} to ${kind}`,
+        );
+      }
+  });
+
+  it('shows a replica of a site nothing of what its agent did', () => {
+    const world = eventful();
+    const replica = { agentId: idOf('agt', 'replica'), site: 'west', kind: 'Serving' as const };
+    const read = world.entries.filter((entry) => mayAgentRead(world.state, replica, entry));
+    assert.deepEqual(
+      read.map(({ type }) => type),
+      ['federation.created'],
+    );
   });
 
   it('shows agents their own site and the jobs that they were in', () => {
