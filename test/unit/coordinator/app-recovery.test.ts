@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
-import { LIMITS, type Digest } from '@tributary/proto';
+import { LIMITS, TributaryError, type Digest } from '@tributary/proto';
 
 import { Power } from '../../support/power.js';
 import { refusal } from '../../support/refusal.js';
@@ -218,6 +218,36 @@ describe('recovery of rounds', () => {
     await assert.rejects(world.agent('north').submit(round), refusal('STORE_FULL'));
     world.ledger.capacityBytes = Number.POSITIVE_INFINITY;
     await world.agent('north').submit(round);
+    world.advance(LIMITS.stepRetryMs);
+    assert.equal((await world.finished(jobId)).phase, 'Complete');
+    await world.close();
+  });
+
+  it('names a full disk where the first model of a job does not fit, also after a restart, and goes on with space', async () => {
+    const world = await TrainingWorld.create(SITES);
+    const put = world.blobs.put.bind(world.blobs);
+    let refused = 0;
+    world.blobs.put = () => {
+      refused += 1;
+      return Promise.reject(new TributaryError('STORE_FULL', 'blobs: the disk is full'));
+    };
+    for (const agent of world.agents.values()) agent.automatic = true;
+    world.connectAll();
+    const jobId = await world.submit('loans', { rounds: 1 });
+    await world.until('the disk to be full', () => (refused > 0 ? true : undefined));
+    await world.close();
+    for (const agent of world.agents.values()) agent.disconnected();
+    await world.boot();
+    world.connectAll();
+    const before = refused;
+    await world.until('the disk to be full again', () => {
+      world.advance(LIMITS.stepRetryMs);
+      return refused > before ? true : undefined;
+    });
+    assert.deepEqual([world.job(jobId).phase, world.job(jobId).base], ['Queued', undefined]);
+    const codes = world.complaints.map(({ fields }) => TributaryError.from(fields['error']).code);
+    assert.ok(codes.includes('STORE_FULL'), codes.join());
+    world.blobs.put = put;
     world.advance(LIMITS.stepRetryMs);
     assert.equal((await world.finished(jobId)).phase, 'Complete');
     await world.close();
