@@ -8,14 +8,16 @@ import { BINARIES, runCommand } from '../support/daemon.js';
 import { chartFolder, execute, helm, type Ran } from '../support/kube/charts.js';
 import { field } from '../support/kube/field.js';
 import { toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
-import { startMachine, whyNoContainers, type Machine } from '../support/kube-api/node.js';
+import { startMachine, type Machine } from '../support/kube-api/node.js';
+import { runnableImage } from '../support/oci/images.js';
+import { WHY_NO_CONTAINERS } from '../support/oci/run.js';
 import { canConnect } from '../support/local-ports.js';
 import { trialCsv } from '../support/training-job.js';
 import { trialJob } from '../support/trial-job.js';
 import { eventually } from '../support/waiting.js';
 
 const missing = toolsOf('helm 3') === undefined || toolsOf('helm 4') === undefined;
-const why = missing ? WHY_SKIPPED : whyNoContainers();
+const why = missing ? WHY_SKIPPED : WHY_NO_CONTAINERS;
 const SITES = ['north', 'south'] as const;
 const MINUTE = 60_000;
 
@@ -24,7 +26,7 @@ async function nodePort(): Promise<number> {
   for (let port = 30_000 + (process.pid % 2_500); ; port += 1) if (!(await canConnect(port))) return port;
 }
 
-describe(`a federation from rendered manifests, on an emulator of Kubernetes${why === undefined ? '' : ` (${why})`}`, function () {
+describe(`a federation from rendered manifests, on an emulator of Kubernetes${why}`, function () {
   this.timeout(4 * MINUTE);
   let machine: Machine;
   let folder: string;
@@ -58,7 +60,8 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
   };
 
   before(async function () {
-    if (why !== undefined) this.skip();
+    if (why !== '') this.skip();
+    await Promise.all([runnableImage('coordinator'), runnableImage('agent')]);
     machine = await startMachine();
     folder = machine.emulator.folder;
     context = join(folder, 'operator.yaml');

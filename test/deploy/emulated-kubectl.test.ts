@@ -184,6 +184,25 @@ for (const generation of GENERATIONS) {
       }
     });
 
+    it('patches by JSON, and keeps what has a finalizer until that is gone', async () => {
+      await apply(configMap({ a: '1', b: '2' }));
+      const patch = (...operations: readonly object[]): Promise<Ran> =>
+        kubectl(['patch', 'cm', 'settings', '--type=json', '-p', JSON.stringify(operations)]);
+      const finalizers = '/metadata/finalizers';
+      const first = await patch(
+        { op: 'test', path: '/data/a', value: '1' },
+        { op: 'remove', path: '/data/b' },
+        { op: 'add', path: finalizers, value: ['tributary.dev/held'] },
+      );
+      assert.equal(first.code, 0, first.stderr);
+      assert.deepEqual((await object('cm', 'settings'))['data'], { a: '1' });
+      assert.notEqual((await patch({ op: 'test', path: '/data/a', value: '2' })).code, 0);
+      await succeed(['delete', 'cm', 'settings', '--wait=false']);
+      assert.notEqual((await object('cm', 'settings')).metadata.deletionTimestamp, undefined);
+      await patch({ op: 'remove', path: `${finalizers}/0` });
+      assert.match(await fail(['get', 'cm', 'settings']), /not found/);
+    });
+
     it('changes nothing on trial', async () => {
       assert.match(await apply(configMap({ a: '1' }), '--dry-run=server'), /server dry run/);
       assert.match(await fail(['get', 'cm', 'settings']), /not found/);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { stringify } from 'yaml';
 
+import { podVolumes } from '../oci/pod-volumes.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../temporary-directory.js';
 import { Api } from './api.js';
 import { bindClaims } from './controllers/claims.js';
@@ -65,6 +66,8 @@ export class Emulator {
     const { api } = this;
     this.#kubelet = new Kubelet({
       ...{ api, runtime, prober, claims, pods: join(this.folder, 'pods'), ambient: options.ambient ?? {} },
+      // Owners of files are for root to give.
+      prepare: process.getuid?.() === 0 ? podVolumes : () => Promise.resolve({}),
     });
     this.#server = new ApiServer({
       ...{ api, version: options.version ?? '1.31.0' },

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,24 +5,10 @@ import { join } from 'node:path';
 import { toolsOf } from '../kube/tools.js';
 import { installCharts } from './controllers/helm-charts.js';
 import { Emulator } from './emulator.js';
-import { CheckoutImages } from './kubelet/images.js';
 import { PodNetwork } from './kubelet/pod-network.js';
 import { realProber } from './kubelet/probes.js';
 import { RuncRuntime } from './kubelet/runc-runtime.js';
 import { ServiceProxy } from './kubelet/service-proxy.js';
-
-/** Why containers cannot be run here; undefined where they can. */
-export function whyNoContainers(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root, for network namespaces and runc';
-  for (const program of ['runc', 'ip']) {
-    try {
-      execFileSync('which', [program], { stdio: 'ignore' });
-    } catch {
-      return `needs ${program}`;
-    }
-  }
-  return undefined;
-}
 
 export interface Machine {
   readonly emulator: Emulator;
@@ -38,7 +23,7 @@ export interface Machine {
 export async function startMachine(): Promise<Machine> {
   const folder = await mkdtemp(join(tmpdir(), 'tributary-node-'));
   const network = await PodNetwork.create();
-  const runtime = new RuncRuntime({ folder, network, images: new CheckoutImages(folder) });
+  const runtime = new RuncRuntime(folder, network);
   const proxy = new ServiceProxy(network);
   const ambient: Record<string, string> = { KUBERNETES_SERVICE_HOST: network.gateway };
   const emulator = await Emulator.start({

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { field } from '../../kube/field.js';
+import { field, textAt } from '../../kube/field.js';
 import { inBackground } from '../background.js';
 import { timestamp, type Fields, type KubeObject } from '../objects.js';
 import type { Prober } from './probes.js';
@@ -16,10 +16,12 @@ export interface ContainerWork {
   /** Init containers run to their end and are started again until that is a good one. */
   readonly isInit: boolean;
   readonly restartPolicy: string;
-  readonly start: (attempt: number) => Promise<RunningContainer>;
+  readonly start: () => Promise<RunningContainer>;
   readonly prober: Prober;
   readonly pod: () => KubeObject;
   readonly changed: () => void;
+  /** How long it may take to end. */
+  readonly graceMs: () => number;
 }
 
 /** One container of a pod: started, probed, started again, ended. */
@@ -32,9 +34,14 @@ export class ContainerWorker {
   #stopping = false;
   #state: Fields = { waiting: { reason: 'ContainerCreating' } };
   #last: Fields = {};
+  #log = '';
 
   constructor(work: ContainerWork) {
     this.#work = work;
+  }
+
+  get name(): string {
+    return textAt(this.#work.container, 'name');
   }
 
   get ready(): boolean {
@@ -74,10 +81,12 @@ export class ContainerWorker {
     if (running === undefined) return;
     const end = Date.now() + graceSeconds * 1_000;
     await this.#beforeStop(running, end);
-    await running.kill('SIGTERM');
-    const killing = setTimeout(() => inBackground(running.kill('SIGKILL')), Math.max(0, end - Date.now()));
-    await running.exited;
-    clearTimeout(killing);
+    await running.stop(Math.max(0, end - Date.now()));
+  }
+
+  /** What it printed so far, in all its runs. */
+  async log(): Promise<string> {
+    return this.#log + ((await this.#running?.log()) ?? '');
   }
 
   status(): Fields {
@@ -97,8 +106,9 @@ export class ContainerWorker {
 
   async #once(): Promise<number> {
     const { start, changed, isInit, container } = this.#work;
-    const running = await start(this.#restarts);
+    const running = await start();
     this.#running = running;
+    if (this.#stopping) await running.stop(0);
     const startedAt = timestamp();
     this.#state = { running: { startedAt } };
     const ended = new AbortController();
@@ -110,6 +120,9 @@ export class ContainerWorker {
     changed();
     const exitCode = await running.exited;
     ended.abort();
+    // What it printed outlives it; what it held does not.
+    await running.stop(0);
+    this.#log += await running.log();
     this.#running = undefined;
     this.#started = false;
     this.#ready = isInit && exitCode === 0;
@@ -125,7 +138,7 @@ export class ContainerWorker {
     const command = field(hook, 'exec', 'command');
     if (typeof seconds === 'number')
       await Promise.race([sleep(Math.min(seconds * 1_000, end - Date.now())), running.exited]);
-    if (Array.isArray(command)) await running.execute(command.map(String));
+    if (Array.isArray(command)) await running.exec(...command.map(String));
   }
 
   async #probe(running: RunningContainer, ended: AbortSignal): Promise<void> {
@@ -144,7 +157,10 @@ export class ContainerWorker {
       const stage = this.#started ? 'livenessProbe' : 'startupProbe';
       const failing = await failsFor(stage);
       if (ended.aborted) return;
-      if (failing > 0 && failing > limit(stage)) return running.kill('SIGTERM');
+      if (failing > 0 && failing > limit(stage)) {
+        await running.stop(this.#work.graceMs());
+        return;
+      }
       if (failing === 0) this.#started = true;
       const ready = this.#started && (await failsFor('readinessProbe')) === 0;
       if (ready !== this.#ready && !this.#stopping) {

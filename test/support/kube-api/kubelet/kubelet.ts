@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-
 import { field } from '../../kube/field.js';
 import { ApiError } from '../api-error.js';
 import { inBackground } from '../background.js';
@@ -21,9 +19,9 @@ export class Kubelet {
   async log(namespace: string, name: string, container: string | undefined): Promise<string> {
     const { api } = this.#home;
     const pod = api.get(api.kinds.named('Pod'), namespace, name);
-    const file = this.#workers.get(pod.metadata.uid ?? '')?.logFile(container);
-    if (file === undefined) throw new ApiError('BadRequest', `the pod ${name} has not been started`);
-    return readFile(file, 'utf8').catch(() => '');
+    const log = await this.#workers.get(pod.metadata.uid ?? '')?.log(container);
+    if (log !== undefined) return log;
+    throw new ApiError('BadRequest', `container ${container ?? ''} of pod ${name} is not known`);
   }
 
   async close(): Promise<void> {

@@ -1,18 +1,18 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { field, listAt, textAt } from '../../kube/field.js';
+import { containerEnvironment } from '../../oci/pod-environment.js';
+import type { PodSources, podVolumes, PodVolumes } from '../../oci/pod-volumes.js';
 import { ApiError } from '../api-error.js';
 import type { Api } from '../api.js';
 import { inBackground } from '../background.js';
 import { condition } from '../controllers/deployments.js';
 import { timestamp, type Fields, type KubeObject } from '../objects.js';
-import { containerSpec } from './container-spec.js';
 import { ContainerWorker } from './container-worker.js';
 import type { Prober } from './probes.js';
 import type { ContainerRuntime, RunningContainer } from './runtime.js';
-import { NotReady, prepareVolumes, refreshVolumes, type VolumePlace } from './volumes.js';
+import { podSources } from './pod-sources.js';
 
 export const NODE = 'emulator';
 const WRITING = { manager: 'kubelet' };
@@ -22,19 +22,35 @@ export interface PodHome {
   readonly api: Api;
   readonly runtime: ContainerRuntime;
   readonly prober: Prober;
+  /** Makes the volumes of pods. */
+  readonly prepare: typeof podVolumes;
   readonly claims: string;
   /** Where pods have their folders. */
   readonly pods: string;
   readonly ambient: Readonly<Record<string, string>>;
 }
 
+/** In place of a container whose pod has ended before it could start. */
+const ENDED: RunningContainer = {
+  exited: Promise.resolve(137),
+  log: () => Promise.resolve(''),
+  exec: () => Promise.resolve({ code: 1, stdout: '', stderr: '' }),
+  stop: () => Promise.resolve(137),
+};
+
+/** Something that a pod is made from, and that may yet come. */
+const isMissing = (error: unknown): error is Error =>
+  error instanceof Error && /not found$|references non-existent key|couldn't find key/.test(error.message);
+
 /** One pod on the node, from its first volume to its end. */
 export class PodWorker {
   readonly #home: PodHome;
-  readonly #place: VolumePlace;
+  readonly #folder: string;
   #pod: KubeObject;
   #ip = '';
-  #volumes: ReadonlyMap<string, string> = new Map();
+  #volumes: PodVolumes = {};
+  /** Versions of what the volumes were made from. */
+  #prepared = '';
   #init: readonly ContainerWorker[] = [];
   #main: readonly ContainerWorker[] = [];
   #initialized = false;
@@ -46,14 +62,14 @@ export class PodWorker {
   constructor(home: PodHome, pod: KubeObject) {
     this.#home = home;
     this.#pod = pod;
-    this.#place = { api: home.api, claims: home.claims, folder: join(home.pods, pod.metadata.uid ?? '') };
+    this.#folder = join(home.pods, pod.metadata.uid ?? '');
     this.#work = this.#run();
   }
 
-  /** File with what a container printed. */
-  logFile(container: string | undefined): string {
-    const name = container ?? String(field(this.#pod, 'spec', 'containers', 0, 'name'));
-    return join(this.#place.folder, `${name}.log`);
+  /** What a container printed; undefined where there is no such. */
+  log(name = textAt(this.#pod, 'spec', 'containers', 0, 'name')): Promise<string | undefined> {
+    const worker = [...this.#init, ...this.#main].find((one) => one.name === name);
+    return worker?.log() ?? Promise.resolve(undefined);
   }
 
   /** Takes what the API now says of the pod. */
@@ -68,16 +84,16 @@ export class PodWorker {
     return this.#ending;
   }
 
+  /** Brings files of ConfigMaps and Secrets up to date, as the kubelet does while a pod runs. */
   async refresh(): Promise<void> {
-    if (this.#volumes.size === 0 || this.#ending !== undefined) return;
-    await refreshVolumes(this.#place, this.#pod, this.#volumes).catch((error: unknown) => {
-      if (!(error instanceof NotReady)) throw error;
+    if (this.#prepared === '' || this.#ending !== undefined || this.#prepared === this.#versions()) return;
+    await this.#prepare().catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
     });
   }
 
   async #run(): Promise<void> {
     const { api, runtime } = this.#home;
-    await mkdir(this.#place.folder, { recursive: true });
     await api.edit(
       api.kinds.named('Pod'),
       this.#pod,
@@ -91,7 +107,7 @@ export class PodWorker {
     );
     this.#main = listAt(this.#pod, 'spec', 'containers').map((container) => this.#worker(container, false));
     this.#report();
-    this.#volumes = (await this.#ready(() => prepareVolumes(this.#place, this.#pod))) ?? new Map();
+    await this.#ready(() => this.#prepare());
     if (this.#ending !== undefined) return;
     this.#ip = await runtime.startPod(this.#pod);
     for (const worker of this.#init) {
@@ -115,28 +131,49 @@ export class PodWorker {
         changed: () => this.#report(),
       },
       restartPolicy: textAt(this.#pod, 'spec', 'restartPolicy') || 'Always',
-      start: (attempt) => this.#start(container, attempt),
+      start: () => this.#start(container),
+      graceMs: () => Number(field(this.#pod, 'spec', 'terminationGracePeriodSeconds') ?? 30) * 1_000,
     });
   }
 
-  async #start(container: unknown, attempt: number): Promise<RunningContainer> {
-    const { api, runtime, ambient } = this.#home;
-    const spec = await this.#ready(() =>
-      containerSpec(
-        {
-          ...{ api, pod: this.#pod, volumes: this.#volumes, podIp: this.#ip, attempt, ambient },
-          folder: this.#place.folder,
-        },
-        container,
-      ),
+  async #start(container: unknown): Promise<RunningContainer> {
+    const { name, namespace = '', uid = '' } = this.#pod.metadata;
+    const fields = {
+      ...{ 'metadata.name': name, 'metadata.namespace': namespace, 'metadata.uid': uid },
+      ...{ 'spec.nodeName': NODE, 'status.podIP': this.#ip },
+    };
+    const variables = await this.#ready(() => containerEnvironment(container, this.#sources(), fields));
+    if (variables === undefined) return ENDED;
+    return this.#home.runtime.start(this.#pod, {
+      ...{ name: textAt(container, 'name'), volumes: this.#volumes },
+      variables: { ...this.#home.ambient, ...variables },
+    });
+  }
+
+  #sources(): PodSources {
+    return podSources(this.#home.api, this.#pod.metadata.namespace, this.#home.claims);
+  }
+
+  async #prepare(): Promise<void> {
+    const versions = this.#versions();
+    this.#volumes = await this.#home.prepare(
+      this.#pod['spec'],
+      this.#sources(),
+      join(this.#folder, 'volumes'),
     );
-    if (spec === undefined)
-      return {
-        exited: Promise.resolve(137),
-        kill: () => Promise.resolve(),
-        execute: () => Promise.resolve(1),
-      };
-    return runtime.start(this.#pod, spec);
+    this.#prepared = versions;
+  }
+
+  #versions(): string {
+    const { api } = this.#home;
+    const objects = ['ConfigMap', 'Secret'].flatMap((kind) =>
+      api.store.list(api.kinds.named(kind), this.#pod.metadata.namespace),
+    );
+    const named = JSON.stringify(field(this.#pod, 'spec', 'volumes') ?? []);
+    return objects
+      .filter(({ metadata }) => named.includes(`"${metadata.name}"`))
+      .map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion ?? ''}`)
+      .join();
   }
 
   /** Tries until what is missing is there; undefined where the pod ends first. */
@@ -147,7 +184,7 @@ export class PodWorker {
         this.#problem = '';
         return value;
       } catch (error) {
-        if (!(error instanceof NotReady)) throw error;
+        if (!isMissing(error)) throw error;
         if (this.#problem !== error.message) await this.#warn(error.message);
         this.#problem = error.message;
         await sleep(RETRY_MS);

@@ -1,16 +1,15 @@
 import type { KubeObject } from '../objects.js';
-import type { ContainerRuntime, ContainerSpec, RunningContainer } from './runtime.js';
+import type { ContainerRuntime, ContainerStart, RunningContainer } from './runtime.js';
 
 /** How a pretended container behaves: ends with a code, or runs until it is stopped. */
 export type Behaviour = number | 'runs';
 
 /** Containers that are pretended: for tests of the API and its clients, which need no process. */
 export class PretendedRuntime implements ContainerRuntime {
-  readonly started: ContainerSpec[] = [];
-  readonly #behaves: (pod: KubeObject, spec: ContainerSpec) => Behaviour;
+  readonly #behaves: (pod: KubeObject, name: string) => Behaviour;
   #addresses = 0;
 
-  constructor(behaves: (pod: KubeObject, spec: ContainerSpec) => Behaviour = usually) {
+  constructor(behaves: (pod: KubeObject, name: string) => Behaviour = usually) {
     this.#behaves = behaves;
   }
 
@@ -19,14 +18,20 @@ export class PretendedRuntime implements ContainerRuntime {
     return Promise.resolve(`10.42.0.${String(this.#addresses)}`);
   }
 
-  start(pod: KubeObject, spec: ContainerSpec): Promise<RunningContainer> {
-    this.started.push(spec);
-    const behaviour = this.#behaves(pod, spec);
+  start(pod: KubeObject, { name }: ContainerStart): Promise<RunningContainer> {
+    const behaviour = this.#behaves(pod, name);
     let end: (code: number) => void = () => undefined;
     const exited = new Promise<number>((resolve) => (end = resolve));
     if (behaviour !== 'runs') end(behaviour);
-    const kill = (): Promise<void> => Promise.resolve(end(0));
-    return Promise.resolve({ exited, kill, execute: () => Promise.resolve(0) });
+    return Promise.resolve({
+      exited,
+      log: () => Promise.resolve(`${name} is pretended\n`),
+      exec: () => Promise.resolve({ code: 0, stdout: '', stderr: '' }),
+      stop: () => {
+        end(0);
+        return exited;
+      },
+    });
   }
 
   stopPod(): Promise<void> {
@@ -39,7 +44,7 @@ export class PretendedRuntime implements ContainerRuntime {
 }
 
 /** Init containers and pods that run once end well; the others run. */
-function usually(pod: KubeObject, { name }: ContainerSpec): Behaviour {
+function usually(pod: KubeObject, name: string): Behaviour {
   const { initContainers = [], restartPolicy } = pod['spec'] as {
     readonly initContainers?: readonly { readonly name: string }[];
     readonly restartPolicy?: string;

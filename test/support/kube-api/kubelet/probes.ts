@@ -19,7 +19,7 @@ export const realProber: Prober = async (pod, probe, running) => {
   const host = String(field(pod, 'status', 'podIP'));
   const port = (way: string): number => podPort(pod, field(probe, way, 'port')) ?? 0;
   const command = field(probe, 'exec', 'command');
-  if (Array.isArray(command)) return (await running.execute(command.map(String))) === 0;
+  if (Array.isArray(command)) return (await running.exec(...command.map(String))).code === 0;
   if (field(probe, 'grpc') !== undefined)
     return isServing(`${host}:${String(port('grpc'))}`, textAt(probe, 'grpc', 'service'), timeoutMs);
   if (field(probe, 'httpGet') !== undefined) {
