@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { promisify } from 'node:util';
 
@@ -26,6 +26,7 @@ export class PodNetwork {
     await ip('link', 'add', network.#bridge, 'type', 'bridge');
     await ip('addr', 'add', `${network.gateway}/24`, 'dev', network.#bridge);
     await ip('link', 'set', network.#bridge, 'up');
+    process.on('exit', network.#abandon);
     return network;
   }
 
@@ -80,9 +81,16 @@ export class PodNetwork {
   }
 
   async close(): Promise<void> {
+    process.off('exit', this.#abandon);
     for (const uid of [...this.#pods]) await this.removePod(uid);
     await ip('link', 'del', this.#bridge);
   }
+
+  /** A test that dies leaves no network behind. */
+  readonly #abandon = (): void => {
+    for (const uid of this.#pods) execFileSync('ip', ['netns', 'del', this.#namespace(uid)]);
+    execFileSync('ip', ['link', 'del', this.#bridge]);
+  };
 
   #namespace(uid: string): string {
     return `tp-${this.#tag}-${uid.slice(0, 8)}`;
