@@ -8,7 +8,7 @@ const MIB = 1024 * KIB;
 export const LOAD_LIMITS = Object.freeze({
   /**
    * Milliseconds until a trainer of another process must listen on its socket: a Python runtime takes several
-   * seconds. Then: the training fails and is started anew.
+   * seconds. Then: the training fails with TRAINING_FAILED.
    */
   trainerStartMs: 60_000,
   /**
