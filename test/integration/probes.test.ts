@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 
-import { credentials, loadPackageDefinition, type Client, type ServiceError } from '@grpc/grpc-js';
+import {
+  credentials,
+  loadPackageDefinition,
+  type Client,
+  type ClientReadableStream,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { readContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
 import { decodeJoinToken, ERROR_TABLE } from '@tributary/proto';
 import { load } from '@grpc/proto-loader';
@@ -18,11 +27,11 @@ import { temporaryDirectory, type TemporaryDirectory } from '../support/temporar
 import { eventually } from '../support/waiting.js';
 
 interface HealthClient extends Client {
+  watch(request: object): ClientReadableStream<{ status: string }>;
   check(request: object, answer: (error: ServiceError | null, response: { status: string }) => void): void;
 }
 
-/** What a probe of the kubelet hears on a port: SERVING, NOT_SERVING, or undefined where nobody answers. */
-async function probe(port: number): Promise<string | undefined> {
+async function healthClient(port: number): Promise<HealthClient> {
   const loaded = loadPackageDefinition(await load(protoPath, { enums: String })) as unknown as {
     readonly grpc: {
       readonly health: {
@@ -30,7 +39,12 @@ async function probe(port: number): Promise<string | undefined> {
       };
     };
   };
-  const client = new loaded.grpc.health.v1.Health(`127.0.0.1:${String(port)}`, credentials.createInsecure());
+  return new loaded.grpc.health.v1.Health(`127.0.0.1:${String(port)}`, credentials.createInsecure());
+}
+
+/** What a probe of the kubelet hears on a port: SERVING, NOT_SERVING, or undefined where nobody answers. */
+async function probe(port: number): Promise<string | undefined> {
+  const client = await healthClient(port);
   try {
     return await new Promise((resolve) => {
       client.check({ service: '' }, (error, response) =>
@@ -40,6 +54,45 @@ async function probe(port: number): Promise<string | undefined> {
   } finally {
     client.close();
   }
+}
+
+/** Frames of HTTP/2 up to the middle of one: the preface, and the head of SETTINGS that say six bytes more follow. */
+const HALF_A_FRAME = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 0]),
+]);
+
+/**
+ * Callers that never leave by themselves: one that watches the health, one that has sent half a frame, a scraper that keeps its
+ * connection, and one that has sent half a request. The result says what the watcher heard, and lets them go.
+ */
+async function clingTo(
+  health: number,
+  metrics: number,
+): Promise<{ readonly heard: readonly string[]; readonly leave: () => void }> {
+  const client = await healthClient(health);
+  const heard: string[] = [];
+  const watch = client.watch({ service: '' });
+  watch.on('data', ({ status }: { status: string }) => heard.push(status));
+  watch.on('error', () => undefined);
+  const say = async (port: number, words: string | Buffer): Promise<Socket> => {
+    const socket = connectTcp(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    socket.write(words);
+    return socket;
+  };
+  const whole = await say(metrics, 'GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\n\r\n');
+  const [page] = (await once(whole, 'data')) as [Buffer];
+  assert.match(String(page), /^HTTP\/1\.1 200/);
+  whole.resume();
+  const others = [await say(metrics, 'GET /metrics HT'), await say(health, HALF_A_FRAME)];
+  await eventually('the watcher to hear', () => heard.length > 0 || undefined);
+  const leave = (): void => {
+    client.close();
+    for (const socket of [whole, ...others]) socket.destroy();
+  };
+  return { heard, leave };
 }
 
 describe('what a cluster asks of the daemons', function () {
@@ -103,7 +156,34 @@ describe('what a cluster asks of the daemons', function () {
       assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
       assert.equal(await probe(port), undefined);
     });
+
+    it('ends although callers of health and metrics stay', async () => {
+      await join_();
+      const [health, metrics] = [await freePort(), await freePort()];
+      daemon = new Daemon({
+        script: BINARIES.agent,
+        args: [
+          ...['run', '--config', config, '--health-port', String(health)],
+          ...['--metrics-port', String(metrics)],
+        ],
+        logFile: join(folder.path, 'agent.log'),
+      });
+      await eventually('a probe', async () => ((await probe(health)) === 'SERVING' ? true : undefined));
+      await endsBeside(health, metrics);
+    });
   });
+
+  /** It ends in order, long before it would be killed. */
+  async function endsBeside(health: number, metrics: number): Promise<void> {
+    const { heard, leave } = await clingTo(health, metrics);
+    try {
+      const late = sleep(30_000, 'late', { ref: false });
+      assert.deepEqual(await Promise.race([daemon?.stop(), late]), { code: 0, signal: null });
+      assert.deepEqual(heard, ['SERVING', 'NOT_SERVING']);
+    } finally {
+      leave();
+    }
+  }
 
   describe('tributary-coordinator', () => {
     const init = (...more: string[]): Promise<Finished> =>
@@ -127,6 +207,30 @@ describe('what a cluster asks of the daemons', function () {
       const { code } = await init('--if-absent');
       assert.notEqual(code, 0);
       assert.ok((await stat(join(folder.path, 'hub'))).isFile());
+    });
+
+    it('ends although callers of health and metrics stay', async () => {
+      await init();
+      const ports = ['fleet', 'enrol', 'admin', 'health', 'metrics'].flatMap((name) => [
+        `--${name}-port`,
+        '0',
+      ]);
+      daemon = new Daemon({
+        script: BINARIES.coordinator,
+        args: ['serve', '--data', join(folder.path, 'hub'), '--listen', '127.0.0.1', ...ports],
+        logFile: join(folder.path, 'hub.log'),
+      });
+      const addresses = await eventually('addresses', async () => {
+        const text = await readFile(join(folder.path, 'hub/run/addresses.json'), 'utf8').catch(
+          () => undefined,
+        );
+        return text === undefined ? undefined : (JSON.parse(text) as Record<'health' | 'metrics', string>);
+      });
+      const [health, metrics] = [addresses.health, addresses.metrics].map((one) =>
+        Number(one.split(':').at(-1)),
+      ) as [number, number];
+      await eventually('a probe', async () => ((await probe(health)) === 'SERVING' ? true : undefined));
+      await endsBeside(health, metrics);
     });
 
     it('tells others the addresses of the router before it, and has a certificate for them', async () => {
