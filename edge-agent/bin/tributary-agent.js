@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setTimeout } from 'node:timers';
 import { setFlagsFromString } from 'node:v8';
 
 // Chunks of downloads and uploads live outside the heap and would start incremental marking again and again; without
