@@ -204,6 +204,20 @@ describe('connection of an agent', () => {
     assert.equal(running?.agent.ledger().alarms.length, 1);
   });
 
+  it('asks likewise where its cosignature is refused, so that its people have something to settle', async () => {
+    const { greet } = coordinator;
+    await again(() => {
+      rewrite();
+      coordinator.greet = (stream) =>
+        stream.emit('error', toServiceError(new TributaryError('LEDGER_FORKED', 'signed another tree')));
+    });
+    assert.equal(await halted(), 'LEDGER_FORKED');
+    assert.equal(running?.agent.ledger().alarms.length, 1);
+    coordinator.greet = greet;
+    await running.agent.settle('Accept');
+    await resumed();
+  });
+
   it('halts where an order shows another history than the welcome', async () => {
     await start();
     await connected();

@@ -16,6 +16,8 @@ import { temporaryDirectory, type TemporaryDirectory } from '../support/temporar
 import { eventually } from '../support/waiting.js';
 
 const SITES = ['east', 'north'];
+/** Milliseconds for heartbeats and connections on a machine that does much else. */
+const PATIENCE_MS = 60_000;
 const why = withoutPython();
 const both = why === undefined ? 'both verifiers' : `one verifier (${why})`;
 
@@ -30,7 +32,7 @@ interface Report {
 
 /** A coordinator and two agents as processes, and an auditor who has commands, files and public keys. */
 describe('the audit trail of a federation', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let folder: TemporaryDirectory;
   let federation: LocalFederation;
   let connection: AdminConnection | undefined;
@@ -105,11 +107,15 @@ describe('the audit trail of a federation', function () {
   }
   /** The newest head, once every site has signed that it saw it. */
   const seenByBoth = (...words: readonly string[]): Promise<Report> =>
-    eventually('both sites to have seen the newest head', async () => {
-      const said = await report(...words);
-      const seen = said.witnesses.filter(({ treeSize }) => treeSize === said.head.treeSize);
-      return seen.length === SITES.length ? said : undefined;
-    });
+    eventually(
+      'both sites to have seen the newest head',
+      async () => {
+        const said = await report(...words);
+        const seen = said.witnesses.filter(({ treeSize }) => treeSize === said.head.treeSize);
+        return seen.length === SITES.length ? said : undefined;
+      },
+      PATIENCE_MS,
+    );
 
   it(`is verified from afar and from a file, with a root and a head of a site, by ${both}`, async () => {
     const head = await agent('east', 'log', 'head');
@@ -169,16 +175,22 @@ describe('the audit trail of a federation', function () {
     const told = ['--head', at('newest')];
     await assert.rejects(verified(forked, ...told), { code: 'LEDGER_FORKED' });
     if (why === undefined) assert.equal(verifyWithPython(forked, ...told).code, 'LEDGER_FORKED');
-    const [alarm] = await eventually('the site to raise an alarm', async () => {
-      const forks = await readFile(await agent('east', 'log', 'forks', '-o', 'json'), 'utf8');
-      const { alarms } = JSON.parse(forks) as { readonly alarms: readonly { readonly kept: string }[] };
-      return alarms.length > 0 ? alarms : undefined;
-    });
+    const [alarm] = await eventually(
+      'the site to raise an alarm',
+      async () => {
+        const forks = await readFile(await agent('east', 'log', 'forks', '-o', 'json'), 'utf8');
+        const { alarms } = JSON.parse(forks) as { readonly alarms: readonly { readonly kept: string }[] };
+        return alarms.length > 0 ? alarms : undefined;
+      },
+      PATIENCE_MS,
+    );
     await writeFile(at('evidence'), `${alarm?.kept ?? ''}\n`);
     await assert.rejects(report('--file', forked, '--head', at('evidence')), { code: 'LEDGER_FORKED' });
     for (const site of SITES)
-      await eventually(`${site} to settle`, () =>
-        agent(site, 'log', 'resolve', '--accept').catch(() => undefined),
+      await eventually(
+        `${site} to settle`,
+        () => agent(site, 'log', 'resolve', '--accept').catch(() => undefined),
+        PATIENCE_MS,
       );
     await seenByBoth();
   });

@@ -243,9 +243,10 @@ export class AgentLink {
     throw new TributaryError('UNAVAILABLE', 'the coordinator ended the stream');
   }
 
-  /** A coordinator that refuses the head of the hello has lost entries: its own head is the evidence. */
-  async #examine(client: FleetClient, error: TributaryError): Promise<void> {
-    if (this.#welcomed || error.code !== 'PROOF_INVALID') return;
+  /** A coordinator that refuses what the agent has seen, or signed for, has lost entries: its own head is the evidence. */
+  async #examine(client: FleetClient, { code }: TributaryError): Promise<void> {
+    const refused = code === 'LEDGER_FORKED' || (code === 'PROOF_INVALID' && !this.#welcomed);
+    if (!refused || this.#parts.witness.alarm !== undefined) return;
     const head = await client.treeHead().catch(() => undefined);
     if (head === undefined) return;
     await this.#parts.witness.observe(
