@@ -9,6 +9,7 @@ import { Level } from 'level';
 
 import { patternBytes } from '../support/bytes.js';
 import { refusal } from '../support/refusal.js';
+import { eventually } from '../support/waiting.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
 const KEY = patternBytes(32, 9);
@@ -90,7 +91,7 @@ describe('the state of a site, damaged', function () {
       const content = await fill();
       const name = await nameOf(suffix);
       const bytes = await readFile(join(whole, name));
-      const step = Math.max(1, Math.floor(bytes.length / 150));
+      const step = Math.max(1, Math.floor(bytes.length / 60));
       let named = 0;
       for (let at = 0; at < bytes.length; at += step) {
         await again();
@@ -126,7 +127,7 @@ describe('the state of a site, damaged', function () {
     await fill();
     const name = await nameOf(/\.log$/);
     const { length } = await readFile(join(whole, name));
-    for (let at = 0; at < length; at += 61) {
+    for (let at = 0; at < length; at += 211) {
       await again();
       await truncate(join(copy, name), at);
       assert.ok(await isNamed([], `cut at ${String(at)}`));
@@ -149,7 +150,7 @@ describe('the state of a site, damaged', function () {
     await copyFile(join(folder.path, 'mark'), join(whole, 'mark'));
     const torn = await nameOf(/\.log$/);
     const bytes = await readFile(join(whole, torn));
-    for (let at = 0; at <= bytes.length; at += at + 7 > bytes.length && at < bytes.length ? 1 : 7) {
+    for (let at = 0; at <= bytes.length; at += at + 29 > bytes.length && at < bytes.length ? 1 : 29) {
       await again();
       await truncate(join(copy, torn), Math.min(at, bytes.length));
       assert.equal(await isNamed([at < bytes.length ? before : after], `torn at ${String(at)}`), false);
@@ -214,6 +215,29 @@ describe('the state of a site, damaged', function () {
     await torn.del('epoch');
     await torn.close();
     await assert.rejects(readIn(whole), refusal('STORE_CORRUPT'));
+  });
+
+  it('copied while it is written, is as it was at one moment or refused', async () => {
+    const store = await LevelStateStore.open(whole, KEY);
+    const moments: Content[] = [await contentOf(store)];
+    let stopping = false;
+    const writing = (async () => {
+      for (let index = 0; !stopping; index += 1) {
+        await store.put(changeOf(index % CHANGES));
+        moments.push(await contentOf(store));
+      }
+    })();
+    const copies: string[] = [];
+    for (let index = 0; index < 25; index += 1) {
+      await eventually('another change', () => moments.length > 2 * index || undefined);
+      const target = join(folder.path, `copy-${String(index)}`);
+      await cp(whole, target, { recursive: true, filter: (path) => !path.endsWith('LOCK') });
+      copies.push(target);
+    }
+    stopping = true;
+    await writing;
+    await store.close();
+    for (copy of copies) await isNamed(moments, copy);
   });
 
   it('accepts an old copy of all of it: who may go on is settled elsewhere', async () => {

@@ -13,6 +13,7 @@ import type { FleetClient } from '@tributary/edge-agent/internal/ports.js';
 import type { StageMessage, StageResult } from '@tributary/edge-agent/internal/stage-ports.js';
 
 import { openWitness } from './open-witness.js';
+import { PowerOff } from './power.js';
 import type { SimulatedAgent, WrittenUpdate } from './simulated-agent.js';
 import { LOG_KEY, type TrainingWorld } from './training-world.js';
 
@@ -191,11 +192,20 @@ export class SecureSite {
     this.#waiting += 1;
     this.#last = this.#last
       .then(() => this.take(order))
-      .catch((error: unknown) => (power.off ? undefined : this.#failed(TributaryError.from(error))))
+      .catch((error: unknown) => {
+        if (power.off) return undefined;
+        return error instanceof PowerOff ? this.#revive() : this.#failed(TributaryError.from(error));
+      })
       .catch(() => undefined)
       .finally(() => {
         this.#waiting -= 1;
       });
+  }
+
+  /** Its process died in the middle of a step: another one connects, and is told what it has to know. */
+  #revive(): void {
+    this.restart();
+    this.agent.connect();
   }
 
   /** As the session does: it is out of the round, and says so. */
