@@ -41,9 +41,9 @@ export async function installed(root: string, architecture: Architecture, cache:
   const files = ['package.json', 'package-lock.json', '.npmrc'].concat(
     WORKSPACES.map((name) => `${name}/package.json`),
   );
-  const hash = createHash('sha256').update(architecture);
+  const hash = createHash('sha256');
   for (const file of files) hash.update(await readFile(join(root, file)));
-  const folder = join(cache, 'npm', hash.digest('hex').slice(0, 32));
+  const folder = join(cache, 'npm', `${architecture}-${hash.digest('hex').slice(0, 32)}`);
   if (existsSync(folder)) return folder;
   await mkdir(join(cache, 'npm'), { recursive: true });
   const part = await mkdtemp(join(cache, 'npm', 'part-'));
@@ -54,6 +54,10 @@ export async function installed(root: string, architecture: Architecture, cache:
       await cp(join(root, name, 'bin'), join(part, name, 'bin'), { recursive: true });
     const platform = ['--os', 'linux', '--cpu', npmCpu(architecture), '--libc', 'glibc'];
     await output('npm', ['ci', '--omit=dev', '--prefer-offline', ...platform], part);
+    // Half a gigabyte that an older package-lock.json asked for.
+    for (const entry of await readdir(join(cache, 'npm')))
+      if (entry.startsWith(architecture))
+        await rm(join(cache, 'npm', entry), { recursive: true, force: true });
     await rename(part, folder);
   } finally {
     await rm(part, { recursive: true, force: true });

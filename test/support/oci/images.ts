@@ -1,3 +1,4 @@
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { repositoryRoot } from '../daemon.js';
@@ -26,7 +27,15 @@ async function build(): Promise<string> {
   return out;
 }
 
-/** The image for this machine's processor, unpacked; its layout is built where need be. */
-export async function runnableImage(name: ImageName): Promise<UnpackedImage> {
-  return unpackImage(join(await builtLayouts(), name), join(FOLDER, 'rootfs'));
+/** An image unpacked for a processor; what was unpacked of it before it changed goes. */
+export async function unpackedImage(name: ImageName, architecture: string): Promise<UnpackedImage> {
+  const folder = join(FOLDER, 'rootfs', `${name}-${architecture}`);
+  const image = await unpackImage(join(await builtLayouts(), name), folder, architecture);
+  for (const entry of await readdir(folder))
+    if (join(folder, entry) !== image.rootfs) await rm(join(folder, entry), { recursive: true, force: true });
+  return image;
 }
+
+/** The image for this machine's processor; its layout is built where need be. */
+export const runnableImage = (name: ImageName): Promise<UnpackedImage> =>
+  unpackedImage(name, process.arch === 'arm64' ? 'arm64' : 'amd64');

@@ -16,3 +16,13 @@ export function networkNamespace(): NetworkNamespace {
   execFileSync('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
   return { name, path: `/run/netns/${name}`, remove: () => execFileSync('ip', ['netns', 'delete', name]) };
 }
+
+/** Joins two namespaces by a cable; the first gets .1 of this network of private addresses, the second .2. */
+export function cable(first: NetworkNamespace, second: NetworkNamespace, network = '10.203.7'): void {
+  const ip = (...args: readonly string[]): unknown => execFileSync('ip', args);
+  ip('-n', first.name, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', second.name);
+  for (const [index, { name }] of [first, second].entries()) {
+    ip('-n', name, 'address', 'add', `${network}.${String(index + 1)}/24`, 'dev', 'eth0');
+    ip('-n', name, 'link', 'set', 'eth0', 'up');
+  }
+}

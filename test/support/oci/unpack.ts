@@ -27,7 +27,7 @@ export interface UnpackedImage {
 export async function unpackImage(
   layout: string,
   folder: string,
-  architecture = process.arch === 'arm64' ? 'arm64' : 'amd64',
+  architecture: string,
 ): Promise<UnpackedImage> {
   const platforms = await platformManifests(layout);
   const descriptor = platforms.find(({ platform }) => platform?.architecture === architecture);

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import { commandFault } from '../support/command-trees.js';
+import { repositoryRoot } from '../support/daemon.js';
+import { listLayer, nativeFiles, platformImages } from '../support/oci/image-files.js';
+import { builtLayouts, unpackedImage, type ImageName } from '../support/oci/images.js';
+import { imageIndex, layoutIndex, readBlob, readJson, type ImageManifest } from '../support/oci/layout.js';
+
+const NAMES: readonly ImageName[] = ['coordinator', 'agent'];
+const SBOM_TYPE = 'application/vnd.cyclonedx+json';
+const root = process.getuid?.() === 0;
+
+/** What the last stage of the Containerfile of that name sets. */
+function containerfile(name: ImageName): (word: string) => readonly string[] {
+  const text = readFileSync(join(repositoryRoot, `deploy/images/${name}.Containerfile`), 'utf8');
+  const stage = text.slice(text.lastIndexOf('\nFROM '));
+  return (word) => [...stage.matchAll(new RegExp(`^${word} (.*)$`, 'gm'))].map(([, rest = '']) => rest);
+}
+
+interface Bill {
+  readonly components: readonly { readonly name: string; readonly version: string; readonly purl: string }[];
+}
+interface BillValidator {
+  readonly validate: (text: string) => Promise<unknown>;
+}
+
+/** The schema of CycloneDX 1.6, as its own library brings it. */
+function billValidator(): BillValidator {
+  const library = createRequire(import.meta.url)('@cyclonedx/cyclonedx-library') as {
+    readonly Spec: { readonly Version: { readonly v1dot6: string } };
+    readonly Validation: { readonly JsonStrictValidator: new (version: string) => BillValidator };
+  };
+  return new library.Validation.JsonStrictValidator(library.Spec.Version.v1dot6);
+}
+
+/** The bill of materials that refers to a manifest. */
+async function billOf(layout: string, digest: string): Promise<string> {
+  for (const descriptor of (await layoutIndex(layout)).manifests) {
+    if (descriptor.artifactType !== SBOM_TYPE) continue;
+    const { subject, layers, artifactType } = await readJson<ImageManifest>(layout, descriptor);
+    if (subject?.digest !== digest) continue;
+    assert.equal(artifactType, SBOM_TYPE);
+    const [layer] = layers;
+    assert.ok(layer?.mediaType === SBOM_TYPE);
+    return (await readBlob(layout, layer)).toString();
+  }
+  throw new Error(`nothing refers to ${digest}`);
+}
+
+/** NAME@VERSION of every package that Node.js would find below a folder. */
+function installedPackages(folder: string): Set<string> {
+  const found = new Set<string>();
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.name !== 'package.json' || !/node_modules\/(@[^/]+\/)?[^/]+$/.test(entry.parentPath)) continue;
+    const { name, version } = JSON.parse(readFileSync(join(entry.parentPath, entry.name), 'utf8')) as {
+      readonly name: string;
+      readonly version: string;
+    };
+    found.add(`${name}@${version}`);
+  }
+  return found;
+}
+
+describe(`images of npm run image${root ? '' : ' (unpacking needs root)'}`, function () {
+  this.timeout(580_000);
+  let layouts: string;
+
+  before(async () => {
+    layouts = await builtLayouts();
+  });
+
+  for (const name of NAMES) {
+    it(`${name}: starts as its Containerfile says, for both platforms, with every blob in place`, async () => {
+      const layout = join(layouts, name);
+      const of = containerfile(name);
+      const images = await platformImages(layout);
+      assert.deepEqual(images.map(({ architecture }) => architecture).sort(), ['amd64', 'arm64']);
+      for (const { architecture, manifest, config } of images) {
+        assert.deepEqual([config.architecture, config.os], [architecture, 'linux']);
+        assert.deepEqual([config.config.User], of('USER'));
+        assert.deepEqual(
+          [config.config.Entrypoint],
+          of('ENTRYPOINT').map((line) => JSON.parse(line) as unknown),
+        );
+        assert.deepEqual(
+          [config.config.Cmd],
+          of('CMD').map((line) => JSON.parse(line) as unknown),
+        );
+        assert.deepEqual([config.config.Env.join(' ')], of('ENV'));
+        assert.deepEqual(Object.keys(config.config.Volumes), of('VOLUME'));
+        const ports = Object.keys(config.config.ExposedPorts).map((port) => port.replace('/tcp', ''));
+        assert.deepEqual([ports.join(' ')], of('EXPOSE'));
+        const { Entrypoint, Cmd, Labels } = config.config;
+        assert.equal(commandFault([...Entrypoint, ...Cmd].join(' ')), undefined);
+        assert.match(Labels['org.opencontainers.image.version'] ?? '', /^[0-9]+\.[0-9]+\.[0-9]+$/);
+        assert.equal(config.rootfs.diff_ids.length, manifest.layers.length);
+        for (const layer of manifest.layers) await readBlob(layout, layer);
+      }
+    });
+
+    it(`${name}: has files of one time, sorted, owned by root but for the folder of data, and no shell`, async () => {
+      const layout = join(layouts, name);
+      for (const { manifest } of await platformImages(layout)) {
+        const all: string[] = [];
+        for (const layer of manifest.layers) {
+          const lines = await listLayer(layout, layer);
+          const paths = lines.map(({ path }) => path.replace(/\/$/, ''));
+          assert.deepEqual(
+            paths,
+            [...paths].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+          );
+          for (const { mode, owner, time, path } of lines) {
+            assert.equal(time, '1970-01-01 00:00:00', path);
+            assert.equal(owner, path === 'var/lib/tributary/' ? '65532/65532' : '0/0', path);
+            assert.match(mode, path === 'tmp/' ? /^drwxrwxrwt$/ : /^(l.{9}|[d-]rw[x-]r-[x-]r-[x-])$/, path);
+          }
+          all.push(...paths);
+        }
+        assert.ok(all.includes('usr/local/bin/node'));
+        for (const path of all) assert.doesNotMatch(path, /bin\/(sh|bash|dash|busybox|npm|apt.*|dpkg.*|su)$/);
+      }
+    });
+
+    it(`${name}: has a bill of materials per platform that names what is in it, and nothing else`, async function () {
+      if (!root) this.skip();
+      const layout = join(layouts, name);
+      const validator = billValidator();
+      for (const { architecture, descriptor } of await platformImages(layout)) {
+        const text = await billOf(layout, descriptor.digest);
+        assert.equal(await validator.validate(text), null);
+        const { components } = JSON.parse(text) as Bill;
+        const { rootfs } = await unpackedImage(name, architecture);
+        const named = components
+          .filter(({ purl }) => purl.startsWith('pkg:npm/'))
+          .map(({ name: component, version }) => `${component}@${version}`);
+        const present = installedPackages(join(rootfs, 'opt/tributary'));
+        const own = named.filter((component) => component.startsWith('@tributary/')).length;
+        assert.equal(own, 2);
+        assert.deepEqual(
+          new Set(named.filter((component) => !/^(@tributary\/|node@)/.test(component))),
+          present,
+        );
+        const debian = components.filter(({ purl }) => purl.startsWith('pkg:deb/debian/'));
+        assert.deepEqual(
+          debian.map(({ name: component }) => component).sort(),
+          readdirSync(join(rootfs, 'var/lib/dpkg/status.d')).sort(),
+        );
+      }
+    });
+
+    it(`${name}: has no native file for another processor`, async function () {
+      if (!root) this.skip();
+      for (const architecture of ['amd64', 'arm64']) {
+        const { rootfs } = await unpackedImage(name, architecture);
+        const native = await nativeFiles(rootfs);
+        assert.deepEqual([...new Set(native.values())], [architecture], rootfs);
+        const files = [...native.keys()].join('\n');
+        for (const needed of name === 'agent' ? [/libduckdb/, /classic-level/] : [/classic-level/])
+          assert.match(files, needed);
+        assert.match(files, /^usr\/local\/bin\/node$/m);
+      }
+    });
+  }
+
+  it('are not the same for both', async () => {
+    const [first, second] = await Promise.all(NAMES.map((name) => imageIndex(join(layouts, name))));
+    assert.notEqual(first?.digest, second?.digest);
+  });
+});
