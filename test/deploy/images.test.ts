@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { commandFault } from '../support/command-trees.js';
 import { repositoryRoot } from '../support/daemon.js';
+import { execute } from '../support/kube/charts.js';
 import { listLayer, nativeFiles, platformImages } from '../support/oci/image-files.js';
 import { builtLayouts, unpackedImage, type ImageName } from '../support/oci/images.js';
 import { imageIndex, layoutIndex, readBlob, readJson, type ImageManifest } from '../support/oci/layout.js';
+import { temporaryDirectory } from '../support/temporary-directory.js';
 
 const NAMES: readonly ImageName[] = ['coordinator', 'agent'];
 const SBOM_TYPE = 'application/vnd.cyclonedx+json';
@@ -63,6 +66,21 @@ function installedPackages(folder: string): Set<string> {
   }
   return found;
 }
+
+const QEMU = '/usr/bin/qemu-aarch64-static';
+const emulator = root && existsSync(QEMU) ? QEMU : undefined;
+/** Uses both packages of the agent that have addons. */
+const LOADING = `import { createRequire } from 'node:module';
+const { resolve } = createRequire(process.argv[2]);
+const { DuckDBInstance } = await import(resolve('@duckdb/node-api'));
+const connection = await (await DuckDBInstance.create(':memory:')).connect();
+const [[sum]] = (await connection.runAndReadAll('select 40 + 2')).getRows();
+const { Level } = await import(resolve('level'));
+const store = new Level(process.argv[3] + '/store');
+await store.put('key', 'kept');
+console.log(process.arch, sum, await store.get('key'));
+await store.close();
+`;
 
 describe(`images of npm run image${root ? '' : ' (unpacking needs root)'}`, function () {
   this.timeout(580_000);
@@ -164,6 +182,20 @@ describe(`images of npm run image${root ? '' : ' (unpacking needs root)'}`, func
       }
     });
   }
+
+  it(`the agent's addons load on arm64, under emulation${emulator === undefined ? ' (needs root and qemu-user-static)' : ''}`, async function () {
+    if (emulator === undefined) this.skip();
+    const { rootfs } = await unpackedImage('agent', 'arm64');
+    const folder = await temporaryDirectory();
+    const script = join(folder.path, 'load.mjs');
+    await writeFile(script, LOADING);
+    const node = join(rootfs, 'usr/local/bin/node');
+    const home = join(rootfs, 'opt/tributary/edge-agent/package.json');
+    const { code, stdout, stderr } = await execute(emulator, ['-L', rootfs, node, script, home, folder.path]);
+    await folder.remove();
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout, 'arm64 42 kept\n');
+  });
 
   it('are not the same for both', async () => {
     const [first, second] = await Promise.all(NAMES.map((name) => imageIndex(join(layouts, name))));
