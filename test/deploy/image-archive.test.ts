@@ -91,7 +91,9 @@ describe(`the file of an image, imported by containerd as K3s does${why}`, funct
     try {
       const page = await readFile(join(repositoryRoot, 'deploy/images/README.md'), 'utf8');
       const text = /```yaml\n(mirrors:.*?)```/s.exec(page)?.[1] ?? '';
-      const [[host = '', mirror] = []] = Object.entries(field(parse(text), 'mirrors') as object);
+      const [[host = '', mirror] = []] = Object.entries(
+        field(parse(text), 'mirrors') as Readonly<Record<string, unknown>>,
+      );
       assert.deepEqual(listAt(mirror, 'endpoint'), ['https://mirror.site.example']);
       // What K3s writes for containerd from registries.yaml, with this test's mirror as the endpoint.
       const hosts = join(folder.path, 'certs.d', host);

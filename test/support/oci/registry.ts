@@ -37,21 +37,31 @@ async function answer(
   { url = '', method }: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const [, kind = '', reference = ''] = /^\/v2\/.+\/(manifests|blobs)\/([^?]+)/.exec(url) ?? [];
-  const manifest =
-    manifests.find(({ digest }) => digest === reference) ??
-    (reference.startsWith('sha256:') ? undefined : manifests[0]);
-  const digest = kind === 'blobs' ? reference : manifest?.digest;
-  if (digest === undefined || !/^sha256:[0-9a-f]{64}$/.test(digest)) {
+  const found = wanted(manifests, url);
+  if (found === undefined) {
     response.writeHead(404).end();
     return;
   }
+  const { digest, mediaType } = found;
   const path = blobPath(layout, digest);
   response.writeHead(200, {
-    'content-type': kind === 'blobs' ? 'application/octet-stream' : manifest?.mediaType,
+    'content-type': mediaType,
     'content-length': (await stat(path)).size,
     'docker-content-digest': digest,
   });
   if (method === 'HEAD') response.end();
   else createReadStream(path).pipe(response);
+}
+
+/** What a path of the distribution specification names: any tag is the image. */
+function wanted(
+  manifests: readonly Descriptor[],
+  url: string,
+): Pick<Descriptor, 'digest' | 'mediaType'> | undefined {
+  const [, kind, reference = ''] = /^\/v2\/.+\/(manifests|blobs)\/([^?]+)/.exec(url) ?? [];
+  const isDigest = /^sha256:[0-9a-f]{64}$/.test(reference);
+  if (kind === 'blobs')
+    return isDigest ? { digest: reference, mediaType: 'application/octet-stream' } : undefined;
+  if (kind === undefined) return undefined;
+  return isDigest ? manifests.find(({ digest }) => digest === reference) : manifests[0];
 }
