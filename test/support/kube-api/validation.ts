@@ -15,10 +15,15 @@ const LABEL_KEY = /^(?:[a-z0-9][-a-z0-9.]{0,252}\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]
 
 /** Removes fields that the API does not have, or refuses them; gives warnings of them. */
 export function pruneUnknown(object: KubeObject, validation: FieldValidation): readonly string[] {
+  // Of Events the client that the schemas come from knows two, neither by this name.
+  if (object.kind === 'Event') return [];
   // The API server's own fields of metadata are no one's to give.
   const { managedFields, ...metadata } = object.metadata;
   void managedFields;
-  const faults = unknownFields({ ...object, metadata });
+  // Status is written by controllers alone, and not described for kinds of other projects.
+  const faults = unknownFields({ ...object, metadata }).filter(
+    (fault) => !fault.startsWith(`${object.kind}.status`),
+  );
   const wrong = faults.filter((fault) => !fault.endsWith(': unknown field'));
   if (wrong.length > 0)
     throw new ApiError(
@@ -61,7 +66,7 @@ export async function validate(kind: Kind, object: KubeObject): Promise<void> {
   ];
   const { managedFields, ...metadata } = object.metadata;
   void managedFields;
-  const fault = kind.custom ? undefined : await schemaFault({ ...object, metadata });
+  const fault = kind.custom || kind.kind === 'Event' ? undefined : await schemaFault({ ...object, metadata });
   if (fault !== undefined) causes.push(fault);
   if (causes.length > 0) throw invalid(kind.kind, name, causes);
 }

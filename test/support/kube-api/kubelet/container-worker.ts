@@ -144,10 +144,12 @@ export class ContainerWorker {
   async #probe(running: RunningContainer, ended: AbortSignal): Promise<void> {
     const { container, prober, pod, changed } = this.#work;
     const since = { startupProbe: Date.now(), livenessProbe: Date.now(), readinessProbe: Date.now() };
+    /** Milliseconds since it was well; 0 where it is. */
     const failsFor = async (name: keyof typeof since): Promise<number> => {
       const probe = field(container, name);
-      if (probe === undefined || (await prober(pod(), probe, running))) since[name] = Date.now();
-      return Date.now() - since[name];
+      const isWell = probe === undefined || (await prober(pod(), probe, running));
+      if (isWell) since[name] = Date.now();
+      return isWell ? 0 : Math.max(1, Date.now() - since[name]);
     };
     const limit = (name: keyof typeof since): number =>
       Number(field(container, name, 'periodSeconds') ?? 0) *
@@ -161,7 +163,10 @@ export class ContainerWorker {
         await running.stop(this.#work.graceMs());
         return;
       }
-      if (failing === 0) this.#started = true;
+      if (failing === 0 && !this.#started) {
+        this.#started = true;
+        since.livenessProbe = Date.now();
+      }
       const ready = this.#started && (await failsFor('readinessProbe')) === 0;
       if (ready !== this.#ready && !this.#stopping) {
         this.#ready = ready;
