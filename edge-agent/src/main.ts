@@ -16,6 +16,7 @@ import { requireEnrolment, STARTED_BY } from './app/enrolment-record.js';
 import { join } from './app/joining.js';
 import type { FullStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
+import { addCheckCommand } from './commands/check/check-command.js';
 import { addNames, PLACEHOLDERS } from './commands/names.js';
 import { backendsCommand, type BackendsFlags } from './commands/backends.js';
 import { createDialer } from './commands/coordinator-dialer.js';
@@ -44,17 +45,20 @@ export type MainOptions = RunOptions;
 
 /** Runs the `tributary-agent` command; resolves with its exit code (see the error table). */
 export async function runAgent(argv: readonly string[], options: MainOptions = {}): Promise<number> {
-  const program = buildProgram(options);
+  const outcome = { exit: 0 };
+  const program = buildProgram(options, outcome);
   try {
     await program.parseAsync([...argv], { from: 'user' });
-    return 0;
+    return outcome.exit;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ERROR_TABLE.USAGE.exit;
     return report(error);
   }
 }
 
-interface JoinFlags extends AgentFlags {
+type JoinFlags = AgentFlags & TokenFlags;
+
+export interface TokenFlags {
   readonly token?: string;
   readonly tokenFile?: string;
   /** An init container asks at every start, also when the Secret with the token has been removed. */
@@ -66,7 +70,7 @@ interface StatusFlags extends AgentFlags {
 }
 
 /** The words and options of `tributary-agent`. */
-export function buildProgram(options: MainOptions): Command {
+export function buildProgram(options: MainOptions, outcome = { exit: 0 }): Command {
   const program = new Command('tributary-agent')
     .description('The agent of a site: trains where the data is.')
     .version(SOFTWARE_VERSION)
@@ -102,6 +106,7 @@ export function buildProgram(options: MainOptions): Command {
   ).action(async (flags: AgentFlags) =>
     print(await identityCommand(loadConfig(flags, processEnvironment()))),
   );
+  addCheckCommand(command, tokenText, outcome);
   command('backends', 'Show which backend would train here, and why each other would not.')
     .option('-f, --file <file>', 'a job whose model is tried; a small sample otherwise')
     .addOption(outputOption())
@@ -245,7 +250,7 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
 
 /** The token that was given; undefined where its file is gone and that is no fault. */
 async function tokenText(
-  { token, tokenFile, keep }: JoinFlags,
+  { token, tokenFile, keep }: TokenFlags,
   fromEnv: string | undefined,
 ): Promise<string | undefined> {
   if (token !== undefined) return token;

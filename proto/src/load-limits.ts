@@ -314,6 +314,8 @@ export const LOAD_LIMITS = Object.freeze({
    * kernel. Then: the oldest of them is closed.
    */
   handshakes: 1_024,
+  /** Milliseconds of one look of `tributary-agent check`: a person waits for it. Then: the look counts as failed. */
+  siteCheckMs: 10_000,
   /**
    * Milliseconds between two heartbeats: three in the timeout, so that one may be lost. Then: a heartbeat is
    * sent.

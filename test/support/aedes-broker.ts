@@ -16,8 +16,12 @@ export class AedesBroker {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  static async start(): Promise<AedesBroker> {
+  /** Subscriptions to filters that begin with `forbidden` are refused. */
+  static async start(forbidden?: string): Promise<AedesBroker> {
     const aedes = await Aedes.createBroker();
+    if (forbidden !== undefined)
+      aedes.authorizeSubscribe = (_client, subscription, done) =>
+        done(null, subscription.topic.startsWith(forbidden) ? null : subscription);
     const sockets = new Set<Socket>();
     return new AedesBroker(aedes, await listen(aedes, sockets, 0), sockets);
   }

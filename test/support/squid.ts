@@ -26,7 +26,13 @@ export class Squid {
     this.#child = child;
   }
 
-  static async start(folder: string, username: string, password: string): Promise<Squid> {
+  /** `rules` come before those that let the user through. */
+  static async start(
+    folder: string,
+    username: string,
+    password: string,
+    rules: readonly string[] = [],
+  ): Promise<Squid> {
     const port = await freePort();
     const hash = spawnSync('openssl', ['passwd', '-apr1', password], { encoding: 'utf8' }).stdout.trim();
     const users = join(folder, 'users');
@@ -37,6 +43,7 @@ export class Squid {
       `http_port 127.0.0.1:${String(port)}`,
       `auth_param basic program ${PASSWORD_HELPER} ${users}`,
       'acl known proxy_auth REQUIRED',
+      ...rules,
       'http_access allow CONNECT known',
       'http_access deny all',
       'cache deny all',

@@ -166,13 +166,19 @@ function certified(
   return [{ type: 'agent.renewed', actor, subject: `agent/${agentId}`, body: { agentId, site, keyDigest } }];
 }
 
+/** Throws TOKEN_USED, TOKEN_EXPIRED or CONFLICT where nobody can join with the token any more. */
+export function requireJoinable(state: FederationState, token: TokenState, now: number): void {
+  if (token.usedBy !== undefined) throw new TributaryError('TOKEN_USED', 'the join token was used');
+  if (now >= token.expiresAt) throw new TributaryError('TOKEN_EXPIRED', 'the join token has expired');
+  if (token.kind === 'Training' && activeAgent(state, token.site) !== undefined)
+    throw new TributaryError('CONFLICT', `site ${token.site} has an agent already`);
+}
+
 function join(state: FederationState, token: TokenState, command: EnrolAgent): readonly NewEntry[] {
   const { actor, agentId, identityKey, keyDigest, now } = command;
   const { tokenId, site, kind } = token;
-  if (now >= token.expiresAt) throw new TributaryError('TOKEN_EXPIRED', 'the join token has expired');
+  requireJoinable(state, token, now);
   decodeBase64(identityKey, 'identity_key', 32);
-  if (kind === 'Training' && activeAgent(state, site) !== undefined)
-    throw new TributaryError('CONFLICT', `site ${site} has an agent already`);
   if (state.agents.size >= LIMITS.agents) {
     throw new TributaryError(
       'LIMIT_EXCEEDED',

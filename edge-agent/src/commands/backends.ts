@@ -8,6 +8,7 @@ import {
 
 import type { Refusal } from '../adapters/training/probe.js';
 import type { AgentConfig } from '../config.js';
+import type { TfjsTrainerConfig } from '../trainer-config.js';
 import { readJob } from './job-file.js';
 import { backendsOf, createTfjsTrainer } from './trainer.js';
 
@@ -37,20 +38,31 @@ export async function backendsCommand(config: AgentConfig, { output, file }: Bac
       },
     );
   const spec = file === undefined ? SAMPLE : (await readJob(file)).spec;
+  const { chosen, lines } = await explainBackends(config.trainer, spec);
+  if (output === 'json') return `${JSON.stringify({ chosen: chosen ?? null, backends: lines }, null, 2)}\n`;
+  return describe(lines, file === undefined ? 'a small sample model' : 'the model of the job');
+}
+
+/** Tries the backends with the model of a job, with a small sample without one; `stop` cuts it short. */
+export async function explainBackends(
+  config: TfjsTrainerConfig,
+  spec: FederatedJobSpec = SAMPLE,
+  stop?: AbortSignal,
+): Promise<{ readonly chosen: string | undefined; readonly lines: readonly BackendLine[] }> {
   const { shape } = compileFeatures(spec.features);
   const layout = layoutOf(spec.model.layers, shape);
-  const trainer = createTfjsTrainer(config.trainer, quiet);
+  const trainer = createTfjsTrainer(config, quiet);
+  stop?.addEventListener('abort', () => void trainer.close(), { once: true });
   try {
     const { chosen, refused } = await trainer.explain({ spec, layout, input: shape });
-    const lines = backendsOf(config.trainer).map((backend) =>
+    const lines = backendsOf(config).map((backend) =>
       lineOf(
         backend,
         chosen,
         refused.find((one) => one.backend === backend),
       ),
     );
-    if (output === 'json') return `${JSON.stringify({ chosen: chosen ?? null, backends: lines }, null, 2)}\n`;
-    return describe(lines, file === undefined ? 'a small sample model' : 'the model of the job');
+    return { chosen, lines };
   } finally {
     await trainer.close();
   }

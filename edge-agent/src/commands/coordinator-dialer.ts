@@ -6,14 +6,14 @@ import { fileError } from '../adapters/files/durable-file.js';
 import { GrpcDialer } from '../adapters/grpc/dialer.js';
 import type { SocketMeter } from '../adapters/tls/socket-meter.js';
 import type { Proxy } from '../adapters/tls/connect-tunnel.js';
-import type { EgressCounter } from '../app/egress-counter.js';
 import type { AgentConfig, ProxyConfig } from '../config.js';
+import type { EgressMeter } from '../egress-ports.js';
 
 /** How the coordinator is reached from this site. Rejects with CONFIG_INVALID. */
 export async function createDialer(
   { proxy, caBundlePath }: Pick<AgentConfig, 'proxy' | 'caBundlePath'>,
-  egress: EgressCounter,
-  sockets: SocketMeter,
+  egress: EgressMeter,
+  sockets: Pick<SocketMeter, 'watch'>,
 ): Promise<GrpcDialer> {
   return new GrpcDialer({
     proxy: () => withPassword(proxy),
@@ -24,7 +24,8 @@ export async function createDialer(
   });
 }
 
-async function withPassword(proxy: ProxyConfig | undefined): Promise<Proxy | undefined> {
+/** The proxy with its password as the file has it now. Rejects with CONFIG_INVALID. */
+export async function withPassword(proxy: ProxyConfig | undefined): Promise<Proxy | undefined> {
   if (proxy?.passwordFile === undefined) return proxy;
   return { ...proxy, password: (await readText(proxy.passwordFile)).replace(/\r?\n$/, '') };
 }

@@ -23,6 +23,7 @@ import type {
 } from '@tributary/proto/grpc';
 
 import type { Federation } from '../../app/federation.js';
+import { requireJoinable } from '../../domain/enrolment.js';
 import type { AgentState, TokenState } from '../../domain/federation-state.js';
 import type { Clock, Random } from '../../ports.js';
 import type { CertificateAuthority } from '../pki/certificate-authority.js';
@@ -99,7 +100,13 @@ async function verifyEnrolment(parts: EnrolmentParts, offer: EnrolmentOffer): Pr
     csrDigest: digestOf(offer.csr),
   });
   requireSignature(decodeBase64(token.key, 'token.key'), signed, offer.tokenSignature, 'the join token');
-  requireSignature(offer.identityKey, signed, offer.identitySignature, 'the identity key');
+  try {
+    requireSignature(offer.identityKey, signed, offer.identitySignature, 'the identity key');
+  } catch (error) {
+    // Whoever holds the token and no key yet (`tributary-agent check`) hears whether it is worth one.
+    requireJoinable(parts.federation.state, token, parts.clock.now());
+    throw error;
+  }
   return digestOf(await requestedKey(offer.csr));
 }
 

@@ -55,6 +55,9 @@ export const socketPath = (dataDir: string): string => join(dataDir, 'run', 'age
 /** Where the site's own log is. */
 export const decisionsPath = (dataDir: string): string => join(dataDir, 'decisions.jsonl');
 
+/** Its database, which one process owns. */
+export const statePath = (dataDir: string): string => join(dataDir, 'state');
+
 /** Where it answers requests for predictions. */
 export const servingSocketPath = (dataDir: string): string => join(dataDir, 'run', 'serving.sock');
 
@@ -69,11 +72,9 @@ const SOCKET_PATH_BYTES = 107;
 export async function openDataDirectory(dataDir: string, sealKeyFile: string): Promise<DataDirectory> {
   requireRoomForSockets(dataDir);
   await ensureDirectory(join(dataDir, 'run'));
-  const format = await formatOf(join(dataDir, 'agent.json'));
+  const format = await formatOf(dataDir);
   const key = await loadSealingKey(sealKeyFile, format === undefined);
-  const store = await LevelStateStore.open(join(dataDir, 'state'), key, {
-    marked: format === FORMAT_VERSION,
-  });
+  const store = await LevelStateStore.open(statePath(dataDir), key, { marked: format === FORMAT_VERSION });
   try {
     // After the key and the mark of the state: an interrupted first start may begin again.
     if (format !== FORMAT_VERSION)
@@ -110,7 +111,8 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
   }
 }
 
-function requireRoomForSockets(dataDir: string): void {
+/** Throws CONFIG_INVALID where the path of the directory leaves no room for the sockets in it. */
+export function requireRoomForSockets(dataDir: string): void {
   const over = Buffer.byteLength(servingSocketPath(dataDir)) - SOCKET_PATH_BYTES;
   if (over <= 0) return;
   throw new TributaryError('CONFIG_INVALID', `dataDir: ${dataDir} is too long a path for the sockets in it`, {
@@ -143,8 +145,9 @@ export async function viewLetters(dataDir: string, sealKeyFile: string): Promise
   }));
 }
 
-/** Undefined where there is no such directory yet. */
-async function formatOf(path: string): Promise<number | undefined> {
+/** Format of a data directory; undefined where no agent has begun there yet. Rejects with FORMAT_UNSUPPORTED, STORE_CORRUPT. */
+export async function formatOf(dataDir: string): Promise<number | undefined> {
+  const path = join(dataDir, 'agent.json');
   let text: string;
   try {
     text = await readFile(path, 'utf8');

@@ -49,7 +49,7 @@ export class GrpcDialer implements Dialer {
 
   async presentedChain(address: string): Promise<readonly Uint8Array[]> {
     const target = parseAddress(address, 'address');
-    return presentedChain(target, await this.#proxyFor(target));
+    return presentedChain(target, await openSocket(target, await this.#proxyFor(target)));
   }
 
   async enrolment(address: string, identity: Partial<ChannelIdentity>): Promise<EnrolmentClient> {

@@ -17,14 +17,18 @@ export function proxyCredentials({ username, password }: Proxy): string | undefi
 }
 
 /** A TCP connection to `target`, through an HTTP CONNECT tunnel (RFC 9110, 9.3.6) where a proxy is given. */
-export function openSocket(target: Address, proxy: Proxy | undefined): Promise<Socket> {
-  return proxy === undefined ? openDirect(target) : openTunnel(target, proxy);
+export function openSocket(
+  target: Address,
+  proxy: Proxy | undefined,
+  timeoutMs: number = LIMITS.unaryDeadlineMs,
+): Promise<Socket> {
+  return proxy === undefined ? openDirect(target, timeoutMs) : openTunnel(target, proxy, timeoutMs);
 }
 
-function openDirect(target: Address): Promise<Socket> {
+function openDirect(target: Address, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(target);
-    socket.setTimeout(LIMITS.unaryDeadlineMs, () => socket.destroy(new Error('timed out')));
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error('timed out')));
     socket.once('connect', () => {
       socket.setTimeout(0);
       resolve(socket);
@@ -39,7 +43,7 @@ function openDirect(target: Address): Promise<Socket> {
   });
 }
 
-function openTunnel(target: Address, proxy: Proxy): Promise<Socket> {
+function openTunnel(target: Address, proxy: Proxy, timeoutMs: number): Promise<Socket> {
   const path = formatAddress(target);
   const credentials = proxyCredentials(proxy);
   const authorization =
@@ -55,7 +59,7 @@ function openTunnel(target: Address, proxy: Proxy): Promise<Socket> {
       path,
       headers: { Host: path, ...authorization },
     });
-    call.setTimeout(LIMITS.unaryDeadlineMs, () => call.destroy(new Error('timed out')));
+    call.setTimeout(timeoutMs, () => call.destroy(new Error('timed out')));
     call.once('connect', (response, socket, head) => {
       if (response.statusCode === 200) {
         socket.setTimeout(0);

@@ -1,38 +1,52 @@
-import { connect, type DetailedPeerCertificate } from 'node:tls';
 import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 
 import { LIMITS, TributaryError } from '@tributary/proto';
 
 import { formatAddress, type Address } from '../../domain/address.js';
-import { openSocket, type Proxy } from './connect-tunnel.js';
 
 /** Certificates of one chain; a longer one is nobody's honest chain. */
 const MAX_CHAIN = 8;
 
 /**
- * The certificates (DER, leaf first) that the server at `target` presents. Nothing is verified here and nothing is sent
- * but the handshake: the caller compares digests with what it was told on another way.
+ * The certificates (DER, leaf first) that the server at the other end of `socket` presents. Nothing is verified here and
+ * nothing is sent but the handshake: the caller compares digests with what it was told on another way.
  */
-export async function presentedChain(
+export async function presentedChain(target: Address, socket: Duplex): Promise<readonly Uint8Array[]> {
+  const secured = await unverifiedTls(target, socket);
+  const chain = chainOf(secured);
+  secured.destroy();
+  return chain;
+}
+
+/** TLS with whoever answers, HTTP/2 preferred. Rejects with UNAVAILABLE. */
+export function unverifiedTls(
   target: Address,
-  proxy: Proxy | undefined,
-): Promise<readonly Uint8Array[]> {
-  const socket = await openSocket(target, proxy);
+  socket: Duplex,
+  timeoutMs: number = LIMITS.unaryDeadlineMs,
+): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const servername = isIP(target.host) === 0 ? { servername: target.host } : {};
     const secured = connect({ socket, ...servername, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
-    secured.setTimeout(LIMITS.unaryDeadlineMs, () => secured.destroy(new Error('timed out')));
+    const timer = setTimeout(() => secured.destroy(new Error('timed out')), timeoutMs);
     secured.once('secureConnect', () => {
-      const chain = derOf(secured.getPeerCertificate(true));
-      secured.destroy();
-      resolve(chain);
+      clearTimeout(timer);
+      resolve(secured);
     });
-    secured.once('error', (cause: Error) => {
-      const message = `${formatAddress(target)} does not speak TLS: ${cause.message}`;
+    const fail = (cause?: Error): void => {
+      clearTimeout(timer);
+      const reason = cause?.message ?? 'the connection was closed';
+      const message = `${formatAddress(target)} does not speak TLS: ${reason}`;
       reject(new TributaryError('UNAVAILABLE', message, { cause }));
-    });
+    };
+    secured.on('error', fail);
+    secured.once('close', () => fail());
   });
 }
+
+/** What the other end of a handshake presented (DER, leaf first). */
+export const chainOf = (secured: TLSSocket): readonly Uint8Array[] => derOf(secured.getPeerCertificate(true));
 
 function derOf(leaf: DetailedPeerCertificate): readonly Uint8Array[] {
   const chain: Uint8Array[] = [];

@@ -1,0 +1,48 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { TributaryError } from '@tributary/proto';
+
+import type { StateStore } from '../../ports.js';
+import { LevelStateStore } from './level-state-store.js';
+
+/** A copy that was made while the database put its files in order may miss one; the next rarely does. */
+const ATTEMPTS = 3;
+
+/**
+ * Reads the state of a data directory, whoever owns it, in a copy: opening the database itself would write to it, and lock
+ * others out. What is secret in it stays sealed. Rejects with SEAL_BROKEN, STORE_CORRUPT.
+ */
+export async function readStateCopy<T>(
+  directory: string,
+  key: Uint8Array,
+  read: (store: StateStore) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await readOnce(directory, key, read);
+    } catch (error) {
+      if (attempt >= ATTEMPTS || TributaryError.from(error).code === 'SEAL_BROKEN') throw error;
+    }
+  }
+}
+
+async function readOnce<T>(
+  directory: string,
+  key: Uint8Array,
+  read: (store: StateStore) => Promise<T>,
+): Promise<T> {
+  const copy = await mkdtemp(join(tmpdir(), 'tributary-check-'));
+  try {
+    await cp(directory, join(copy, 'state'), { recursive: true });
+    const store = await LevelStateStore.open(join(copy, 'state'), key);
+    try {
+      return await read(store);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,154 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { X509Certificate } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+
+import { digestOf, LIMITS, TributaryError } from '@tributary/proto';
+
+import { openSocket, type Proxy } from '../../adapters/tls/connect-tunnel.js';
+import { isVouched, lookAtServer, type ServerLook } from '../../adapters/tls/server-look.js';
+import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
+import { certificateLine } from '../../domain/site-check/presented-certificate.js';
+import { failedLine, okLine, type CheckLine } from '../../domain/site-check/check-line.js';
+import { refusedTunnel } from '../../domain/site-check/refused-tunnel.js';
+import { bounded, type Looked } from './bounded-look.js';
+
+/** A listener of the coordinator. */
+export interface Endpoint {
+  /** `enrol` or `fleet`. */
+  readonly name: string;
+  /** host:port. */
+  readonly address: string;
+}
+
+/** How the site gets out. */
+export interface WayOut {
+  /** With its password; rejects with CONFIG_INVALID where the file cannot be read. */
+  readonly proxy: () => Promise<Proxy | undefined>;
+  readonly noProxy: readonly string[];
+  /** What caBundle holds. */
+  readonly authorities: readonly X509Certificate[];
+  /** SHA-256 of the federation's authority. */
+  readonly caDigest: string;
+  readonly now: () => number;
+}
+
+/** What the way to one listener came to. */
+export interface EndpointLook extends Looked {
+  readonly look: ServerLook | undefined;
+}
+
+/** Whether a name is resolved, each once. */
+export async function nameChecks(hosts: readonly string[]): Promise<readonly Looked[]> {
+  const names = [...new Set(hosts)].filter((host) => isIP(host) === 0);
+  return Promise.all(names.map((name) => bounded(`dns/${name}`, () => nameCheck(name))));
+}
+
+async function nameCheck(name: string): Promise<CheckLine> {
+  const check = `dns/${name}`;
+  try {
+    const found = await lookup(name, { all: true });
+    return okLine(check, found.map(({ address }) => address).join(', '));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOTFOUND'
+      ? failedLine(check, 'no name server knows this name', 'correct the name, or ask for a record of it')
+      : failedLine(
+          check,
+          `the name server does not answer (${String(code)})`,
+          'check /etc/resolv.conf; in a pod whether CoreDNS runs and NetworkPolicies let port 53 out',
+        );
+  }
+}
+
+/** Whether the proxy itself can be reached, whatever it thinks of us. */
+export function proxyCheck(proxy: Address): Promise<Looked> {
+  return bounded('proxy', async () => {
+    try {
+      (await openSocket(proxy, undefined, LIMITS.siteCheckMs)).destroy();
+      return okLine('proxy', `${formatAddress(proxy)} answers`);
+    } catch (error) {
+      const [cause, fix] = connectionFault(error);
+      return failedLine('proxy', `${formatAddress(proxy)}: ${cause}`, `${fix}, or correct proxy.url`);
+    }
+  });
+}
+
+/** The proxy of one address, or undefined where it is reached directly. */
+export async function proxyFor({ host }: Address, way: WayOut): Promise<Proxy | undefined> {
+  return bypassesProxy(host, way.noProxy) ? undefined : way.proxy();
+}
+
+/** The way to one listener: the port, the tunnel through the proxy, and who presents a certificate at its end. */
+export async function endpointCheck({ name, address }: Endpoint, way: WayOut): Promise<EndpointLook> {
+  let look: ServerLook | undefined;
+  const { lines, late } = await bounded(name, async () => {
+    const target = parseAddress(address, name);
+    const proxy = await proxyFor(target, way);
+    const through = `${address}${proxy === undefined ? '' : ` through proxy ${formatAddress(proxy)}`}`;
+    let socket: Duplex;
+    try {
+      socket = await openSocket(target, proxy, LIMITS.siteCheckMs);
+    } catch (error) {
+      return unreached(name, address, proxy, error);
+    }
+    look = await lookAtServer(target, socket, LIMITS.siteCheckMs, way.now);
+    return [
+      okLine(name, `${through} answers`),
+      certificateLine(`${name}/tls`, certificateFacts(look, way), through),
+    ];
+  });
+  return { lines, late, look };
+}
+
+/** The federation's own authority among what was presented; undefined where somebody else answers. */
+export const authorityOf = (
+  { chain }: ServerLook,
+  { caDigest }: Pick<WayOut, 'caDigest'>,
+): Uint8Array | undefined => chain.find((certificate) => digestOf(certificate) === caDigest);
+
+const certificateFacts = (look: ServerLook, way: WayOut): Parameters<typeof certificateLine>[1] => ({
+  ours: authorityOf(look, way) !== undefined,
+  issuer: look.issuer,
+  vouched: isVouched(look.chain, way.authorities),
+});
+
+function unreached(name: string, address: string, proxy: Proxy | undefined, error: unknown): CheckLine {
+  const status = error instanceof TributaryError ? error.fields['status'] : undefined;
+  if (typeof status === 'number') {
+    const { found, fix } = refusedTunnel(status, address, proxy?.username !== undefined);
+    return failedLine(name, found, fix);
+  }
+  if (proxy !== undefined)
+    return failedLine(
+      name,
+      `not reached: ${connectionFault(error)[0]} at the proxy`,
+      'see the line of the proxy',
+    );
+  const [cause, fix] = connectionFault(error);
+  return failedLine(name, `${address}: ${cause}`, fix);
+}
+
+const CONNECTION_FAULTS: Readonly<Record<string, readonly [cause: string, fix: string]>> = {
+  ECONNREFUSED: ['nobody listens there', 'check address and port, and that the service runs'],
+  EHOSTUNREACH: ['no route leads there', 'check gateway and subnet of this machine'],
+  ENETUNREACH: ['no route leads there', 'check gateway and subnet of this machine'],
+  ENOTFOUND: ['the name is not known', 'see the line of the name service'],
+  EAI_AGAIN: ['the name server does not answer', 'see the line of the name service'],
+  ECONNRESET: [
+    'the connection was cut',
+    'ask who runs the firewall; it may allow another port, 443 for example',
+  ],
+};
+
+/** Cause and fix of a connection that did not come about; silence is what most firewalls answer with. */
+export function connectionFault(error: unknown): readonly [cause: string, fix: string] {
+  const cause: unknown = error instanceof TributaryError ? error.cause : error;
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  return (
+    CONNECTION_FAULTS[code] ?? [
+      code === '' ? 'no answer' : `no connection (${code})`,
+      'a firewall drops it: ask for an outgoing rule to this address, or for the proxy to use',
+    ]
+  );
+}
