@@ -32,6 +32,11 @@ const SETTINGS = {
   adminPort: { variable: 'TRIBUTARY_ADMIN_PORT', schema: port, fallback: DEFAULT_ADMIN_PORT },
   healthPort: { variable: 'TRIBUTARY_HEALTH_PORT', schema: port, fallback: 7446 },
   metricsPort: { variable: 'TRIBUTARY_METRICS_PORT', schema: port, fallback: 7447 },
+  /** For agents behind proxies that open TLS; not served unless given. */
+  tunnelPort: { variable: 'TRIBUTARY_TUNNEL_PORT', schema: port.optional(), fallback: undefined },
+  /** PEM of a certificate that those proxies trust, and its key; '' takes one of the federation. */
+  tunnelCertFile: { variable: 'TRIBUTARY_TUNNEL_CERT_FILE', schema: z.string(), fallback: '' },
+  tunnelKeyFile: { variable: 'TRIBUTARY_TUNNEL_KEY_FILE', schema: z.string(), fallback: '' },
   /** Name or address at which agents reach this coordinator; '' takes the first name given to `init`. */
   host: { variable: 'TRIBUTARY_HOST', schema: z.string(), fallback: '' },
   /** What others are told to dial where that is not host and port of the listener, behind a router by server names. */
@@ -112,7 +117,7 @@ function resolveSetting(
       'CONFIG_INVALID',
       `${source}: ${parsed.error.issues[0]?.message ?? 'wrong value'}`,
       {
-        hint: `give ${source} another value, or leave it out for ${String(fallback)}`,
+        hint: `give ${source} another value, or leave it out${fallback === undefined ? '' : ` for ${String(fallback)}`}`,
       },
     );
   }

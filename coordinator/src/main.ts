@@ -116,6 +116,9 @@ function addServe(root: Command): void {
     .option('--enrol-port <port>', 'joining agents, server TLS (TRIBUTARY_ENROL_PORT; 7444)')
     .option('--admin-port <port>', 'operators, mutual TLS (TRIBUTARY_ADMIN_PORT; 7445)')
     .option('--health-port <port>', 'grpc.health.v1, plaintext (TRIBUTARY_HEALTH_PORT; 7446)')
+    .option('--tunnel-port <port>', 'agents behind proxies that open TLS (TRIBUTARY_TUNNEL_PORT; not served)')
+    .option('--tunnel-cert-file <file>', 'PEM of a certificate that those proxies trust, with its chain')
+    .option('--tunnel-key-file <file>', 'PEM of its key')
     .option('--metrics-port <port>', 'HTTP /metrics, plaintext (TRIBUTARY_METRICS_PORT; 7447)')
     .option(...SEAL_KEY)
     .addOption(

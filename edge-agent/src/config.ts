@@ -7,6 +7,7 @@ import { z } from 'zod';
 
 import { brokerFile, brokersOf, type BrokerConfig } from './broker-config.js';
 import { datasetConfigSchema, withPaths } from './dataset-config.js';
+import { parseAddress, type Address } from './domain/address.js';
 import type { DatasetDeclaration } from './domain/datasets/declaration.js';
 import { servingConfigOf, servingFile, type ServingConfig } from './serving-config.js';
 import { trainerConfigOf, trainerFile, type TrainerConfig } from './trainer-config.js';
@@ -32,6 +33,7 @@ const agentFile = z.strictObject({
     })
     .optional(),
   caBundle: path.optional(),
+  coordinator: z.strictObject({ tunnel: z.string().optional() }).optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
   healthPort: port.optional(),
@@ -61,6 +63,8 @@ export interface AgentConfig {
   readonly sealKeyFile: string;
   readonly proxy: ProxyConfig | undefined;
   readonly caBundlePath: string | undefined;
+  /** Where the coordinator takes tunnels, for a site behind a proxy that opens TLS; undefined dials it directly. */
+  readonly tunnel: Address | undefined;
   readonly logLevel: LogLevel;
   readonly metricsPort: number | undefined;
   /** grpc.health.v1 in plaintext; not served where undefined. */
@@ -132,6 +136,7 @@ function commonOf(given: AgentFile, flags: AgentFlags, env: Environment, at: Res
   return {
     ...pathsOf(given, flags, env, at),
     proxy: proxyOf(given.proxy, env, at),
+    tunnel: tunnelOf(given.coordinator?.tunnel),
     logLevel: logLevelOf(flags.logLevel ?? env['TRIBUTARY_AGENT_LOG_LEVEL'], given.logLevel),
     metricsPort:
       portOf('metricsPort', flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
@@ -229,6 +234,18 @@ function proxyOf(given: AgentFile['proxy'], env: Environment, at: Resolver): Pro
     ...(passwordFile === undefined ? {} : { passwordFile }),
     noProxy: given?.noProxy ?? listOf(variable(env, 'NO_PROXY')),
   };
+}
+
+function tunnelOf(text: string | undefined): Address | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return parseAddress(text, 'coordinator.tunnel');
+  } catch (cause) {
+    throw new TributaryError('CONFIG_INVALID', 'coordinator.tunnel: write host:port', {
+      cause,
+      fields: { field: 'coordinator.tunnel' },
+    });
+  }
 }
 
 /** Where the proxy is named, and what is said there. */

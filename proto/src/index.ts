@@ -364,6 +364,7 @@ export {
   parseIdentityStatement,
   type IdentityStatement,
 } from './membership/identity-statement.js';
+export { TUNNEL_ENDS, TUNNEL_PROTOCOL, tunnelPath, type TunnelEnd } from './tunnel.js';
 export { decodeJoinToken, encodeJoinToken, joinTokenKey, type JoinToken } from './enrolment/join-token.js';
 export {
   FORMAT_VERSION,

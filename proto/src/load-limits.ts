@@ -314,6 +314,15 @@ export const LOAD_LIMITS = Object.freeze({
    * kernel. Then: the oldest of them is closed.
    */
   handshakes: 1_024,
+  /** Tunnels for agents behind proxies that open TLS: each holds two sockets. Then: another is answered with 503. */
+  tunnels: 1_024,
+  /**
+   * Tunnels from one address, behind which a proxy, or an ingress, may stand for many sites. Then: another is answered
+   * with 503, and the agent tries again.
+   */
+  tunnelsPerAddress: 256,
+  /** Milliseconds in which nothing moves in a tunnel: heartbeats come every few seconds. Then: the tunnel is closed. */
+  tunnelIdleMs: 120_000,
   /** Milliseconds of one look of `tributary-agent check`: a person waits for it. Then: the look counts as failed. */
   siteCheckMs: 10_000,
   /**

@@ -16,6 +16,8 @@ export interface Addresses {
   readonly admin: string;
   readonly health: string;
   readonly metrics: string;
+  /** Where it serves tunnels. */
+  readonly tunnel?: string | undefined;
   readonly socket: string;
 }
 

@@ -17,14 +17,37 @@ import { SERVER_NAME } from '@tributary/proto/grpc';
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 24 * 3_600_000;
 
+/** What passed through one tunnel, decrypted: what the client sent, and what it got. */
+export interface InterceptedTunnel {
+  readonly sent: Buffer[];
+  readonly received: Buffer[];
+}
+
+/**
+ * What a client sent on a WebSocket, after its request, without the masks that clients put over their messages (RFC 6455,
+ * 5.3). Empty where the conversation is another.
+ */
+export function unmasked({ sent }: InterceptedTunnel): Buffer {
+  const bytes = Buffer.concat(sent);
+  const bodies: Buffer[] = [];
+  for (let at = bytes.indexOf('\r\n\r\n') + 4; at > 3 && at + 10 < bytes.length;) {
+    const size = bytes.readUInt8(at + 1) & 0x7f;
+    const head = size === 127 ? 10 : size === 126 ? 4 : 2;
+    const length =
+      size === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : size === 126 ? bytes.readUInt16BE(at + 2) : size;
+    const mask = bytes.subarray(at + head, at + head + 4);
+    const body = bytes.subarray(at + head + 4, at + head + 4 + length);
+    bodies.push(Buffer.from(body.map((byte, index) => byte ^ (mask[index % 4] ?? 0))));
+    at += head + 4 + length;
+  }
+  return Buffer.concat(bodies);
+}
+
 /** A proxy that opens TLS with an authority of its own, as corporate inspection does, and reads all that passes. */
 export class InterceptingProxy {
-  /** Decrypted bytes that clients sent, and got. */
-  readonly sent: Buffer[] = [];
-  readonly received: Buffer[] = [];
+  readonly tunnels: InterceptedTunnel[] = [];
   /** What becomes of the decrypted bytes that clients get; undefined leaves them as they are. */
   alter: ((bytes: Buffer) => Buffer) | undefined;
-  tunnels = 0;
   readonly authorityPem: string;
   readonly #keys: webcrypto.CryptoKeyPair;
   readonly #name: string;
@@ -95,13 +118,14 @@ export class InterceptingProxy {
         ...(typeof protocol === 'string' ? { ALPNProtocols: [protocol] } : {}),
       });
       this.#keep(outer);
-      this.tunnels += 1;
+      const tunnel: InterceptedTunnel = { sent: [], received: [] };
+      this.tunnels.push(tunnel);
       inner.on('data', (bytes: Buffer) => {
-        this.sent.push(bytes);
+        tunnel.sent.push(bytes);
         outer.write(bytes);
       });
       outer.on('data', (bytes: Buffer) => {
-        this.received.push(bytes);
+        tunnel.received.push(bytes);
         inner.write(this.alter?.(Buffer.from(bytes)) ?? bytes);
       });
       inner.on('close', () => outer.destroy());

@@ -11,7 +11,7 @@ export interface SiteChecked {
   /** Names of the checks that failed. */
   readonly failed: readonly string[];
   /** The only line of a check. */
-  line(check: string): CheckLine;
+  readonly line: (check: string) => CheckLine;
 }
 
 /** Runs `tributary-agent check`. */

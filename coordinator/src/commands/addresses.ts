@@ -17,6 +17,8 @@ const schema = z.object({
   admin: z.string(),
   health: z.string(),
   metrics: z.string(),
+  /** Where one is served. */
+  tunnel: z.string().optional(),
   /** Path of the Unix socket. */
   socket: z.string(),
 });

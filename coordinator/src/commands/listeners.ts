@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { ReflectionService } from '@grpc/reflection';
-import { LIMITS } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 import { Admin, Enrolment, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
 
 import { createBackup } from '../adapters/backup/backup.js';
@@ -19,9 +19,16 @@ import { fleetDefinition } from '../adapters/grpc/blob-messages.js';
 import { fleetService } from '../adapters/grpc/fleet-service.js';
 import { startHealth } from '../adapters/grpc/health.js';
 import { agentLedger, ledgerService, operatorLedger } from '../adapters/grpc/ledger-service.js';
-import { addService, startListener, type Listener, type Security } from '../adapters/grpc/listener.js';
+import {
+  addService,
+  startListener,
+  type Listener,
+  type Security,
+  type ServerIdentity,
+} from '../adapters/grpc/listener.js';
 import type { Sessions } from '../adapters/grpc/sessions.js';
 import type { Metrics } from '../adapters/http/metrics.js';
+import { startTunnels } from '../adapters/tunnel/tunnel-listener.js';
 import { serveMetrics } from '../adapters/http/metrics-server.js';
 import type { LogBuffer } from '../adapters/logs/log-buffer.js';
 import type { Training } from '../app/training.js';
@@ -120,6 +127,8 @@ async function openAll(
       register: services.admin,
     }),
   );
+  const tunnel = await startTunnel(config, identity, probed, { fleet, enrol });
+  if (tunnel !== undefined) await open(Promise.resolve(tunnel));
   const socket = await open(startSocket(core.directory.paths.run, services.local));
   const health = await open(startHealth(config.listen, config.healthPort));
   const scraped = await open(serveMetrics(metrics.registry, config.listen, config.metricsPort));
@@ -129,6 +138,7 @@ async function openAll(
       enrol: told(config.enrolAddress, host, enrol.port),
       admin: told(config.adminAddress, host, admin.port),
       health: formatAddress(probed, health.port),
+      ...(tunnel && { tunnel: formatAddress(host, tunnel.port) }),
       metrics: formatAddress(probed, scraped.port),
       socket: socket.path,
     },
@@ -140,6 +150,31 @@ async function openAll(
       await Promise.all(opened.map((listener) => listener.close(drainMs)));
     },
   };
+}
+
+/** The listener for agents behind proxies that open TLS, where one is asked for. */
+async function startTunnel(
+  config: ServeConfig,
+  identity: ServerIdentity,
+  host: string,
+  { fleet, enrol }: { readonly fleet: Listener; readonly enrol: Listener },
+): Promise<Listener | undefined> {
+  const { tunnelPort, tunnelCertFile, tunnelKeyFile, listen } = config;
+  if (tunnelPort === undefined) return undefined;
+  if ((tunnelCertFile === '') !== (tunnelKeyFile === ''))
+    throw new TributaryError('CONFIG_INVALID', '--tunnel-cert-file and --tunnel-key-file go together');
+  const certificate = tunnelCertFile === '' ? identity.certificate : await readPem(tunnelCertFile);
+  const key = tunnelKeyFile === '' ? identity.key : await readPem(tunnelKeyFile);
+  const ends = { fleet: { host, port: fleet.port }, enrol: { host, port: enrol.port } };
+  return startTunnels({ host: listen, port: tunnelPort, certificate, key, ends });
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new TributaryError('CONFIG_INVALID', `${path}: cannot be read`, { cause });
+  }
 }
 
 /** What agents and operators are told to dial. */

@@ -52,7 +52,7 @@ export async function explainBackends(
   const { shape } = compileFeatures(spec.features);
   const layout = layoutOf(spec.model.layers, shape);
   const trainer = createTfjsTrainer(config, quiet);
-  stop?.addEventListener('abort', () => void trainer.close(), { once: true });
+  stop?.addEventListener('abort', () => trainer.close().catch(() => undefined), { once: true });
   try {
     const { chosen, refused } = await trainer.explain({ spec, layout, input: shape });
     const lines = backendsOf(config).map((backend) =>

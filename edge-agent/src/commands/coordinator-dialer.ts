@@ -11,7 +11,7 @@ import type { EgressMeter } from '../egress-ports.js';
 
 /** How the coordinator is reached from this site. Rejects with CONFIG_INVALID. */
 export async function createDialer(
-  { proxy, caBundlePath }: Pick<AgentConfig, 'proxy' | 'caBundlePath'>,
+  { proxy, caBundlePath, tunnel }: Pick<AgentConfig, 'proxy' | 'caBundlePath' | 'tunnel'>,
   egress: EgressMeter,
   sockets: Pick<SocketMeter, 'watch'>,
 ): Promise<GrpcDialer> {
@@ -19,6 +19,7 @@ export async function createDialer(
     proxy: () => withPassword(proxy),
     noProxy: proxy?.noProxy ?? [],
     bundle: caBundlePath === undefined ? undefined : await readText(caBundlePath),
+    tunnel,
     egress,
     sockets,
   });

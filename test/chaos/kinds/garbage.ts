@@ -17,7 +17,7 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const CLIENT_HELLO = Buffer.from('16030102000100', 'hex');
 const REQUEST = Buffer.from('POST /status?x=%00 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n');
 
-type Port = Exclude<keyof Addresses, 'socket'>;
+type Port = Exclude<keyof Addresses, 'socket' | 'tunnel'>;
 const PORTS: readonly Port[] = ['fleet', 'enrol', 'admin', 'health', 'metrics'];
 
 /** HTTP/2 frames whose headers make sense and whose content seldom does. */

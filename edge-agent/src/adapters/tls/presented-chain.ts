@@ -28,7 +28,12 @@ export function unverifiedTls(
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const servername = isIP(target.host) === 0 ? { servername: target.host } : {};
-    const secured = connect({ socket, ...servername, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+    const secured = connect({
+      socket,
+      ...servername,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    });
     const timer = setTimeout(() => secured.destroy(new Error('timed out')), timeoutMs);
     secured.once('secureConnect', () => {
       clearTimeout(timer);

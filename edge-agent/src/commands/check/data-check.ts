@@ -153,15 +153,23 @@ const topicsOf = (broker: string, pipelines: readonly StreamPipeline[]): readonl
   ),
 ];
 
+export interface BundleLook {
+  readonly line: CheckLine;
+  readonly authorities: readonly X509Certificate[];
+  /** PEM, where it can be used. */
+  readonly bundle?: string;
+}
+
 /** The authorities of caBundle; a site that has none is fine. */
 export async function bundleCheck(
   { caBundlePath }: Pick<AgentConfig, 'caBundlePath'>,
   nowMs: number,
-): Promise<{ readonly line: CheckLine; readonly authorities: readonly X509Certificate[] }> {
+): Promise<BundleLook> {
   if (caBundlePath === undefined)
     return { line: skippedLine('ca-bundle', 'agent.yaml names none'), authorities: [] };
   try {
-    const authorities = certificatesOf(await readFile(caBundlePath, 'utf8'));
+    const bundle = await readFile(caBundlePath, 'utf8');
+    const authorities = certificatesOf(bundle);
     if (authorities.length === 0)
       return {
         line: failedLine(
@@ -178,7 +186,7 @@ export async function bundleCheck(
         line: failedLine('ca-bundle', `${found}, all expired`, 'ask for the present one'),
         authorities,
       };
-    return { line: okLine('ca-bundle', found), authorities };
+    return { line: okLine('ca-bundle', found), authorities, bundle };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'not PEM';
     const fix = 'correct caBundle; it is PEM, readable by the user of the agent';

@@ -3,9 +3,10 @@ import { isIP } from 'node:net';
 import type { X509Certificate } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 
-import { digestOf, LIMITS, TributaryError } from '@tributary/proto';
+import { digestOf, LIMITS, TributaryError, type TunnelEnd } from '@tributary/proto';
 
 import { openSocket, type Proxy } from '../../adapters/tls/connect-tunnel.js';
+import { openTunnel, type TunnelRoute } from '../../adapters/tunnel/outer-tls.js';
 import { isVouched, lookAtServer, type ServerLook } from '../../adapters/tls/server-look.js';
 import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
 import { certificateLine } from '../../domain/site-check/presented-certificate.js';
@@ -16,7 +17,7 @@ import { bounded, type Looked } from './bounded-look.js';
 /** A listener of the coordinator. */
 export interface Endpoint {
   /** `enrol` or `fleet`. */
-  readonly name: string;
+  readonly name: TunnelEnd;
   /** host:port. */
   readonly address: string;
 }
@@ -28,6 +29,8 @@ export interface WayOut {
   readonly noProxy: readonly string[];
   /** What caBundle holds. */
   readonly authorities: readonly X509Certificate[];
+  /** Where the coordinator takes tunnels, and what vouches for the outside of them. */
+  readonly tunnel: Pick<TunnelRoute, 'address' | 'bundle'> | undefined;
   /** SHA-256 of the federation's authority. */
   readonly caDigest: string;
   readonly now: () => number;
@@ -84,13 +87,19 @@ export async function endpointCheck({ name, address }: Endpoint, way: WayOut): P
   let look: ServerLook | undefined;
   const { lines, late } = await bounded(name, async () => {
     const target = parseAddress(address, name);
-    const proxy = await proxyFor(target, way);
-    const through = `${address}${proxy === undefined ? '' : ` through proxy ${formatAddress(proxy)}`}`;
+    const dialled = way.tunnel?.address ?? target;
+    const proxy = await proxyFor(dialled, way);
+    const through = `${address}${way.tunnel === undefined ? throughText(proxy) : ' in the tunnel'}`;
     let socket: Duplex;
     try {
-      socket = await openSocket(target, proxy, LIMITS.siteCheckMs);
+      socket =
+        way.tunnel === undefined
+          ? await openSocket(target, proxy, LIMITS.siteCheckMs)
+          : await openTunnel(name, { ...way.tunnel, proxy }, LIMITS.siteCheckMs);
     } catch (error) {
-      return unreached(name, address, proxy, error);
+      return way.tunnel === undefined
+        ? unreached(name, address, proxy, error)
+        : failedLine(name, 'not reached through the tunnel', 'see the line of the tunnel');
     }
     look = await lookAtServer(target, socket, LIMITS.siteCheckMs, way.now);
     return [
@@ -99,6 +108,41 @@ export async function endpointCheck({ name, address }: Endpoint, way: WayOut): P
     ];
   });
   return { lines, late, look };
+}
+
+const throughText = (proxy: Proxy | undefined): string =>
+  proxy === undefined ? '' : ` through proxy ${formatAddress(proxy)}`;
+
+/** Whether a tunnel opens, and who opens the TLS outside of it. */
+export function tunnelCheck(
+  { address, bundle }: Pick<TunnelRoute, 'address' | 'bundle'>,
+  way: WayOut,
+): Promise<Looked> {
+  return bounded('tunnel', async () => {
+    const proxy = await proxyFor(address, way);
+    const name = formatAddress(address);
+    let issuer: string | undefined;
+    try {
+      const socket = await openSocket(address, proxy, LIMITS.siteCheckMs);
+      ({ issuer } = await lookAtServer(address, socket, LIMITS.siteCheckMs, way.now));
+      (await openTunnel('enrol', { address, bundle, proxy }, LIMITS.siteCheckMs)).destroy();
+      return okLine('tunnel', `${name}${throughText(proxy)}; the TLS outside of it is opened by ${issuer}`);
+    } catch (error) {
+      if (issuer === undefined) return unreached('tunnel', name, proxy, error);
+      const { code, message } = TributaryError.from(error);
+      if (code !== 'CA_MISMATCH')
+        return failedLine(
+          'tunnel',
+          message,
+          'ask who runs the proxy to let WebSockets to this address through',
+        );
+      return failedLine(
+        'tunnel',
+        `TLS to ${name} is opened by ${issuer}, which this site does not trust`,
+        'name the authority of the inspection in caBundle: ask who runs the proxy for its PEM',
+      );
+    }
+  });
 }
 
 /** The federation's own authority among what was presented; undefined where somebody else answers. */

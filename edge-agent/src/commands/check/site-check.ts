@@ -31,6 +31,7 @@ import {
   nameChecks,
   proxyCheck,
   proxyFor,
+  tunnelCheck,
   type Endpoint,
   type EndpointLook,
   type WayOut,
@@ -128,7 +129,7 @@ async function streamChecks(config: AgentConfig): Promise<readonly Looked[]> {
 /** Who the site is or is going to be, and the way to its coordinator. */
 async function coordinatorChecks(config: AgentConfig, input: SiteCheckInput): Promise<readonly Looked[]> {
   const now = (): number => systemClock.now();
-  const { line, authorities } = await bundleCheck(config, now());
+  const { line, authorities, bundle } = await bundleCheck(config, now());
   const known: Known = {};
   const looks = [
     { lines: [line], late: false },
@@ -150,7 +151,9 @@ async function coordinatorChecks(config: AgentConfig, input: SiteCheckInput): Pr
   if (target === undefined) return [...looks, { lines: [NOWHERE], late: false }];
   const proxy = (): ReturnType<WayOut['proxy']> => withPassword(config.proxy);
   const noProxy = config.proxy?.noProxy ?? [];
-  const way = { proxy, noProxy, authorities, caDigest: target.caDigest, now };
+  const { tunnel: address } = config;
+  const tunnel = address && { address, bundle };
+  const way = { proxy, noProxy, authorities, tunnel, caDigest: target.caDigest, now };
   return [...looks, ...(await wayChecks(config, way, target, known))];
 }
 
@@ -173,14 +176,14 @@ interface Target {
 
 function targetOf({ record, token }: Known, fleet: string | undefined): Target | undefined {
   if (token !== undefined) {
-    const named = fleet === undefined ? [] : [{ name: 'fleet', address: fleet }];
+    const named: readonly Endpoint[] = fleet === undefined ? [] : [{ name: 'fleet', address: fleet }];
     return {
       caDigest: token.caDigest,
       endpoints: [{ name: 'enrol', address: token.enrolAddress }, ...named],
     };
   }
   if (record === undefined) return undefined;
-  const endpoints = [
+  const endpoints: readonly Endpoint[] = [
     { name: 'enrol', address: record.enrolAddress },
     { name: 'fleet', address: record.fleetAddress },
   ];
@@ -193,20 +196,32 @@ async function wayChecks(
   { endpoints }: Target,
   known: Known,
 ): Promise<readonly Looked[]> {
-  const targets = endpoints.map(({ address, name }) => parseAddress(address, name));
+  const { tunnel } = way;
+  const targets =
+    tunnel === undefined
+      ? endpoints.map(({ address, name }) => parseAddress(address, name))
+      : [tunnel.address];
   const proxies = await Promise.all(targets.map((target) => proxyFor(target, way)));
   const direct = targets.filter((_, index) => proxies[index] === undefined);
   const proxy = proxies.find((one) => one !== undefined);
-  const [names, gate, ...looks] = await Promise.all([
+  const [names, gate, outside, ...looks] = await Promise.all([
     nameChecks([...direct, ...(proxy === undefined ? [] : [proxy])].map(({ host }) => host)),
     proxy === undefined ? undefined : proxyCheck(proxy),
+    tunnel === undefined ? undefined : tunnelCheck(tunnel, way),
     ...endpoints.map((endpoint) => endpointCheck(endpoint, way)),
   ]);
   const seen = looks.flatMap(({ look }) => look ?? []);
   const reading = seen.find((look) => look.reading !== undefined)?.reading;
   const clock = clockLine(reading, seen[0]?.validity, way.now());
   const member = await bounded('coordinator', () => coordinatorCheck(config, way, looks, known));
-  return [...names, ...(gate === undefined ? [] : [gate]), ...looks, { lines: [clock], late: false }, member];
+  return [
+    ...names,
+    ...(gate ? [gate] : []),
+    ...(outside ? [outside] : []),
+    ...looks,
+    { lines: [clock], late: false },
+    member,
+  ];
 }
 
 /** Whether the coordinator would take this site; asked only where nobody but the coordinator can be meant. */

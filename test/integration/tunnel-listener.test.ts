@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect } from 'node:tls';
+
+import { startTunnels } from '@tributary/coordinator/internal/adapters/tunnel/tunnel-listener.js';
+import { openTunnel } from '@tributary/edge-agent/internal/adapters/tunnel/outer-tls.js';
+import { LIMITS, TUNNEL_PROTOCOL } from '@tributary/proto';
+
+import { refusal } from '../support/refusal.js';
+import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
+import { eventually } from '../support/waiting.js';
+
+describe('the listener of tunnels', function () {
+  this.timeout(60_000);
+  const accepted: Socket[] = [];
+  let echo: Server;
+  let coordinator: ScriptedCoordinator;
+  let listener: Awaited<ReturnType<typeof startTunnels>>;
+  let bundle: string;
+
+  before(async () => {
+    echo = createServer((socket) => {
+      accepted.push(socket);
+      socket.on('error', () => socket.destroy());
+      socket.pipe(socket);
+    });
+    await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+    const end = { host: '127.0.0.1', port: (echo.address() as AddressInfo).port };
+    coordinator = await ScriptedCoordinator.start();
+    bundle = coordinator.authority.certificatePem;
+    const { chainPem: certificate, privateKeyPem: key } = await coordinator.authority.issueServer([
+      '127.0.0.1',
+    ]);
+    listener = await startTunnels({
+      ...{ host: '127.0.0.1', port: 0, certificate, key },
+      ends: { fleet: end, enrol: { host: '127.0.0.1', port: 1 } },
+    });
+  });
+  after(async () => {
+    await listener.close(0);
+    coordinator.stop();
+    echo.close();
+  });
+
+  const open = (end: 'fleet' | 'enrol', trusted: string | undefined = bundle) =>
+    openTunnel(end, {
+      address: { host: '127.0.0.1', port: listener.port },
+      proxy: undefined,
+      bundle: trusted,
+    });
+
+  /** The first line that is answered to a request. */
+  const answerTo = (...lines: readonly string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ host: '127.0.0.1', port: listener.port, rejectUnauthorized: false });
+      socket.on('error', reject).once('data', (bytes: Buffer) => {
+        resolve(bytes.toString('latin1').split('\r\n')[0] ?? '');
+        socket.destroy();
+      });
+      socket.write([...lines, 'Host: hub', '', ''].join('\r\n'));
+    });
+  const UPGRADE = [
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+  ];
+
+  it('carries bytes of any size both ways, and ends with either end', async () => {
+    const tunnel = await open('fleet');
+    const sent = Buffer.alloc(3_000_000, 'some bytes');
+    for (let at = 0; at < sent.length; at += 50_000) tunnel.write(sent.subarray(at, at + 50_000));
+    const got: Buffer[] = [];
+    tunnel.on('data', (bytes: Buffer) => got.push(bytes));
+    await eventually('the echo', () => Buffer.concat(got).equals(sent) || undefined);
+    accepted.at(-1)?.destroy();
+    await eventually('the end', () => tunnel.destroyed || undefined);
+  });
+
+  it('leads to its own listeners alone, for its own protocol alone', async () => {
+    const protocol = `Sec-WebSocket-Protocol: ${TUNNEL_PROTOCOL}`;
+    assert.match(await answerTo('GET / HTTP/1.1'), / 426 /);
+    assert.match(await answerTo('GET /tunnel/admin HTTP/1.1', ...UPGRADE, protocol), / 404 /);
+    assert.match(await answerTo('GET /tunnel/fleet/../admin HTTP/1.1', ...UPGRADE, protocol), / 404 /);
+    assert.match(await answerTo('GET /tunnel/fleet HTTP/1.1', ...UPGRADE), / 404 /);
+    assert.match(await answerTo('GET /tunnel/fleet HTTP/1.1', ...UPGRADE, protocol), / 101 /);
+    await assert.rejects(open('enrol'), refusal('UNAVAILABLE', /502/));
+  });
+
+  it('is not spoken to where nobody trusted vouches for it', async () => {
+    const other = await ScriptedCoordinator.start();
+    other.stop();
+    await assert.rejects(open('fleet', other.authority.certificatePem), refusal('CA_MISMATCH', /caBundle/));
+  });
+
+  it('refuses more than its share to one address, and takes it again when others are gone', async () => {
+    await eventually(
+      'earlier tunnels to end',
+      () => accepted.every(({ destroyed }) => destroyed) || undefined,
+    );
+    const all = [];
+    for (let opened = 0; opened < LIMITS.tunnelsPerAddress; opened += 1) all.push(await open('fleet'));
+    await assert.rejects(open('fleet'), refusal('UNAVAILABLE', /503/));
+    for (const tunnel of all) tunnel.destroy();
+    await eventually('room for another', async () => {
+      const tunnel = await open('fleet').catch(() => undefined);
+      return tunnel?.destroy();
+    });
+  });
+});
