@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { AGENT_CHART, chartArchive } from '@tributary/coordinator/internal/cli/chart-archive.js';
-import { decodeJoinToken, ERROR_TABLE, sha256 } from '@tributary/proto';
+import { requireValues } from '@tributary/coordinator/internal/cli/chart-values.js';
+import { decodeJoinToken, ERROR_TABLE, sha256, type JsonObject } from '@tributary/proto';
 import { parse } from 'yaml';
 
 import { BINARIES, repositoryRoot, runCommand, type Finished } from '../support/daemon.js';
@@ -42,6 +43,23 @@ describe('tributary site manifest', function () {
     return manifestsOf(stdout);
   };
 
+  it('holds values against the chart before helm does', async () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const refused: readonly (readonly [RegExp, JsonObject])[] = [
+      [/logLevel: /, { logLevel: 'loud' }],
+      [/image\.digest: /, { image: { digest: 'abc' } }],
+      [/gpu\.tagSuffix: /, { gpu: { enabled: true }, image: { digest } }],
+      [/serving\.tokenSecret\.name: /, { serving: { enabled: true } }],
+      [/serving\.fitsSecret: /, { serving: { fits: ['stays'] } }],
+      [/broker\.existingSecret: /, { broker: { enabled: true } }],
+      [/policy: give/, { policy: { document: 'x', existingConfigMap: 'y' } }],
+    ];
+    for (const [words, values] of refused) await assert.rejects(requireValues(AGENT_CHART, values), words);
+    await requireValues(AGENT_CHART, {});
+    await requireValues(AGENT_CHART, { gpu: { enabled: true, tagSuffix: '' }, image: { digest } });
+    await requireValues(AGENT_CHART, { image: { tag: '1.2' }, resources: { limits: { memory: '8Gi' } } });
+  });
+
   it('prints namespace, token, policy and chart, which Kubernetes understands', async () => {
     const values = join(folder.path, 'values.yaml');
     await writeFile(values, 'logLevel: debug\njoinToken: { value: trib1.mine }\n');
@@ -58,10 +76,12 @@ describe('tributary site manifest', function () {
     assert.equal(decodeJoinToken(String(token)).site, 'north');
     const policy = field(manifestOf(objects, 'ConfigMap'), 'data', 'site-policy.yaml');
     assert.equal(policy, await readFile(POLICY, 'utf8'));
-    const { spec } = manifestOf(objects, 'HelmChart');
+    const { spec, metadata } = manifestOf(objects, 'HelmChart');
+    assert.deepEqual([metadata.name, metadata.namespace], ['tributary-north', 'kube-system']);
+    assert.equal(field(spec, 'targetNamespace'), 'tributary-north');
     const given = parse(String(field(spec, 'valuesContent'))) as unknown;
     assert.equal(field(given, 'logLevel'), 'debug');
-    assert.deepEqual(field(given, 'joinToken'), { existingSecret: 'north-join-token', key: 'token' });
+    assert.deepEqual(field(given, 'joinToken'), { existingSecret: 'tributary-north.join-token', key: 'token' });
     assert.ok(!JSON.stringify(spec).includes(String(token)), 'the token stands in the Secret alone');
   });
 
@@ -93,8 +113,18 @@ describe('tributary site manifest', function () {
   it('refuses what it cannot use before it invites anybody', async () => {
     const bad = join(folder.path, 'bad.yaml');
     await writeFile(bad, 'kind: SitePolicy\n');
+    const [typo, broken] = [join(folder.path, 'typo.yaml'), join(folder.path, 'broken.yaml')];
+    await writeFile(typo, 'logLevle: debug\n');
+    await writeFile(broken, 'a: [1\n');
     const refusals: readonly (readonly [RegExp, ...string[]])[] = [
       [/names of sites on a cluster/, 'a.b'],
+      [/at most 43/, 'a'.repeat(44)],
+      [/--namespace/, 'east', '--namespace', 'kube-system'],
+      [/--broker/, 'east', '--broker', 'A b'],
+      [/KEY=VALUE/, 'east', '--label', 'x'],
+      [/--ttl/, 'east', '--ttl', 'soon'],
+      [/Unrecognized key: "logLevle"/, 'east', '--values', typo],
+      [/is not YAML/, 'east', '--values', broken],
       [/cannot be read/, 'east', '--policy', join(folder.path, 'none.yaml')],
       [/apiVersion|spec/, 'east', '--policy', bad],
       [/no chart of agents/, 'east', '--chart', folder.path],
@@ -115,6 +145,23 @@ describe('tributary site manifest', function () {
     assert.doesNotMatch(described.stdout, /east/);
   });
 
+  it('gives no two sites one name, nor an agent and a replica of one', async () => {
+    const names = async (...args: readonly string[]): Promise<readonly string[]> =>
+      (await printed(...args)).map(
+        ({ kind, metadata: { namespace = '', name } }) => `${kind} ${namespace}/${name}`,
+      );
+    const namespace = ['--namespace', 'shared'];
+    const all = [
+      ...(await names('south', ...namespace, '--policy', POLICY)),
+      ...(await names('south-policy', ...namespace)),
+      ...(await names('a'.repeat(43), ...namespace)),
+      ...(await names('south-replica', ...namespace)),
+    ].filter((name) => !name.startsWith('Namespace'));
+    assert.equal(new Set(all).size, all.length, all.join('\n'));
+    for (const name of all.filter((one) => one.startsWith('HelmChart')))
+      assert.ok(name.length - 'HelmChart kube-system/'.length <= 53, name);
+  });
+
   for (const generation of GENERATIONS) {
     const tools = toolsOf(generation);
     it(`is a release that ${generation} renders, as K3s would${tools === undefined ? WHY_SKIPPED : ''}`, async function () {
@@ -126,12 +173,12 @@ describe('tributary site manifest', function () {
       const namespace = String(field(spec, 'targetNamespace'));
       const { code, stdout, stderr } = await execute(
         tools.helm,
-        ['template', 'west', chart, '--namespace', namespace, '-f', '-'],
+        ['template', 'tributary-west', chart, '--namespace', namespace, '-f', '-'],
         String(field(spec, 'valuesContent')),
       );
       assert.equal(code, 0, stderr);
       const rendered = manifestsOf(stdout);
-      const pod = podOf(manifestOf(rendered, 'Deployment', 'west'));
+      const pod = podOf(manifestOf(rendered, 'Deployment', 'tributary-west'));
       assert.deepEqual(restrictedFaults(pod), []);
       const sources = listAt(pod, 'volumes').flatMap((volume) => [
         field(volume, 'secret', 'secretName'),
@@ -140,7 +187,7 @@ describe('tributary site manifest', function () {
       const known = [...objects, ...rendered].map(({ metadata }) => metadata.name);
       for (const name of sources.filter((source) => typeof source === 'string'))
         assert.ok(known.includes(name) || name === 'mqtt', name);
-      manifestOf(rendered, 'Deployment', 'west-broker');
+      manifestOf(rendered, 'Deployment', 'tributary-west-broker');
     });
   }
 });

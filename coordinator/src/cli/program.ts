@@ -202,7 +202,7 @@ function addSiteCommands(program: Command, run: Run): void {
     .option('--policy <file>', 'policy of the site')
     .option('--values <file>', 'values of the chart tributary-agent')
     .option('--broker <secret>', 'run a Mosquitto at the site, with the passwords of this Secret')
-    .option('--namespace <namespace>', 'namespace at the site', 'tributary')
+    .option('--namespace <namespace>', 'namespace at the site (tributary-SITE)')
     .option('--chart <dir>', 'the chart tributary-agent, where it does not lie beside this command')
     .option('--label <key=value>', 'label of the site; may be repeated', collect, [])
     .option('--ttl <duration>', 'validity of the token', '24h')

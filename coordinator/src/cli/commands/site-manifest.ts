@@ -10,12 +10,14 @@ import {
 import { parse, stringify } from 'yaml';
 
 import { AGENT_CHART, chartArchive } from '../chart-archive.js';
+import { requireValues } from '../chart-values.js';
 import { requireDuration } from '../duration.js';
 import type { Session } from '../session.js';
 import { requireLabels, type InviteOptions } from './sites.js';
 
 export interface SiteManifestOptions extends InviteOptions {
-  readonly namespace: string;
+  /** `tributary-SITE` unless given. */
+  readonly namespace?: string;
   /** Files: the site's policy, and values of the chart. */
   readonly policy?: string;
   readonly values?: string;
@@ -24,8 +26,11 @@ export interface SiteManifestOptions extends InviteOptions {
   readonly chart?: string;
 }
 
-/** Helm takes 53 characters for a release, and Kubernetes no dots in some of the names made of it. */
-const RELEASE = /^[a-z]([a-z0-9-]{0,51}[a-z0-9])?$/;
+/** Helm takes 53 characters for a release, of which the prefix has ten; Kubernetes takes no dots in some names made of it. */
+const SITE = /^[a-z0-9]([a-z0-9-]{0,41}[a-z0-9])?$/;
+/** Names of namespaces (RFC 1123 labels); those of Kubernetes itself begin with kube-. */
+const NAMESPACE = /^(?!kube-)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const SECRET = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /**
  * Prints one file for K3s's manifests folder: namespace, join token, policy, and a HelmChart that holds the chart itself, so
@@ -36,29 +41,26 @@ export async function siteManifest(
   site: string,
   options: SiteManifestOptions,
 ): Promise<void> {
-  if (!RELEASE.test(site)) {
-    throw new TributaryError(
-      'USAGE',
-      `${site}: names of sites on a cluster have a-z 0-9 -, begin with a letter, and at most 53`,
-    );
-  }
+  const names = namesOf(site, options);
   // Everything that may be refused comes before the invitation, which is in the ledger for good.
   const policy = options.policy === undefined ? undefined : await policyText(options.policy);
   const given = options.values === undefined ? {} : await valuesOf(options.values);
-  const archive = await chartArchive(options.chart ?? AGENT_CHART);
+  const chart = options.chart ?? AGENT_CHART;
+  const archive = await chartArchive(chart);
+  const values = { ...given, ...ownValues(names, options, given) };
+  await requireValues(chart, values);
+  const labels = requireLabels(options.label);
+  const ttlSeconds = requireDuration(options.ttl, '--ttl');
   const { token, expiresAt } = await (
     await session.admin()
   ).unary('CreateInvitation', {
     site,
-    labels: requireLabels(options.label),
-    ttlSeconds: requireDuration(options.ttl, '--ttl'),
+    labels,
+    ttlSeconds,
     approve: options.approve,
     ...(options.serving && { kind: 'Serving' }),
   });
-  const objects = objectsOf(
-    { site, token, policy, archive, values: { ...given, ...ownValues(site, options, given) } },
-    options,
-  );
+  const objects = objectsOf({ site, token, policy, archive, values }, names);
   session.terminal.out(
     objects
       .map((object) => stringify(object, { lineWidth: 0 }))
@@ -70,16 +72,41 @@ export async function siteManifest(
   if (!options.approve) session.terminal.note(`Then here: tributary approve ${site}`);
 }
 
+/** Names of objects. No two sites share one, nor an agent and a replica of one site, and none is one of K3s's own. */
+interface Names {
+  /** Of the HelmChart, and so of the release and of what it makes. */
+  readonly release: string;
+  readonly namespace: string;
+  /** A dot, which no release has, keeps them apart from what releases make. */
+  readonly token: string;
+  readonly policy: string;
+}
+
+function namesOf(site: string, { serving, namespace, broker }: SiteManifestOptions): Names {
+  if (!SITE.test(site))
+    throw new TributaryError(
+      'USAGE',
+      `${site}: names of sites on a cluster have a-z 0-9 -, begin and end with one of a-z 0-9, and have at most 43`,
+    );
+  const own = namespace ?? `tributary-${site}`;
+  if (!NAMESPACE.test(own))
+    throw new TributaryError('USAGE', `--namespace: ${own}: a-z 0-9 - and at most 63, not one of Kubernetes`);
+  if (broker !== undefined && !SECRET.test(broker))
+    throw new TributaryError('USAGE', `--broker: ${broker} is no name of a Secret`);
+  const release = `${serving ? 'replica' : 'tributary'}-${site}`;
+  return { release, namespace: own, token: `${release}.join-token`, policy: `${release}.policy` };
+}
+
 /** What the command decides, over the values that were given. */
 const ownValues = (
-  site: string,
+  names: Names,
   { policy, broker, serving }: SiteManifestOptions,
   given: JsonObject,
 ): JsonObject => ({
-  fullnameOverride: site,
+  fullnameOverride: names.release,
   mode: serving ? 'Serve' : 'Train',
-  joinToken: { existingSecret: `${site}-join-token`, key: 'token' },
-  ...(policy !== undefined && { policy: { existingConfigMap: `${site}-policy`, key: 'site-policy.yaml' } }),
+  joinToken: { existingSecret: names.token, key: 'token' },
+  ...(policy !== undefined && { policy: { existingConfigMap: names.policy, key: 'site-policy.yaml' } }),
   ...(broker !== undefined && {
     broker: { ...(isJsonObject(given['broker']) && given['broker']), enabled: true, existingSecret: broker },
   }),
@@ -95,7 +122,7 @@ interface Parts {
 
 function objectsOf(
   { site, token, policy, archive, values }: Parts,
-  { namespace }: SiteManifestOptions,
+  { release, namespace, ...names }: Names,
 ): readonly object[] {
   const labels = { 'app.kubernetes.io/part-of': 'tributary', 'tributary.dev/site': site };
   const named = (name: string): object => ({ name, namespace, labels });
@@ -109,14 +136,14 @@ function objectsOf(
       },
     },
     {
-      ...{ apiVersion: 'v1', kind: 'Secret', metadata: named(`${site}-join-token`), type: 'Opaque' },
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata: named(names.token), type: 'Opaque' },
       stringData: { token },
     },
     ...(policy === undefined
       ? []
       : [
           {
-            ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: named(`${site}-policy`) },
+            ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: named(names.policy) },
             data: { 'site-policy.yaml': policy },
           },
         ]),
@@ -124,7 +151,7 @@ function objectsOf(
       apiVersion: 'helm.cattle.io/v1',
       kind: 'HelmChart',
       // The controller of K3s looks there, and installs into the namespace of the site.
-      metadata: { name: site, namespace: 'kube-system', labels },
+      metadata: { name: release, namespace: 'kube-system', labels },
       spec: {
         chartContent: archive.toString('base64'),
         targetNamespace: namespace,

@@ -2,6 +2,9 @@
 {{- define "tributary.agentImage" -}}
 {{- $tag := default .Chart.AppVersion .Values.image.tag -}}
 {{- if .Values.gpu.enabled -}}
+{{- if and .Values.gpu.tagSuffix .Values.image.digest -}}
+{{- fail "gpu.tagSuffix: a digest names one image, and no tag is read; give the digest of the one with CUDA and tagSuffix ''" -}}
+{{- end -}}
 {{- $tag = printf "%s%s" $tag .Values.gpu.tagSuffix -}}
 {{- end -}}
 {{- include "tributary.image" (dict "image" .Values.image "tag" $tag) -}}

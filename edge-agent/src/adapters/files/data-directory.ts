@@ -9,6 +9,7 @@ import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.
 import type { StreamStateStore } from '../../streams-ports.js';
 import type { DownloadStore } from '../../transfer-ports.js';
 import { LevelStateStore } from '../store/level-state-store.js';
+import { readStateCopy } from '../store/state-copy.js';
 import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
 import { DownloadDirectory } from './download-directory.js';
@@ -145,8 +146,25 @@ export async function viewLetters(dataDir: string, sealKeyFile: string): Promise
   }));
 }
 
-/** Format of a data directory; undefined where no agent has begun there yet. Rejects with FORMAT_UNSUPPORTED, STORE_CORRUPT. */
-export async function formatOf(dataDir: string): Promise<number | undefined> {
+/**
+ * Reads the state of a data directory in a copy, whoever owns it; undefined where no agent has begun there. `running`: it is
+ * written to meanwhile, and its mark says nothing. Rejects with FORMAT_UNSUPPORTED, SEAL_BROKEN, STORE_CORRUPT.
+ */
+export async function readState<T>(
+  dataDir: string,
+  sealKeyFile: string,
+  running: boolean,
+  read: (store: StateStore) => Promise<T>,
+): Promise<T | undefined> {
+  const format = await formatOf(dataDir);
+  if (format === undefined) return undefined;
+  const key = await loadSealingKey(sealKeyFile, false);
+  const marked = !running && format === FORMAT_VERSION;
+  return readStateCopy({ directory: statePath(dataDir), key, marked }, read);
+}
+
+/** Undefined where no agent has begun there yet. */
+async function formatOf(dataDir: string): Promise<number | undefined> {
   const path = join(dataDir, 'agent.json');
   let text: string;
   try {

@@ -13,7 +13,7 @@ type Database = Level<string, Uint8Array>;
 
 /** The record that counts the others; before all names that callers use. */
 const TALLY = '\u0000tally';
-const MARK = 'mark';
+export const MARK = 'mark';
 
 export interface StateStoreOptions {
   /** The store was made by a build that marks it, and is whole where its mark is there. Default: false. */

@@ -1,27 +1,33 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
 import type { StateStore } from '../../ports.js';
-import { LevelStateStore } from './level-state-store.js';
+import { LevelStateStore, MARK } from './level-state-store.js';
 
 /** A copy that was made while the database put its files in order may miss one; the next rarely does. */
 const ATTEMPTS = 3;
+
+export interface CopiedState {
+  readonly directory: string;
+  readonly key: Uint8Array;
+  /** The mark must fit; otherwise it is left out. */
+  readonly marked: boolean;
+}
 
 /**
  * Reads the state of a data directory, whoever owns it, in a copy: opening the database itself would write to it, and lock
  * others out. What is secret in it stays sealed. Rejects with SEAL_BROKEN, STORE_CORRUPT.
  */
 export async function readStateCopy<T>(
-  directory: string,
-  key: Uint8Array,
+  state: CopiedState,
   read: (store: StateStore) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await readOnce(directory, key, read);
+      return await readOnce(state, read);
     } catch (error) {
       if (attempt >= ATTEMPTS || TributaryError.from(error).code === 'SEAL_BROKEN') throw error;
     }
@@ -29,14 +35,14 @@ export async function readStateCopy<T>(
 }
 
 async function readOnce<T>(
-  directory: string,
-  key: Uint8Array,
+  { directory, key, marked }: CopiedState,
   read: (store: StateStore) => Promise<T>,
 ): Promise<T> {
   const copy = await mkdtemp(join(tmpdir(), 'tributary-check-'));
   try {
-    await cp(directory, join(copy, 'state'), { recursive: true });
-    const store = await LevelStateStore.open(join(copy, 'state'), key);
+    const filter = (from: string): boolean => marked || basename(from) !== MARK;
+    await cp(directory, join(copy, 'state'), { recursive: true, filter });
+    const store = await LevelStateStore.open(join(copy, 'state'), key, { marked });
     try {
       return await read(store);
     } finally {

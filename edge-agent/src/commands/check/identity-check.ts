@@ -1,10 +1,8 @@
 import { kindOf, type JoinToken } from '@tributary/proto';
 
-import { hasData, socketPath, statePath } from '../../adapters/files/data-directory.js';
+import { readState, socketPath, statePath } from '../../adapters/files/data-directory.js';
 import { lockHolder } from '../../adapters/files/lock-holder.js';
-import { loadSealingKey } from '../../adapters/files/sealing-key.js';
 import { fetchStatus } from '../../adapters/http/status-client.js';
-import { readStateCopy } from '../../adapters/store/state-copy.js';
 import { certificateReader } from '../../adapters/tls/tls-keys.js';
 import { readEnrolment, type EnrolmentRecord } from '../../app/enrolment-record.js';
 import type { AgentStatus } from '../../app/status.js';
@@ -27,11 +25,9 @@ export async function identityCheck(
   { dataDir, sealKeyFile }: Pick<AgentConfig, 'dataDir' | 'sealKeyFile'>,
   nowMs: number,
 ): Promise<SiteIdentity> {
-  const owner = await ownerLine(dataDir);
-  if (!(await hasData(dataDir)))
-    return { lines: [owner, okLine('identity', 'not joined yet')], record: undefined };
-  const key = await loadSealingKey(sealKeyFile, false);
-  const record = await readStateCopy(statePath(dataDir), key, readEnrolment);
+  const status = await statusOf(dataDir);
+  const owner = await ownerLine(dataDir, status);
+  const record = await readState(dataDir, sealKeyFile, status !== undefined, readEnrolment);
   if (record === undefined) return { lines: [owner, okLine('identity', 'not joined yet')], record };
   const who = okLine('identity', `site ${record.site}, ${record.agentId}, ${kindOf(record.kind)}`);
   return { lines: [owner, who, certificateAgeLine(record, nowMs)], record };
@@ -41,8 +37,7 @@ export async function identityCheck(
 export const tokenLine = ({ site, kind, enrolAddress }: JoinToken): CheckLine =>
   okLine('token', `well formed, for site ${site}, ${kindOf(kind)}, at ${enrolAddress}`);
 
-async function ownerLine(dataDir: string): Promise<CheckLine> {
-  const status = await statusOf(dataDir);
+async function ownerLine(dataDir: string, status: AgentStatus | undefined): Promise<CheckLine> {
   if (status !== undefined) {
     const { connection, lastError } = status;
     const last = lastError === null ? '' : `; last error ${lastError.code}: ${lastError.detail}`;
