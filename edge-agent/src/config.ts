@@ -37,6 +37,7 @@ const agentFile = z.strictObject({
   logLevel: z.enum(LOG_LEVELS).optional(),
   metricsPort: port.optional(),
   healthPort: port.optional(),
+  healthHost: z.string().min(1).default('0.0.0.0'),
   trainer: trainerFile.optional(),
   serving: servingFile.optional(),
   brokers: z.array(brokerFile).max(LIMITS.brokers).default([]),
@@ -69,6 +70,8 @@ export interface AgentConfig {
   readonly metricsPort: number | undefined;
   /** grpc.health.v1 in plaintext; not served where undefined. */
   readonly healthPort: number | undefined;
+  /** Address that it listens on. */
+  readonly healthHost: string;
   readonly trainer: TrainerConfig;
   readonly serving: ServingConfig;
   readonly brokers: readonly BrokerConfig[];
@@ -142,6 +145,7 @@ function commonOf(given: AgentFile, flags: AgentFlags, env: Environment, at: Res
       portOf('metricsPort', flags.metricsPort ?? env['TRIBUTARY_AGENT_METRICS_PORT']) ?? given.metricsPort,
     healthPort:
       portOf('healthPort', flags.healthPort ?? env['TRIBUTARY_AGENT_HEALTH_PORT']) ?? given.healthPort,
+    healthHost: given.healthHost,
     serving: servingConfigOf(given.serving, at),
     brokers: brokersOf(given.brokers, at),
     pipelines: given.pipelines.map(at),

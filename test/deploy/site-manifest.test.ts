@@ -81,7 +81,10 @@ describe('tributary site manifest', function () {
     assert.equal(field(spec, 'targetNamespace'), 'tributary-north');
     const given = parse(String(field(spec, 'valuesContent'))) as unknown;
     assert.equal(field(given, 'logLevel'), 'debug');
-    assert.deepEqual(field(given, 'joinToken'), { existingSecret: 'tributary-north.join-token', key: 'token' });
+    assert.deepEqual(field(given, 'joinToken'), {
+      existingSecret: 'tributary-north.join-token',
+      key: 'token',
+    });
     assert.ok(!JSON.stringify(spec).includes(String(token)), 'the token stands in the Secret alone');
   });
 

@@ -122,7 +122,7 @@ describe('connections that are opened and kept', function () {
     after(() => endpoint.close());
 
     it('keep no probe and no scraper out', async () => {
-      const health = await serveHealth(0, new AbortController().signal);
+      const health = await serveHealth('127.0.0.1', 0, new AbortController().signal);
       const page = { contentType: 'text/plain', body: () => 'figures' };
       const pages = await servePagesOnPort(0, { '/metrics': page });
       await crowd(2 * LIMITS.probeConnections, () => tcp(health.port));

@@ -29,10 +29,13 @@ function incoherences(values: JsonValue): readonly string[] {
       (value, name) => (isJsonObject(value) ? value[name] : undefined),
       values,
     );
-  const isSet = (...path: readonly string[]): boolean => ![undefined, '', false].includes(at(...path) as string);
+  const isSet = (...path: readonly string[]): boolean =>
+    ![undefined, '', false].includes(at(...path) as string);
   return [
     ...(isSet('gpu', 'enabled') && isSet('gpu', 'tagSuffix') && isSet('image', 'digest')
-      ? ['gpu.tagSuffix: a digest names one image, and no tag is read; give the digest of the one with CUDA and tagSuffix ""']
+      ? [
+          'gpu.tagSuffix: a digest names one image, and no tag is read; give the digest of the one with CUDA and tagSuffix ""',
+        ]
       : []),
     ...(isSet('policy', 'document') && isSet('policy', 'existingConfigMap')
       ? ['policy: give document or existingConfigMap, not both']

@@ -125,7 +125,8 @@ async function serve(config: ReplicaConfig, work: DaemonWork, parts: DaemonParts
     );
     pipelines = await openPipelines({ ...parts, config, documents, ...runtime });
     servers.push(...(await openServers(config, { agent, data, runtime, pipelines, stop: onSignal })));
-    if (config.healthPort !== undefined) servers.push(await serveHealth(config.healthPort, stop.signal));
+    if (config.healthPort !== undefined)
+      servers.push(await serveHealth(config.healthHost, config.healthPort, stop.signal));
     await agent.run(stop.signal);
     log.info({}, 'stopped');
   } finally {

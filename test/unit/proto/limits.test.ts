@@ -25,6 +25,8 @@ const NO_BOUNDS: Readonly<Record<string, string>> = {
   LONGEST_DELAY_MS: 'what a timer can hold',
   MAX_TIMER_MS: 'what a timer can hold',
   PATIENCE_MS: 'how long a shell waits for names',
+  STATUS_MS: 'how long a person waits for what a running agent says',
+  SLOW_SYNC_MS: 'what a person is told of a disk',
   DAY_MS: 'a unit',
   YEAR_MS: 'a unit',
   MESSAGES_AHEAD: 'the high-water mark of streams of objects, of which LIMITS cannot speak before it is set',

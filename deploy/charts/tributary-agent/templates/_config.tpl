@@ -12,7 +12,7 @@
 
 {{/* agent.yaml. */}}
 {{- define "tributary.config" -}}
-{{- $config := dict "formatVersion" 1 "dataDir" "/var/lib/tributary/data" "logLevel" .Values.logLevel "metricsPort" 7447 "healthPort" 7446 -}}
+{{- $config := dict "formatVersion" 1 "dataDir" "/var/lib/tributary/data" "logLevel" .Values.logLevel "metricsPort" 7447 "healthPort" 7446 "healthHost" .Values.healthHost -}}
 {{- if or .Values.policy.document .Values.policy.existingConfigMap -}}
 {{- $_ := set $config "policy" "/etc/tributary/policy/site-policy.yaml" -}}
 {{- end -}}
@@ -27,6 +27,9 @@
 {{- end -}}
 {{- if .Values.proxy.url -}}
 {{- $_ := set $config "proxy" (include "tributary.proxy" . | fromYaml) -}}
+{{- end -}}
+{{- if .Values.coordinator.tunnel -}}
+{{- $_ := set $config "coordinator" (dict "tunnel" .Values.coordinator.tunnel) -}}
 {{- end -}}
 {{- if .Values.caBundle.configMap -}}
 {{- $_ := set $config "caBundle" "/etc/tributary/ca/ca.crt" -}}

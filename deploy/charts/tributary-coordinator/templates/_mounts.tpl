@@ -4,4 +4,7 @@
 {{- if .Values.sealKey.existingSecret }}
 - { name: seal, mountPath: /etc/tributary/seal, readOnly: true }
 {{- end }}
+{{- if and .Values.tunnel.enabled .Values.tunnel.tlsSecret }}
+- { name: tunnel, mountPath: /etc/tributary/tunnel, readOnly: true }
+{{- end }}
 {{- end -}}

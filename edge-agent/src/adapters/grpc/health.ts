@@ -3,17 +3,19 @@ import { LIMITS, TributaryError } from '@tributary/proto';
 import { limitStrangers, serverOptions } from '@tributary/proto/grpc';
 import { HealthImplementation } from 'grpc-health-check';
 
+import { formatAddress } from '../../domain/address.js';
+
 export interface HealthServer {
   readonly port: number;
   close(): Promise<void>;
 }
 
 /**
- * grpc.health.v1 in plaintext on all interfaces, and nothing else: probes have no certificates. SERVING until `stopping` is
+ * grpc.health.v1 in plaintext, and nothing else: probes have no certificates. SERVING until `stopping` is
  * aborted, with or without a coordinator: a site answers predictions on its own. Rejects with CONFIG_INVALID where the
  * port is taken; 0 lets the system choose.
  */
-export async function serveHealth(port: number, stopping: AbortSignal): Promise<HealthServer> {
+export async function serveHealth(host: string, port: number, stopping: AbortSignal): Promise<HealthServer> {
   setLogVerbosity(logVerbosity.NONE);
   const health = new HealthImplementation({ '': stopping.aborted ? 'NOT_SERVING' : 'SERVING' });
   const server = new Server(
@@ -24,7 +26,7 @@ export async function serveHealth(port: number, stopping: AbortSignal): Promise<
   );
   health.addToServer(server);
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`0.0.0.0:${String(port)}`, ServerCredentials.createInsecure(), (cause, actual) => {
+    server.bindAsync(formatAddress({ host, port }), ServerCredentials.createInsecure(), (cause, actual) => {
       if (cause === null) resolve(actual);
       else reject(new TributaryError('CONFIG_INVALID', `healthPort: ${cause.message}`, { cause }));
     });

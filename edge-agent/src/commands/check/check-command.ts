@@ -1,3 +1,4 @@
+import { LIMITS } from '@tributary/proto';
 import type { Command } from 'commander';
 
 import { joinTokenOf, loadConfig, processEnvironment, type AgentFlags } from '../../config.js';
@@ -15,9 +16,6 @@ type TokenReader = (
   flags: Pick<CheckFlags, 'token' | 'tokenFile'> & { readonly keep: boolean },
   fromEnv: string | undefined,
 ) => Promise<string | undefined>;
-
-/** Milliseconds that output has to leave before a look that hangs is left behind. */
-const LEAVE_MS = 500;
 
 /** Adds `check`, which ends with 0 where nothing failed and with 1 otherwise. */
 export function addCheckCommand(
@@ -43,7 +41,7 @@ export function addCheckCommand(
       process.stdout.write(siteCheckText(result, flags.json));
       outcome.exit = result.ok ? 0 : 1;
       // A name server or a disk that answers nobody cannot be cut off: the process ends all the same.
-      if (result.late) setTimeout(() => process.exit(outcome.exit), LEAVE_MS).unref();
+      if (result.late) setTimeout(() => process.exit(outcome.exit), LIMITS.probeLeaveMs).unref();
     });
 }
 
