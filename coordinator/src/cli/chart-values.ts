@@ -43,9 +43,7 @@ function incoherences(values: JsonValue): readonly string[] {
     ...(isSet('serving', 'enabled') && !isSet('serving', 'tokenSecret', 'name')
       ? ['serving.tokenSecret.name: callers over TCP show a token; name the Secret that holds it']
       : []),
-    ...(Array.isArray(at('serving', 'fits')) &&
-    (at('serving', 'fits') as readonly JsonValue[]).length > 0 &&
-    !isSet('serving', 'fitsSecret')
+    ...(hasMembers(at('serving', 'fits')) && !isSet('serving', 'fitsSecret')
       ? ['serving.fitsSecret: the Secret that holds serving.fits']
       : []),
     ...(isSet('broker', 'enabled') && !isSet('broker', 'existingSecret')
@@ -53,6 +51,8 @@ function incoherences(values: JsonValue): readonly string[] {
       : []),
   ];
 }
+
+const hasMembers = (value: JsonValue | undefined): boolean => Array.isArray(value) && value.length > 0;
 
 /** Maps are merged, everything else is replaced, and null takes a default away. */
 function over(below: JsonValue, above: JsonValue): JsonValue {

@@ -52,7 +52,10 @@ export async function explainBackends(
   const { shape } = compileFeatures(spec.features);
   const layout = layoutOf(spec.model.layers, shape);
   const trainer = createTfjsTrainer(config, quiet);
-  stop?.addEventListener('abort', () => trainer.close().catch(() => undefined), { once: true });
+  const close = (): void => {
+    trainer.close().catch(() => undefined);
+  };
+  stop?.addEventListener('abort', close, { once: true });
   try {
     const { chosen, refused } = await trainer.explain({ spec, layout, input: shape });
     const lines = backendsOf(config).map((backend) =>
