@@ -6,6 +6,7 @@ import { audit } from './audit.js';
 import type { BenchCase, BenchOptions } from './bench-case.js';
 import { endurance } from './endurance.js';
 import { flaky } from './flaky.js';
+import { recovery } from './recovery.js';
 import { round, secureRound } from './round.js';
 import { secagg } from './secagg.js';
 import { startup } from './startup.js';
@@ -19,6 +20,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   audit,
   endurance,
   flaky,
+  recovery,
   round,
   secagg,
   'secure-round': secureRound,
@@ -33,6 +35,7 @@ const USAGE = `usage: npm run bench -- <case> [--json] [--runs N]
   attack                              gradient inversion and membership inference, with and without masks
   audit     [--entries N]             exporting and verifying N ledger entries by commands, and proofs of them
   endurance [--agents N] [--rounds R] [--dropout F]  R rounds, of which the part F of the agents drops out
+  recovery                            a coordinator and an agent killed in a round, until they are back in it
   round     [--agents N] [--mb M]     whole rounds of the built daemons; only the trainer is replaced
   secure-round [--agents N] [--mb M]  the same with secure aggregation, beside plain ones
   secagg    [--agents N] [--params P] [--dropouts D]  one secure round, all roles in one process

@@ -12,6 +12,7 @@ import {
 import { entriesOf } from '../support/ledger-audit.js';
 import type { Contribution, Facts, Receipt } from './judge/facts.js';
 import { digestOf } from './judge/models.js';
+import type { Sign } from './judge/recovery.js';
 import { SITES } from './template.js';
 import type { World } from './world.js';
 
@@ -38,7 +39,7 @@ export async function collect(world: World): Promise<Facts> {
   return {
     entries,
     rootHash: treeHead.rootHash,
-    jobs: [world.jobId],
+    jobs: world.jobIds,
     contributions,
     receipts,
     deltas,
@@ -84,12 +85,32 @@ async function complaintsOf(world: World): Promise<readonly string[]> {
     if (!expected && signal !== 'SIGKILL')
       complaints.push(`${name} ended by itself: ${String(code ?? signal)}`);
   }
-  const logs = new Map(world.started.map(({ name, daemon }) => [name, daemon]));
-  for (const [name, daemon] of logs) {
-    const found = (await daemon.log()).split('\n').filter((line) => UNFORESEEN.test(line));
+  for (const [name, log] of await logsOf(world)) {
+    const found = log.split('\n').filter((line) => UNFORESEEN.test(line));
     complaints.push(...found.slice(0, 3).map((line) => `${name}: ${line.slice(0, 600)}`));
   }
   return [...world.findings, ...complaints].filter(
     (complaint) => !world.explained.some((pattern) => pattern.test(complaint)),
   );
+}
+
+/** Each log once, by the process that wrote it: a process that was started again goes on with its file. */
+async function logsOf({ started }: World): Promise<readonly (readonly [name: string, log: string])[]> {
+  const files = new Map(started.map(({ name, daemon }) => [daemon.logFile, { name, daemon }]));
+  return Promise.all(
+    [...files.values()].map(async ({ name, daemon }) => [name, await daemon.log()] as const),
+  );
+}
+
+const BACK = /"time":"([^"]+)".*"msg":"(serving|connected)"/;
+
+/** When processes wrote that they were there again, in the order of each log. */
+export async function signsOf(world: World): Promise<readonly Sign[]> {
+  const signs: Sign[] = [];
+  for (const [name, log] of await logsOf(world))
+    for (const line of log.split('\n')) {
+      const time = BACK.exec(line)?.[1];
+      if (time !== undefined) signs.push({ name, timeMs: Date.parse(time) });
+    }
+  return signs;
 }

@@ -15,6 +15,22 @@ export interface LinkFault {
   corruptEvery?: number;
 }
 
+/** What a relay did to the bytes and connections that it carried. */
+export interface RelayCounts {
+  connections: number;
+  /** Bytes that arrived late. */
+  delayedBytes: number;
+  /** Connections that were refused, and that were ended. */
+  refused: number;
+  cut: number;
+  /** Bytes that were swallowed. */
+  swallowedBytes: number;
+  /** Connections that carry nothing more and were left open. */
+  abandoned: number;
+  /** Bits that were inverted. */
+  corrupted: number;
+}
+
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
@@ -28,8 +44,10 @@ export class Relay {
   readonly #random: SeededRandom;
   readonly #to: number;
   #untilCorrupt = Infinity;
-  /** Bits that were inverted. */
-  corrupted = 0;
+  readonly counts: RelayCounts = {
+    ...{ connections: 0, delayedBytes: 0, refused: 0, cut: 0 },
+    ...{ swallowedBytes: 0, abandoned: 0, corrupted: 0 },
+  };
 
   private constructor(to: number, random: SeededRandom) {
     this.#to = to;
@@ -47,6 +65,7 @@ export class Relay {
 
   /** Ends every connection, as a device between the two would. */
   cut(): void {
+    this.counts.cut += this.#pairs.size;
     for (const { client, server } of this.#pairs) {
       client.resetAndDestroy();
       server.resetAndDestroy();
@@ -55,6 +74,7 @@ export class Relay {
 
   /** Open connections stay open and carry nothing more, ever; new ones work. */
   abandon(): void {
+    this.counts.abandoned += this.#pairs.size;
     for (const { client, server } of this.#pairs) {
       client.removeAllListeners('data').removeAllListeners('end').resume();
       server.removeAllListeners('data').removeAllListeners('end').resume();
@@ -69,11 +89,13 @@ export class Relay {
 
   #open(client: Socket): void {
     if (this.fault.down === true) {
+      this.counts.refused += 1;
       client.resetAndDestroy();
       return;
     }
     const pair = { client, server: connect(this.#to, '127.0.0.1') };
     this.#pairs.add(pair);
+    this.counts.connections += 1;
     this.#forward(client, pair.server);
     this.#forward(pair.server, client);
     for (const [socket, other] of [
@@ -89,13 +111,20 @@ export class Relay {
   }
 
   #forward(from: Socket, to: Socket): void {
-    const line = new DelayLine(this.fault.delayMs ?? 0);
-    line.on('error', () => undefined).on('data', (bytes: Buffer) => this.#deliver(bytes, to));
+    const delayMs = this.fault.delayMs ?? 0;
+    const line = new DelayLine(delayMs);
+    line
+      .on('error', () => undefined)
+      .on('data', (bytes: Buffer) => {
+        if (delayMs > 0) this.counts.delayedBytes += bytes.length;
+        this.#deliver(bytes, to);
+      });
     from.on('data', (bytes: Buffer) => line.write(bytes)).on('close', () => line.destroy());
     from.on('end', () => to.end());
   }
 
   #deliver(bytes: Buffer, to: Socket): void {
+    if (this.fault.hole === true) this.counts.swallowedBytes += bytes.length;
     if (this.fault.hole === true || to.destroyed) return;
     to.write(this.#corrupt(bytes));
   }
@@ -112,7 +141,7 @@ export class Relay {
     const at = this.#untilCorrupt;
     copy[at] = (copy[at] ?? 0) ^ (1 << this.#random.below(8));
     this.#untilCorrupt = Infinity;
-    this.corrupted += 1;
+    this.counts.corrupted += 1;
     return copy;
   }
 }

@@ -1,3 +1,5 @@
+import { evidenceText } from './judge/evidence.js';
+import { medianOf } from './judge/recovery.js';
 import type { FaultKind } from './kinds/kind.js';
 import type { CaseResult, SuiteResult } from './runner.js';
 
@@ -18,18 +20,24 @@ export function totalsOf(results: readonly CaseResult[]): Totals {
     survived: results.filter((result) => result.breaches.length === 0).length,
     lost: breaches.filter(({ kind }) => kind === 'lost').length,
     doubled: breaches.filter(({ kind }) => kind === 'doubled').length,
-    maxRecoverySeconds: Math.max(0, ...results.map((result) => result.recoverySeconds)),
+    maxRecoverySeconds: Math.max(0, ...results.flatMap((result) => result.recoverySeconds)),
   };
 }
 
+const oneDigit = (value: number): string => value.toFixed(1);
+
 /** What became of a case: one line, and for one that failed what broke, where it lies and how to repeat it. */
 export function caseText(result: CaseResult): string {
-  const { kind, variant, job, seed, breaches, recoverySeconds, seconds, folder } = result;
+  const { kind, variant, job, seed, breaches, evidence, recoverySeconds, seconds, folder } = result;
   const name = `${kind} ${variant} (${job}, seed ${String(seed)})`;
   if (breaches.length === 0)
-    return `  survived  ${name}: ${seconds.toFixed(1)} s, recovered in ${recoverySeconds.toFixed(1)} s`;
+    return [
+      `  survived  ${name}: ${seconds.toFixed(1)} s; ${evidenceText(evidence)}`,
+      ...(recoverySeconds.length === 0 ? [] : [`back in ${recoverySeconds.map(oneDigit).join(', ')} s`]),
+    ].join('; ');
   return [
     `  FAILED    ${name}: ${seconds.toFixed(1)} s`,
+    ...(evidence.length === 0 ? [] : [`            happened: ${evidenceText(evidence)}`]),
     ...breaches.map((one) => `            ${one.kind}: ${one.detail.replaceAll('\n', '\n              ')}`),
     `            directory: ${folder ?? ''}`,
     `            repeat: npm run chaos -- --only ${kind} --variant ${variant} --job ${job} --seed ${String(seed)} --cases 1`,
@@ -41,18 +49,25 @@ export function tableText({ results, missing }: SuiteResult, kinds: readonly Fau
   const rows = kinds.map(({ name, about, summary }) => {
     const reason = missing.get(name);
     const own = results.filter((result) => result.kind === name);
-    if (reason !== undefined) return [name, '-', '-', '-', '-', '-', `not run: ${reason}`];
+    if (reason !== undefined) return [name, '-', '-', '-', '-', '-', '-', `not run: ${reason}`];
+    const median = medianOf(own.flatMap(({ recoverySeconds }) => recoverySeconds));
     const { cases, survived, lost, doubled, maxRecoverySeconds } = totalsOf(own);
     const said =
       cases === 0 ? 'not reached' : [about, summary?.() ?? ''].filter((text) => text !== '').join('; ');
-    return [name, ...[cases, survived, lost, doubled].map(String), maxRecoverySeconds.toFixed(1), said];
+    return [
+      name,
+      ...[cases, survived, lost, doubled].map(String),
+      oneDigit(median),
+      oneDigit(maxRecoverySeconds),
+      said,
+    ];
   });
-  const all = [['fault', 'cases', 'survived', 'lost', 'doubled', 'recovery s', ''], ...rows];
+  const all = [['fault', 'cases', 'survived', 'lost', 'doubled', 'back s', 'at most s', ''], ...rows];
   const widths =
     all[0]?.map((_title, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
   return all
     .map((row) =>
-      row.map((cell, column) => (column === 6 ? cell : cell.padEnd(widths[column] ?? 0))).join('  '),
+      row.map((cell, column) => (column === 7 ? cell : cell.padEnd(widths[column] ?? 0))).join('  '),
     )
     .join('\n');
 }

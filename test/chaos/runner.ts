@@ -2,9 +2,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SeededRandom } from '../support/seeded-random.js';
-import { collect } from './collect.js';
-import { acceptedUpdates, judge, recoverySeconds } from './judge/contract.js';
+import { collect, signsOf } from './collect.js';
+import { acceptedUpdates, judge } from './judge/contract.js';
+import { judgeEvidence, type Evidence } from './judge/evidence.js';
 import type { Breach } from './judge/facts.js';
+import { recoveries } from './judge/recovery.js';
 import type { FaultKind } from './kinds/kind.js';
 import { Template, type JobType } from './template.js';
 import { World } from './world.js';
@@ -32,7 +34,10 @@ export interface CaseResult {
   readonly seed: number;
   /** None: the contract held. */
   readonly breaches: readonly Breach[];
-  readonly recoverySeconds: number;
+  /** What shows that the fault happened. */
+  readonly evidence: readonly Evidence[];
+  /** Seconds from each exec after a fault until the process was back. */
+  readonly recoverySeconds: readonly number[];
   readonly updates: number;
   readonly seconds: number;
   /** Of a case that failed. */
@@ -55,11 +60,13 @@ export async function runSuite(options: RunOptions): Promise<SuiteResult> {
   await mkdir(options.folder, { recursive: true });
   const template = await Template.make(join(options.folder, 'template'));
   const schedules = new Map<FaultKind, readonly string[]>();
+  const prepared = new Set<FaultKind>();
   const results: CaseResult[] = [];
   const aborted = abortOf(options.signal);
   let current: World | undefined;
   try {
     for (const [index, kind] of turnsOf(kinds, options)) {
+      prepared.add(kind);
       const variants = schedules.get(kind) ?? (await scheduleOf(kind, template, { ...options, kinds }));
       schedules.set(kind, variants);
       requireVariant(kind, variants, options.variant);
@@ -72,7 +79,7 @@ export async function runSuite(options: RunOptions): Promise<SuiteResult> {
     }
   } finally {
     await current?.stop();
-    for (const kind of schedules.keys()) await kind.clear?.();
+    for (const kind of prepared) await kind.clear?.();
   }
   return { results, missing };
 }
@@ -156,9 +163,9 @@ async function runCase(
   const began = Date.now();
   let world: World | undefined;
   let type = job;
-  let outcome: Pick<CaseResult, 'breaches' | 'recoverySeconds' | 'updates'>;
+  let outcome: Pick<CaseResult, 'breaches' | 'evidence' | 'recoverySeconds' | 'updates'>;
   try {
-    await kind.run({
+    const evidence = await kind.run({
       random: new SeededRandom(seed),
       job,
       variant,
@@ -170,15 +177,20 @@ async function runCase(
     });
     if (world === undefined) throw new Error('the case opened no world');
     const facts = await collect(world);
-    const startsMs = world.restartsMs;
     outcome = {
-      breaches: judge(facts),
-      recoverySeconds: recoverySeconds(facts, startsMs),
+      breaches: [...judgeEvidence(evidence), ...judge(facts)],
+      evidence,
+      recoverySeconds: recoveries(world.started, await signsOf(world)),
       updates: acceptedUpdates(facts),
     };
   } catch (error) {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    outcome = { breaches: [{ kind: 'unfinished', detail }], recoverySeconds: 0, updates: 0 };
+    outcome = {
+      breaches: [{ kind: 'unfinished', detail }],
+      evidence: [],
+      recoverySeconds: [],
+      updates: 0,
+    };
   } finally {
     await world?.stop();
   }

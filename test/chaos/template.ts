@@ -39,10 +39,22 @@ export function sitesOf(): readonly SiteOptions[] {
   }));
 }
 
+/** How long a job of a case takes, and what it trains. */
+export interface JobSize {
+  readonly rounds?: number;
+  readonly epochs?: number;
+  readonly spec?: Partial<FederatedJobInput['spec']>;
+}
+
 /** A small job of a case. */
-export function chaosJob(name: string, type: JobType, rounds: number, epochs = 4): FederatedJobInput {
-  const { training } = pointsJob(name).spec;
+export function chaosJob(
+  name: string,
+  type: JobType,
+  { rounds = 3, epochs = 4, spec }: JobSize,
+): FederatedJobInput {
+  const { training } = { ...pointsJob(name).spec, ...spec };
   return pointsJob(name, {
+    ...spec,
     rounds,
     training: { ...training, epochs },
     roundDeadlineSeconds: 60,

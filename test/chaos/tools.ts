@@ -6,6 +6,18 @@ export function tool(program: string, ...args: readonly string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
+/** The same where it may fail. */
+export function attempt(program: string, ...args: readonly string[]): void {
+  try {
+    tool(program, ...args);
+  } catch {
+    // What is not there needs no taking down.
+  }
+}
+
+/** A socket is nothing that a copy could have. */
+export const withoutSockets = (path: string): boolean => !path.endsWith('.sock');
+
 /** Why something that only root may do cannot be done. */
 export function withoutRoot(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'needs root';

@@ -3,41 +3,44 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { JsonObject } from '@tributary/proto';
+import type { JsonObject, LedgerEntry } from '@tributary/proto';
 
 import type { Daemon } from '../support/daemon.js';
 import type { Launch, LocalFederation } from '../support/federation.js';
-import { auditLedger, entriesOf, type Audit } from '../support/ledger-audit.js';
-import { Operator } from '../support/operator.js';
+import { auditLedger, type Audit } from '../support/ledger-audit.js';
+import { Operator, type ShownEvent } from '../support/operator.js';
 import { eventually } from '../support/waiting.js';
-import { chaosJob, SITES, type JobType, type Site, type Template } from './template.js';
+import type { Start } from './judge/recovery.js';
+import { chaosJob, SITES, type JobSize, type JobType, type Site, type Template } from './template.js';
 
 export type ProcessName = 'coordinator' | Site;
 export const PROCESSES: readonly ProcessName[] = ['coordinator', ...SITES];
 
 const JOB = 'chaos';
+/** Jobs of a case at most, where the fault waits for something that one of them alone did not do. */
+const JOBS = 4;
 /** Milliseconds within which a job ends on a busy machine, faults and all. */
 const COMPLETE_MS = 150_000;
 const SERVE_MS = 60_000;
 const STOP_MS = 20_000;
 
+const hasEnded = ({ type }: ShownEvent): boolean => type === 'job.completed' || type === 'job.failed';
+
 const inside = (name: string): string =>
   `--import=${pathToFileURL(join(import.meta.dirname, 'inside', `${name}.js`)).href}`;
 
-interface Started {
+interface Started extends Start {
   readonly name: ProcessName;
   readonly daemon: Daemon;
   /** Whether somebody ended it on purpose. */
   expected: boolean;
 }
 
-export interface WorldOptions {
+export interface WorldOptions extends JobSize {
   readonly template: Template;
   /** Of the case; must not exist yet. */
   readonly folder: string;
   readonly job: JobType;
-  readonly rounds?: number;
-  readonly epochs?: number;
 }
 
 /** One case: a copied federation as processes, its job, and the faults that they are put through. */
@@ -45,8 +48,8 @@ export class World {
   readonly folder: string;
   readonly federation: LocalFederation;
   readonly started: Started[] = [];
-  /** When processes were started again after a fault, in milliseconds since the epoch. */
-  readonly restartsMs: number[] = [];
+  /** When SIGKILL ended a process that ran, in milliseconds since the epoch. */
+  readonly killsMs: number[] = [];
   /** What a kind of fault explains: lines of logs and ends of processes that match are no complaints. */
   readonly explained: RegExp[] = [];
   /** What a kind of fault saw itself that the contract does not allow. */
@@ -56,7 +59,8 @@ export class World {
   readonly #options: WorldOptions;
   readonly #surroundings: (() => Promise<void> | void)[] = [];
   #operator: Operator | undefined;
-  jobId = '';
+  #name = '';
+  readonly jobIds: string[] = [];
 
   private constructor(options: WorldOptions, federation: LocalFederation) {
     this.#options = options;
@@ -87,22 +91,38 @@ export class World {
     await this.submit();
   }
 
+  /** Submits a job: the first one, or another when that has ended. */
   async submit(): Promise<void> {
-    const { job, rounds = 3, epochs } = this.#options;
-    const document = chaosJob(JOB, job, rounds, epochs);
+    const name = `${JOB}-${String(this.jobIds.length + 1)}`;
+    const document = chaosJob(name, this.#options.job, this.#options);
     await this.#trying('the job to be submitted', () => this.operator.apply(document));
-    const { entries } = await this.#trying('the ledger', () => auditLedger(this.federation));
-    this.jobId = entriesOf(entries, 'job.submitted')[0]?.body.jobId ?? '';
+    const events = await this.#trying('the job', () => this.operator.events('FederatedJob', name));
+    const jobId = events.find(({ type }) => type === 'job.submitted')?.body['jobId'];
+    if (typeof jobId !== 'string') throw new Error(`${name} has no id`);
+    this.#name = name;
+    this.jobIds.push(jobId);
+  }
+
+  /** A fault needs a job that it can break: submits another one where the last has ended. */
+  async atWork(): Promise<void> {
+    const events = await this.operator.events('FederatedJob', this.#name).catch(() => []);
+    if (events.some(hasEnded)) await this.submit();
+  }
+
+  /** Waits for the end of the job, and for that of others for as long as `happened` does not say that the fault did. */
+  async outlast(happened: () => Promise<boolean> | boolean): Promise<void> {
+    while ((await this.ended()) && !(await happened()) && this.jobIds.length < JOBS) await this.submit();
   }
 
   /** Starts a process; `extra` is for this start only. */
-  async start(name: ProcessName, extra: Launch = {}): Promise<Daemon> {
+  async start(name: ProcessName, extra: Launch = {}, again = false): Promise<Daemon> {
+    const execMs = Date.now();
     const launch = { ...this.launches.get(name), ...extra, env: this.environmentOf(name, extra) };
     const daemon =
       name === 'coordinator'
         ? await this.federation.spawnCoordinator(launch)
         : this.federation.startAgent(name, launch);
-    this.started.push({ name, daemon, expected: false });
+    this.started.push({ name, daemon, expected: false, execMs, again });
     return daemon;
   }
 
@@ -113,9 +133,8 @@ export class World {
   }
 
   /** Starts a process again after a fault. */
-  async restart(name: ProcessName): Promise<Daemon> {
-    this.restartsMs.push(Date.now());
-    return this.start(name);
+  restart(name: ProcessName, extra: Launch = {}): Promise<Daemon> {
+    return this.start(name, extra, true);
   }
 
   /** Waits until the coordinator answers. */
@@ -123,8 +142,7 @@ export class World {
     await eventually(
       'the coordinator to serve',
       async () => {
-        const last = this.#last('coordinator');
-        if (last?.daemon.running !== true) throw new Error('the coordinator ended');
+        if (!this.last('coordinator').daemon.running) throw new Error('the coordinator ended');
         return this.federation.addresses().catch(() => undefined);
       },
       SERVE_MS,
@@ -134,10 +152,21 @@ export class World {
 
   /** SIGKILL, and waits for the end. */
   async kill(name: ProcessName): Promise<void> {
-    const last = this.#last(name);
-    if (last === undefined) throw new Error(`${name} was never started`);
+    const last = this.last(name);
     last.expected = true;
-    await last.daemon.stop('SIGKILL');
+    const [ran, timeMs] = [last.daemon.running, Date.now()];
+    const { signal } = await last.daemon.stop('SIGKILL');
+    if (ran && signal === 'SIGKILL') this.killsMs.push(timeMs);
+  }
+
+  /** How many kills ended a process that ran while a job did. */
+  async killsAtWork(): Promise<number> {
+    const { entries } = await this.audit();
+    const timesOf = (...types: readonly LedgerEntry['type'][]): readonly number[] =>
+      entries.filter(({ type }) => types.includes(type)).map(({ time }) => Date.parse(time));
+    const ends = timesOf('job.completed', 'job.failed');
+    const jobs = timesOf('job.submitted').map((from, index) => ({ from, to: ends[index] ?? Infinity }));
+    return this.killsMs.filter((time) => jobs.some(({ from, to }) => time >= from && time < to)).length;
   }
 
   /** Waits for an event of the job; undefined where it does not come, or the job ends before. */
@@ -148,11 +177,10 @@ export class World {
   ): Promise<JsonObject | undefined> {
     const end = Date.now() + timeoutMs;
     while (Date.now() < end) {
-      const events = await this.operator.events('FederatedJob', JOB).catch(() => []);
+      const events = await this.operator.events('FederatedJob', this.#name).catch(() => []);
       const found = events.find((event) => event.type === type && fits(event.body));
       if (found !== undefined) return found.body;
-      if (events.some((event) => event.type === 'job.completed' || event.type === 'job.failed'))
-        return undefined;
+      if (events.some(hasEnded)) return undefined;
       await sleep(50);
     }
     return undefined;
@@ -161,6 +189,13 @@ export class World {
   /** Waits for the end of the job, whatever it is. */
   async ended(timeoutMs = COMPLETE_MS): Promise<boolean> {
     return (await this.event('job.completed', undefined, timeoutMs)) !== undefined;
+  }
+
+  /** The newest process of that name. */
+  last(name: ProcessName): Started {
+    const last = this.started.findLast((one) => one.name === name);
+    if (last === undefined) throw new Error(`${name} was never started`);
+    return last;
   }
 
   audit(earlier?: Audit): Promise<Audit> {
@@ -187,10 +222,6 @@ export class World {
       }),
     );
     for (const action of this.#surroundings.splice(0).reverse()) await action();
-  }
-
-  #last(name: ProcessName): Started | undefined {
-    return this.started.findLast((one) => one.name === name);
   }
 
   #preloads(name: ProcessName, env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { bytesToFloat32, EnvelopeOpener, type FederatedJobInput } from '@tributary/proto';
 import { stringify } from 'yaml';
 
+import { childrenOf } from '../support/child-processes.js';
 import { BINARIES, Daemon, repositoryRoot, runCommand } from '../support/daemon.js';
 import { policyDocument } from '../support/job-document.js';
 import { ScriptedCoordinator } from '../support/scripted-coordinator.js';
@@ -202,12 +203,3 @@ describe('a training that is killed', function () {
     assert.deepEqual(Buffer.from(resumed.buffer), Buffer.from((await vectorOf(again)).buffer));
   });
 });
-
-/** Processes that a process has started, by the kernel. */
-async function childrenOf(pid: number): Promise<readonly number[]> {
-  const tasks = await readdir(`/proc/${String(pid)}/task`);
-  const lists = await Promise.all(
-    tasks.map((task) => readFile(`/proc/${String(pid)}/task/${task}/children`, 'utf8').catch(() => '')),
-  );
-  return lists.flatMap((list) => list.split(' ').filter((text) => text !== '')).map(Number);
-}

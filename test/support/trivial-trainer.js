@@ -1,10 +1,11 @@
 // A trainer in another process, without any package of ours: logistic regression by plain gradient descent. What it
-// does wrong on purpose is named by its first argument. The protocol is that of edge-agent/TRAINER.md.
-import { rmSync } from 'node:fs';
+// does wrong on purpose is named by its first argument; to the file of the second it writes each epoch that it begins.
+// The protocol is that of edge-agent/TRAINER.md.
+import { appendFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setImmediate, setInterval, setTimeout } from 'node:timers';
 
-const misdeed = process.argv[2] ?? '';
+const [misdeed = '', notes] = process.argv.slice(2);
 const path = process.env.TRIBUTARY_TRAINER_SOCKET;
 process.stdin.on('end', () => process.exit(0)).resume();
 
@@ -45,6 +46,7 @@ async function train(socket, task, parts, stopped) {
   const { epochs, optimizer } = task.spec.training;
   for (let epoch = first; epoch < epochs && task.kind === 'Train'; epoch += 1) {
     if (stopped()) return socket.end(frame(22, json({ code: 'JOB_CANCELLED' })));
+    if (notes !== undefined) appendFileSync(notes, `${process.pid} ${epoch}\n`);
     const gradient = new Float64Array(weights.length);
     loss = 0;
     for (let row = 0; row < task.trainRows; row += 1) {

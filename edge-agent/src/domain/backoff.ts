@@ -1,15 +1,19 @@
 import { LIMITS, type TributaryError } from '@tributary/proto';
 
+/** Growth of the longest wait with each failure: it stays below half of the time that the other side was away. */
+const GROWTH = 1.2;
+
 /**
  * Full jitter (Brooker, "Exponential Backoff and Jitter", 2015) above a floor: uniform between the minimum and
- * min(maximum, minimum * 2^attempt), so that a fleet does not return in step after an outage.
+ * min(maximum, 2 * minimum * growth^attempt), so that a fleet does not return in step after an outage, and a coordinator
+ * that was away for the seconds of a restart has its sites back in about as many.
  *
  * @param attempt failures in a row before this wait, from 0
  * @param random uniform in [0, 1)
  * @returns milliseconds
  */
 export function backoffMs(attempt: number, random: number): number {
-  const ceiling = Math.min(LIMITS.reconnectMaxMs, LIMITS.reconnectMinMs * 2 ** Math.min(attempt + 1, 16));
+  const ceiling = Math.min(LIMITS.reconnectMaxMs, 2 * LIMITS.reconnectMinMs * GROWTH ** Math.min(attempt, 64));
   return Math.round(LIMITS.reconnectMinMs + random * (ceiling - LIMITS.reconnectMinMs));
 }
 

@@ -38,6 +38,7 @@ async function* again(messages: AsyncIterable<CoordinatorMessage>): AsyncGenerat
   for await (const message of messages) {
     yield message;
     if (message.type !== 'Order') continue;
+    note('order', 'handed over');
     yield message;
     yield remember(orders, message);
   }
@@ -80,6 +81,7 @@ function around(stream: FleetStream, another: () => FleetStream): FleetStream {
         if (old !== undefined) replayHello(another(), old).catch(String);
         return;
       }
+      note('message', 'sent');
       stream.send(message);
       stream.send(remember(said, message));
     },

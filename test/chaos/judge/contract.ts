@@ -16,21 +16,6 @@ export function judge(facts: Facts): readonly Breach[] {
   ];
 }
 
-/**
- * The longest time, in seconds, from a start of a process to the next entry about a job that was still running; 0 where
- * nothing was waited for. `startsMs`: milliseconds since the epoch, by the clock that the ledger uses.
- */
-export function recoverySeconds(
-  { entries, jobs }: Pick<Facts, 'entries' | 'jobs'>,
-  startsMs: readonly number[],
-): number {
-  const steps = entries
-    .filter((entry) => 'jobId' in entry.body && jobs.includes(entry.body.jobId))
-    .map(({ time }) => Date.parse(time));
-  const waits = startsMs.map((start) => (steps.find((time) => time >= start) ?? start) - start);
-  return Math.max(0, ...waits) / 1_000;
-}
-
 /** How many updates the ledger accepted. */
 export const acceptedUpdates = ({ entries }: Pick<Facts, 'entries'>): number =>
   entriesOf(entries, 'update.accepted').length;

@@ -42,7 +42,8 @@ export interface Facts {
 
 /** One breach of the contract. */
 export interface Breach {
-  readonly kind: 'lost' | 'doubled' | 'model' | 'ledger' | 'unfinished' | 'process';
+  /** `missed`: the fault did not happen. */
+  readonly kind: 'lost' | 'doubled' | 'model' | 'ledger' | 'unfinished' | 'process' | 'missed';
   readonly detail: string;
 }
 

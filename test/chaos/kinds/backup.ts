@@ -8,7 +8,9 @@ import { BINARIES, Daemon, runCommand } from '../../support/daemon.js';
 import { requireSuccess } from '../../support/federation.js';
 import { entriesOf } from '../../support/ledger-audit.js';
 import { eventually } from '../../support/waiting.js';
+import type { Evidence } from '../judge/evidence.js';
 import { SITES } from '../template.js';
+import { withoutSockets } from '../tools.js';
 import type { ProcessName, World } from '../world.js';
 import type { FaultKind } from './kind.js';
 
@@ -19,8 +21,7 @@ const LOOK_MS = 4_000;
 
 const FENCED = new RegExp(`^${AGENT} ended by itself: ${String(ERROR_TABLE.AGENT_FENCED.exit)}$`);
 
-/** A socket is nothing that a copy could have. */
-const COPY = { recursive: true, filter: (path: string) => !path.endsWith('.sock') } as const;
+const COPY = { recursive: true, filter: withoutSockets } as const;
 
 const committed =
   (round: number) =>
@@ -28,7 +29,7 @@ const committed =
     'round' in body && body.round === round;
 
 /** The coordinator comes back as it was some rounds ago: agents that have seen more do not follow it. */
-async function oldCoordinator(world: World): Promise<void> {
+async function oldCoordinator(world: World): Promise<Evidence> {
   const { federation, folder } = world;
   const [backup, newer, key] = [join(folder, 'backup.tar'), join(folder, 'newer'), join(folder, 'seal.key')];
   await world.event('round.committed', committed(1));
@@ -50,9 +51,7 @@ async function oldCoordinator(world: World): Promise<void> {
   await world.serving();
   const before = await world.audit();
   const raised = async () => entriesOf((await world.audit(before)).entries, 'alarm.raised')[0];
-  await eventually('an alarm', raised, FENCED_MS).catch(() =>
-    world.findings.push('an older ledger raises no alarm'),
-  );
+  const alarm = await eventually('an alarm', raised, FENCED_MS).catch(() => undefined);
   await sleep(LOOK_MS);
   const { entries } = await world.audit(before);
   const taken = entriesOf(entries, 'update.accepted').filter(({ seq }) => seq >= before.entries.length);
@@ -64,10 +63,10 @@ async function oldCoordinator(world: World): Promise<void> {
   await world.restart('coordinator');
   await world.serving();
   for (const site of SITES) {
-    if (world.started.findLast(({ name }) => name === site)?.daemon.running !== true)
-      await world.restart(site);
+    if (!world.last(site).daemon.running) await world.restart(site);
     await settle(world, site);
   }
+  return { what: 'alarms over an older ledger', count: alarm === undefined ? 0 : 1 };
 }
 
 /** A site that was shown the older ledger halts until its people say that the newer one counts. */
@@ -79,7 +78,7 @@ async function settle({ federation, findings }: World, site: string): Promise<vo
 }
 
 /** An agent comes back as it was before its last starts: it is fenced, and its newest state goes on. */
-async function oldAgent(world: World): Promise<void> {
+async function oldAgent(world: World): Promise<Evidence> {
   const data = join(world.federation.siteFolder(AGENT), 'data');
   await world.event('round.committed', committed(1));
   await world.kill(AGENT);
@@ -96,16 +95,16 @@ async function oldAgent(world: World): Promise<void> {
   world.explained.push(FENCED);
   const old = await world.start(AGENT);
   const exit = await Promise.race([old.exited, sleep(FENCED_MS, undefined, { ref: false })]);
-  if (exit === undefined) world.findings.push('an agent that was restored from an old copy is not fenced');
-  if (!/AGENT_FENCED/.test(await old.log())) world.findings.push('a fenced agent does not say so');
+  const fenced = exit?.code === ERROR_TABLE.AGENT_FENCED.exit && /AGENT_FENCED/.test(await old.log());
   if (exit === undefined) await world.kill(AGENT);
   await rename(data, `${data}.fenced`);
   await rename(`${data}.newer`, data);
   await world.restart(AGENT);
+  return { what: 'agents fenced that were restored from an old copy', count: fenced ? 1 : 0 };
 }
 
 /** Two processes with the state of one agent: the newer one works, the other one ends. */
-async function twin(world: World): Promise<void> {
+async function twin(world: World): Promise<Evidence> {
   const folder = world.federation.siteFolder(AGENT);
   const copy = join(world.folder, 'twin');
   await world.event('round.committed', committed(1));
@@ -120,16 +119,16 @@ async function twin(world: World): Promise<void> {
     logFile: join(world.folder, 'twin.log'),
     env: world.environmentOf(AGENT),
   });
-  world.started.push({ name: AGENT, daemon: second, expected: false });
+  world.started.push({ name: AGENT, daemon: second, expected: false, execMs: Date.now(), again: false });
   const ended = await Promise.race([
     first.exited,
     second.exited,
     sleep(FENCED_MS, undefined, { ref: false }),
   ]);
-  if (ended === undefined) world.findings.push('two processes of one agent go on beside each other');
+  return { what: 'of two processes of one agent fenced', count: ended === undefined ? 0 : 1 };
 }
 
-const FAULTS: Readonly<Record<string, (world: World) => Promise<void>>> = {
+const FAULTS: Readonly<Record<string, (world: World) => Promise<Evidence>>> = {
   coordinator: oldCoordinator,
   agent: oldAgent,
   twin,
@@ -143,8 +142,8 @@ export const backup: FaultKind = {
   run: async ({ variant, open }) => {
     const world = await open({ rounds: variant === 'coordinator' ? 10 : 5, epochs: 20 });
     await world.begin();
-    await FAULTS[variant]?.(world);
+    const evidence = await FAULTS[variant]?.(world);
     await world.ended();
-    return world;
+    return evidence === undefined ? [] : [evidence];
   },
 };

@@ -1,7 +1,9 @@
-import { rename, writeFile } from 'node:fs/promises';
+import { rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Daemon } from '../../support/daemon.js';
+import { judgeEvidence, type Evidence } from '../judge/evidence.js';
 import { faketimeLibrary } from '../tools.js';
 import type { ProcessName } from '../world.js';
 import type { FaultKind } from './kind.js';
@@ -19,6 +21,20 @@ const SKEWS: Readonly<Record<string, readonly [name: ProcessName, first: string,
   'coordinator-jumps': ['coordinator', '+0', '+2h'],
   'coordinator-falls-back': ['coordinator', '+0', '-2h'],
 };
+
+const LAST_TIME = /.*"time":"([^"]+)"/s;
+/** Milliseconds at least that a clock which drifts has to be away: it gains 200 in a second. */
+const DRIFTED_MS = 300;
+
+/** How far the newest line of a log is from the time at which it was written, in seconds, where the clock is as wrong as it should be. */
+async function skewOf(daemon: Daemon, setting: string): Promise<readonly Evidence[]> {
+  const [log, { mtimeMs }] = [await daemon.log(), await stat(daemon.logFile)];
+  const skewMs = Date.parse(LAST_TIME.exec(log)?.[1] ?? '') - mtimeMs;
+  const hours = Number(/^([+-][0-9])h/.exec(setting)?.[1] ?? 0);
+  const wrong = hours === 0 ? skewMs > DRIFTED_MS : Math.abs(skewMs / 3_600_000 - hours) < 0.1;
+  const text = `skewed clocks seen in a log (${(skewMs / 1_000).toFixed(1)} s)`;
+  return [{ what: text, count: wrong ? 1 : 0 }];
+}
 
 /** The time of day of one process is wrong, or jumps while it runs. Time that only passes is right. */
 export const clock: FaultKind = {
@@ -46,7 +62,9 @@ export const clock: FaultKind = {
       await writeFile(`${file}.next`, later);
       await rename(`${file}.next`, file);
     }
-    await world.ended();
-    return world;
+    const { daemon } = world.last(name);
+    const seen = (): Promise<readonly Evidence[]> => skewOf(daemon, later ?? first);
+    await world.outlast(async () => judgeEvidence(await seen()).length === 0);
+    return seen();
   },
 };

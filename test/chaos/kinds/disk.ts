@@ -2,6 +2,8 @@ import { cp, mkdir, open as openFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { ERROR_TABLE } from '@tributary/proto';
+
 import { eventually } from '../../support/waiting.js';
 import { tool, withoutRoot, withoutTool } from '../tools.js';
 import type { ProcessName, World } from '../world.js';
@@ -57,29 +59,36 @@ export const disk: FaultKind = {
     const folder = name === 'north' ? join(federation.siteFolder('north'), 'data') : federation.data;
     await moveToDisk(world, folder);
     await world.begin();
+    await world.event('round.opened');
     await sleep(random.below(2_000));
+    await world.atWork();
     const ballast = join(folder, 'ballast');
+    const before = (await world.last(name).daemon.log()).length;
     await fill(ballast);
-    const { daemon } = world.started.findLast((one) => one.name === name) ?? {};
-    // The job may be over before it needs the disk.
-    const over = world.ended(NOTICED_MS);
-    const told = async (): Promise<true | undefined> =>
-      /STORE_FULL/.test((await daemon?.log()) ?? '') ? true : undefined;
-    const noticed = await Promise.race([
-      over,
-      eventually('a clear error', told, NOTICED_MS).catch(() => false),
-    ]);
-    if (!noticed) world.findings.push(`${name} says nothing of its full disk`);
+    const refusals = await refusalsAfter(world, name, before);
     await sleep(1_000);
     if (variant.endsWith('restarted')) await restartFull(world, name);
     await rm(ballast);
-    const last = world.started.findLast((one) => one.name === name);
-    if (last?.daemon.running !== true) await world.restart(name);
+    if (!world.last(name).daemon.running) await world.restart(name);
     if (name === 'coordinator') await world.serving();
     await world.ended();
-    return world;
+    return [{ what: `times that ${name} said STORE_FULL`, count: refusals }];
   },
 };
+
+/** How often a process said that its disk is full; jobs follow each other until it needs the disk. */
+async function refusalsAfter(world: World, name: ProcessName, before: number): Promise<number> {
+  const { daemon } = world.last(name);
+  const refusals = async (): Promise<number> =>
+    ((await daemon.log()).slice(before).match(/STORE_FULL/g) ?? []).length;
+  const told = eventually('a clear error', async () => (await refusals()) || undefined, NOTICED_MS);
+  const noticed = told.then(
+    () => true,
+    () => true,
+  );
+  await Promise.race([noticed, world.outlast(async () => (await refusals()) > 0)]);
+  return refusals();
+}
 
 /** Whoever starts on a full disk works, or says why not and ends. */
 async function restartFull(world: World, name: ProcessName): Promise<void> {
@@ -87,7 +96,7 @@ async function restartFull(world: World, name: ProcessName): Promise<void> {
   const daemon = await world.start(name);
   const exit = await Promise.race([daemon.exited, sleep(4_000, undefined, { ref: false })]);
   if (exit === undefined) return;
-  world.explained.push(new RegExp(`^${name} ended by itself`));
+  world.explained.push(new RegExp(`^${name} ended by itself: ${String(ERROR_TABLE.STORE_FULL.exit)}$`));
   if (!/STORE_FULL/.test((await daemon.log()).split('\n').slice(-6).join('\n')))
     world.findings.push(`${name} ends on a full disk and does not say so`);
 }

@@ -1,8 +1,7 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import type { Duplex } from 'node:stream';
 
 import type { Addresses } from '../../support/federation.js';
 import { operatorContext } from '../../support/channels.js';
@@ -40,19 +39,29 @@ function nonsense(random: SeededRandom): Buffer {
   return random.chance(0.5) ? Buffer.concat([base, frames(random)]) : mutateBytes(random, base);
 }
 
-/** Writes until the other side has had enough, or a moment has passed. */
-async function pester(socket: Duplex, bytes: readonly Buffer[], random: SeededRandom): Promise<void> {
-  socket.on('error', () => undefined).on('data', () => undefined);
+/** Bytes that left for each listener, by its name. */
+type Sent = Map<string, number>;
+
+/** Writes until the other side has had enough, or a moment has passed. Gives the bytes that left. */
+async function pester(socket: Socket, bytes: readonly Buffer[], random: SeededRandom): Promise<number> {
+  let connected = false;
+  socket
+    .on('error', () => undefined)
+    .on('data', () => undefined)
+    .on('connect', () => (connected = true));
   for (const piece of bytes) {
-    if (socket.destroyed) return;
+    if (socket.destroyed) break;
     socket.write(piece);
     await sleep(random.below(30));
   }
   await sleep(random.below(200));
+  // What waits for a connection has not left.
+  const left = connected ? socket.bytesWritten - socket.writableLength : 0;
   socket.destroy();
+  return left;
 }
 
-async function pesterPort(world: World, port: Port, random: SeededRandom): Promise<void> {
+async function pesterPort(world: World, port: Port, random: SeededRandom): Promise<number> {
   const addresses = await world.federation.addresses();
   const at = Number(addresses[port].split(':').at(-1));
   if (random.chance(0.5))
@@ -77,18 +86,20 @@ export const garbage: FaultKind = {
   run: async ({ random, open }) => {
     const world = await open({ rounds: 4, epochs: 30 });
     await world.begin();
+    const sent: Sent = new Map();
+    const count = (name: string, bytes: number): unknown => sent.set(name, (sent.get(name) ?? 0) + bytes);
     let over = false;
     const ended = world.ended().finally(() => (over = true));
     while (!over) {
       await Promise.all([
-        ...PORTS.map((port) => pesterPort(world, port, random)),
-        ...SITES.map((site) => {
+        ...PORTS.map(async (port) => count(port, await pesterPort(world, port, random))),
+        ...SITES.map(async (site) => {
           const socket = connect(join(world.federation.siteFolder(site), 'data/run/agent.sock'));
-          return pester(socket, [nonsense(random)], random);
+          count(site, await pester(socket, [nonsense(random)], random));
         }),
       ]);
     }
     await ended;
-    return world;
+    return [...PORTS, ...SITES].map((name) => ({ what: `bytes to ${name}`, count: sent.get(name) ?? 0 }));
   },
 };

@@ -26,12 +26,16 @@ export const instant: FaultKind = {
       };
       const dying = victims[variant] ?? [];
       await sleep(random.below(WINDOW_MS));
+      await world.atWork();
       await Promise.all(dying.map((name) => world.kill(name)));
       await sleep(random.below(500));
       for (const name of dying) await world.restart(name);
       if (dying.includes('coordinator')) await world.serving();
     }
     await world.ended();
-    return world;
+    const killed = await world.killsAtWork();
+    return [
+      { what: `of ${String(world.killsMs.length)} kills hit a running process in a job`, count: killed },
+    ];
   },
 };

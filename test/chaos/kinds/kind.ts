@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../../support/seeded-random.js';
+import type { Evidence } from '../judge/evidence.js';
 import type { JobType, Template } from '../template.js';
 import type { World, WorldOptions } from '../world.js';
 
@@ -10,7 +11,7 @@ export interface CaseParts {
   readonly variant: string;
   /** A world of its own, over the template unless another is named. */
   readonly open: (
-    options?: Partial<Pick<WorldOptions, 'rounds' | 'epochs' | 'template' | 'job'>>,
+    options?: Partial<Pick<WorldOptions, 'rounds' | 'epochs' | 'template' | 'job' | 'spec'>>,
   ) => Promise<World>;
 }
 
@@ -35,9 +36,12 @@ export interface FaultKind {
   readonly prepare?: (parts: KindParts) => Promise<void>;
   /** What its cases differ in; the first ones are those of a short run. */
   readonly variants: () => readonly string[];
-  /** Puts a world through the fault, until its job has ended. The judge looks at it afterwards. */
-  readonly run: (parts: CaseParts) => Promise<World>;
-  /** Called once, after its last case. */
+  /**
+   * Puts a world through the fault, until its jobs have ended. The judge looks at it afterwards. Resolves with what shows
+   * that the fault happened: without, the case has failed.
+   */
+  readonly run: (parts: CaseParts) => Promise<readonly Evidence[]>;
+  /** Called once, after its last case, and where `prepare` failed. */
   readonly clear?: () => Promise<void>;
   /** What the table says of all its cases together. */
   readonly summary?: () => string;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { SeededRandom } from '../../support/seeded-random.js';
-import { Relay } from '../relay.js';
+import { Relay, type RelayCounts } from '../relay.js';
+import { judgeEvidence, type Evidence } from '../judge/evidence.js';
 import type { FaultKind } from './kind.js';
 
 /** What a link does until the job ends. */
@@ -51,6 +52,21 @@ const WEATHERS: Readonly<Record<string, Weather>> = {
   },
 };
 
+/** What each weather has to have done. */
+const TRACES: Readonly<Record<string, Partial<Record<keyof RelayCounts, string>>>> = {
+  delay: { delayedBytes: 'bytes delayed' },
+  flap: { refused: 'connections refused', cut: 'connections cut' },
+  hole: { swallowedBytes: 'bytes swallowed' },
+  'half-open': { abandoned: 'connections left open' },
+  corrupt: { corrupted: 'bits inverted' },
+  cut: { cut: 'connections cut' },
+};
+
+function evidenceOf({ counts }: Relay, variant: string): readonly Evidence[] {
+  const traces = Object.entries(TRACES[variant] ?? {});
+  return traces.map(([name, what]) => ({ what, count: counts[name as keyof RelayCounts] }));
+}
+
 /** A relay between the agents and the coordinator. */
 export const link: FaultKind = {
   name: 'link',
@@ -65,13 +81,13 @@ export const link: FaultKind = {
     try {
       await world.begin();
       const weather = WEATHERS[variant]?.(relay, random, stop.signal).catch(() => undefined);
-      await world.ended();
+      await world.outlast(() => judgeEvidence(evidenceOf(relay, variant)).length === 0);
       stop.abort();
       await weather;
       relay.fault = {};
     } finally {
       world.whenStopped(() => relay.stop());
     }
-    return world;
+    return evidenceOf(relay, variant);
   },
 };

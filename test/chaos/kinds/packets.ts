@@ -1,4 +1,4 @@
-import { tool, withoutRoot, withoutTool } from '../tools.js';
+import { attempt, tool, withoutRoot, withoutTool } from '../tools.js';
 import { SITES, Template } from '../template.js';
 import type { FaultKind } from './kind.js';
 
@@ -56,6 +56,15 @@ function dropPackets(percent: number): void {
   }
 }
 
+/** What the rules have dropped so far, by their counters. */
+function droppedPackets(): number {
+  const rules = SITES.map((_site, index) =>
+    tool('ip', 'netns', 'exec', namespaceOf(index), 'nft', 'list', 'ruleset'),
+  );
+  const counters = rules.flatMap((text) => [...text.matchAll(/counter packets ([0-9]+)/g)]);
+  return counters.reduce((sum, [, packets]) => sum + Number(packets), 0);
+}
+
 let template: Template | undefined;
 
 /** Packets are lost between the network namespaces of agents and coordinator. */
@@ -82,12 +91,15 @@ export const packets: FaultKind = {
     dropPackets(Number(variant));
     await world.begin();
     await world.ended();
+    const count = droppedPackets();
     dropPackets(0);
-    return world;
+    return [{ what: 'packets dropped', count }];
   },
   clear: () => {
-    for (const index of SITES.keys()) tool('ip', 'netns', 'delete', namespaceOf(index));
-    tool('ip', 'link', 'delete', bridge);
+    // Whatever is there: it may not have been built to its end.
+    for (const index of SITES.keys()) attempt('ip', 'netns', 'delete', namespaceOf(index));
+    attempt('ip', 'link', 'delete', bridge);
+    template = undefined;
     return Promise.resolve();
   },
 };

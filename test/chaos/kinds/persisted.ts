@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { Evidence } from '../judge/evidence.js';
 import type { JobType } from '../template.js';
-import { World, type ProcessName } from '../world.js';
+import { PROCESSES, World, type ProcessName } from '../world.js';
 import type { CaseParts, FaultKind, KindParts } from './kind.js';
 
 const TARGETS = ['coordinator', 'north'] as const satisfies readonly ProcessName[];
@@ -11,10 +12,14 @@ const SIDES = ['before', 'after'] as const;
 /** A case restarts one process: nobody needs long to come back. */
 const ROUNDS = 1;
 
+type Side = (typeof SIDES)[number];
+
 interface Plan {
   /** What the process persisted in a run without a fault, in order. */
   readonly calls: readonly string[];
-  readonly killed: Record<(typeof SIDES)[number], Set<number>>;
+  /** How many of them came before it was told to stop. */
+  readonly served: number;
+  readonly killed: Record<Side, Set<number>>;
 }
 
 const plans = new Map<string, Plan>();
@@ -28,39 +33,82 @@ async function dryRun({ template, folder }: KindParts, target: ProcessName, job:
   const world = await World.open({ template, folder: join(folder, `${target}-${job}`), job, rounds: ROUNDS });
   const path = join(world.folder, 'calls');
   world.launches.set(target, { env: { TRIBUTARY_CHAOS_CALLS: path } });
+  let served = 0;
   try {
     await world.begin();
     if (!(await world.ended())) throw new Error(`the run without a fault did not end; see ${world.folder}`);
+    served = (await callsOf(path)).length;
   } finally {
     await world.stop();
   }
-  return { calls: await callsOf(path), killed: { before: new Set(), after: new Set() } };
+  return { calls: await callsOf(path), served, killed: { before: new Set(), after: new Set() } };
 }
 
-async function run({ variant, open }: CaseParts): Promise<World> {
-  const [target = '', job = '', position = '', side = ''] = variant.split(':');
-  const name = TARGETS.find((one) => one === target) ?? 'coordinator';
-  const world = await open({ rounds: ROUNDS, job: job === 'secure' ? 'secure' : 'plain' });
-  const path = join(world.folder, 'calls');
-  const env = { TRIBUTARY_CHAOS_CALLS: path, TRIBUTARY_CHAOS_KILL: `${position}:${side}` };
-  const victim = await world.start(name, { env });
-  let stopping = false;
-  const died = victim.exited.then(async () => {
-    const calls = await callsOf(path);
-    if (calls.length === Number(position) && (side === 'before' || side === 'after'))
-      plans.get(`${target}:${job}`)?.killed[side].add(calls.length);
-    if (!stopping) await world.restart(name);
-  });
-  died.catch(() => undefined);
-  for (const other of ['coordinator', 'east', 'north', 'west'] as const) {
-    if (other === name) continue;
-    await world.start(other);
+/** A process that is to die at one thing that it persists, however often it has to be started for that. */
+class Victim {
+  readonly #world: World;
+  readonly #name: ProcessName;
+  readonly #position: number;
+  readonly #side: Side;
+  #ended: Promise<void> = Promise.resolve();
+  #starts = 0;
+  /** What it persisted when it died there. */
+  call: string | undefined;
+
+  constructor(world: World, name: ProcessName, position: number, side: Side) {
+    this.#world = world;
+    this.#name = name;
+    this.#position = position;
+    this.#side = side;
   }
+
+  async start(): Promise<void> {
+    const path = join(this.#world.folder, `calls-${String((this.#starts += 1))}`);
+    const env = {
+      TRIBUTARY_CHAOS_CALLS: path,
+      TRIBUTARY_CHAOS_KILL: `${String(this.#position)}:${this.#side}`,
+    };
+    const { exited } = await this.#world.start(this.#name, { env });
+    this.#ended = exited.then(async ({ signal }) => {
+      // Calls may have begun while one that was to be its last ended.
+      const calls = await callsOf(path);
+      if (signal !== 'SIGKILL' || calls.length < this.#position) return;
+      this.call = calls[this.#position - 1];
+      await this.#world.restart(this.#name);
+    });
+    this.#ended.catch(() => undefined);
+  }
+
+  /** Told to stop: it may die while it does, and is started again in either case. */
+  async stopAndStart(): Promise<void> {
+    const last = this.#world.last(this.#name);
+    const { code } = await last.daemon.stop();
+    last.expected = code === 0;
+    await this.#ended;
+    if (this.call === undefined) await this.start();
+    await settled(this.#world);
+  }
+}
+
+async function run({ variant, open }: CaseParts): Promise<readonly Evidence[]> {
+  const [target = '', job = '', place = '', side = ''] = variant.split(':');
+  const name = TARGETS.find((one) => one === target) ?? 'coordinator';
+  const plan = plans.get(`${target}:${job}`);
+  const [position, at] = [Number(place), side === 'before' ? side : 'after'] as const;
+  const world = await open({ rounds: ROUNDS, job: job === 'secure' ? 'secure' : 'plain' });
+  const victim = new Victim(world, name, position, at);
+  await victim.start();
+  for (const other of PROCESSES) if (other !== name) await world.start(other);
   await settled(world);
   await world.submit();
-  await world.ended();
-  stopping = true;
-  return world;
+  // The process may persist less than when it was counted: another job takes it there.
+  await world.outlast(async () => {
+    if (victim.call === undefined && position > (plan?.served ?? 0)) await victim.stopAndStart();
+    return victim.call !== undefined;
+  });
+  if (victim.call !== undefined) plan?.killed[at].add(position);
+  const what = `SIGKILL ${side} call ${place} of ${target} (${victim.call ?? 'not reached'})`;
+  return [{ what, count: victim.call === undefined ? 0 : 1 }];
 }
 
 /** The coordinator serves, though it may die on the way there once. */
@@ -95,9 +143,9 @@ export const persisted: FaultKind = {
   summary: () =>
     [...plans]
       .map(([name, { calls, killed }]) => {
-        const of = (side: (typeof SIDES)[number]): string =>
-          `${String(killed[side].size)} of ${String(calls.length)} ${side}`;
-        return `${name}: ${of('before')}, ${of('after')}`;
+        const of = (side: Side): string =>
+          `${String(killed[side].size)} of ${String(calls.length)} killed ${side}`;
+        return `${name}: ${of('before')} and ${of('after')}`;
       })
       .join('; '),
 };

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Evidence } from '../judge/evidence.js';
 import { SITES } from '../template.js';
 import type { World } from '../world.js';
 import type { FaultKind } from './kind.js';
@@ -20,22 +21,31 @@ export const replay: FaultKind = {
       // A process that is newer than the hello that it sends again.
       const site = random.pick(SITES);
       await sleep(random.below(2_000));
+      await world.atWork();
       await world.kill(site);
       await world.restart(site);
     }
     await world.ended();
-    await examine(world);
-    return world;
+    return examine(world, variant);
   },
 };
 
-async function examine(world: World): Promise<void> {
-  const lines: string[] = [];
-  for (const site of SITES)
-    lines.push(
-      ...(await readFile(join(world.tapOf(site), 'replays.jsonl'), 'utf8').catch(() => '')).split('\n'),
-    );
-  if (lines.every((line) => line === '')) world.findings.push('nothing was sent again');
-  for (const line of lines)
-    if (line.includes('welcomed')) world.findings.push('the hello of an older process was welcomed');
+async function examine(world: World, variant: string): Promise<readonly Evidence[]> {
+  const files = SITES.map((site) =>
+    readFile(join(world.tapOf(site), 'replays.jsonl'), 'utf8').catch(() => ''),
+  );
+  const notes = (await Promise.all(files))
+    .flatMap((text) => text.split('\n'))
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { readonly what: string; readonly outcome: string });
+  if (notes.some(({ outcome }) => outcome === 'welcomed'))
+    world.findings.push('the hello of an older process was welcomed');
+  const again = (...whats: readonly string[]): number =>
+    notes.filter(({ what }) => whats.includes(what)).length;
+  return [
+    { what: 'orders again', count: again('order') },
+    { what: 'messages again', count: again('message') },
+    { what: 'uploads again', count: again('update', 'old update') },
+    ...(variant === 'restarted' ? [{ what: 'hellos of an earlier process', count: again('hello') }] : []),
+  ];
 }

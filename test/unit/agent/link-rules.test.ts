@@ -31,6 +31,12 @@ describe('rules of the connection', () => {
       [backoffMs(0, 0), backoffMs(0, 0.999_999), backoffMs(9, 0.999_999)],
       [500, 1_000, LIMITS.reconnectMaxMs],
     );
+    // An outage of seconds is followed by no longer wait.
+    let awayMs = 0;
+    for (let attempt = 0; attempt < 12; attempt += 1) {
+      assert.ok(backoffMs(attempt, 0.999_999) <= 1_000 + awayMs / 2, String(attempt));
+      awayMs += backoffMs(attempt, 0.5);
+    }
   });
 
   it('is back within 5 s, however long the coordinator was away', () => {

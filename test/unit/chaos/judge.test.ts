@@ -8,10 +8,12 @@ import {
   type LedgerEntry,
 } from '@tributary/proto';
 
-import { judge, recoverySeconds } from '../../chaos/judge/contract.js';
+import { judge } from '../../chaos/judge/contract.js';
+import { judgeEvidence } from '../../chaos/judge/evidence.js';
 import type { Contribution, Facts } from '../../chaos/judge/facts.js';
 import { leafOf, rootOf } from '../../chaos/judge/ledger.js';
 import { digestOf, meanModel } from '../../chaos/judge/models.js';
+import { medianOf, recoveries } from '../../chaos/judge/recovery.js';
 
 const JOB = 'job-1';
 const SITES = ['east', 'north', 'west'];
@@ -236,11 +238,37 @@ describe('the judge of the chaos suite', () => {
     assert.deepEqual(left.kinds, ['process']);
   });
 
-  it('counts recovery from a start to the next entry about the job', () => {
-    const { entries, jobs } = left.facts;
-    const at = (seq: number): number => Date.parse(entries[seq]?.time ?? '');
-    assert.equal(recoverySeconds({ entries, jobs }, [at(3) - 250, at(5) - 900]), 0.9);
-    assert.equal(recoverySeconds({ entries, jobs }, [at(entries.length - 1) + 1]), 0, 'the job was over');
+  it('takes no case for one that survived where nothing shows that its fault happened', () => {
+    assert.deepEqual(judgeEvidence([{ what: 'packets dropped', count: 3 }]), []);
+    for (const evidence of [
+      [],
+      [
+        { what: 'kills', count: 1 },
+        { what: 'bits inverted', count: 0 },
+      ],
+    ])
+      assert.deepEqual(
+        judgeEvidence(evidence).map(({ kind }) => kind),
+        ['missed'],
+      );
+    assert.equal(judgeEvidence([{ what: 'skew', count: Number.NaN }]).length, 1);
+  });
+
+  it('counts recovery from the exec of a process until it is back, and those that lost it with it', () => {
+    const start = (name: string, execMs: number, again = true) => ({ name, execMs, again });
+    const sign = (name: string, timeMs: number) => ({ name, timeMs });
+    const first = [start('coordinator', 0, false), start('north', 0, false), start('west', 0, false)];
+    const signs = [sign('coordinator', 500), sign('north', 900), sign('west', 950)];
+    assert.deepEqual(recoveries(first, signs), [], 'nothing was started again');
+    const after = [...signs, sign('coordinator', 10_700), sign('north', 12_000), sign('west', 11_000)];
+    assert.deepEqual(recoveries([...first, start('coordinator', 10_000)], after), [2]);
+    // An agent that was started later has a figure of its own.
+    const both = [...first, start('coordinator', 10_000), start('north', 10_900)];
+    assert.deepEqual(recoveries(both, after), [1, 1.1]);
+    // It died again before it was back: its next start counts.
+    assert.deepEqual(recoveries([...first, start('north', 9_000), start('north', 10_000)], after), [2]);
+    assert.equal(medianOf([3, 1, 2]), 2);
+    assert.equal(medianOf([4, 1]), 2.5);
   });
 
   it('reads weights as they are stored', () => {
