@@ -1,5 +1,5 @@
 import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { ERROR_TABLE, type ErrorCode } from '@tributary/proto';
 
@@ -48,9 +48,9 @@ async function within(
   return [path, random.below((await readFile(path)).length)];
 }
 
-/** Two rounds are over, and one is open. */
+/** A round is over, and another one is open. */
 const inRound = async (world: World): Promise<void> => {
-  await world.event('round.committed', ({ round }) => round === 2);
+  await world.event('round.committed', ({ round }) => round === 1);
   await killAll(world);
 };
 
@@ -59,7 +59,14 @@ const withHeldUpdate = async (world: World): Promise<void> => {
   await world.event('round.committed', ({ round }) => round === 1);
   await world.kill('coordinator');
   const outbox = join(world.federation.siteFolder(AGENT), 'data/outbox');
-  await eventually('a held update', async () => (await filesOf(outbox, /\.delta$/)).at(0), NOTICED_MS);
+  // The file comes first, and is a leftover until the state names it.
+  const held = async (): Promise<string | undefined> => {
+    const [path = ''] = await filesOf(outbox, /\.delta$/);
+    const uploadId = basename(path, '.delta');
+    const line = new RegExp(`"${uploadId}".*"update held in the outbox"`);
+    return path !== '' && line.test(await world.last(AGENT).daemon.log()) ? path : undefined;
+  };
+  await eventually('a held update', held, NOTICED_MS);
   await killAll(world);
 };
 
@@ -159,7 +166,7 @@ export const damage: FaultKind = {
     'an inverted bit in ledger, model, spool, key or held update: named and refused; restored, it goes on',
   variants: () => Object.keys(PLACES),
   run: async ({ random, variant, open }) => {
-    const world = await open({ rounds: 5, epochs: 30 });
+    const world = await open({ rounds: 3, epochs: 20 });
     const place = PLACES[variant];
     if (place === undefined) return [];
     await world.begin();

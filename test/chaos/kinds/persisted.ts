@@ -33,7 +33,7 @@ async function dryRun({ template, folder }: KindParts, target: ProcessName, job:
   const world = await World.open({ template, folder: join(folder, `${target}-${job}`), job, rounds: ROUNDS });
   const path = join(world.folder, 'calls');
   world.launches.set(target, { env: { TRIBUTARY_CHAOS_CALLS: path } });
-  let served = 0;
+  let served: number;
   try {
     await world.begin();
     if (!(await world.ended())) throw new Error(`the run without a fault did not end; see ${world.folder}`);
@@ -90,13 +90,22 @@ class Victim {
   }
 }
 
+/** What a variant names: the process, the job, the position among its calls and the side of it. */
+function placeOf(variant: string) {
+  const [target = '', job = '', position = '', side = ''] = variant.split(':');
+  return {
+    name: TARGETS.find((one) => one === target) ?? 'coordinator',
+    job: JOBS.find((one) => one === job) ?? 'plain',
+    position: Number(position),
+    side: SIDES.find((one) => one === side) ?? 'before',
+  };
+}
+
 async function run({ variant, open }: CaseParts): Promise<readonly Evidence[]> {
-  const [target = '', job = '', place = '', side = ''] = variant.split(':');
-  const name = TARGETS.find((one) => one === target) ?? 'coordinator';
-  const plan = plans.get(`${target}:${job}`);
-  const [position, at] = [Number(place), side === 'before' ? side : 'after'] as const;
-  const world = await open({ rounds: ROUNDS, job: job === 'secure' ? 'secure' : 'plain' });
-  const victim = new Victim(world, name, position, at);
+  const { name, job, position, side } = placeOf(variant);
+  const plan = plans.get(`${name}:${job}`);
+  const world = await open({ rounds: ROUNDS, job });
+  const victim = new Victim(world, name, position, side);
   await victim.start();
   for (const other of PROCESSES) if (other !== name) await world.start(other);
   await settled(world);
@@ -106,8 +115,8 @@ async function run({ variant, open }: CaseParts): Promise<readonly Evidence[]> {
     if (victim.call === undefined && position > (plan?.served ?? 0)) await victim.stopAndStart();
     return victim.call !== undefined;
   });
-  if (victim.call !== undefined) plan?.killed[at].add(position);
-  const what = `SIGKILL ${side} call ${place} of ${target} (${victim.call ?? 'not reached'})`;
+  if (victim.call !== undefined) plan?.killed[side].add(position);
+  const what = `SIGKILL ${side} call ${String(position)} of ${name} (${victim.call ?? 'not reached'})`;
   return [{ what, count: victim.call === undefined ? 0 : 1 }];
 }
 
