@@ -35,6 +35,8 @@ export interface BlobDownload {
 export class BlobAccess {
   readonly #federation: Federation;
   readonly #blobs: BlobStore;
+  /** Blobs that were read through since the daemon started: damage is named here, before a round fails at every site. */
+  readonly #whole = new Map<Digest, Promise<void>>();
 
   constructor(federation: Federation, blobs: BlobStore) {
     this.#federation = federation;
@@ -56,7 +58,24 @@ export class BlobAccess {
       });
     }
     const { digest } = request;
+    await this.#requireWhole(digest);
     return { digest, size, chunkAt: (offset) => this.#chunkAt(digest, offset) };
+  }
+
+  #requireWhole(digest: Digest): Promise<void> {
+    const known = this.#whole.get(digest);
+    if (known !== undefined) return known;
+    const read = this.#readThrough(digest);
+    this.#whole.set(digest, read);
+    read.catch(() => this.#whole.delete(digest));
+    const [oldest] = this.#whole.keys();
+    if (this.#whole.size > LIMITS.blobsChecked && oldest !== undefined) this.#whole.delete(oldest);
+    return read;
+  }
+
+  async #readThrough(digest: Digest): Promise<void> {
+    const chunks = this.#blobs.read(digest)[Symbol.asyncIterator]();
+    while ((await chunks.next()).done !== true);
   }
 
   async #chunkAt(digest: Digest, offset: number): Promise<Uint8Array> {

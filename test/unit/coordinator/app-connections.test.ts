@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { formatId, LIMITS, type Digest } from '@tributary/proto';
+import { formatId, LIMITS, TributaryError, type Digest } from '@tributary/proto';
 import { ManualClock } from '@tributary/coordinator/internal/adapters/memory/manual-clock.js';
 import type { AgentConnection, Goodbye } from '@tributary/coordinator/internal/app/agent-connection.js';
 import type { BlobDownload } from '@tributary/coordinator/internal/app/blob-access.js';
@@ -181,6 +181,29 @@ describe('access to blobs', () => {
       refusal('PERMISSION_DENIED'),
       'whether it exists or not',
     );
+    await world.close();
+  });
+
+  it('hands out nothing of a blob that is damaged, says so, and goes on when it was mended', async () => {
+    const world = await TrainingWorld.create(['east', 'west']);
+    for (const site of ['east', 'west']) world.agent(site).connect();
+    const jobId = await world.submit('loans', { model: THREE_CHUNKS });
+    const { baseDigest } = await world.openRound(jobId);
+    const { agentId } = world.agent('east');
+    const request = { jobId, round: 1, digest: baseDigest, offset: 0 };
+    const read = world.blobs.read.bind(world.blobs);
+    let reads = 0;
+    world.blobs.read = () => {
+      throw new TributaryError('STORE_CORRUPT', `blob ${baseDigest} is damaged`);
+    };
+    for (let time = 0; time < 2; time += 1)
+      await assert.rejects(world.training.blobs.open(agentId, request), refusal('STORE_CORRUPT'));
+    world.blobs.read = (digest) => {
+      reads += 1;
+      return read(digest);
+    };
+    await Promise.all([0, 1, 2].map(() => world.training.blobs.open(agentId, request)));
+    assert.equal(reads, 1, 'read through once for all that ask');
     await world.close();
   });
 });
