@@ -86,18 +86,6 @@ const withSpools = async (world: World): Promise<void> => {
 };
 
 const PLACES: Readonly<Record<string, Place>> = {
-  // Behind it in the log are acknowledged entries.
-  ledger: {
-    owner: 'coordinator',
-    until: inRound,
-    find: async ({ federation, jobIds }) => {
-      for (const path of await filesOf(join(federation.data, 'ledger'), /\.log$/)) {
-        const at = (await readFile(path)).indexOf(jobIds[0] ?? '');
-        if (at >= 0) return [path, at + 5];
-      }
-      throw new Error('the entry to damage was not found');
-    },
-  },
   blob: {
     owner: 'coordinator',
     until: inRound,
@@ -123,6 +111,18 @@ const PLACES: Readonly<Record<string, Place>> = {
     owner: 'coordinator',
     until: inRound,
     find: ({ federation }, random) => within(join(federation.data, 'keys'), /tree-head\.sealed$/, random),
+  },
+  // Behind it in the log are acknowledged entries.
+  ledger: {
+    owner: 'coordinator',
+    until: inRound,
+    find: async ({ federation, jobIds }) => {
+      for (const path of await filesOf(join(federation.data, 'ledger'), /\.log$/)) {
+        const at = (await readFile(path)).indexOf(jobIds[0] ?? '');
+        if (at >= 0) return [path, at + 5];
+      }
+      throw new Error('the entry to damage was not found');
+    },
   },
   outbox: {
     owner: AGENT,

@@ -80,6 +80,8 @@ export const link: FaultKind = {
     const stop = new AbortController();
     try {
       await world.begin();
+      // Everybody is connected: the weather has somebody to hit.
+      await world.event('round.opened');
       const weather = WEATHERS[variant]?.(relay, random, stop.signal).catch(() => undefined);
       await world.outlast(() => judgeEvidence(evidenceOf(relay, variant)).length === 0);
       stop.abort();
