@@ -144,10 +144,6 @@ export const LIMITS = Object.freeze({
   secureRoundKeptMs: 30 * 24 * 3_600_000,
   /** Times a round is tried again before its job fails. */
   roundRetries: 3,
-  /** Milliseconds before the first repeat of a round, doubled for each further one: sites that crashed come back. */
-  roundRetryDelayMs: 1_000,
-  /** Milliseconds before a step of a job that failed (a full disk, say) is tried again. */
-  stepRetryMs: 2_000,
   /** Blobs whose digest a coordinator remembers to have checked: more than open rounds and rollouts hand out at a time. */
   blobsChecked: 1_000,
   /** Free bytes with which a database is opened again after a failed write: LevelDB writes its log, 4 MiB, once more. */
