@@ -119,14 +119,24 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
       const applied = await applyText(`${site}.yaml`, manifest);
       assert.match(applied, /helmchart\.helm\.cattle\.io\/.* created/);
       await eventually(`the deployment of ${site}`, () => deploymentOf(site), MINUTE);
-      await kubectl('-n', namespace, 'wait', '--for=condition=Available', `deploy/${site}`, '--timeout=90s');
-      assert.match(await helm4(['test', site, '-n', namespace, '--timeout', '90s']), /Phase:\s+Succeeded/);
+      await kubectl(
+        '-n',
+        namespace,
+        'wait',
+        '--for=condition=Available',
+        `deploy/tributary-${site}`,
+        '--timeout=90s',
+      );
+      assert.match(
+        await helm4(['test', `tributary-${site}`, '-n', namespace, '--timeout', '90s']),
+        /Phase:\s+Succeeded/,
+      );
     });
   }
 
   const deploymentOf = (site: string): object | undefined => {
     const { api } = machine.emulator;
-    return api.store.get(api.kinds.named('Deployment'), `site-${site}`, site);
+    return api.store.get(api.kinds.named('Deployment'), `site-${site}`, `tributary-${site}`);
   };
 
   it('completes a job with both', async () => {
@@ -177,7 +187,7 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
     const identity = async (): Promise<unknown> =>
       field(JSON.parse(await tributary('get', 'site/north', '-o', 'json')), 'status', 'agentId');
     const before = await identity();
-    await kubectl('-n', 'kube-system', 'delete', 'helmchart', site, '--timeout=60s');
+    await kubectl('-n', 'kube-system', 'delete', 'helmchart', `tributary-${site}`, '--timeout=60s');
     await eventually(
       'the agent to be gone',
       () => (deploymentOf(site) === undefined ? true : undefined),
@@ -186,8 +196,18 @@ describe(`a federation from rendered manifests, on an emulator of Kubernetes${wh
     assert.equal(await identity(), before);
     await kubectl('apply', '-f', join(folder, `${site}.yaml`));
     await eventually('the agent to be there again', () => deploymentOf(site), MINUTE);
-    await kubectl('-n', 'site-north', 'wait', '--for=condition=Available', `deploy/${site}`, '--timeout=90s');
-    assert.match(await helm4(['test', site, '-n', 'site-north', '--timeout', '90s']), /Phase:\s+Succeeded/);
+    await kubectl(
+      '-n',
+      'site-north',
+      'wait',
+      '--for=condition=Available',
+      `deploy/tributary-${site}`,
+      '--timeout=90s',
+    );
+    assert.match(
+      await helm4(['test', `tributary-${site}`, '-n', 'site-north', '--timeout', '90s']),
+      /Phase:\s+Succeeded/,
+    );
     assert.equal(await identity(), before);
   });
 });
