@@ -65,6 +65,8 @@ describe('agent.yaml', () => {
       logLevel: 'info',
       metricsPort: undefined,
       healthPort: undefined,
+      healthHost: '0.0.0.0',
+      tunnel: undefined,
       trainer: { type: 'Tfjs', backend: 'Auto', environment: {} },
       serving: {
         host: '127.0.0.1',
