@@ -218,7 +218,11 @@ export class World {
         if (!inTime) {
           this.findings.push(`${one.name} did not stop within ${String(STOP_MS / 1_000)} s`);
           await one.daemon.stop('SIGKILL');
-        } else one.expected = (await stopped).code === 0;
+        } else {
+          // One that has only just been started ends by the signal: it cannot hear it yet.
+          const { code, signal } = await stopped;
+          one.expected = code === 0 || signal === 'SIGTERM';
+        }
       }),
     );
     for (const action of this.#surroundings.splice(0).reverse()) await action();

@@ -1,5 +1,5 @@
 import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 
 import { ERROR_TABLE, type ErrorCode } from '@tributary/proto';
 
@@ -8,7 +8,7 @@ import type { SeededRandom } from '../../support/seeded-random.js';
 import { entriesOf } from '../../support/ledger-audit.js';
 import { eventually } from '../../support/waiting.js';
 import type { Evidence } from '../judge/evidence.js';
-import { SITES } from '../template.js';
+import { SITES, type JobSize } from '../template.js';
 import { withoutSockets } from '../tools.js';
 import { PROCESSES, type ProcessName, type World } from '../world.js';
 import type { FaultKind } from './kind.js';
@@ -20,6 +20,8 @@ const NOTICED_MS = 60_000;
 const NAMED = ['STORE_CORRUPT', 'SEAL_BROKEN'] as const satisfies readonly ErrorCode[];
 
 interface Place {
+  /** Other than usual: how long the job takes. */
+  readonly size?: JobSize;
   /** Who reads it. */
   readonly owner: ProcessName;
   /** Brings the job to where the thing is there, and ends everything by SIGKILL. */
@@ -37,13 +39,26 @@ async function filesOf(folder: string, fits: RegExp): Promise<readonly string[]>
   return names.filter((name) => fits.test(name)).map((name) => join(folder, name));
 }
 
-/** A byte of the first file that fits. */
+async function newestOf(folder: string, fits: RegExp): Promise<string | undefined> {
+  const paths = await filesOf(folder, fits);
+  const files = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        ({ mtimeMs }) => ({ path, mtimeMs }),
+        () => ({ path, mtimeMs: 0 }),
+      ),
+    ),
+  );
+  return files.sort((a, b) => b.mtimeMs - a.mtimeMs)[0]?.path;
+}
+
+/** A byte of the newest file that fits. */
 async function within(
   folder: string,
   fits: RegExp,
   random: SeededRandom,
 ): Promise<readonly [path: string, byte: number]> {
-  const [path] = await filesOf(folder, fits);
+  const path = await newestOf(folder, fits);
   if (path === undefined) throw new Error(`nothing to damage in ${folder}`);
   return [path, random.below((await readFile(path)).length)];
 }
@@ -54,18 +69,15 @@ const inRound = async (world: World): Promise<void> => {
   await killAll(world);
 };
 
-/** A site holds an update that nobody takes. */
+/** A site holds an update that nobody has asked for yet: the coordinator went away while it trained. */
 const withHeldUpdate = async (world: World): Promise<void> => {
-  await world.event('round.committed', ({ round }) => round === 1);
+  const data = join(world.federation.siteFolder(AGENT), 'data');
+  // Whoever keeps a checkpoint has its base model and trains.
+  await eventually('a checkpoint', () => newestOf(join(data, 'checkpoints'), /\.checkpoint$/), NOTICED_MS);
   await world.kill('coordinator');
-  const outbox = join(world.federation.siteFolder(AGENT), 'data/outbox');
   // The file comes first, and is a leftover until the state names it.
-  const held = async (): Promise<string | undefined> => {
-    const [path = ''] = await filesOf(outbox, /\.delta$/);
-    const uploadId = basename(path, '.delta');
-    const line = new RegExp(`"${uploadId}".*"update held in the outbox"`);
-    return path !== '' && line.test(await world.last(AGENT).daemon.log()) ? path : undefined;
-  };
+  const held = async (): Promise<true | undefined> =>
+    /"update held in the outbox"/.test(await world.last(AGENT).daemon.log()) ? true : undefined;
   await eventually('a held update', held, NOTICED_MS);
   await killAll(world);
 };
@@ -90,13 +102,7 @@ const PLACES: Readonly<Record<string, Place>> = {
     owner: 'coordinator',
     until: inRound,
     // The model on which the open round is based.
-    find: async ({ federation }, random) => {
-      const blobs = await filesOf(join(federation.data, 'blobs'), /[0-9a-f]{64}$/);
-      const times = await Promise.all(blobs.map(async (path) => ({ path, ...(await stat(path)) })));
-      const newest = times.sort((a, b) => b.mtimeMs - a.mtimeMs)[0];
-      if (newest === undefined) throw new Error('there is no model to damage');
-      return [newest.path, random.below(newest.size)];
-    },
+    find: ({ federation }, random) => within(join(federation.data, 'blobs'), /[0-9a-f]{64}$/, random),
   },
   spool: {
     owner: 'coordinator',
@@ -126,6 +132,7 @@ const PLACES: Readonly<Record<string, Place>> = {
   },
   outbox: {
     owner: AGENT,
+    size: { rounds: 1, epochs: 600 },
     until: withHeldUpdate,
     find: ({ federation }, random) =>
       within(join(federation.siteFolder(AGENT), 'data/outbox'), /\.delta$/, random),
@@ -166,8 +173,8 @@ export const damage: FaultKind = {
     'an inverted bit in ledger, model, spool, key or held update: named and refused; restored, it goes on',
   variants: () => Object.keys(PLACES),
   run: async ({ random, variant, open }) => {
-    const world = await open({ rounds: 3, epochs: 20 });
     const place = PLACES[variant];
+    const world = await open(place?.size ?? { rounds: 3, epochs: 20 });
     if (place === undefined) return [];
     await world.begin();
     await place.until(world);
