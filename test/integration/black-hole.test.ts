@@ -52,17 +52,14 @@ describe('an agent behind a line that has become a hole', function () {
     const { cohort } = (await operator.event('points', 'round.opened')) as { cohort: unknown[] };
     assert.equal(cohort.length, 2);
     proxy.hole = true;
-    const before = performance.now();
     await eventually(
       'the coordinator to notice',
       async () => ((await isConnected('far')) ? undefined : true),
       5 * LIMITS.heartbeatTimeoutMs,
     );
-    const noticedMs = performance.now() - before;
     const committed = await operator.event('points', 'round.committed', () => true, 150_000);
     assert.deepEqual([committed['reporting'], committed['dropped']], [['near'], ['far']]);
     await operator.event('points', 'job.completed', () => true, 150_000);
-    assert.ok(noticedMs < 5 * LIMITS.heartbeatTimeoutMs);
     proxy.hole = false;
     await eventually('the site to come back', async () => (await isConnected('far')) || undefined, 60_000);
   });

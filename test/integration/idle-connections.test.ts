@@ -93,7 +93,10 @@ describe('connections that are opened and kept', function () {
           ALPNProtocols: ['h2'],
         });
       await crowd(LIMITS.enrollingConnections, tls, 'secureConnect');
-      await world.peer('joins');
+      const { agentId } = await world.peer('joins');
+      const { document } = await world.admin('GetObject', { kind: 'site', name: 'joins' });
+      const { status } = JSON.parse(document.toString()) as { status: { agentId?: string } };
+      assert.equal(status.agentId, agentId);
     });
 
     it('keep no probe and no scraper out, not even with calls that stay open', async () => {

@@ -113,7 +113,7 @@ export class AuditedLedger {
 }
 
 /** The job as it is recorded. */
-export const JOB_DOCUMENT: FederatedJob = parseFederatedJob({
+const JOB_DOCUMENT: FederatedJob = parseFederatedJob({
   ...jobDocument(),
   metadata: { name: 'loans' },
 });

@@ -1,4 +1,4 @@
-import { attributesOf, entryType, fieldType, isAtomic, listMerge } from './model.js';
+import { entryType, fieldType, isAtomic, listMerge } from './model.js';
 import { isFields, isSame, type Fields } from './objects.js';
 
 /** Steps to a field, as fieldsV1 writes them: `f:name`, `k:{"name":"a"}`, `v:"x"`. */
@@ -94,7 +94,7 @@ function pathsOf(value: unknown, type: string, parent: string, name: string, pat
 const KEY_DEFAULTS: Readonly<Record<string, string>> = { protocol: 'TCP' };
 
 /** The step to an entry of a list that is merged. */
-export function entryStep(entry: unknown, parent: string, name: string): string {
+function entryStep(entry: unknown, parent: string, name: string): string {
   const merge = listMerge(parent, name);
   if (!isFields(entry) || merge?.mergeKey === undefined) return `v:${JSON.stringify(entry)}`;
   const keys = merge.keys ?? [merge.mergeKey];
@@ -155,6 +155,3 @@ export function overlay(live: unknown, applied: unknown, type: string, parent = 
     live as readonly unknown[],
   );
 }
-
-/** Whether a type is one of the API's own structures. */
-export const isModel = (type: string): boolean => attributesOf(type) !== undefined;

@@ -68,22 +68,3 @@ export function fieldTest(text: string, kind: string): (object: KubeObject) => b
     });
   return (object) => parts.every((part) => part(object));
 }
-
-/** A LabelSelector's own test, of matchLabels and matchExpressions In, NotIn, Exists, DoesNotExist. */
-export function selectorTest(selector: unknown): Test {
-  const labels = (field(selector, 'matchLabels') ?? {}) as Labels;
-  const expressions = (field(selector, 'matchExpressions') ?? []) as readonly {
-    readonly key: string;
-    readonly operator: string;
-    readonly values?: readonly string[];
-  }[];
-  const text = [
-    ...Object.entries(labels).map(([key, value]) => `${key}=${value}`),
-    ...expressions.map(({ key, operator, values = [] }) => {
-      if (operator === 'Exists') return key;
-      if (operator === 'DoesNotExist') return `!${key}`;
-      return `${key} ${operator.toLowerCase()} (${values.join(',')})`;
-    }),
-  ];
-  return labelTest(text.join(','));
-}

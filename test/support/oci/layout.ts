@@ -36,7 +36,7 @@ export interface ImageConfig {
   readonly rootfs: { readonly diff_ids: readonly string[] };
 }
 
-export const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 
 /** Where the content of a digest lies in a layout. */
 export const blobPath = (layout: string, digest: string): string =>

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { open, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import type { TributaryError } from '@tributary/proto';
 import { auditFile } from '@tributary/coordinator/internal/cli/audit/export-file.js';
 
-import { AuditedLedger, decided, LOG } from '../../support/audited-ledger.js';
+import { auditCommands } from '../../support/audit-commands.js';
+import { decided, LOG } from '../../support/audited-ledger.js';
 import { CliSession } from '../../support/cli-session.js';
-import { temporaryDirectory, type TemporaryDirectory } from '../../support/temporary-directory.js';
 
 /** What writes of a file: the prototype of handles, of which a test bounds the room. */
 interface Writer {
@@ -16,26 +15,8 @@ interface Writer {
 
 describe('tributary audit export, interrupted', function () {
   this.timeout(60_000);
-  let folder: TemporaryDirectory;
-  let ledger: AuditedLedger;
-  const at = (name: string): string => join(folder.path, name);
-
-  beforeEach(async () => {
-    folder = await temporaryDirectory();
-    ledger = await AuditedLedger.create();
-    ledger.cosigned.push({ site: 'east', size: 7 }, { site: 'north', size: 12 });
-  });
-  afterEach(() => folder.remove());
-
-  async function run(...words: readonly string[]): Promise<CliSession> {
-    const session = new CliSession(ledger.answers());
-    await session.run('audit', ...words);
-    return session;
-  }
-  async function exported(name: string, ...words: readonly string[]): Promise<string> {
-    await run('export', '--file', at(name), ...words);
-    return at(name);
-  }
+  const audit = auditCommands({ site: 'east', size: 7 }, { site: 'north', size: 12 });
+  const { at, exported } = audit;
 
   it('goes on where an export was interrupted, under the head of its beginning', async () => {
     const whole = await readFile(await exported('whole'), 'utf8');
@@ -44,11 +25,11 @@ describe('tributary audit export, interrupted', function () {
       [['--job', 'loans'], 18],
     ] as const) {
       const name = `cut-${String(reads)}`;
-      const cut = new CliSession(ledger.answers({ failAfter: reads }));
+      const cut = new CliSession(audit.ledger.answers({ failAfter: reads }));
       await assert.rejects(cut.run('audit', 'export', '--file', at(name), ...words));
       await assert.rejects(stat(at(name)));
-      await ledger.add(decided('north', 'job.approved'));
-      const again = new CliSession(ledger.answers());
+      await audit.ledger.add(decided('north', 'job.approved'));
+      const again = new CliSession(audit.ledger.answers());
       await assert.rejects(again.run('audit', 'export', '--file', at(name), '--to', '3'), {
         code: 'CONFLICT',
       });
@@ -76,7 +57,7 @@ describe('tributary audit export, interrupted', function () {
     };
     try {
       Object.assign(handle, { write: short });
-      const full = await new CliSession(ledger.answers())
+      const full = await new CliSession(audit.ledger.answers())
         .run('audit', 'export', '--file', at('full'))
         .catch((error: unknown) => error);
       assert.deepEqual([(full as TributaryError).code, room], ['STORE_FULL', 0]);

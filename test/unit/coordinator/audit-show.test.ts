@@ -1,37 +1,17 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 
 import { encodeBase64, logIdOf } from '@tributary/proto';
 
-import { AuditedLedger, LOG } from '../../support/audited-ledger.js';
-import { CliSession } from '../../support/cli-session.js';
+import { auditCommands } from '../../support/audit-commands.js';
+import { LOG } from '../../support/audited-ledger.js';
 import { keyOf } from '../../support/roster.js';
-import { temporaryDirectory, type TemporaryDirectory } from '../../support/temporary-directory.js';
 
 const KEY = encodeBase64(LOG.publicKey);
 
 describe('tributary audit show', function () {
   this.timeout(60_000);
-  let folder: TemporaryDirectory;
-  let ledger: AuditedLedger;
-  const at = (name: string): string => join(folder.path, name);
-
-  beforeEach(async () => {
-    folder = await temporaryDirectory();
-    ledger = await AuditedLedger.create();
-    ledger.cosigned.push({ site: 'east', size: 7 }, { site: 'north', size: 12 });
-  });
-  afterEach(() => folder.remove());
-
-  async function run(...words: readonly string[]): Promise<CliSession> {
-    const session = new CliSession(ledger.answers());
-    await session.run('audit', ...words);
-    return session;
-  }
-  async function exported(name: string, ...words: readonly string[]): Promise<string> {
-    await run('export', '--file', at(name), ...words);
-    return at(name);
-  }
+  const audit = auditCommands({ site: 'east', size: 7 }, { site: 'north', size: 12 });
+  const { at, run, exported } = audit;
 
   it('shows entries for people, by type, site and time', async () => {
     const lines = async (...words: readonly string[]) => (await run('show', ...words)).terminal.results;
@@ -42,7 +22,7 @@ describe('tributary audit show', function () {
     );
     assert.equal((await lines('--site', 'west', '--type', 'round.opened')).length, 1);
     assert.equal((await lines('--since', '2026-01-02T00:03', '--until', '2026-01-02T00:04')).length, 2);
-    assert.equal((await lines()).length, ledger.bytes.length);
+    assert.equal((await lines()).length, audit.ledger.bytes.length);
   });
 
   it('shows how a version of a model came to be', async () => {

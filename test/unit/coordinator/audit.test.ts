@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import type { TributaryError } from '@tributary/proto';
 import {
@@ -17,12 +16,12 @@ import {
 import { auditFile } from '@tributary/coordinator/internal/cli/audit/export-file.js';
 import fc from 'fast-check';
 
-import { AuditedLedger, decided, LOG, NEXT_ROOT, ROOT, SITES } from '../../support/audited-ledger.js';
+import { auditCommands } from '../../support/audit-commands.js';
+import { decided, LOG, NEXT_ROOT, ROOT, SITES } from '../../support/audited-ledger.js';
 import { found, type Found } from '../../support/audit-verdict.js';
 import { CliSession } from '../../support/cli-session.js';
 import { verifyAllWithPython, verifyWithPython, withoutPython } from '../../support/python-verifier.js';
 import { keyOf } from '../../support/roster.js';
-import { temporaryDirectory, type TemporaryDirectory } from '../../support/temporary-directory.js';
 
 const KEY = encodeBase64(LOG.publicKey);
 const why = withoutPython();
@@ -30,27 +29,14 @@ const both = why === undefined ? 'both verifiers' : `one verifier (${why})`;
 
 describe('tributary audit', function () {
   this.timeout(100_000);
-  let folder: TemporaryDirectory;
-  let ledger: AuditedLedger;
-  const at = (name: string): string => join(folder.path, name);
+  const audit = auditCommands(
+    { site: 'east', size: 7 },
+    { site: 'north', size: 12 },
+    { site: 'west', size: 12 },
+  );
+  const { at, run, exported } = audit;
+  beforeEach(() => writeFile(at('root.json'), JSON.stringify(ROOT)));
 
-  beforeEach(async () => {
-    folder = await temporaryDirectory();
-    ledger = await AuditedLedger.create();
-    ledger.cosigned.push({ site: 'east', size: 7 }, { site: 'north', size: 12 }, { site: 'west', size: 12 });
-    await writeFile(at('root.json'), JSON.stringify(ROOT));
-  });
-  afterEach(() => folder.remove());
-
-  async function run(...words: readonly string[]): Promise<CliSession> {
-    const session = new CliSession(ledger.answers());
-    await session.run('audit', ...words);
-    return session;
-  }
-  async function exported(name: string, ...words: readonly string[]): Promise<string> {
-    await run('export', '--file', at(name), ...words);
-    return at(name);
-  }
   /** What both verifiers say; they must agree. */
   async function verdict(
     file: string,
@@ -91,7 +77,7 @@ describe('tributary audit', function () {
       logKey: LOG.publicKey,
       root: ROOT,
     });
-    assert.deepEqual([entries, redacted, unchecked, whole], [ledger.bytes.length, 0, 0, true]);
+    assert.deepEqual([entries, redacted, unchecked, whole], [audit.ledger.bytes.length, 0, 0, true]);
     assert.deepEqual(
       witnesses.map(({ site, treeSize }) => [site, treeSize]),
       [
@@ -111,10 +97,13 @@ describe('tributary audit', function () {
     const session = await run('verify', '--root', at('root.json'), '--save-head', at('head'), '-o', 'json');
     const report = JSON.parse(session.terminal.results.join('')) as { readonly signatures: number };
     assert.equal(report.signatures, 8);
-    await ledger.add(decided('north', 'job.approved'));
+    await audit.ledger.add(decided('north', 'job.approved'));
     await run('verify', '--head', at('head'), '--log-key', KEY);
     const file = await exported('longer');
-    assert.equal((await verdict(file, { seen: await ledger.head(19) }, '--head', at('head'))).code, 'OK');
+    assert.equal(
+      (await verdict(file, { seen: await audit.ledger.head(19) }, '--head', at('head'))).code,
+      'OK',
+    );
   });
 
   it(`names the line and entry of a flipped byte in each kind of line, in ${both} alike`, async () => {
@@ -185,7 +174,7 @@ describe('tributary audit', function () {
         'without its last entry',
         (lines) => lines.toSpliced(-2, 1),
         'EXPORT_CORRUPT',
-        ledger.bytes.length - 1,
+        audit.ledger.bytes.length - 1,
       ],
       ['without a cosignature', (lines) => lines.toSpliced(3, 1), 'EXPORT_CORRUPT', null],
       ['without its head', (lines) => lines.toSpliced(1, 1), 'EXPORT_CORRUPT', null],
@@ -222,7 +211,7 @@ describe('tributary audit', function () {
     const file = await exported('all');
     const stranger = keyOf('somebody else');
     assert.equal((await verdict(file, { logKey: stranger.publicKey })).code, 'SIGNATURE_INVALID');
-    const head = await ledger.head();
+    const head = await audit.ledger.head();
     const { logId } = head;
     const signed = (treeSize: number, rootHash: Uint8Array) =>
       signTreeHead(LOG, { logId, treeSize, rootHash, time: '2026-02-02T00:00:00.000Z' });
@@ -230,11 +219,11 @@ describe('tributary audit', function () {
       await writeFile(at('seen'), `${Buffer.from(encodeExportLine(headLine(seen))).toString()}\n`);
       return (await verdict(file, { logKey: LOG.publicKey, seen }, '--head', at('seen'))).code;
     };
-    assert.equal(await compare(await ledger.head(5)), 'OK');
+    assert.equal(await compare(await audit.ledger.head(5)), 'OK');
     assert.equal(await compare(signed(5, new Uint8Array(32))), 'LEDGER_FORKED');
     assert.equal(await compare(signed(head.treeSize, new Uint8Array(32))), 'LEDGER_FORKED');
     assert.equal(await compare(signed(head.treeSize + 1, new Uint8Array(32))), 'LEDGER_SHORTENED');
-    const forged = { ...(await ledger.head(5)), treeSize: 4 };
+    const forged = { ...(await audit.ledger.head(5)), treeSize: 4 };
     assert.equal(await compare(forged), 'SIGNATURE_INVALID');
     assert.equal(logIdOf(LOG.publicKey), logId);
   });
@@ -242,12 +231,12 @@ describe('tributary audit', function () {
   it('names entries whose signatures do not verify', async () => {
     const forged = decided('north', 'job.approved');
     assert.ok(forged.type === 'job.approved');
-    await ledger.add({
+    await audit.ledger.add({
       ...forged,
       body: { ...forged.body, approverName: 'x', decidedAt: '2026-01-03T00:00:00.000Z' },
     });
-    const size = ledger.bytes.length;
-    const store = ledger.answers();
+    const size = audit.ledger.bytes.length;
+    const store = audit.ledger.answers();
     const session = new CliSession(store);
     await assert.rejects(session.run('audit', 'export', '--file', at('forged')), {
       code: 'SIGNATURE_INVALID',
@@ -285,7 +274,7 @@ describe('tributary audit', function () {
   });
 
   it('does not take a witness that the ledger did not enrol', async () => {
-    ledger.cosigned.push({ site: 'nowhere', size: 13 });
+    audit.ledger.cosigned.push({ site: 'nowhere', size: 13 });
     await assert.rejects(run('export', '--file', at('all')), (error: TributaryError) => {
       assert.deepEqual([error.code, error.fields['line']], ['SIGNATURE_INVALID', 6]);
       return true;
@@ -335,9 +324,9 @@ describe('tributary audit', function () {
       ...rest,
     ]);
     assert.equal((await verdict(newer)).code, 'FORMAT_UNSUPPORTED');
-    await ledger.addBytes(
+    await audit.ledger.addBytes(
       Buffer.from(
-        `{"actor":"","body":{},"seq":"${String(ledger.bytes.length)}","subject":"","time":"","type":"","v":2}`,
+        `{"actor":"","body":{},"seq":"${String(audit.ledger.bytes.length)}","subject":"","time":"","type":"","v":2}`,
       ),
     );
     await assert.rejects(run('export', '--file', at('future')), { code: 'FORMAT_UNSUPPORTED' });

@@ -32,7 +32,7 @@ export interface FileLine {
 }
 
 /** The lines of a file, one by one. A line that is too long for an export comes cut, and does not decode. */
-export async function* readLines(path: string): AsyncGenerator<FileLine, void, undefined> {
+async function* readLines(path: string): AsyncGenerator<FileLine, void, undefined> {
   const file = await openFile(path);
   try {
     let rest = Buffer.alloc(0);

@@ -38,7 +38,7 @@ export async function* exportLines(
 }
 
 /** The newest head. */
-export async function readHead(admin: AdminConnection): Promise<SignedTreeHead> {
+async function readHead(admin: AdminConnection): Promise<SignedTreeHead> {
   const { logId, treeSize, rootHash, time, signature } = await admin.unary('GetTreeHead', {});
   return { logId, treeSize: Number(treeSize), rootHash, time, signature };
 }

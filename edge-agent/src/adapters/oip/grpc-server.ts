@@ -25,7 +25,7 @@ import type { InferenceService, TensorDescription } from './inference-service.js
 import { elementsOfShape, type InferRequest, type InferResponse, type InputTensor } from './tensors.js';
 
 /** The protocol's messages as other programs may load them: beside src/ and dist/. */
-export const PROTOCOL_FILE = fileURLToPath(new URL('../../../oip/inference.proto', import.meta.url));
+const PROTOCOL_FILE = fileURLToPath(new URL('../../../oip/inference.proto', import.meta.url));
 
 const loaded = loadPackageDefinition(
   loadSync(PROTOCOL_FILE, { longs: String, enums: String, defaults: true, oneofs: true }),

@@ -61,10 +61,7 @@ async function statusOf(dataDir: string): Promise<AgentStatus | undefined> {
 }
 
 /** A certificate that has ended is renewed by the agent itself, with its signature. */
-export function certificateAgeLine(
-  { certificate }: Pick<EnrolmentRecord, 'certificate'>,
-  nowMs: number,
-): CheckLine {
+function certificateAgeLine({ certificate }: Pick<EnrolmentRecord, 'certificate'>, nowMs: number): CheckLine {
   const validity = certificateReader.validity(certificate);
   const left = durationText(Math.abs(validity.notAfterMs - nowMs));
   if (nowMs < validity.notBeforeMs)

@@ -186,7 +186,7 @@ const CONNECTION_FAULTS: Readonly<Record<string, readonly [cause: string, fix: s
 };
 
 /** Cause and fix of a connection that did not come about; silence is what most firewalls answer with. */
-export function connectionFault(error: unknown): readonly [cause: string, fix: string] {
+function connectionFault(error: unknown): readonly [cause: string, fix: string] {
   const cause: unknown = error instanceof TributaryError ? error.cause : error;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   return (

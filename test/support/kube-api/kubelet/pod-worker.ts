@@ -14,7 +14,7 @@ import type { Prober } from './probes.js';
 import type { ContainerRuntime, RunningContainer } from './runtime.js';
 import { podSources } from './pod-sources.js';
 
-export const NODE = 'emulator';
+const NODE = 'emulator';
 const WRITING = { manager: 'kubelet' };
 const RETRY_MS = 200;
 
