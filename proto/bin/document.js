@@ -12,5 +12,5 @@ writeFileSync(new URL('../DOCUMENTS.md', import.meta.url), documentation());
 const source = (name) => readFileSync(new URL(`../src/${name}.ts`, import.meta.url), 'utf8');
 writeFileSync(
   new URL('../LIMITS.md', import.meta.url),
-  limitsDocumentation(source('load-limits'), source('limits')),
+  limitsDocumentation(source('load-limits'), source('table-limits'), source('limits')),
 );

@@ -20,19 +20,19 @@ export function limitRows(source: string): readonly LimitRow[] {
   return rows;
 }
 
-/** LIMITS.md, from the texts of load-limits.ts and limits.ts. */
-export function limitsDocumentation(load: string, sizes: string): string {
+/** LIMITS.md, from the texts of load-limits.ts, table-limits.ts and limits.ts. */
+export function limitsDocumentation(load: string, tables: string, sizes: string): string {
   return `# Limits
 
-Every limit that Tributary enforces, generated from \`src/load-limits.ts\` and \`src/limits.ts\` with \`npm run document\`. None is a
-setting of a job. Who is refused for load is told OVERLOADED (gRPC: RESOURCE_EXHAUSTED) with \`retryAfterMs\` in the error's
+Every limit that Tributary enforces, generated from \`src/load-limits.ts\`, \`src/table-limits.ts\` and \`src/limits.ts\` with
+\`npm run document\`. None is a setting of a job. Who is refused for load is told OVERLOADED (gRPC: RESOURCE_EXHAUSTED) with \`retryAfterMs\` in the error's
 fields, and comes back after that time and at most as much again.
 
 ## Queues, tables, places, rates and deadlines
 
 | Limit | Value | What and why | When it is reached |
 | --- | ---: | --- | --- |
-${limitRows(load)
+${[...limitRows(load), ...limitRows(tables)]
   .map(({ name, reason, then }) => `| \`${name}\` | ${valueOf(name)} | ${reason} | ${then} |\n`)
   .join('')}
 ## Sizes and counts

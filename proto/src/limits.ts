@@ -4,12 +4,14 @@
  */
 
 import { LOAD_LIMITS } from './load-limits.js';
+import { TABLE_LIMITS } from './table-limits.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const LIMITS = Object.freeze({
   ...LOAD_LIMITS,
+  ...TABLE_LIMITS,
   /** Bytes of a gRPC message on any port: one 1 MiB chunk with its tag and framing. */
   grpcMessageBytes: 1 * MIB + 64 * KIB,
   /** Bytes of a message from somebody without a certificate: a certificate request and its signatures, or a probe. */
@@ -53,6 +55,13 @@ export const LIMITS = Object.freeze({
   evaluationGroups: 256,
   /** Tail elements of an update vector after the parameters: that many groups with all metrics and variances. */
   tailElements: 8_192,
+  /** Sizes of a shape in a request for predictions, and nesting of the data that follows it. */
+  tensorAxes: 8,
+  /** Components of one FHIR Observation. */
+  observationComponents: 1_024,
+  /** Wire versions that one side may offer, and characters of one. */
+  wireVersions: 16,
+  versionCharacters: 16,
   /** Bytes of an envelope header. */
   envelopeHeaderBytes: 8 * KIB,
   /** Bytes of a PKCS #10 certificate request: an ECDSA P-256 one has about 300. */

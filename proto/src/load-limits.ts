@@ -2,8 +2,8 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /**
- * Every queue, table, rate, number of places and deadline: its unit and reason, and after "Then:" what happens when it is
- * full or over. A part of LIMITS.
+ * Every queue, rate, number of places and deadline: its unit and reason, and after "Then:" what happens when it is full or
+ * over. A part of LIMITS.
  */
 export const LOAD_LIMITS = Object.freeze({
   /**
@@ -16,11 +16,6 @@ export const LOAD_LIMITS = Object.freeze({
    * TRAINING_FAILED.
    */
   trainerIdleMs: 300_000,
-  /**
-   * Blobs of which an agent keeps what has arrived: a base model, and a version that is rolled out beside it.
-   * Then: the oldest is removed and fetched anew when it is asked for.
-   */
-  keptDownloads: 2,
   /** Milliseconds for a training worker to obey a cancellation. Then: it is ended. */
   trainerStopMs: 10_000,
   /** Rows that wait for a prediction: a slow model must not cost memory. Then: OVERLOADED with retryAfterMs. */
@@ -101,15 +96,8 @@ export const LOAD_LIMITS = Object.freeze({
    * again.
    */
   stepRetryMs: 2_000,
-  /**
-   * Jobs whose approval a site keeps at hand; the decisions are in its log. Then: the oldest that has ended is
-   * forgotten here.
-   */
-  siteJobs: 1_000,
   /** Jobs waiting or running. Then: LIMIT_EXCEEDED until one has ended. */
   openJobs: 1_000,
-  /** Alarms kept at hand for `describe`; the ledger holds all of them. Then: the oldest is forgotten here. */
-  alarmsKept: 100,
   /**
    * Connections of those who join: joining is rare and takes a second. Then: the oldest is closed, of those
    * first that asked for nothing.
@@ -154,21 +142,6 @@ export const LOAD_LIMITS = Object.freeze({
   /** Milliseconds of the window over which rates are counted. Then: counting begins anew. */
   rateWindowMs: 3_600_000,
   /**
-   * Orders remembered per stream, to know what an acknowledgement is about. Then: the oldest is forgotten: its
-   * acknowledgement is ignored.
-   */
-  ordersRemembered: 64,
-  /**
-   * Settled rounds that a reconnecting agent is told of: more than its outbox holds. Then: older ones are not
-   * told again.
-   */
-  settlementsTold: 8,
-  /**
-   * Proofs of orders kept: those of the open round, and of the rounds that reconnecting agents ask about. Then:
-   * the oldest is made anew when it is asked for.
-   */
-  orderProofsKept: 8,
-  /**
    * Milliseconds for which cosignatures are gathered: one that a crash loses is given again. Then: they are
    * written.
    */
@@ -193,11 +166,6 @@ export const LOAD_LIMITS = Object.freeze({
    * OVERLOADED with retryAfterMs.
    */
   downloadsPerAgent: 4,
-  /**
-   * Messages of downloads kept while somebody downloads, a chunk each: a cohort fetches one model together.
-   * Then: the oldest is forgotten and read again.
-   */
-  blobMessagesKept: 32,
   /**
    * Milliseconds that a stopped daemon may take to leave by itself, before something left open is cut. Then: the
    * process ends.
@@ -264,11 +232,6 @@ export const LOAD_LIMITS = Object.freeze({
    * fails; it may be given again.
    */
   deskMs: 60_000,
-  /**
-   * Answers to orders that an agent remembers: a repeated order gets the first answer again. Then: the oldest is
-   * forgotten; its round is long over.
-   */
-  answersKept: 256,
   /** Orders of one agent being verified at the same time. Then: the order is dropped. */
   ordersVerifying: 64,
   /** Watch and log streams at the same time. Then: OVERLOADED with retryAfterMs. */
@@ -282,8 +245,6 @@ export const LOAD_LIMITS = Object.freeze({
   watchEventsWaiting: 1_000,
   /** Milliseconds without a change after which a watcher is told how far it is. Then: a bookmark is sent. */
   watchBookmarkMs: 15_000,
-  /** Events of an object that `describe` shows. Then: older ones are left out; `audit show` has them. */
-  describedEvents: 200,
   /**
    * Entries that `describe` looks at for them: it costs a bounded time whatever the age of the ledger. Then:
    * older ones are not looked at.
@@ -395,6 +356,4 @@ export const LOAD_LIMITS = Object.freeze({
    * further ones are counted and not reported.
    */
   deadLetterReports: 100,
-  /** Files of dead letters that a site keeps of one pipeline. Then: the oldest is removed. */
-  deadLetterFiles: 1_024,
 });

@@ -25,8 +25,6 @@ export interface DealingProof {
 type Round = Pick<RoundRef, 'jobId' | 'round'>;
 
 const FORMAT = 1;
-/** The newest of a round: a dealer that was proven to cheat sits the next attempt out. */
-const MOST_PROOFS = 64;
 /** Each holds as much as a bundle of shares does, in base64. */
 const PROOF_BYTES = 2 * (LIMITS.stagePayloadBytes + LIMITS.stageAttachments * LIMITS.stageAttachmentBytes);
 const text = z.string();
@@ -52,7 +50,7 @@ export class ProofVault {
     const known = await this.of(round);
     const more = proofs.filter((proof) => !known.some((one) => isSame(one, proof)));
     if (more.length === 0) return;
-    const all = [...known, ...more].slice(-MOST_PROOFS);
+    const all = [...known, ...more].slice(-LIMITS.dealingProofsKept);
     const stored = canonicalize({
       formatVersion: FORMAT,
       proofs: all.map(({ agentId, payload, signature, attachment }) => ({
@@ -99,7 +97,7 @@ const isSame = (a: DealingProof, b: DealingProof): boolean =>
   a.agentId === b.agentId && Buffer.compare(a.payload, b.payload) === 0;
 
 function decode(bytes: Uint8Array): readonly DealingProof[] {
-  const value = parseCanonical(bytes, MOST_PROOFS * PROOF_BYTES);
+  const value = parseCanonical(bytes, LIMITS.dealingProofsKept * PROOF_BYTES);
   if (isJsonObject(value)) requireFormat(value['formatVersion'], 'proofs of bad dealing', FORMAT);
   const parsed = storedSchema.safeParse(value);
   if (!parsed.success) throw new TributaryError('STORE_CORRUPT', 'proofs of bad dealing are damaged');

@@ -1,12 +1,9 @@
-import type { ModelReference, ModelRolloutObject, RolloutStatus } from '@tributary/proto';
+import { LIMITS, type ModelReference, type ModelRolloutObject, type RolloutStatus } from '@tributary/proto';
 
 import { activeIdentities } from './enrolment.js';
 import type { AgentState, FederationState, ModelRolloutState, RolloutState } from './federation-state.js';
 import { currentRollout, rolloutFor } from './rollouts.js';
 import type { AgentPresence, Presence } from './presence.js';
-
-/** Refusals that a status lists. */
-const TOLD_REFUSALS = 64;
 
 type Sites = RolloutStatus['sites'];
 
@@ -80,7 +77,7 @@ function statusOf(
     ...(isUndone ? {} : { stable }),
     weight: isUndone ? 0 : (rollout.document.spec.steps.at(-1)?.weight ?? 0),
     sites,
-    refusals: refusals.slice(0, TOLD_REFUSALS),
+    refusals: refusals.slice(0, LIMITS.refusalsTold),
     replicas: { selected: replicas.length, serving: replicas.filter(serves).length },
   };
 }

@@ -22,8 +22,6 @@ import {
 import type { Clock, LineLog, StateStore } from '../ports.js';
 import { encodeRecord, readRecord } from './records.js';
 
-/** Decisions that `status` shows. */
-const RECENT = 20;
 const KEY = 'decision-head';
 
 const headSchema = z.strictObject({
@@ -93,7 +91,7 @@ export class DecisionLog {
   /** Durable when it resolves. */
   record(decision: Decision): Promise<void> {
     return this.#append(decision, () => {
-      this.#recent = [...this.#recent, decision].slice(-RECENT);
+      this.#recent = [...this.#recent, decision].slice(-LIMITS.decisionsTold);
     });
   }
 

@@ -1,4 +1,4 @@
-import { encodeBase64, TributaryError, type JsonObject, type SignedTreeHead } from '@tributary/proto';
+import { encodeBase64, LIMITS, TributaryError, type JsonObject, type SignedTreeHead } from '@tributary/proto';
 import { z } from 'zod';
 
 import type { DecisionNote } from '../domain/decision.js';
@@ -7,9 +7,6 @@ import type { Clock, StateStore } from '../ports.js';
 import { bytesField, encodeRecord, readRecord } from './records.js';
 
 const KEY = 'ledger-alarms';
-
-/** Alarms kept at hand; the log of the site has all of them. */
-const KEPT = 16;
 
 export const headSchema = z.strictObject({
   logId: z.string(),
@@ -92,7 +89,7 @@ export class LedgerAlarms {
   async raise(kind: AlarmKind, kept: SignedTreeHead, shown: SignedTreeHead): Promise<LedgerAlarm> {
     const time = new Date(this.#parts.clock.now()).toISOString();
     const alarm: LedgerAlarm = { kind, time, kept, shown };
-    this.#alarms = [...this.#alarms, alarm].slice(-KEPT);
+    this.#alarms = [...this.#alarms, alarm].slice(-LIMITS.siteAlarmsKept);
     const heads = { kept: headFields(kept), shown: headFields(shown) };
     await this.#write(this.#alarms);
     await this.#parts.note({ type: 'LedgerAlarm', time, kind, ...heads });

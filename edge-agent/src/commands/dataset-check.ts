@@ -2,6 +2,7 @@ import {
   compileFeatures,
   compileLabel,
   layoutOf,
+  LIMITS,
   TributaryError,
   type CellFault,
   type FederatedJobSpec,
@@ -130,7 +131,7 @@ class JobLook {
   readonly #minCount: number;
   readonly #problems: string[] = [];
   readonly #classes = new Map<string, number>();
-  /** Rows of values beyond the first MOST_CLASSES. */
+  /** Rows of values beyond the first LIMITS.labelValues. */
   #otherClasses = 0;
   readonly #faults = new Map<
     string,
@@ -179,7 +180,8 @@ class JobLook {
     else if (this.#spec.task.type !== 'Regression') {
       const value = String(row[label]).trim();
       const rows = this.#classes.get(value);
-      if (rows !== undefined || this.#classes.size < MOST_CLASSES) this.#classes.set(value, (rows ?? 0) + 1);
+      if (rows !== undefined || this.#classes.size < LIMITS.labelValues)
+        this.#classes.set(value, (rows ?? 0) + 1);
       else this.#otherClasses += 1;
     }
     for (const [column, unseen] of this.#unseen) unseen.delete(String(row[column]).trim());
@@ -202,7 +204,7 @@ class JobLook {
         (value) => `no row has the category ${JSON.stringify(value)} in ${JSON.stringify(column)}`,
       ),
     );
-    return [...classes, ...categories].slice(0, MOST_NOTES);
+    return [...classes, ...categories].slice(0, LIMITS.checkNotes);
   }
 
   classes(): NonNullable<DatasetCheck['classes']> {
@@ -248,11 +250,6 @@ function namedClasses(task: FederatedJobSpec['task']): readonly string[] {
   if (task.type === 'MultiClass') return task.classes;
   return task.type === 'Binary' ? [task.positive] : [];
 }
-
-const MOST_NOTES = 100;
-
-/** Values of the label that are counted apart, in memory: a column with more holds no classes. */
-const MOST_CLASSES = 1_000;
 
 /** A roster that names whoever is asked for. */
 const ANY_ROSTER: RosterView = { member: () => undefined, isAuthor: () => true };

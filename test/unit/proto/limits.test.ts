@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { LIMITS } from '@tributary/proto';
 import { LOAD_LIMITS } from '@tributary/proto/internal/load-limits.js';
 import { limitRows, limitsDocumentation } from '@tributary/proto/internal/limits-documentation.js';
+import { TABLE_LIMITS } from '@tributary/proto/internal/table-limits.js';
 
 import { repositoryRoot } from '../../support/daemon.js';
 
 const read = (path: string): string => readFileSync(join(repositoryRoot, path), 'utf8');
 const LOAD = 'proto/src/load-limits.ts';
+const TABLES = 'proto/src/table-limits.ts';
 const SIZES = 'proto/src/limits.ts';
 
 /** Constants that look like a deadline or a bound and are none, with what they are. */
@@ -30,19 +32,29 @@ const NO_BOUNDS: Readonly<Record<string, string>> = {
   DAY_MS: 'a unit',
   YEAR_MS: 'a unit',
   MESSAGES_AHEAD: 'the high-water mark of streams of objects, of which LIMITS cannot speak before it is set',
-  MODELS_KEPT: 'a cache of measurements',
+  MOST_FILLED: 'which kernel multiplies',
+  MOST_MISSED_MS: 'how hearts beat',
+  KEPT_INTERVALS: 'how hearts beat',
+  KEPT_CANDIDATES: 'how hearts beat',
+  DAYS_AHEAD: 'a week of a schedule',
+  TOLD_LOSSES: 'how many a sentence names',
+  TOLD_SITES: 'how many a sentence names',
 };
 
-const BOUND =
-  /^(?:export )?const ([A-Z][A-Z0-9_]*(?:_MS|_HOUR|WAITING|KEPT|AHEAD|TOGETHER|REMEMBERED|TOLD|CONNECTIONS|PENDING|QUEUED)|[A-Z_]*_PER_[A-Z_]*) = [0-9]/gm;
+const DECLARED = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = [0-9](?!.*LIMITS)/gm;
+/** Words in the names of bounds of tables and queues. */
+const COUNT =
+  /(?:^|_)(?:WAITING|KEPT|AHEAD|TOGETHER|REMEMBERED|TOLD|RECENT|NEWEST|MOST|LINES|CONNECTIONS|PENDING|QUEUED|PER|HOUR)(?:_|$)/;
+/** And of deadlines, which the domain has none of: it has no clock. */
+const DEADLINE = /_MS$/;
 /** A deadline that is written where it is used: `setTimeout(f, 500)`, `requestTimeout: 5_000`, `maxConnections = 32`. */
 const BARE =
   /\bset(?:Timeout|Interval)\([^;]*, [1-9][0-9_]*\)|[tT]imeout: [1-9][0-9_]*|maxConnections(?: =|:) [0-9]/g;
 
-/** Sources that hold queues and deadlines: the domain has none but LIMITS, and the command line ends with its command. */
+/** Sources that hold tables, queues and deadlines: the command line ends with its command. */
 function sources(): readonly string[] {
   return ['coordinator', 'edge-agent'].flatMap((side) =>
-    ['app', 'adapters', 'commands'].flatMap((folder) =>
+    ['app', 'adapters', 'commands', 'domain'].flatMap((folder) =>
       readdirSync(join(repositoryRoot, side, 'src', folder), { recursive: true, encoding: 'utf8' })
         .filter((name) => name.endsWith('.ts'))
         .map((name) => join(side, 'src', folder, name)),
@@ -54,19 +66,23 @@ describe('limits', () => {
   it('are in step with LIMITS.md', () => {
     assert.equal(
       read('proto/LIMITS.md'),
-      limitsDocumentation(read(LOAD), read(SIZES)),
+      limitsDocumentation(read(LOAD), read(TABLES), read(SIZES)),
       'run npm run document -w proto',
     );
   });
 
   it('have a reason each, and those of load say what happens when they are reached', () => {
-    const load = limitRows(read(LOAD));
+    const load = [...limitRows(read(LOAD)), ...limitRows(read(TABLES))];
     const sizes = limitRows(read(SIZES));
-    assert.deepEqual(load.map(({ name }) => name).sort(), Object.keys(LOAD_LIMITS).sort());
+    assert.deepEqual(
+      load.map(({ name }) => name).sort(),
+      Object.keys({ ...LOAD_LIMITS, ...TABLE_LIMITS }).sort(),
+    );
     assert.deepEqual([...load, ...sizes].map(({ name }) => name).sort(), Object.keys(LIMITS).sort());
     for (const { name, reason } of [...load, ...sizes]) assert.match(reason, /\w{3}/, name);
     for (const { name, then } of load) assert.match(then, /\w{3}.*\.$/, name);
-    for (const { name, then } of sizes) assert.equal(then, '', `${name} belongs into load-limits.ts`);
+    for (const { name, then } of sizes)
+      assert.equal(then, '', `${name} belongs into load-limits.ts or table-limits.ts`);
   });
 
   it('that a name calls a time or a rate say the unit', () => {
@@ -78,10 +94,12 @@ describe('limits', () => {
     const found: string[] = [];
     for (const path of sources()) {
       const text = read(path);
-      for (const [, name = ''] of text.matchAll(BOUND))
-        if (NO_BOUNDS[name] === undefined) found.push(`${path}: ${name}`);
+      const isBound = (name: string): boolean =>
+        COUNT.test(name) || (DEADLINE.test(name) && !path.includes('/src/domain/'));
+      for (const [, name = ''] of text.matchAll(DECLARED))
+        if (isBound(name) && NO_BOUNDS[name] === undefined) found.push(`${path}: ${name}`);
       for (const [words] of text.matchAll(BARE)) found.push(`${path}: ${words}`);
     }
-    assert.deepEqual(found, [], 'move these into proto/src/load-limits.ts');
+    assert.deepEqual(found, [], 'move these into proto/src/load-limits.ts or table-limits.ts');
   });
 });

@@ -1,3 +1,5 @@
+import { LIMITS } from '@tributary/proto';
+
 /** A line as pino wrote it, with what `StreamLogs` selects by. */
 export interface BufferedLine {
   readonly line: string;
@@ -5,10 +7,8 @@ export interface BufferedLine {
   readonly subjects: readonly string[];
 }
 
-/** Lines kept in memory for `tributary logs`. */
-export const LOG_LINES = 2_000;
-/** Characters of one kept line: longer ones are cut, so that memory stays below LOG_LINES times this. */
-export const LOG_LINE_LENGTH = 4_096;
+/** Characters of one kept line: longer ones are cut, so that memory stays below LIMITS.logLinesKept times this. */
+const LOG_LINE_LENGTH = 4_096;
 
 /**
  * The newest lines of the log, and who follows them. It is a pino destination: `write` gets one line per call.
@@ -20,7 +20,7 @@ export class LogBuffer {
   /** Index of the oldest line once the buffer is full: a ring. */
   #oldest = 0;
 
-  constructor(capacity: number = LOG_LINES) {
+  constructor(capacity: number = LIMITS.logLinesKept) {
     this.#capacity = capacity;
   }
 

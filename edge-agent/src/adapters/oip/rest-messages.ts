@@ -22,9 +22,6 @@ const inferSchema = z.object({
   outputs: z.array(z.object({ name })).max(16).optional(),
 });
 
-/** Nesting of data that follows the shape of its tensor. */
-const MOST_NESTING = 8;
-
 /** Reads the body of a REST request. Throws INVALID_ARGUMENT naming the field, LIMIT_EXCEEDED. */
 export function parseInferRequest(
   body: Uint8Array,
@@ -70,7 +67,7 @@ function tensorOf({ name: tensor, datatype, shape, data }: GivenTensor): InputTe
       elements.push(read(value));
       return;
     }
-    if (depth > MOST_NESTING || elements.length + value.length > count)
+    if (depth > LIMITS.tensorAxes || elements.length + value.length > count)
       throw badTensor(tensor, 'data has more elements than the shape');
     for (const item of value) visit(item, depth + 1);
   };

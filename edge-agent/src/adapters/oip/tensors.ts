@@ -58,11 +58,10 @@ export const NUMBER_BYTES: Readonly<Record<string, number>> = {
   FP64: 8,
 };
 
-const MOST_AXES = 8;
-
 /** Elements of a shape. Throws INVALID_ARGUMENT where it is none, LIMIT_EXCEEDED where a request may not be so large. */
 export function elementsOfShape(name: string, shape: readonly unknown[]): number {
-  if (shape.length === 0 || shape.length > MOST_AXES) throw badTensor(name, 'give a shape of 1 to 8 sizes');
+  if (shape.length === 0 || shape.length > LIMITS.tensorAxes)
+    throw badTensor(name, 'give a shape of 1 to 8 sizes');
   let elements = 1;
   for (const size of shape) {
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)

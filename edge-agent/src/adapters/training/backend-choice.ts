@@ -1,13 +1,10 @@
-import { TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 import { backendLabel, startBackend, type BackendName } from './backend.js';
 import type { BackendSettings, WorkerReply } from './messages.js';
 import { chooseBackend, type Refusal } from './probe.js';
 import { requireRunning } from './stop-word.js';
 import type { StepMemory, TrialModel } from './trial.js';
-
-/** Models whose choice is remembered: a site trains few at a time. */
-const MODELS_KEPT = 16;
 
 interface Chosen {
   readonly backend: BackendName;
@@ -47,7 +44,7 @@ export class BackendChoice {
         'TRAINING_FAILED',
         `no backend can train this model; ${refused.map(describeRefusal).join('; ')}`,
       );
-    if (this.#chosen.size >= MODELS_KEPT) this.#chosen.clear();
+    if (this.#chosen.size >= LIMITS.backendsRemembered) this.#chosen.clear();
     const chosen = { backend, memory };
     this.#chosen.set(key, chosen);
     return { chosen, refused };

@@ -1,4 +1,4 @@
-import { DEFAULT_MISSING, presentText, readDate, readNumber, type Cell } from '@tributary/proto';
+import { DEFAULT_MISSING, LIMITS, presentText, readDate, readNumber, type Cell } from '@tributary/proto';
 
 import { tellableParts, type TellableCount } from './suppression.js';
 
@@ -17,15 +17,12 @@ export interface ColumnDescription {
   readonly kind: ContentKind;
   readonly present: TellableCount;
   readonly missing: TellableCount;
-  /** By frequency, then text; undefined where there are more than MOST_VALUES. */
+  /** By frequency, then text; undefined where there are more than LIMITS.columnTexts. */
   readonly values?: readonly { readonly value: string; readonly rows: TellableCount }[];
   /** Values that fewer than minCount rows share, whose texts are not told. */
   readonly suppressedValues?: number;
   readonly numbers?: NumberSummary;
 }
-
-/** Different texts of one column that are counted; a column with more holds names or measurements, not classes. */
-const MOST_VALUES = 1_000;
 
 const MISSING: ReadonlySet<string> = new Set(DEFAULT_MISSING);
 
@@ -101,7 +98,7 @@ export class ColumnSummary {
   #count(text: string): void {
     if (this.#values === undefined) return;
     this.#values.set(text, (this.#values.get(text) ?? 0) + 1);
-    if (this.#values.size > MOST_VALUES) this.#values = undefined;
+    if (this.#values.size > LIMITS.columnTexts) this.#values = undefined;
   }
 
   /** Mean and squares about it, one value at a time (B. P. Welford, Technometrics 4, 1962). */

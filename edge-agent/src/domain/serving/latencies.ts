@@ -1,5 +1,6 @@
-/** Requests that the quantiles look back on. */
-const KEPT = 4_096;
+import { LIMITS } from '@tributary/proto';
+
+const KEPT = LIMITS.latenciesKept;
 
 /** Latencies of the newest requests. */
 export class Latencies {

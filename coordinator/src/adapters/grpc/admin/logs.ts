@@ -1,7 +1,7 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
 import type { LogLine, StreamLogsRequest__Output } from '@tributary/proto/grpc';
 
-import { concerns, LOG_LINES, type BufferedLine } from '../../logs/log-buffer.js';
+import { concerns, type BufferedLine } from '../../logs/log-buffer.js';
 import type { CallContext, Sink } from '../calls.js';
 import { fromStreamLogs } from '../wire/admin.js';
 import type { AdminParts } from './parts.js';
@@ -18,7 +18,7 @@ export async function streamLogs(
   context: CallContext,
 ): Promise<void> {
   const { subject, follow, tail } = fromStreamLogs(request);
-  const queue = new BoundedQueue<BufferedLine>(LOG_LINES, overflow);
+  const queue = new BoundedQueue<BufferedLine>(LIMITS.logLinesKept, overflow);
   const names = namesOf(federation.state, subject);
   const wanted = (line: BufferedLine): boolean => names.some((name) => concerns(line, name));
   const stop = logs.follow((line) => {
@@ -26,7 +26,7 @@ export async function streamLogs(
   });
   try {
     const kept = logs
-      .tail(LOG_LINES)
+      .tail(LIMITS.logLinesKept)
       .filter(wanted)
       .slice(-(tail === 0 ? DEFAULT_TAIL : tail));
     for (const { line } of kept) await sink.write({ line });

@@ -42,10 +42,6 @@ import {
 } from './fields.js';
 import { fromTreeHeadMessage, toTreeHeadMessage } from './tree-head.js';
 
-/** Wire versions that one side may offer, and characters of one. */
-const MOST_VERSIONS = 16;
-const VERSION_LENGTH = 16;
-
 /** First message of a `Connect` stream, checked in form; its signature is not yet verified. */
 export interface HelloOffer {
   readonly versions: readonly string[];
@@ -87,8 +83,8 @@ export interface SiteDecision {
 }
 
 export function fromVersions(versions: readonly string[]): readonly string[] {
-  return requireList(versions, 'versions', MOST_VERSIONS).map((version) =>
-    requireText(version, 'versions', VERSION_LENGTH),
+  return requireList(versions, 'versions', LIMITS.wireVersions).map((version) =>
+    requireText(version, 'versions', LIMITS.versionCharacters),
   );
 }
 

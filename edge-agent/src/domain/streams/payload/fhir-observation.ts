@@ -23,8 +23,6 @@ interface Findings {
 }
 
 const RETRACTED: readonly unknown[] = ['entered-in-error', 'cancelled'];
-/** Components of one observation that are looked at. */
-const MOST_COMPONENTS = 1_024;
 
 /**
  * Reads an Observation (HL7 FHIR R4, JSON). Its value and those of its components go to the columns that name their
@@ -63,7 +61,7 @@ function timeOf(value: unknown): number | undefined {
 function findingsOf(observation: unknown, wanted: readonly Wanted[]): Findings | Fault {
   const components = member(observation, 'component');
   const parts: readonly unknown[] = Array.isArray(components) ? components : [];
-  if (parts.length > MOST_COMPONENTS) return fault('TooManyPoints');
+  if (parts.length > LIMITS.observationComponents) return fault('TooManyPoints');
   const findings: Findings = { cells: {}, samples: [] };
   for (const part of [observation, ...parts]) {
     const want = wanted.find((candidate) => hasCode(part, candidate));
