@@ -13,6 +13,8 @@ const OF_THE_LIBRARY: readonly (readonly [code: status, details: RegExp])[] = [
   [status.CANCELLED, /Cancelled on client/],
   // nghttp2 ends a connection on which streams are reset faster than 33 a second, after 1,000 (CVE-2023-44487).
   [status.INTERNAL, /RST_STREAM.*Session closed with error code 2/],
+  // Sent on a connection that was being ended, for that or for its age: not begun, and may be sent again (RFC 9113, 8.7).
+  [status.UNAVAILABLE, /^Stream refused by server/],
 ];
 
 export type Verdict = { readonly refusal: string } | { readonly finding: string };

@@ -1,4 +1,4 @@
-import type { EventEmitter } from 'node:events';
+import { setMaxListeners, type EventEmitter } from 'node:events';
 
 import type {
   handleBidiStreamingCall,
@@ -78,6 +78,8 @@ export class Calls {
     this.#peerOf = peerOf;
     this.#stopping = stopping;
     this.#idleMs = idleMs;
+    // Everybody who watches waits for it: more than ten are no leak.
+    setMaxListeners(0, stopping.signal);
   }
 
   /** The same for the Unix socket, which only the daemon's own user can open: its callers need no certificate. */
