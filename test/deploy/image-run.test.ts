@@ -8,7 +8,7 @@ import { field } from '../support/kube/field.js';
 import { toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
 import { containerOf } from '../support/oci/bundle.js';
 import { runnableImage } from '../support/oci/images.js';
-import { cable, networkNamespace, type NetworkNamespace } from '../support/oci/network-namespace.js';
+import { cable, networkNamespace, type NetworkNamespace } from '../support/network-namespace.js';
 import { containerEnvironment } from '../support/oci/pod-environment.js';
 import { podVolumes, type Keys, type PodSources, type PodVolumes } from '../support/oci/pod-volumes.js';
 import { startContainer, WHY_NO_CONTAINERS, type RunningContainer } from '../support/oci/run.js';

@@ -9,7 +9,7 @@ import { stringify } from 'yaml';
 import { BINARIES, Daemon, repositoryRoot, runCommand } from '../support/daemon.js';
 import { requireSuccess } from '../support/federation.js';
 import { render, type ChartName, type Manifest } from '../support/kube/charts.js';
-import { PodNetwork, withoutPodNetwork } from '../support/kube/pod-network.js';
+import { PolicedNetwork, withoutPolicedNetwork } from '../support/kube/policed-network.js';
 import { toolsOf } from '../support/kube/tools.js';
 import type { Pod } from '../support/kube/traffic.js';
 import { mosquittoInstalled } from '../support/mosquitto.js';
@@ -21,7 +21,7 @@ const HOST = 'hub.example.test';
 const BROKER = 'north-tributary-agent-broker';
 
 const missing =
-  withoutPodNetwork() ??
+  withoutPolicedNetwork() ??
   (toolsOf(generation) === undefined ? 'needs `npm run fetch:kube`' : undefined) ??
   (mosquittoInstalled() ? undefined : 'needs mosquitto');
 
@@ -110,7 +110,7 @@ const words = ([from, to, port]: readonly [string, string, number, ...unknown[]]
 describe(`network policies on the wire: daemons in network namespaces, rules of nftables from the rendered policies${missing === undefined ? '' : ` (${missing})`}`, function () {
   this.timeout(120_000);
   let folder: TemporaryDirectory;
-  let network: PodNetwork;
+  let network: PolicedNetwork;
   let policies: readonly Manifest[];
   let resolv: string;
   const daemons: Daemon[] = [];
@@ -119,7 +119,7 @@ describe(`network policies on the wire: daemons in network namespaces, rules of 
   before(async function () {
     if (missing !== undefined) this.skip();
     folder = await temporaryDirectory();
-    network = PodNetwork.start(PODS);
+    network = PolicedNetwork.start(PODS);
     policies = await renderPolicies();
     network.enforce(policies);
     resolv = join(folder.path, 'resolv.conf');
@@ -136,7 +136,7 @@ describe(`network policies on the wire: daemons in network namespaces, rules of 
   after(async () => {
     await Promise.all(daemons.map((daemon) => daemon.stop()));
     (mosquitto as ChildProcess | undefined)?.kill();
-    (network as PodNetwork | undefined)?.close();
+    (network as PolicedNetwork | undefined)?.close();
     await (folder as TemporaryDirectory | undefined)?.remove();
   });
 

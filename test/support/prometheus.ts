@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { stringify } from 'yaml';
 
-import { field, listAt } from './kube/field.js';
+import { field, listAt, textAt } from './kube/field.js';
 import { canConnect, freePort } from './local-ports.js';
 import { eventually } from './waiting.js';
 
@@ -133,9 +133,4 @@ export class Prometheus {
     if (field(answer, 'status') !== 'success') throw new Error(String(field(answer, 'error')));
     return answer;
   }
-}
-
-function textAt(value: unknown, name: string): string {
-  const found = field(value, name);
-  return typeof found === 'string' ? found : '';
 }

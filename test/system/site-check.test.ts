@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { faketimeLibrary } from '../chaos/tools.js';
+import { faketimeLibrary } from '../support/system-tools.js';
 import { repositoryRoot } from '../support/daemon.js';
 import { LocalFederation } from '../support/federation.js';
 import { freePort } from '../support/local-ports.js';

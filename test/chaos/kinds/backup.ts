@@ -7,10 +7,10 @@ import { ERROR_TABLE } from '@tributary/proto';
 import { BINARIES, Daemon, runCommand } from '../../support/daemon.js';
 import { requireSuccess } from '../../support/federation.js';
 import { entriesOf } from '../../support/ledger-audit.js';
+import { withoutSockets } from '../../support/system-tools.js';
 import { eventually } from '../../support/waiting.js';
 import type { Evidence } from '../judge/evidence.js';
 import { SITES } from '../template.js';
-import { withoutSockets } from '../tools.js';
 import type { ProcessName, World } from '../world.js';
 import type { FaultKind } from './kind.js';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Daemon } from '../../support/daemon.js';
+import { faketimeLibrary } from '../../support/system-tools.js';
 import { judgeEvidence, type Evidence } from '../judge/evidence.js';
-import { faketimeLibrary } from '../tools.js';
 import type { ProcessName } from '../world.js';
 import type { FaultKind } from './kind.js';
 

@@ -6,10 +6,10 @@ import { ERROR_TABLE, type ErrorCode } from '@tributary/proto';
 import { flipBit } from '../../support/damage.js';
 import type { SeededRandom } from '../../support/seeded-random.js';
 import { entriesOf } from '../../support/ledger-audit.js';
+import { withoutSockets } from '../../support/system-tools.js';
 import { eventually } from '../../support/waiting.js';
 import type { Evidence } from '../judge/evidence.js';
 import { SITES, type JobSize } from '../template.js';
-import { withoutSockets } from '../tools.js';
 import { PROCESSES, type ProcessName, type World } from '../world.js';
 import type { FaultKind } from './kind.js';
 

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ERROR_TABLE } from '@tributary/proto';
 
+import { tool, withoutRoot, withoutTool } from '../../support/system-tools.js';
 import { eventually } from '../../support/waiting.js';
-import { tool, withoutRoot, withoutTool } from '../tools.js';
 import type { ProcessName, World } from '../world.js';
 import type { FaultKind } from './kind.js';
 

@@ -1,4 +1,4 @@
-import { attempt, tool, withoutRoot, withoutTool } from '../tools.js';
+import { attempt, tool, withoutRoot, withoutTool } from '../../support/system-tools.js';
 import { SITES, Template } from '../template.js';
 import type { FaultKind } from './kind.js';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { toolsOf } from '../kube/tools.js';
 import { installCharts } from './controllers/helm-charts.js';
 import { Emulator } from './emulator.js';
-import { PodNetwork } from './kubelet/pod-network.js';
+import { BridgeNetwork } from './kubelet/bridge-network.js';
 import { realProber } from './kubelet/probes.js';
 import { RuncRuntime } from './kubelet/runc-runtime.js';
 import { ServiceProxy } from './kubelet/service-proxy.js';
@@ -13,7 +13,7 @@ import { ServiceProxy } from './kubelet/service-proxy.js';
 export interface Machine {
   readonly emulator: Emulator;
   /** The pods' network: what comes from it comes from pods. */
-  readonly network: PodNetwork;
+  readonly network: BridgeNetwork;
   /** Port of the API at the node's address. */
   readonly apiPort: number;
   stop(): Promise<void>;
@@ -22,7 +22,7 @@ export interface Machine {
 /** An emulator with a node that runs the containers of rendered pods with runc, and K3s's controller of HelmCharts. */
 export async function startMachine(): Promise<Machine> {
   const folder = await mkdtemp(join(tmpdir(), 'tributary-node-'));
-  const network = await PodNetwork.create();
+  const network = await BridgeNetwork.create();
   const runtime = new RuncRuntime(folder, network);
   const proxy = new ServiceProxy(network);
   const ambient: Record<string, string> = { KUBERNETES_SERVICE_HOST: network.gateway };

@@ -7,7 +7,7 @@ import { runnableImage, type ImageName } from '../../oci/images.js';
 import { startContainer } from '../../oci/run.js';
 import type { Api } from '../api.js';
 import type { KubeObject } from '../objects.js';
-import type { PodNetwork } from './pod-network.js';
+import type { BridgeNetwork } from './bridge-network.js';
 import type { ContainerRuntime, ContainerStart, RunningContainer } from './runtime.js';
 
 /** Images of ours by their repository; there are no others on this node. */
@@ -19,9 +19,9 @@ const IMAGES: Readonly<Record<string, ImageName>> = {
 /** Runs the containers of pods from the built images with runc, in the pods' own networks. Needs root. */
 export class RuncRuntime implements ContainerRuntime {
   readonly #folder: string;
-  readonly #network: PodNetwork;
+  readonly #network: BridgeNetwork;
 
-  constructor(folder: string, network: PodNetwork) {
+  constructor(folder: string, network: BridgeNetwork) {
     this.#folder = folder;
     this.#network = network;
   }
@@ -56,8 +56,9 @@ export class RuncRuntime implements ContainerRuntime {
     });
   }
 
-  async stopPod(pod: KubeObject): Promise<void> {
-    await this.#network.removePod(pod.metadata.uid ?? '');
+  stopPod(pod: KubeObject): Promise<void> {
+    this.#network.removePod(pod.metadata.uid ?? '');
+    return Promise.resolve();
   }
 
   async close(): Promise<void> {

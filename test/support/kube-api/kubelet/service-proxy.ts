@@ -4,15 +4,15 @@ import { field, listAt } from '../../kube/field.js';
 import type { Api } from '../api.js';
 import type { Controller } from '../controllers/loop.js';
 import type { KubeObject } from '../objects.js';
-import type { PodNetwork } from './pod-network.js';
+import type { BridgeNetwork } from './bridge-network.js';
 
 /** Connects the ports of Services to ready pods, in this process: a kube-proxy in user space. */
 export class ServiceProxy {
-  readonly #network: PodNetwork;
+  readonly #network: BridgeNetwork;
   readonly #servers = new Map<string, Server>();
   readonly #sockets = new Set<Socket>();
 
-  constructor(network: PodNetwork) {
+  constructor(network: BridgeNetwork) {
     this.#network = network;
   }
 

@@ -1,6 +1,9 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { promisify } from 'node:util';
+
+import { networkNamespace, type NetworkNamespace } from '../../network-namespace.js';
+import { tool } from '../../system-tools.js';
 
 const run = promisify(execFile);
 const ip = async (...args: readonly string[]): Promise<void> => void (await run('ip', [...args]));
@@ -9,11 +12,11 @@ const ip = async (...args: readonly string[]): Promise<void> => void (await run(
  * A bridge of this machine with a network namespace for each pod: 256 addresses for pods and 256 for Services, out of a net
  * that is drawn by lot so that several may run side by side. Needs root.
  */
-export class PodNetwork {
+export class BridgeNetwork {
   readonly #tag = randomBytes(3).toString('hex');
   readonly #net: string;
   readonly #third: number;
-  readonly #pods = new Set<string>();
+  readonly #pods = new Map<string, NetworkNamespace>();
   #next = 2;
 
   private constructor() {
@@ -21,8 +24,8 @@ export class PodNetwork {
     this.#third = randomInt(0, 120) * 2;
   }
 
-  static async create(): Promise<PodNetwork> {
-    const network = new PodNetwork();
+  static async create(): Promise<BridgeNetwork> {
+    const network = new BridgeNetwork();
     await ip('link', 'add', network.#bridge, 'type', 'bridge');
     await ip('addr', 'add', `${network.gateway}/24`, 'dev', network.#bridge);
     await ip('link', 'set', network.#bridge, 'up');
@@ -49,30 +52,33 @@ export class PodNetwork {
 
   /** Path of the namespace of a pod, as runc takes it. */
   path(uid: string): string {
-    return `/run/netns/${this.#namespace(uid)}`;
+    const namespace = this.#pods.get(uid);
+    if (namespace === undefined) throw new Error(`${uid} has no network`);
+    return namespace.path;
   }
 
   /** Makes the namespace of a pod; gives its address. */
   async addPod(uid: string): Promise<string> {
     const number = this.#next++;
-    const [namespace, address] = [this.#namespace(uid), `${this.podPrefix}${String(number)}`];
+    const address = `${this.podPrefix}${String(number)}`;
     const [outside, inside] = [`tv-${this.#tag}${String(number)}`, `tw-${this.#tag}${String(number)}`];
-    await ip('netns', 'add', namespace);
-    this.#pods.add(uid);
+    const namespace = networkNamespace(`tp-${this.#tag}-${uid.slice(0, 8)}`);
+    this.#pods.set(uid, namespace);
     await ip('link', 'add', outside, 'type', 'veth', 'peer', 'name', inside);
-    await ip('link', 'set', inside, 'netns', namespace);
+    await ip('link', 'set', inside, 'netns', namespace.name);
     await ip('link', 'set', outside, 'master', this.#bridge, 'up');
-    const within = (...args: readonly string[]): Promise<void> => ip('-n', namespace, ...args);
+    const within = (...args: readonly string[]): Promise<void> => ip('-n', namespace.name, ...args);
     await within('link', 'set', inside, 'name', 'eth0');
     await within('addr', 'add', `${address}/24`, 'dev', 'eth0');
     await within('link', 'set', 'eth0', 'up');
-    await within('link', 'set', 'lo', 'up');
     await within('route', 'add', 'default', 'via', this.gateway);
     return address;
   }
 
-  async removePod(uid: string): Promise<void> {
-    if (this.#pods.delete(uid)) await ip('netns', 'del', this.#namespace(uid));
+  removePod(uid: string): void {
+    const namespace = this.#pods.get(uid);
+    this.#pods.delete(uid);
+    namespace?.remove();
   }
 
   /** Gives this machine the address of a Service. */
@@ -82,17 +88,13 @@ export class PodNetwork {
 
   async close(): Promise<void> {
     process.off('exit', this.#abandon);
-    for (const uid of [...this.#pods]) await this.removePod(uid);
+    for (const uid of [...this.#pods.keys()]) this.removePod(uid);
     await ip('link', 'del', this.#bridge);
   }
 
   /** A test that dies leaves no network behind. */
   readonly #abandon = (): void => {
-    for (const uid of this.#pods) execFileSync('ip', ['netns', 'del', this.#namespace(uid)]);
-    execFileSync('ip', ['link', 'del', this.#bridge]);
+    for (const namespace of this.#pods.values()) namespace.remove();
+    tool('ip', 'link', 'del', this.#bridge);
   };
-
-  #namespace(uid: string): string {
-    return `tp-${this.#tag}-${uid.slice(0, 8)}`;
-  }
 }

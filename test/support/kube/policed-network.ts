@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 
-import { tool, withoutRoot, withoutTool } from '../../chaos/tools.js';
+import { networkNamespace } from '../network-namespace.js';
+import { attempt, tool, withoutRoot, withoutTool } from '../system-tools.js';
 import type { Manifest } from './charts.js';
 import { field, listAt } from './field.js';
 import { counterOf, nftablesOf, type Addressed } from './policy-rules.js';
@@ -13,7 +14,7 @@ const GATEWAY = '169.254.1.1';
 const TIMED_OUT = 124;
 
 /** Why no such network can be made here; undefined where it can. */
-export const withoutPodNetwork = (): string | undefined =>
+export const withoutPolicedNetwork = (): string | undefined =>
   withoutRoot() ??
   withoutTool('ip', 'netns', 'list') ??
   withoutTool('nft', '--version') ??
@@ -21,7 +22,7 @@ export const withoutPodNetwork = (): string | undefined =>
   withoutTool('unshare', '-n', 'ip', 'link', 'add', 'probea', 'type', 'veth', 'peer', 'name', 'probeb');
 
 /** Network namespaces as pods, each on a link of its own to a node that routes between them and enforces policies. */
-export class PodNetwork {
+export class PolicedNetwork {
   readonly #ends: readonly Addressed[];
 
   private constructor(ends: readonly Addressed[]) {
@@ -29,24 +30,23 @@ export class PodNetwork {
   }
 
   /** Pods by name; undefined for an address outside the cluster. */
-  static start(pods: Readonly<Record<string, Pod | undefined>>): PodNetwork {
+  static start(pods: Readonly<Record<string, Pod | undefined>>): PolicedNetwork {
     const node = namespaceOf('node');
-    tool('ip', 'netns', 'add', node);
+    networkNamespace(node);
     const ends = Object.entries(pods).map(([name, pod], index): Addressed => {
       const address = pod === undefined ? `203.0.113.${String(index + 1)}` : `10.244.0.${String(index + 1)}`;
       return { name, address, ...(pod && { pod }) };
     });
-    const network = new PodNetwork(ends);
+    const network = new PolicedNetwork(ends);
     for (const [index, { name, address }] of ends.entries()) {
       const [own, link] = [namespaceOf(name), `pod${String(index)}`];
       const inside = (...words: readonly string[]): string => tool('ip', '-n', own, ...words);
-      tool('ip', 'netns', 'add', own);
+      networkNamespace(own);
       tool('ip', '-n', node, 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', own);
       tool('ip', '-n', node, 'address', 'add', `${GATEWAY}/32`, 'dev', link);
       tool('ip', '-n', node, 'link', 'set', link, 'up');
       tool('ip', '-n', node, 'route', 'add', `${address}/32`, 'dev', link);
       inside('address', 'add', `${address}/32`, 'dev', 'eth0');
-      inside('link', 'set', 'lo', 'up');
       inside('link', 'set', 'eth0', 'up');
       inside('route', 'add', GATEWAY, 'dev', 'eth0');
       inside('route', 'add', 'default', 'via', GATEWAY);
@@ -113,7 +113,7 @@ export class PodNetwork {
 
   close(): void {
     for (const name of ['node', ...this.#ends.map((end) => end.name)])
-      spawnSync('ip', ['netns', 'delete', namespaceOf(name)]);
+      attempt('ip', 'netns', 'delete', namespaceOf(name));
   }
 
   #run(name: string, command: readonly string[]): ReturnType<typeof spawnSync> {
