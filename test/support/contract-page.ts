@@ -29,12 +29,14 @@ export function clausesOf(page: string): readonly Clause[] {
 /** Folders whose tests some script runs; suites of test/contract are run by the tests beside them. */
 const RUN = /^test\/(contract\/[a-z-]+|(unit|contract|integration|e2e|chaos|system)\/.*\.test)\.ts$/;
 
-/** What is wrong with the clauses: a sentence without a test, a file that nobody runs, a title that is not there. */
+/** What is wrong with the clauses: a sentence without a test or with one twice, a file that nobody runs, a title that is not there. */
 export async function problemsOf(clauses: readonly Clause[], root: string): Promise<readonly string[]> {
   const problems: string[] = [];
   for (const { sentence, tests } of clauses) {
     if (tests.length === 0) problems.push(`no test: ${sentence}`);
-    for (const { file, title } of tests) {
+    for (const [index, { file, title }] of tests.entries()) {
+      if (tests.findIndex((other) => other.file === file && other.title === title) < index)
+        problems.push(`twice: ${file}: ${title}`);
       if (!RUN.test(file)) problems.push(`nobody runs ${file}`);
       const source = await readFile(join(root, file), 'utf8').catch(() => undefined);
       if (source === undefined) problems.push(`no file ${file}`);

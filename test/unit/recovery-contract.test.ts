@@ -12,10 +12,11 @@ describe('the recovery contract (coordinator/RECOVERY.md)', () => {
     assert.deepEqual(await problemsOf(clauses, repositoryRoot), []);
   });
 
-  it('would not pass with a sentence without a test, or a test that is not there', async () => {
+  it('would not pass with a sentence without a test or with one twice, or a test that is not there', async () => {
     const page = [
       '- **Nothing is lost.** It is so.',
       '- **Nothing is doubled.**',
+      '  - `test/unit/recovery-contract.test.ts`: names a test for every sentence, and every test is there',
       '  - `test/unit/recovery-contract.test.ts`: names a test for every sentence, and every test is there',
       '  - `test/unit/recovery-contract.test.ts`: names a test',
       '  - `test/unit/none.test.ts`: names a test',
@@ -23,6 +24,7 @@ describe('the recovery contract (coordinator/RECOVERY.md)', () => {
     ].join('\n');
     assert.deepEqual(await problemsOf(clausesOf(page), repositoryRoot), [
       'no test: Nothing is lost.** It is so.',
+      'twice: test/unit/recovery-contract.test.ts: names a test for every sentence, and every test is there',
       'no test in test/unit/recovery-contract.test.ts: names a test',
       'no file test/unit/none.test.ts',
       'nobody runs test/support/daemon.ts',
