@@ -275,11 +275,14 @@ export const LOAD_LIMITS = Object.freeze({
    * kernel. Then: the oldest of them is closed.
    */
   handshakes: 1_024,
-  /** Tunnels for agents behind proxies that open TLS: each holds two sockets. Then: another is answered with 503. */
+  /**
+   * Tunnels for agents behind proxies that open TLS: each holds two sockets. As many connections may become one. Then:
+   * the oldest tunnel to the enrol listener is ended, or another is answered with 503.
+   */
   tunnels: 1_024,
   /**
-   * Tunnels from one address, behind which a proxy, or an ingress, may stand for many sites. Then: another is answered
-   * with 503, and the agent tries again.
+   * Tunnels from one address to one listener: a proxy, or an ingress, may stand for many sites. Then: the oldest to the
+   * enrol listener is ended; another to the fleet listener is answered with 503, and the agent tries again.
    */
   tunnelsPerAddress: 256,
   /** Milliseconds in which nothing moves in a tunnel: heartbeats come every few seconds. Then: the tunnel is closed. */

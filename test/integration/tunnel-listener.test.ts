@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { connect } from 'node:tls';
+import { connect as connectTcp, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
 
 import { startTunnels } from '@tributary/coordinator/internal/adapters/tunnel/tunnel-listener.js';
 import { openTunnel } from '@tributary/edge-agent/internal/adapters/tunnel/outer-tls.js';
@@ -17,6 +17,7 @@ describe('the listener of tunnels', function () {
   let coordinator: ScriptedCoordinator;
   let listener: Awaited<ReturnType<typeof startTunnels>>;
   let bundle: string;
+  let start: (enrol?: { host: string; port: number }) => ReturnType<typeof startTunnels>;
 
   before(async () => {
     echo = createServer((socket) => {
@@ -31,10 +32,9 @@ describe('the listener of tunnels', function () {
     const { chainPem: certificate, privateKeyPem: key } = await coordinator.authority.issueServer([
       '127.0.0.1',
     ]);
-    listener = await startTunnels({
-      ...{ host: '127.0.0.1', port: 0, certificate, key },
-      ends: { fleet: end, enrol: { host: '127.0.0.1', port: 1 } },
-    });
+    const options = { host: '127.0.0.1', port: 0, certificate, key };
+    start = (enrol = end) => startTunnels({ ...options, ends: { fleet: end, enrol } });
+    listener = await start({ host: '127.0.0.1', port: 1 });
   });
   after(async () => {
     await listener.close(0);
@@ -42,9 +42,9 @@ describe('the listener of tunnels', function () {
     echo.close();
   });
 
-  const open = (end: 'fleet' | 'enrol', trusted: string | undefined = bundle) =>
+  const open = (end: 'fleet' | 'enrol', trusted = bundle, { port } = listener) =>
     openTunnel(end, {
-      address: { host: '127.0.0.1', port: listener.port },
+      address: { host: '127.0.0.1', port },
       proxy: undefined,
       bundle: trusted,
     });
@@ -106,5 +106,52 @@ describe('the listener of tunnels', function () {
       const tunnel = await open('fleet').catch(() => undefined);
       return tunnel?.destroy();
     });
+  });
+
+  /** A connection whose side here is never closed, whatever the other side does. */
+  const stubborn = (port: number, ...lines: readonly string[]): Promise<TLSSocket> =>
+    new Promise((resolve) => {
+      const raw = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true });
+      const socket = connect({ socket: raw, rejectUnauthorized: false });
+      socket.on('error', () => undefined).write([...lines, 'Host: hub', '', ''].join('\r\n'));
+      socket.once('data', () => resolve(socket));
+    });
+
+  it('is closed in time, whoever keeps a connection that was refused', async () => {
+    const own = await start();
+    const refused = await stubborn(own.port, 'GET /tunnel/admin HTTP/1.1', ...UPGRADE);
+    const silent = connectTcp({ host: '127.0.0.1', port: own.port }).on('error', () => undefined);
+    await new Promise((resolve) => silent.once('connect', resolve));
+    await own.close(100);
+    refused.destroy();
+    silent.destroy();
+  });
+
+  it('is open to tunnels where others only connect', async () => {
+    const own = await start();
+    const crowd: Socket[] = [];
+    while (crowd.length < LIMITS.tunnels + 50) {
+      const socket = connectTcp({ host: '127.0.0.1', port: own.port }).on('error', () => undefined);
+      crowd.push(socket.resume());
+      await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+    }
+    const tunnel = await open('fleet', bundle, own);
+    tunnel.destroy();
+    for (const socket of crowd) socket.destroy();
+    await own.close(0);
+  });
+
+  it('has tunnels for members whoever holds those to join by, and for the newest who joins', async () => {
+    const own = await start();
+    const joining: Awaited<ReturnType<typeof open>>[] = [];
+    for (let opened = 0; opened < LIMITS.tunnelsPerAddress; opened += 1)
+      joining.push(await open('enrol', bundle, own));
+    const member = await open('fleet', bundle, own);
+    assert.equal(joining.filter(({ destroyed }) => destroyed).length, 0);
+    const late = await open('enrol', bundle, own);
+    await eventually('the oldest to be ended', () => joining[0]?.destroyed === true || undefined);
+    assert.deepEqual([member.destroyed, late.destroyed, joining[1]?.destroyed], [false, false, false]);
+    for (const tunnel of [...joining, member, late]) tunnel.destroy();
+    await own.close(0);
   });
 });

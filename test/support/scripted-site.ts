@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { WorkerStatistics } from '@tributary/edge-agent/internal/adapters/datasets/worker-statistics.js';
 import {
   decisionsPath,
   openDataDirectory,
   type DataDirectory,
+  socketPath,
 } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
 import { GrpcDialer } from '@tributary/edge-agent/internal/adapters/grpc/dialer.js';
 import { systemClock } from '@tributary/edge-agent/internal/adapters/system/clock.js';
@@ -216,6 +217,7 @@ export class ScriptedSite {
       proxy: () => Promise.resolve(this.proxy),
       noProxy: [],
       bundle: this.bundle,
+      socketsDir: dirname(socketPath(this.dataDir)),
       egress,
       sockets,
     });

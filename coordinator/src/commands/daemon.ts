@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { LIMITS, type LedgerEntry } from '@tributary/proto';
 
 import { logDecision } from '../adapters/logs/decisions.js';
@@ -135,10 +137,22 @@ export class Daemon {
     this.log.info('stopping');
     this.#listeners.setServing(false);
     // Both at once: an upload that is nearly there may still be accepted while agents are told goodbye.
-    await Promise.all([this.#training.stop(), this.#listeners.close(LIMITS.drainMs)]);
+    await Promise.all([this.#training.stop(), this.#closeListeners()]);
     this.#unsubscribe();
     await this.#core.close();
     this.log.info('stopped');
+  }
+
+  /** No peer that keeps its connection keeps the stores from being closed. */
+  async #closeListeners(): Promise<void> {
+    const patience = new AbortController();
+    const late = delay(LIMITS.drainMs + LIMITS.daemonLeaveMs, true, { signal: patience.signal });
+    const closed = this.#listeners.close(LIMITS.drainMs).then(() => false);
+    try {
+      if (await Promise.race([closed, late])) this.log.warn('a listener does not close; going on');
+    } finally {
+      patience.abort();
+    }
   }
 }
 

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
+import { socketPath } from '../adapters/files/data-directory.js';
 import { fileError } from '../adapters/files/durable-file.js';
 import { GrpcDialer } from '../adapters/grpc/dialer.js';
 import type { SocketMeter } from '../adapters/tls/socket-meter.js';
@@ -9,9 +11,14 @@ import type { Proxy } from '../adapters/tls/connect-tunnel.js';
 import type { AgentConfig, ProxyConfig } from '../config.js';
 import type { EgressMeter } from '../egress-ports.js';
 
-/** How the coordinator is reached from this site. Rejects with CONFIG_INVALID. */
+/** How the coordinator is reached from this site; `dataDir` is this process's own. Rejects with CONFIG_INVALID. */
 export async function createDialer(
-  { proxy, caBundlePath, tunnel }: Pick<AgentConfig, 'proxy' | 'caBundlePath' | 'tunnel'>,
+  {
+    proxy,
+    caBundlePath,
+    tunnel,
+    dataDir,
+  }: Pick<AgentConfig, 'proxy' | 'caBundlePath' | 'tunnel' | 'dataDir'>,
   egress: EgressMeter,
   sockets: Pick<SocketMeter, 'watch'>,
 ): Promise<GrpcDialer> {
@@ -20,6 +27,7 @@ export async function createDialer(
     noProxy: proxy?.noProxy ?? [],
     bundle: caBundlePath === undefined ? undefined : await readText(caBundlePath),
     tunnel,
+    socketsDir: dirname(socketPath(dataDir)),
     egress,
     sockets,
   });

@@ -3,16 +3,29 @@ import type { Server as NetServer, Socket } from 'node:net';
 /** Who is at the other end of a connection: addresses are the same for a socket and for the TLS session on it. */
 export type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
+/** What a peer asked for, until it is answered or given up. */
+export interface Call {
+  once(event: 'close', listener: () => void): unknown;
+}
+
+interface Known {
+  readonly socket: Socket;
+  /** Calls that are not answered yet. */
+  calls: number;
+}
+
 /**
  * Bounds the connections of a listener that anybody can open. The newest is always taken: one too many ends the oldest
- * that never asked for anything, and where there is none the oldest of all. Whoever opens connections and keeps them
- * keeps nobody out, who has a question and leaves.
+ * of those that never asked for anything where they are more than half, else whoever asked and was answered longest ago,
+ * and only where everybody waits for an answer whoever has waited longest. So neither those who keep silent nor those
+ * who asked once and stay keep anybody out, who has a question and leaves.
  */
 export class Crowd {
   readonly #most: number;
   /** By peer, the oldest first. */
   readonly #silent = new Map<string, Socket>();
-  readonly #known = new Map<string, Socket>();
+  /** By peer, the one that was last used longest ago first. */
+  readonly #known = new Map<string, Known>();
 
   /** `most`: connections at the same time that were not admitted. */
   constructor(listener: NetServer, most: number) {
@@ -26,12 +39,18 @@ export class Crowd {
   }
 
   /** The peer has asked for something. */
-  heard(peer: Peer): void {
+  heard(peer: Peer, call: Call): void {
     const key = keyOf(peer);
     const socket = this.#silent.get(key);
-    if (socket === undefined) return;
+    const known = socket === undefined ? this.#known.get(key) : { socket, calls: 0 };
+    if (known === undefined) return;
     this.#silent.delete(key);
-    this.#known.set(key, socket);
+    known.calls += 1;
+    this.#used(key, known);
+    call.once('close', () => {
+      known.calls -= 1;
+      if (this.#known.get(key) === known) this.#used(key, known);
+    });
   }
 
   /** The peer has shown who it is: it counts elsewhere from now on. */
@@ -46,17 +65,28 @@ export class Crowd {
       this.#forget(key, socket);
     });
     if (this.size <= this.#most) return;
-    const [first] = this.#silent.size > 1 ? this.#silent : this.#known;
-    if (first === undefined) return;
-    const [oldest, ended] = first;
-    this.#forget(oldest);
+    const [oldest] = this.#silent.size > Math.max(1, this.#most / 2) ? this.#silent : [];
+    const [leaves, ended] = oldest ?? this.#leastUsed() ?? [key, socket];
+    this.#forget(leaves);
     ended.destroy();
+  }
+
+  /** Of those who asked, whoever waits for nothing goes first. */
+  #leastUsed(): readonly [string, Socket] | undefined {
+    const all = [...this.#known];
+    const [key, known] = all.find(([, { calls }]) => calls === 0) ?? all[0] ?? [];
+    return key === undefined || known === undefined ? undefined : [key, known.socket];
+  }
+
+  #used(key: string, known: Known): void {
+    this.#known.delete(key);
+    this.#known.set(key, known);
   }
 
   /** The same address and port may be another connection's already. */
   #forget(key: string, socket?: Socket): void {
-    for (const sockets of [this.#silent, this.#known])
-      if (socket === undefined || sockets.get(key) === socket) sockets.delete(key);
+    if (socket === undefined || this.#silent.get(key) === socket) this.#silent.delete(key);
+    if (socket === undefined || this.#known.get(key)?.socket === socket) this.#known.delete(key);
   }
 }
 

@@ -9,7 +9,7 @@ export {
   widenSessions,
   widenStreams,
 } from './options.js';
-export { Crowd, type Peer } from './crowd.js';
+export { Crowd, type Call, type Peer } from './crowd.js';
 export { ERROR_METADATA, fromServiceError, toServiceError } from './status.js';
 export { callServerStream, callUnary, type Method, type StreamOptions, type UnaryOptions } from './calls.js';
 

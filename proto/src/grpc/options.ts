@@ -4,7 +4,7 @@ import type { ChannelOptions, Server } from '@grpc/grpc-js';
 
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
-import { Crowd, type Peer } from './crowd.js';
+import { Crowd, type Call, type Peer } from './crowd.js';
 
 const COMMON: ChannelOptions = {
   'grpc.max_receive_message_length': LIMITS.grpcMessageBytes,
@@ -56,7 +56,7 @@ interface Http2Session {
 
 interface Http2Listener {
   on(event: 'session', listener: (session: Http2Session) => void): void;
-  on(event: 'stream', listener: (stream: { readonly session?: Http2Session }) => void): void;
+  on(event: 'stream', listener: (stream: Call & { readonly session?: Http2Session }) => void): void;
 }
 
 /** Fields of grpc-js 1.14's Server that have no public door; the version is pinned and a test watches the effect. */
@@ -100,8 +100,8 @@ export function limitStrangers(server: Server, most: number, mutual = false): vo
     const crowd = new Crowd(listener, most);
     if (mutual) listener.on('session', ({ socket }) => crowd.admit(socket));
     else
-      listener.on('stream', ({ session }) => {
-        if (session !== undefined) crowd.heard(session.socket);
+      listener.on('stream', (stream) => {
+        if (stream.session !== undefined) crowd.heard(stream.session.socket, stream);
       });
   }
 }

@@ -28,7 +28,10 @@ export async function serveMetrics(registry: Registry, host: string, port: numbe
       answer(registry, request, response).catch(() => response.writeHead(500).end());
     },
   );
-  new Crowd(server, LIMITS.pageConnections);
+  const crowd = new Crowd(server, LIMITS.pageConnections);
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
+    crowd.heard(socket, response),
+  );
   await listen(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,

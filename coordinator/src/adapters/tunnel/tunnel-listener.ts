@@ -11,6 +11,7 @@ import {
   tunnelPath,
   type TunnelEnd,
 } from '@tributary/proto';
+import { Crowd } from '@tributary/proto/grpc';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 
 import type { Listener } from '../grpc/listener.js';
@@ -44,18 +45,26 @@ class Tunnels {
     maxPayload: LIMITS.tunnelMessageBytes,
     handleProtocols: () => TUNNEL_PROTOCOL,
   });
-  /** Open ones, by the address that they come from. */
-  readonly #open = new Map<Socket, string>();
+  /** What is not a tunnel yet: whoever opens connections and keeps them keeps no tunnel out. */
+  readonly #crowd: Crowd;
+  readonly #connections = new Set<Socket>();
+  /** Tunnels, the oldest first, by the socket that leads on. */
+  readonly #open = new Map<Socket, Tunnel>();
 
   constructor(options: TunnelOptions) {
     this.#options = options;
-    this.#server = createServer({ cert: options.certificate, key: options.key }, (_request, response) =>
-      response.writeHead(426, { upgrade: 'websocket', connection: 'close' }).end(),
+    this.#server = createServer(
+      { cert: options.certificate, key: options.key, handshakeTimeout: LIMITS.handshakeMs },
+      (_request, response) => response.writeHead(426, { upgrade: 'websocket', connection: 'close' }).end(),
     );
     this.#server.requestTimeout = LIMITS.handshakeMs;
     this.#server.headersTimeout = LIMITS.handshakeMs;
     this.#server.keepAliveTimeout = LIMITS.handshakeMs;
-    this.#server.maxConnections = LIMITS.tunnels;
+    this.#crowd = new Crowd(this.#server, LIMITS.tunnels);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
     this.#server.on('upgrade', (request, socket: Duplex, head: Buffer) =>
       this.#upgrade(request, socket, head),
     );
@@ -81,7 +90,8 @@ class Tunnels {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         for (const socket of this.#open.keys()) socket.destroy();
-        this.#server.closeAllConnections();
+        // Those that were refused, or are in the middle of a handshake, are none of the HTTP server's.
+        for (const socket of this.#connections) socket.destroy();
       }, drainMs);
       this.#server.close(() => {
         clearTimeout(timer);
@@ -97,23 +107,43 @@ class Tunnels {
     const end = TUNNEL_ENDS.find((name) => request.url === tunnelPath(name));
     const offered = request.headers['sec-websocket-protocol'] ?? '';
     if (end === undefined || offered !== TUNNEL_PROTOCOL) refuse(socket, '404 Not Found');
-    else if (this.#isFull(from)) refuse(socket, '503 Service Unavailable');
-    else this.#dial(request, { socket, head, from, target: connect(this.#options.ends[end]) });
+    else if (!this.#hasRoom(end, from)) refuse(socket, '503 Service Unavailable');
+    else
+      this.#dial(request, { socket, head, tunnel: { end, from }, target: connect(this.#options.ends[end]) });
   }
 
-  #isFull(from: string): boolean {
-    const ofThis = [...this.#open.values()].filter((address) => address === from).length;
-    return this.#open.size >= LIMITS.tunnels || ofThis >= LIMITS.tunnelsPerAddress;
+  /**
+   * Whether another tunnel may be opened, where need be in place of the oldest that leads to the enrol listener: anybody
+   * may hold one of those, and whoever joins needs it for a moment.
+   */
+  #hasRoom(end: TunnelEnd, from: string): boolean {
+    const alike = [...this.#open].filter(([, tunnel]) => tunnel.end === end && tunnel.from === from);
+    const isShareTaken = alike.length >= LIMITS.tunnelsPerAddress;
+    if (!isShareTaken && this.#open.size < LIMITS.tunnels) return true;
+    if (isShareTaken && end !== 'enrol') return false;
+    const [oldest] =
+      (isShareTaken ? alike : [...this.#open]).find(([, tunnel]) => tunnel.end === 'enrol') ?? [];
+    if (oldest === undefined) return false;
+    this.#open.delete(oldest);
+    oldest.destroy();
+    return true;
   }
 
-  #dial(request: IncomingMessage, { socket, head, from, target }: Opening): void {
-    this.#open.set(target, from);
+  #dial(request: IncomingMessage, { socket, head, tunnel, target }: Opening): void {
+    this.#open.set(target, tunnel);
     target.setNoDelay(true).setTimeout(LIMITS.tunnelIdleMs, () => target.destroy());
-    target.once('close', () => this.#open.delete(target));
-    target.on('error', () => refuse(socket, '502 Bad Gateway'));
+    target.once('close', (failed) => {
+      this.#open.delete(target);
+      if (!failed) socket.destroy();
+    });
+    const unreachable = (): void => refuse(socket, '502 Bad Gateway');
+    target.once('error', unreachable);
     socket.once('close', () => target.destroy());
     target.once('connect', () => {
+      // What is answered from now on would be bytes inside a WebSocket.
+      target.off('error', unreachable).on('error', () => socket.destroy());
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        this.#crowd.admit(request.socket);
         const stream = createWebSocketStream(webSocket);
         stream.on('error', () => target.destroy());
         stream.once('close', () => target.destroy());
@@ -124,13 +154,22 @@ class Tunnels {
   }
 }
 
+interface Tunnel {
+  readonly end: TunnelEnd;
+  /** The address that it comes from. */
+  readonly from: string;
+}
+
 interface Opening {
   readonly socket: Duplex;
   readonly head: Buffer;
-  readonly from: string;
+  readonly tunnel: Tunnel;
   readonly target: Socket;
 }
 
+/** Nothing waits for the other side to close its half. */
 function refuse(socket: Duplex, status: string): void {
-  if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  if (!socket.writable) return void socket.destroy();
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

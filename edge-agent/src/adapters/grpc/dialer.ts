@@ -28,6 +28,8 @@ export interface DialerOptions {
   readonly bundle: string | undefined;
   /** Where the coordinator takes tunnels; then the bundle vouches for the outside of them alone. */
   readonly tunnel?: Address | undefined;
+  /** Where the sockets are that lead into tunnels: of this process alone. */
+  readonly socketsDir: string;
   readonly egress: EgressMeter;
   /** Told of each port that is dialled. */
   readonly sockets: Pick<SocketMeter, 'watch'>;
@@ -46,7 +48,7 @@ export class GrpcDialer implements Dialer {
   constructor(options: DialerOptions) {
     this.#options = options;
     const { tunnel } = options;
-    if (tunnel !== undefined) this.#relay = new TunnelRelay(() => this.#route(tunnel));
+    if (tunnel !== undefined) this.#relay = new TunnelRelay(() => this.#route(tunnel), options.socketsDir);
     // grpc-js writes to standard error by itself; what it says there reaches us as errors of calls.
     setLogVerbosity(logVerbosity.NONE);
   }

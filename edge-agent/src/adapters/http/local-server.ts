@@ -1,5 +1,5 @@
 import { chmod, rm } from 'node:fs/promises';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
 import { Crowd } from '@tributary/proto/grpc';
@@ -36,7 +36,10 @@ export function servePagesOnSocket(
 /** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
 export function servePagesOnPort(port: number, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
   const server = pageServer(pages);
-  new Crowd(server, LIMITS.pageConnections);
+  const crowd = new Crowd(server, LIMITS.pageConnections);
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
+    crowd.heard(socket, response),
+  );
   return listenOnPort(server, port);
 }
 

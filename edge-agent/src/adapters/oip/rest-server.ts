@@ -50,7 +50,9 @@ export function restServer(options: RestOptions): Server {
 /** Bounds the connections of a server that listens on a port: those that ask for nothing keep nobody out. */
 export function limitCallers(server: Server): Server {
   const crowd = new Crowd(server, LIMITS.predictionConnections);
-  return server.on('request', ({ socket }: IncomingMessage) => crowd.heard(socket));
+  return server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
+    crowd.heard(socket, response),
+  );
 }
 
 async function respond(options: RestOptions, request: IncomingMessage): Promise<Answer> {

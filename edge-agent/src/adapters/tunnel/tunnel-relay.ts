@@ -1,11 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmod, rm, stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
-import type { TunnelEnd } from '@tributary/proto';
+import { TributaryError, type TunnelEnd } from '@tributary/proto';
 
+import { ensureDirectory } from '../files/durable-file.js';
 import { openTunnel, type TunnelRoute } from './outer-tls.js';
+
+interface Listening {
+  readonly server: Server;
+  readonly path: string;
+}
 
 /**
  * Sockets of this user alone, behind which each connection is a tunnel: grpc-js dials addresses, and knows no other way to be
@@ -13,35 +18,49 @@ import { openTunnel, type TunnelRoute } from './outer-tls.js';
  */
 export class TunnelRelay {
   readonly #route: () => Promise<TunnelRoute>;
-  readonly #servers = new Map<TunnelEnd, Promise<string>>();
-  #folder: string | undefined;
+  readonly #folder: string;
+  readonly #listening = new Map<TunnelEnd, Promise<Listening>>();
 
-  /** `route` is asked for each connection: its password may have changed. */
-  constructor(route: () => Promise<TunnelRoute>) {
+  /** `route` is asked for each connection: its password may have changed. `folder` is this process's own; made where it is missing. */
+  constructor(route: () => Promise<TunnelRoute>, folder: string) {
     this.#route = route;
+    this.#folder = resolve(folder);
   }
 
-  /** Path of the Unix socket that leads to a listener. */
-  path(end: TunnelEnd): Promise<string> {
-    const known = this.#servers.get(end);
-    if (known !== undefined) return known;
-    const opened = this.#listen(end);
-    this.#servers.set(end, opened);
-    return opened;
+  /** Path of the Unix socket that leads to a listener. Rejects with CONFIG_INVALID where there can be none. */
+  async path(end: TunnelEnd): Promise<string> {
+    const opened = this.#present(end, this.#listening.get(end));
+    this.#listening.set(end, opened);
+    return (await opened).path;
   }
 
-  #listen(end: TunnelEnd): Promise<string> {
-    const path = join(this.#own(), `${end}.sock`);
-    const server: Server = createServer((socket) => {
+  /** What listens already, unless it failed or somebody removed its socket. */
+  async #present(end: TunnelEnd, before: Promise<Listening> | undefined): Promise<Listening> {
+    const known = await before?.catch(() => undefined);
+    if (known !== undefined && (await isSocket(known.path))) return known;
+    known?.server.close();
+    return this.#listen(end);
+  }
+
+  async #listen(end: TunnelEnd): Promise<Listening> {
+    const path = join(this.#folder, `${end}.sock`);
+    const server = createServer((socket) => {
       this.#carry(end, socket).catch(() => socket.destroy());
     });
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, () => {
-        server.unref();
-        resolve(path);
+    try {
+      await ensureDirectory(this.#folder);
+      // A socket that a dead process left.
+      await rm(path, { force: true });
+      await new Promise<void>((listening, reject) => {
+        server.on('error', reject).listen(path, listening);
       });
-    });
+      await chmod(path, 0o600);
+    } catch (cause) {
+      server.close();
+      throw new TributaryError('CONFIG_INVALID', `tunnel: cannot listen on ${path}`, { cause });
+    }
+    server.unref();
+    return { server, path };
   }
 
   async #carry(end: TunnelEnd, socket: Socket): Promise<void> {
@@ -53,14 +72,12 @@ export class TunnelRelay {
     socket.once('close', () => tunnel.destroy());
     socket.pipe(tunnel).pipe(socket);
   }
+}
 
-  /** A folder that only this user enters; it goes with the process. */
-  #own(): string {
-    if (this.#folder === undefined) {
-      const folder = mkdtempSync(join(tmpdir(), 'tributary-tunnel-'));
-      process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-      this.#folder = folder;
-    }
-    return this.#folder;
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isSocket();
+  } catch {
+    return false;
   }
 }

@@ -231,14 +231,24 @@ async function coordinatorCheck(
   looks: readonly EndpointLook[],
   { record, token }: Known,
 ): Promise<CheckLine> {
-  const dialer = await createDialer(config, { count: () => undefined }, { watch: () => undefined });
   const look = looks[token === undefined ? 1 : 0]?.look;
   if (look === undefined) return skippedLine('coordinator', 'not asked: it was not reached');
   const authority = authorityOf(look, way);
   if (authority === undefined)
     return skippedLine('coordinator', 'not asked: somebody else answers in its place');
-  if (token !== undefined) return tokenCheck(dialer, token, authority);
-  if (record === undefined)
-    throw new TributaryError('INTERNAL', 'an address without a token or an enrolment');
-  return memberCheck(dialer, record);
+  // The data directory may be a running agent's.
+  const dataDir = await mkdtemp(join(tmpdir(), 'tributary-check-'));
+  try {
+    const dialer = await createDialer(
+      { ...config, dataDir },
+      { count: () => undefined },
+      { watch: () => undefined },
+    );
+    if (token !== undefined) return await tokenCheck(dialer, token, authority);
+    if (record === undefined)
+      throw new TributaryError('INTERNAL', 'an address without a token or an enrolment');
+    return await memberCheck(dialer, record);
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
 }
