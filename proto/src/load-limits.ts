@@ -275,10 +275,7 @@ export const LOAD_LIMITS = Object.freeze({
    * kernel. Then: the oldest of them is closed.
    */
   handshakes: 1_024,
-  /**
-   * Tunnels for agents behind proxies that open TLS: each holds two sockets. As many connections may become one. Then:
-   * the oldest tunnel to the enrol listener is ended, or another is answered with 503.
-   */
+  /** Tunnels for agents behind proxies that open TLS: each holds two sockets. Then: another is answered with 503. */
   tunnels: 1_024,
   /**
    * Tunnels from one address to one listener: a proxy, or an ingress, may stand for many sites. Then: the oldest to the

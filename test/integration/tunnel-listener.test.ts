@@ -148,6 +148,7 @@ describe('the listener of tunnels', function () {
       joining.push(await open('enrol', bundle, own));
     const member = await open('fleet', bundle, own);
     assert.equal(joining.filter(({ destroyed }) => destroyed).length, 0);
+    joining[0]?.resume();
     const late = await open('enrol', bundle, own);
     await eventually('the oldest to be ended', () => joining[0]?.destroyed === true || undefined);
     assert.deepEqual([member.destroyed, late.destroyed, joining[1]?.destroyed], [false, false, false]);
