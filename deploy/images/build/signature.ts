@@ -15,7 +15,14 @@ interface Statement {
     readonly image: { readonly 'docker-manifest-digest': string };
     readonly type: string;
   };
-  readonly optional: null;
+  /** Annotations of cosign: the tag, which the rest of a statement does not bind. */
+  readonly optional: { readonly tag: string } | null;
+}
+
+/** Under which name and tag the image of a layout is imported. */
+interface ImageReference {
+  readonly repository: string;
+  readonly tag: string;
 }
 
 const tagOf = (digest: string): string => `${digest.replace(':', '-')}.sig`;
@@ -28,15 +35,27 @@ function digestFor(key: KeyObject): string | null {
   throw new Error('the key is neither Ed25519 nor ECDSA on P-256');
 }
 
+const isSignature = ({ annotations }: Descriptor): boolean => annotations?.[REF_NAME]?.endsWith('.sig') === true;
+
 /** What has to be signed: the image, and what is attached to it. */
 const signable = (manifests: readonly Descriptor[]): readonly Descriptor[] =>
-  manifests.filter(({ annotations }) => annotations?.[REF_NAME]?.endsWith('.sig') !== true);
+  manifests.filter((manifest) => !isSignature(manifest));
+
+/** Throws where tools that go by the tag would find another image than those that go by the whole name. */
+function referenceOf({ annotations }: Descriptor): ImageReference {
+  const name = annotations?.[IMAGE_NAME] ?? '';
+  const [, repository, tag] = /^(.+):([^:/]+)$/.exec(name) ?? [];
+  if (repository === undefined || tag === undefined)
+    throw new Error(`the image is named ${JSON.stringify(name)}: REPOSITORY:TAG is needed`);
+  if (annotations?.[REF_NAME] !== tag)
+    throw new Error(`the image is named ${name}, but has the tag ${String(annotations?.[REF_NAME])}`);
+  return { repository, tag };
+}
 
 /** Signs the image of a layout and its bills of materials with a private key, in place of signatures that are there. */
 export async function signLayout(layout: Layout, key: KeyObject): Promise<void> {
   const image = await layout.image();
-  const name = image.annotations?.[IMAGE_NAME] ?? '';
-  const repository = name.slice(0, name.lastIndexOf(':'));
+  const { repository, tag } = referenceOf(image);
   const things = signable((await layout.index()).manifests);
   const signatures: Descriptor[] = [];
   for (const { digest } of things) {
@@ -46,7 +65,7 @@ export async function signLayout(layout: Layout, key: KeyObject): Promise<void> 
         image: { 'docker-manifest-digest': digest },
         type: 'cosign container image signature',
       },
-      optional: null,
+      optional: { tag },
     };
     const bytes = Buffer.from(JSON.stringify(statement));
     const signature = sign(digestFor(key), bytes, key).toString('base64');
@@ -69,36 +88,75 @@ export async function signLayout(layout: Layout, key: KeyObject): Promise<void> 
 }
 
 /**
- * Holds every blob of a layout against its digest, and the digests of its image and of what is attached to it against
- * signatures by `key`. Rejects with what is wrong. Resolves with the image's digest.
+ * Holds every blob of a layout against its digest, and its image and what is attached to that against signatures by `key`
+ * of their digests, and of the name and tag that the image has. Rejects with what is wrong, and where anything else is in
+ * the layout. Resolves with REPOSITORY:TAG@DIGEST.
  */
 export async function verifyLayout(layout: Layout, key: KeyObject): Promise<string> {
   const { manifests } = await layout.index();
-  for (const thing of signable(manifests)) {
-    await verifySignature(layout, manifests, thing, key);
+  const image = await layout.image();
+  // Before anything is taken for a signature: an image under the tag of one would need none.
+  if (isSignature(image)) throw new Error(`${image.digest} is not signed: it has the tag of a signature`);
+  const reference = referenceOf(image);
+  const things = signable(manifests);
+  await requireSignaturesOnly(layout, manifests.filter(isSignature), things);
+  for (const thing of things) {
+    if (thing.mediaType !== TYPES.index) requireAttached(thing);
+    await verifySignature(layout, manifests, { thing, reference }, key);
     await layout.closure(thing);
   }
-  return (await layout.image()).digest;
+  return `${reference.repository}:${reference.tag}@${image.digest}`;
+}
+
+/** Rejects where something under the tag of a signature is none, or is of nothing that is here. */
+async function requireSignaturesOnly(
+  layout: Layout,
+  signatures: readonly Descriptor[],
+  things: readonly Descriptor[],
+): Promise<void> {
+  const free = new Set(things.map(({ digest }) => tagOf(digest)));
+  for (const signature of signatures) {
+    const { mediaType, digest, annotations } = signature;
+    const tag = annotations?.[REF_NAME] ?? '';
+    if (!free.delete(tag)) throw new Error(`${tag}: a signature of nothing in this layout, or a second one`);
+    if (mediaType !== TYPES.manifest || annotations?.[IMAGE_NAME] !== undefined)
+      throw new Error(`${tag}: ${digest} is no signature`);
+    await layout.closure(signature);
+    const { layers } = await layout.readJson<Manifest>(signature);
+    if (layers.some((layer) => layer.mediaType !== STATEMENT_TYPE))
+      throw new Error(`${tag}: ${digest} has layers that are no statements`);
+  }
+}
+
+/** Throws where a tool would take what is attached for an image. */
+function requireAttached({ digest, mediaType, annotations }: Descriptor): void {
+  if (mediaType !== TYPES.manifest) throw new Error(`${digest} is of type ${mediaType}`);
+  if (annotations?.[IMAGE_NAME] !== undefined || annotations?.[REF_NAME] !== undefined)
+    throw new Error(`${digest} has a name, though it is not the image`);
 }
 
 async function verifySignature(
   layout: Layout,
   manifests: readonly Descriptor[],
-  { digest }: Descriptor,
+  { thing: { digest }, reference }: { readonly thing: Descriptor; readonly reference: ImageReference },
   key: KeyObject,
 ): Promise<void> {
-  const tag = tagOf(digest);
-  const found = manifests.find(({ annotations }) => annotations?.[REF_NAME] === tag);
+  const found = manifests.find(({ annotations }) => annotations?.[REF_NAME] === tagOf(digest));
   if (found === undefined) throw new Error(`${digest} is not signed`);
   const { layers } = await layout.readJson<Manifest>(found);
+  let other: string | undefined;
   for (const layer of layers) {
-    const signature = layer.annotations?.[SIGNATURE];
-    if (layer.mediaType !== STATEMENT_TYPE || signature === undefined) continue;
     const bytes = await layout.read(layer);
-    if (!verify(digestFor(key), bytes, key, Buffer.from(signature, 'base64'))) continue;
-    const { critical } = JSON.parse(bytes.toString()) as Statement;
-    if (critical.image['docker-manifest-digest'] === digest) return;
+    const signature = Buffer.from(layer.annotations?.[SIGNATURE] ?? '', 'base64');
+    if (!verify(digestFor(key), bytes, key, signature)) continue;
+    const { critical, optional } = JSON.parse(bytes.toString()) as Statement;
+    if (critical.image['docker-manifest-digest'] !== digest) continue;
+    const repository = critical.identity['docker-reference'];
+    if (repository === reference.repository && optional?.tag === reference.tag) return;
+    other = `${repository}:${optional?.tag ?? '(no tag)'}`;
   }
+  if (other !== undefined)
+    throw new Error(`${digest} is signed as ${other}, and named ${reference.repository}:${reference.tag}`);
   throw new Error(`no signature of ${digest} is by this key`);
 }
 
