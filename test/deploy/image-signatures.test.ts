@@ -58,7 +58,10 @@ describe('signatures of images', function () {
       assert.equal((await image('sign', layout, '--key', mine.secret)).code, 0);
       const { digest } = await imageIndex(layout);
       const { code, stdout } = await image('verify', layout, '--key', mine.open);
-      assert.deepEqual([code, /^registry\.tributary\.dev\/tributary\/coordinator:[^@]+@(\S+) signed by /.exec(stdout)?.[1]], [0, digest]);
+      assert.deepEqual(
+        [code, /^registry\.tributary\.dev\/tributary\/coordinator:[^@]+@(\S+) signed by /.exec(stdout)?.[1]],
+        [0, digest],
+      );
       await refused(other.open, /no signature of sha256:[0-9a-f]{64} is by this key/);
 
       const tag = `${digest.replace(':', '-')}.sig`;

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { copyFile, cp, mkdir, readdir, readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { openDataDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
+import {
+  openDataDirectory,
+  readState,
+} from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
 import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/level-state-store.js';
 import { TributaryError } from '@tributary/proto';
 import { Level } from 'level';
@@ -215,6 +218,93 @@ describe('the state of a site, damaged', function () {
     await torn.del('epoch');
     await torn.close();
     await assert.rejects(readIn(whole), refusal('STORE_CORRUPT'));
+  });
+
+  it('begins to count anew where an older build went on after an upgrade that was interrupted', async () => {
+    const data = join(folder.path, 'data');
+    const key = join(folder.path, 'seal.key');
+    const first = await openDataDirectory(data, key);
+    await first.store.put(changeOf(1));
+    await first.close();
+    // As if it had died before agent.json named its format, and the older build had written since.
+    await writeFile(join(data, 'agent.json'), '{"formatVersion":1,"kind":"agent"}');
+    const level = new Level(join(data, 'state'));
+    await level.del('job/1');
+    await level.close();
+    const found = await readState(data, key, false, (store) => store.get('epoch'));
+    assert.deepEqual(found, valueOf(1));
+    const second = await openDataDirectory(data, key);
+    assert.deepEqual(await second.store.get('job/1'), undefined);
+    await second.store.put(changeOf(2));
+    await second.close();
+    const third = await openDataDirectory(data, key);
+    assert.deepEqual(await third.store.get('job/2'), valueOf(2));
+    await third.close();
+    await unlink(join(data, 'state/mark'));
+    await assert.rejects(openDataDirectory(data, key), refusal('STORE_CORRUPT', /mark/));
+  });
+
+  it('names the mark of the keys of pipelines that is gone, and all of their files', async () => {
+    const data = join(folder.path, 'data');
+    const opened = await openDataDirectory(data, join(folder.path, 'seal.key'));
+    const streams = await opened.openStreams();
+    await streams.write('vitals', [{ key: 'a', state: valueOf(1) }]);
+    await streams.close();
+    await (await opened.openStreams()).close();
+    await unlink(join(data, 'streams/mark'));
+    await assert.rejects(opened.openStreams(), refusal('STORE_CORRUPT', /mark/));
+    await rm(join(data, 'streams'), { recursive: true });
+    await assert.rejects(opened.openStreams(), refusal('STORE_CORRUPT', /mark/));
+    await opened.close();
+  });
+
+  it('lives with the slot of its mark that was written last torn, after many writes and a kill', async () => {
+    const store = await LevelStateStore.open(whole, KEY);
+    for (let index = 0; index < 300; index += 1) await store.put({ counter: valueOf(index % 7) });
+    const content = await contentOf(store);
+    await again();
+    await store.close();
+    await rm(join(copy, 'LOCK'));
+    const mark = await readFile(join(copy, 'mark'));
+    const changes = [0, 4_096].map((slot) => Number(mark.readBigUInt64LE(slot + 12)));
+    assert.deepEqual([...changes].sort(), [256, 300]);
+    mark[changes.indexOf(300) * 4_096 + 20] = 255;
+    await writeFile(join(copy, 'mark'), mark);
+    assert.deepEqual(await readIn(copy), content);
+  });
+
+  it('takes a failed change back where it could not be read what takes it back at first', async () => {
+    const store = await LevelStateStore.open(whole, KEY);
+    await store.put({ kept: valueOf(1), changed: valueOf(2) });
+    const { batch, getMany, close } = Level.prototype;
+    const failure = new Error('IO error: input/output error');
+    let torn: (() => Promise<unknown>) | undefined;
+    try {
+      Object.assign(Level.prototype, {
+        // The log has it, whatever was answered: it is there again after opening.
+        batch(this: Level, ...args: unknown[]) {
+          torn = () => Reflect.apply(batch, this, args) as Promise<void>;
+          return Promise.reject(failure);
+        },
+        getMany: () => Promise.reject(failure),
+        async close(this: Level) {
+          await torn?.();
+          torn = undefined;
+          await Reflect.apply(close, this, []);
+        },
+      });
+      await assert.rejects(store.put({ changed: valueOf(3), fresh: valueOf(4) }));
+      Object.assign(Level.prototype, { batch });
+      await assert.rejects(store.put({ later: valueOf(5) }));
+      Object.assign(Level.prototype, { getMany });
+      await store.put({ later: valueOf(6) });
+    } finally {
+      Object.assign(Level.prototype, { batch, getMany, close });
+    }
+    const expected = { changed: valueOf(2), kept: valueOf(1), later: valueOf(6) };
+    const content = Object.entries(expected).map(([key, value]) => [key, Buffer.from(value).toString('hex')]);
+    assert.deepEqual([...(await contentOf(store))], content);
+    await store.close();
   });
 
   it('copied while it is written, is as it was at one moment or refused', async () => {

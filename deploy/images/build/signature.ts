@@ -35,7 +35,8 @@ function digestFor(key: KeyObject): string | null {
   throw new Error('the key is neither Ed25519 nor ECDSA on P-256');
 }
 
-const isSignature = ({ annotations }: Descriptor): boolean => annotations?.[REF_NAME]?.endsWith('.sig') === true;
+const isSignature = ({ annotations }: Descriptor): boolean =>
+  annotations?.[REF_NAME]?.endsWith('.sig') === true;
 
 /** What has to be signed: the image, and what is attached to it. */
 const signable = (manifests: readonly Descriptor[]): readonly Descriptor[] =>
@@ -135,6 +136,21 @@ function requireAttached({ digest, mediaType, annotations }: Descriptor): void {
     throw new Error(`${digest} has a name, though it is not the image`);
 }
 
+/** What `key` signed of a signature's layers. */
+async function statementsBy(
+  layout: Layout,
+  signature: Descriptor,
+  key: KeyObject,
+): Promise<readonly Statement[]> {
+  const statements: Statement[] = [];
+  for (const layer of (await layout.readJson<Manifest>(signature)).layers) {
+    const bytes = await layout.read(layer);
+    const found = Buffer.from(layer.annotations?.[SIGNATURE] ?? '', 'base64');
+    if (verify(digestFor(key), bytes, key, found)) statements.push(JSON.parse(bytes.toString()) as Statement);
+  }
+  return statements;
+}
+
 async function verifySignature(
   layout: Layout,
   manifests: readonly Descriptor[],
@@ -143,13 +159,8 @@ async function verifySignature(
 ): Promise<void> {
   const found = manifests.find(({ annotations }) => annotations?.[REF_NAME] === tagOf(digest));
   if (found === undefined) throw new Error(`${digest} is not signed`);
-  const { layers } = await layout.readJson<Manifest>(found);
   let other: string | undefined;
-  for (const layer of layers) {
-    const bytes = await layout.read(layer);
-    const signature = Buffer.from(layer.annotations?.[SIGNATURE] ?? '', 'base64');
-    if (!verify(digestFor(key), bytes, key, signature)) continue;
-    const { critical, optional } = JSON.parse(bytes.toString()) as Statement;
+  for (const { critical, optional } of await statementsBy(layout, found, key)) {
     if (critical.image['docker-manifest-digest'] !== digest) continue;
     const repository = critical.identity['docker-reference'];
     if (repository === reference.repository && optional?.tag === reference.tag) return;

@@ -8,7 +8,7 @@ import type { MeterFile } from '../../egress-ports.js';
 import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.js';
 import type { StreamStateStore } from '../../streams-ports.js';
 import type { DownloadStore } from '../../transfer-ports.js';
-import { LevelStateStore } from '../store/level-state-store.js';
+import { LevelStateStore, type StateStoreOptions } from '../store/level-state-store.js';
 import { readStateCopy } from '../store/state-copy.js';
 import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
@@ -21,10 +21,17 @@ import { loadSealingKey } from './sealing-key.js';
 
 /** 2: the state is marked (state-tally.ts), which a build that does not count would take for damage. */
 const FORMAT_VERSION = 2;
+const UNCOUNTED_FORMAT = 1;
 const LETTERS = 'dead-letters';
 
 /** Content of agent.json; fields of later versions are theirs. */
-const identitySchema = z.looseObject({ formatVersion: z.int().min(1), kind: z.literal('agent') });
+const identitySchema = z.looseObject({
+  formatVersion: z.int().min(1),
+  kind: z.literal('agent'),
+  /** The state of pipelines is marked too. */
+  streamsMarked: z.boolean().optional(),
+});
+type Identity = z.output<typeof identitySchema>;
 
 /** Everything that an agent keeps. One process owns it. */
 export interface DataDirectory {
@@ -73,15 +80,12 @@ const SOCKET_PATH_BYTES = 107;
 export async function openDataDirectory(dataDir: string, sealKeyFile: string): Promise<DataDirectory> {
   requireRoomForSockets(dataDir);
   await ensureDirectory(join(dataDir, 'run'));
-  const format = await formatOf(dataDir);
-  const key = await loadSealingKey(sealKeyFile, format === undefined);
-  const store = await LevelStateStore.open(statePath(dataDir), key, { marked: format === FORMAT_VERSION });
+  const identity = await identityOf(dataDir);
+  const key = await loadSealingKey(sealKeyFile, identity === undefined);
+  const store = await LevelStateStore.open(statePath(dataDir), key, trustOf(identity));
   try {
     // After the key and the mark of the state: an interrupted first start may begin again.
-    if (format !== FORMAT_VERSION)
-      await writeDurable(join(dataDir, 'agent.json'), [
-        Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`),
-      ]);
+    if (identity?.formatVersion !== FORMAT_VERSION) await writeIdentity(dataDir, {});
     const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
     const checkpoints = await openCheckpointDirectory(join(dataDir, 'checkpoints'), key);
     const downloads = await DownloadDirectory.open(join(dataDir, 'downloads'));
@@ -99,7 +103,7 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       scratchDir,
       modelsDir: join(dataDir, 'models'),
       predictionsDir: join(dataDir, 'predictions'),
-      openStreams: async () => new StreamStates(await LevelStateStore.open(join(dataDir, 'streams'), key)),
+      openStreams: () => openStreams(dataDir, key),
       openLetters: (pipeline) => OutboxDirectory.open(join(dataDir, LETTERS, pipeline), key),
       close: () => {
         meter.close();
@@ -111,6 +115,30 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
     throw error;
   }
 }
+
+/** How far the mark of its state is to be trusted. */
+const trustOf = (identity: Identity | undefined): Required<StateStoreOptions> => ({
+  marked: identity?.formatVersion === FORMAT_VERSION,
+  // After an upgrade that was interrupted an older build may have gone on.
+  uncounted: identity?.formatVersion === UNCOUNTED_FORMAT,
+});
+
+async function openStreams(dataDir: string, key: Uint8Array): Promise<StreamStateStore> {
+  const marked = (await identityOf(dataDir))?.streamsMarked === true;
+  const store = await LevelStateStore.open(join(dataDir, 'streams'), key, { marked });
+  try {
+    if (!marked) await writeIdentity(dataDir, { streamsMarked: true });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return new StreamStates(store);
+}
+
+const writeIdentity = (dataDir: string, more: Pick<Identity, 'streamsMarked'>): Promise<void> =>
+  writeDurable(join(dataDir, 'agent.json'), [
+    Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent', ...more })}\n`),
+  ]);
 
 /** Throws CONFIG_INVALID where the path of the directory leaves no room for the sockets in it. */
 export function requireRoomForSockets(dataDir: string): void {
@@ -156,15 +184,15 @@ export async function readState<T>(
   running: boolean,
   read: (store: StateStore) => Promise<T>,
 ): Promise<T | undefined> {
-  const format = await formatOf(dataDir);
-  if (format === undefined) return undefined;
+  const identity = await identityOf(dataDir);
+  if (identity === undefined) return undefined;
   const key = await loadSealingKey(sealKeyFile, false);
-  const marked = !running && format === FORMAT_VERSION;
-  return readStateCopy({ directory: statePath(dataDir), key, marked }, read);
+  const { marked, uncounted } = trustOf(identity);
+  return readStateCopy({ directory: statePath(dataDir), key, marked: !running && marked, uncounted }, read);
 }
 
 /** Undefined where no agent has begun there yet. */
-async function formatOf(dataDir: string): Promise<number | undefined> {
+async function identityOf(dataDir: string): Promise<Identity | undefined> {
   const path = join(dataDir, 'agent.json');
   let text: string;
   try {
@@ -177,7 +205,7 @@ async function formatOf(dataDir: string): Promise<number | undefined> {
   const parsed = identitySchema.safeParse(parseJson(text));
   if (!parsed.success) throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
   requireFormat(parsed.data.formatVersion, path, FORMAT_VERSION);
-  return parsed.data.formatVersion;
+  return parsed.data;
 }
 
 function parseJson(text: string): unknown {

@@ -4,7 +4,7 @@ import { LIMITS, openBytes, sealBytes, TributaryError } from '@tributary/proto';
 import { Level } from 'level';
 
 import type { StateStore } from '../../ports.js';
-import { ensureDirectory, hasRoom } from '../files/durable-file.js';
+import { ensureDirectory, hasRoom, syncDirectory } from '../files/durable-file.js';
 import { StateMark } from './state-mark.js';
 import { decodeSum, encodeSum, StateTally, type StateOperation } from './state-tally.js';
 import { levelError, lost } from './store-error.js';
@@ -18,6 +18,11 @@ export const MARK = 'mark';
 export interface StateStoreOptions {
   /** The store was made by a build that marks it, and is whole where its mark is there. Default: false. */
   readonly marked?: boolean;
+  /**
+   * A build that counts nothing may have written last: tally and mark, which a newer one began before that, say nothing and
+   * begin anew. Default: false.
+   */
+  readonly uncounted?: boolean;
 }
 
 interface Waiting {
@@ -28,7 +33,9 @@ interface Waiting {
 
 interface Failed {
   readonly error: TributaryError;
-  readonly undo: readonly StateOperation[];
+  readonly operations: readonly StateOperation[];
+  /** What takes it back, once it could be read: what is read before the database is opened again is without the change. */
+  undo?: readonly StateOperation[];
 }
 
 /**
@@ -44,7 +51,7 @@ export class LevelStateStore implements StateStore {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   /**
-   * Why the newest change failed, and what takes it back. LevelDB may hold it or not, and on opening drops what was
+   * Why the newest change failed. LevelDB may hold it or not, and on opening drops what was
    * written behind a torn record of its log: it is opened again before anything else is written, once there is room for
    * that. Until then it can be read.
    */
@@ -66,13 +73,13 @@ export class LevelStateStore implements StateStore {
   static async open(
     directory: string,
     key: Uint8Array,
-    { marked = false }: StateStoreOptions = {},
+    options: StateStoreOptions = {},
   ): Promise<LevelStateStore> {
     await ensureDirectory(directory);
     const level: Database = new Level<string, Uint8Array>(directory, { valueEncoding: 'view' });
     try {
       await level.open();
-      return new LevelStateStore(directory, level, key, await openMarked(directory, level, key, marked));
+      return new LevelStateStore(directory, level, key, await openMarked(directory, level, key, options));
     } catch (error) {
       await level.close().catch(() => undefined);
       throw levelError(error, directory);
@@ -137,8 +144,7 @@ export class LevelStateStore implements StateStore {
     try {
       await this.#batch(this.#tally, operations);
     } catch (error) {
-      const undo = await inverse(this.#level, operations).catch(() => []);
-      if (!this.#closed) this.#failed = { error: levelError(error, this.#directory), undo };
+      if (!this.#closed) this.#failed = { error: levelError(error, this.#directory), operations };
       throw error;
     }
   }
@@ -153,8 +159,9 @@ export class LevelStateStore implements StateStore {
   }
 
   /** What nobody was told is there is taken back. */
-  async #settle({ error, undo }: Failed): Promise<void> {
-    if (!(await hasRoom(this.#directory, LIMITS.reopenBytes))) throw error;
+  async #settle(failed: Failed): Promise<void> {
+    if (!(await hasRoom(this.#directory, LIMITS.reopenBytes))) throw failed.error;
+    const undo = (failed.undo ??= await inverse(this.#level, failed.operations));
     const known = this.#tally.sum;
     await this.#level.close();
     await this.#level.open();
@@ -194,16 +201,19 @@ async function openMarked(
   directory: string,
   level: Database,
   key: Uint8Array,
-  marked: boolean,
+  { marked = false, uncounted = false }: StateStoreOptions,
 ): Promise<Opened> {
-  const { file: mark, sum } = await StateMark.open(join(directory, MARK));
+  const { file: mark, sum: found } = await StateMark.open(join(directory, MARK));
+  const sum = uncounted ? undefined : found;
   try {
     if (sum === undefined && marked) throw lost(directory, 'its mark is missing, or damaged');
     // One that was never marked is new, or of a build that counted nothing.
-    const isCounted = sum !== undefined || (await level.get(TALLY)) !== undefined;
+    const isCounted = sum !== undefined || (!uncounted && (await level.get(TALLY)) !== undefined);
     const tally = isCounted ? await tallyOf(directory, level, key) : await beginTally(level, key);
-    if (sum === undefined) await mark.begin(tally.sum);
-    else if (sum.changes > tally.sum.changes)
+    if (sum === undefined) {
+      await mark.begin(tally.sum);
+      await syncDirectory(directory);
+    } else if (sum.changes > tally.sum.changes)
       throw lost(
         directory,
         `the last ${String(sum.changes - tally.sum.changes)} of its changes are missing, which were acknowledged`,

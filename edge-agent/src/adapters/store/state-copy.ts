@@ -15,6 +15,8 @@ export interface CopiedState {
   readonly key: Uint8Array;
   /** The mark must fit; otherwise it is left out. */
   readonly marked: boolean;
+  /** A build that counts nothing may have written last. */
+  readonly uncounted: boolean;
 }
 
 /**
@@ -35,14 +37,14 @@ export async function readStateCopy<T>(
 }
 
 async function readOnce<T>(
-  { directory, key, marked }: CopiedState,
+  { directory, key, marked, uncounted }: CopiedState,
   read: (store: StateStore) => Promise<T>,
 ): Promise<T> {
   const copy = await mkdtemp(join(tmpdir(), 'tributary-check-'));
   try {
     const filter = (from: string): boolean => marked || basename(from) !== MARK;
     await cp(directory, join(copy, 'state'), { recursive: true, filter });
-    const store = await LevelStateStore.open(join(copy, 'state'), key, { marked });
+    const store = await LevelStateStore.open(join(copy, 'state'), key, { marked, uncounted });
     try {
       return await read(store);
     } finally {

@@ -12,15 +12,19 @@ const SLOT_BYTES = 4_096;
 const SUM_BYTES = 16;
 const BODY_BYTES = MAGIC.length + 4 + 8 + SUM_BYTES;
 const CHECKSUM_BYTES = 32;
+/** Writes between two syncs: as many changes a mark is behind at most where its newest slot is torn. */
+const WRITES_PER_SYNC = 256;
 
 /**
  * What was last acknowledged, kept outside the database. LevelDB drops damaged records of its log without a word when it
- * opens, and begins anew where its files are gone: what is lost at the end shows here. Two slots are written in turn,
- * after the records are durable and without a sync of their own: the mark may be behind, and is never ahead.
+ * opens, and begins anew where its files are gone: what is lost at the end shows here. It is written after the records are
+ * durable: it may be behind, and is never ahead. Of its two slots one is written without a sync while the other is on the
+ * disk for good; in turn, with a sync between.
  */
 export class StateMark {
   readonly #file: FileHandle;
   #next: 0 | 1;
+  #unsynced = 0;
 
   private constructor(file: FileHandle, next: 0 | 1) {
     this.#file = file;
@@ -32,6 +36,8 @@ export class StateMark {
     try {
       await (await open(path, 'a', 0o600)).close();
       const file = await open(path, 'r+');
+      // What a process left that was killed.
+      await file.sync();
       const sums = [await readSlot(file, 0, path), await readSlot(file, 1, path)] as const;
       const newest = (sums[1]?.changes ?? -1) > (sums[0]?.changes ?? -1) ? 1 : 0;
       return { file: new StateMark(file, newest === 0 ? 1 : 0), sum: sums[newest] };
@@ -43,11 +49,13 @@ export class StateMark {
   /** Both slots, synced: from now on the file takes no more space, and is known to be there. */
   async begin(sum: StateSum): Promise<void> {
     await this.write(sum);
+    await this.#turn();
     await this.write(sum);
-    await this.#file.sync();
+    await this.#turn();
   }
 
   async write({ changes, sum }: StateSum): Promise<void> {
+    if (this.#unsynced === WRITES_PER_SYNC) await this.#turn();
     const body = Buffer.alloc(BODY_BYTES);
     MAGIC.copy(body);
     body.writeUInt32LE(FORMAT_VERSION, MAGIC.length);
@@ -55,7 +63,14 @@ export class StateMark {
     body.write(sum, BODY_BYTES - SUM_BYTES, 'hex');
     const slot = Buffer.concat([body, sha256(body)]);
     await this.#file.write(slot, 0, slot.length, this.#next * SLOT_BYTES);
+    this.#unsynced += 1;
+  }
+
+  /** Goes on with the other slot once this one cannot be torn any more. */
+  async #turn(): Promise<void> {
+    await this.#file.sync();
     this.#next = this.#next === 0 ? 1 : 0;
+    this.#unsynced = 0;
   }
 
   async close(): Promise<void> {
