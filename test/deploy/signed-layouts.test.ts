@@ -5,9 +5,10 @@ import { join } from 'node:path';
 
 import { execute, type Ran } from '../support/kube/charts.js';
 import { IMAGE_COMMAND } from '../support/oci/images.js';
-import { blobPath, INDEX_TYPE, layoutIndex, type Descriptor } from '../support/oci/layout.js';
+import { blobPath, layoutIndex, type Descriptor } from '../support/oci/layout.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const TAG = 'org.opencontainers.image.ref.name';
 const NAME = 'io.containerd.image.name';

@@ -19,6 +19,7 @@ const KEY = patternBytes(32, 9);
 const CHANGES = 24;
 const NAMED = new Set(['STORE_CORRUPT', 'SEAL_BROKEN', 'FORMAT_UNSUPPORTED']);
 
+type Method = (...args: readonly unknown[]) => Promise<unknown>;
 type Content = ReadonlyMap<string, string>;
 
 const valueOf = (index: number): Uint8Array => patternBytes(40 + 13 * index, index + 1);
@@ -276,14 +277,15 @@ describe('the state of a site, damaged', function () {
   it('takes a failed change back where it could not be read what takes it back at first', async () => {
     const store = await LevelStateStore.open(whole, KEY);
     await store.put({ kept: valueOf(1), changed: valueOf(2) });
-    const { batch, getMany, close } = Level.prototype;
+    const method = (name: string): Method => Reflect.get(Level.prototype, name) as Method;
+    const [batch, getMany, close] = [method('batch'), method('getMany'), method('close')];
     const failure = new Error('IO error: input/output error');
     let torn: (() => Promise<unknown>) | undefined;
     try {
       Object.assign(Level.prototype, {
         // The log has it, whatever was answered: it is there again after opening.
         batch(this: Level, ...args: unknown[]) {
-          torn = () => Reflect.apply(batch, this, args) as Promise<void>;
+          torn = () => Reflect.apply(batch, this, args);
           return Promise.reject(failure);
         },
         getMany: () => Promise.reject(failure),

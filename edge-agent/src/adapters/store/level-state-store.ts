@@ -6,7 +6,7 @@ import { Level } from 'level';
 import type { StateStore } from '../../ports.js';
 import { ensureDirectory, hasRoom, syncDirectory } from '../files/durable-file.js';
 import { StateMark } from './state-mark.js';
-import { decodeSum, encodeSum, StateTally, type StateOperation } from './state-tally.js';
+import { decodeSum, encodeSum, StateTally, type StateOperation, type StateSum } from './state-tally.js';
 import { levelError, lost } from './store-error.js';
 
 type Database = Level<string, Uint8Array>;
@@ -213,18 +213,23 @@ async function openMarked(
     if (sum === undefined) {
       await mark.begin(tally.sum);
       await syncDirectory(directory);
-    } else if (sum.changes > tally.sum.changes)
-      throw lost(
-        directory,
-        `the last ${String(sum.changes - tally.sum.changes)} of its changes are missing, which were acknowledged`,
-      );
-    else if (sum.changes === tally.sum.changes && sum.sum !== tally.sum.sum)
-      throw lost(directory, 'its records are not those that were acknowledged');
+    } else requireReached(directory, sum, tally.sum);
     return { mark, tally };
   } catch (error) {
     await mark.close().catch(() => undefined);
     throw error;
   }
+}
+
+/** Throws STORE_CORRUPT where the records are not as far as the mark, or others. */
+function requireReached(directory: string, marked: StateSum, found: StateSum): void {
+  if (marked.changes > found.changes)
+    throw lost(
+      directory,
+      `the last ${String(marked.changes - found.changes)} of its changes are missing, which were acknowledged`,
+    );
+  if (marked.changes === found.changes && marked.sum !== found.sum)
+    throw lost(directory, 'its records are not those that were acknowledged');
 }
 
 /** Rejects with STORE_CORRUPT where the records are not those that were counted with the last of them. */
