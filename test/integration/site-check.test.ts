@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdir, stat, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { AedesBroker } from '../support/aedes-broker.js';
@@ -126,6 +127,19 @@ describe('tributary-agent check', function () {
     const unknown = await checkNew({}, { token, fleet: 'hub.invalid:443' });
     assert.match(unknown.line('dns/hub.invalid').found, /name/);
     assert.deepEqual([...unknown.failed].sort(), ['dns/hub.invalid', 'fleet']);
+  });
+
+  it('names a proxy that takes the connection and says nothing', async () => {
+    const silent = createServer((socket) => socket.on('error', () => socket.destroy()));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = silent.address() as AddressInfo;
+      const { line } = await checkNew({ proxy: { url: `http://127.0.0.1:${String(port)}` } });
+      assert.match(line('enrol').found, /no answer at the proxy to CONNECT/);
+      assert.match(line('enrol').fix ?? '', /allow CONNECT to/);
+    } finally {
+      silent.close();
+    }
   });
 
   it('tells wrong credentials from a proxy that is away, and never says the password', async () => {

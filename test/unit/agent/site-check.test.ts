@@ -71,6 +71,7 @@ describe('what tributary-agent check says', () => {
     for (const { found, fix } of said) assert.ok(found !== '' && fix !== '');
     assert.match(refusedTunnel(407, 'hub:443', false).fix, /set proxy\.username/);
     assert.match(refusedTunnel(407, 'hub:443', true).fix, /correct proxy\.username/);
+    assert.match(refusedTunnel(302, 'hub:443', true).fix, /exempt this machine/);
     assert.match(refusedTunnel(403, 'hub:7443', true).fix, /port 443 only/);
   });
 

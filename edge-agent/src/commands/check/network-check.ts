@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 
 import { digestOf, LIMITS, TributaryError, type TunnelEnd } from '@tributary/proto';
@@ -13,6 +13,9 @@ import { certificateLine } from '../../domain/site-check/presented-certificate.j
 import { failedLine, okLine, type CheckLine } from '../../domain/site-check/check-line.js';
 import { refusedTunnel } from '../../domain/site-check/refused-tunnel.js';
 import { bounded, type Looked } from './bounded-look.js';
+
+/** For one step of a look: two fit into it, so that what a silent step means is said before the look is cut short. */
+const STEP_MS = 0.4 * LIMITS.siteCheckMs;
 
 /** A listener of the coordinator. */
 export interface Endpoint {
@@ -68,11 +71,11 @@ async function nameCheck(name: string): Promise<CheckLine> {
 export function proxyCheck(proxy: Address): Promise<Looked> {
   return bounded('proxy', async () => {
     try {
-      (await openSocket(proxy, undefined, LIMITS.siteCheckMs)).destroy();
+      (await openSocket(proxy, undefined, STEP_MS)).destroy();
       return okLine('proxy', `${formatAddress(proxy)} answers`);
     } catch (error) {
       const [cause, fix] = connectionFault(error);
-      return failedLine('proxy', `${formatAddress(proxy)}: ${cause}`, `${fix}, or correct proxy.url`);
+      return failedLine('proxy', `${formatAddress(proxy)}: ${cause}`, `correct proxy.url; ${fix}`);
     }
   });
 }
@@ -94,14 +97,14 @@ export async function endpointCheck({ name, address }: Endpoint, way: WayOut): P
     try {
       socket =
         way.tunnel === undefined
-          ? await openSocket(target, proxy, LIMITS.siteCheckMs)
-          : await openTunnel(name, { ...way.tunnel, proxy }, LIMITS.siteCheckMs);
+          ? await openSocket(target, proxy, STEP_MS)
+          : await openTunnel(name, { ...way.tunnel, proxy }, STEP_MS);
     } catch (error) {
       return way.tunnel === undefined
         ? unreached(name, address, proxy, error)
         : failedLine(name, 'not reached through the tunnel', 'see the line of the tunnel');
     }
-    look = await lookAtServer(target, socket, LIMITS.siteCheckMs, way.now);
+    look = await lookAtServer(target, socket, STEP_MS, way.now);
     return [
       okLine(name, `${through} answers`),
       certificateLine(`${name}/tls`, certificateFacts(look, way), through),
@@ -123,7 +126,7 @@ export function tunnelCheck(
     const name = formatAddress(address);
     let issuer: string | undefined;
     try {
-      const socket = await openSocket(address, proxy, LIMITS.siteCheckMs);
+      const socket = await openSocket(address, proxy, STEP_MS);
       ({ issuer } = await lookAtServer(address, socket, LIMITS.siteCheckMs, way.now));
       (await openTunnel('enrol', { address, bundle, proxy }, LIMITS.siteCheckMs)).destroy();
       return okLine('tunnel', `${name}${throughText(proxy)}; the TLS outside of it is opened by ${issuer}`);
@@ -145,11 +148,25 @@ export function tunnelCheck(
   });
 }
 
-/** The federation's own authority among what was presented; undefined where somebody else answers. */
-export const authorityOf = (
-  { chain }: ServerLook,
+/**
+ * The federation's own authority, where what was presented leads to it signature by signature; undefined where somebody else
+ * answers. Anybody can append the certificate itself, which is public.
+ */
+export function authorityOf(
+  { chain }: Pick<ServerLook, 'chain'>,
   { caDigest }: Pick<WayOut, 'caDigest'>,
-): Uint8Array | undefined => chain.find((certificate) => digestOf(certificate) === caDigest);
+): Uint8Array | undefined {
+  const end = chain.findIndex((certificate) => digestOf(certificate) === caDigest);
+  const links = chain.slice(0, end + 1).map((der) => new X509Certificate(der));
+  const isLinked = links.every((certificate, index) => {
+    const issuer = links[index + 1];
+    return (
+      issuer === undefined ||
+      (issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey))
+    );
+  });
+  return isLinked ? chain[end] : undefined;
+}
 
 const certificateFacts = (look: ServerLook, way: WayOut): Parameters<typeof certificateLine>[1] => ({
   ours: authorityOf(look, way) !== undefined,
@@ -163,16 +180,23 @@ function unreached(name: string, address: string, proxy: Proxy | undefined, erro
     const { found, fix } = refusedTunnel(status, address, proxy?.username !== undefined);
     return failedLine(name, found, fix);
   }
-  if (proxy !== undefined)
+  const [cause, fix] = connectionFault(error);
+  if (proxy === undefined)
     return failedLine(
       name,
-      `not reached: ${connectionFault(error)[0]} at the proxy`,
-      'see the line of the proxy',
+      `${address}: ${cause}`,
+      cause === SILENT
+        ? `a firewall drops it: ask for an outgoing rule to ${address}, or name the proxy to use in proxy.url`
+        : fix,
     );
-  const [cause, fix] = connectionFault(error);
-  return failedLine(name, `${address}: ${cause}`, fix);
+  return failedLine(
+    name,
+    `not reached: ${cause} at the proxy to CONNECT ${address}`,
+    `see the line of the proxy; where that is ok, ask who runs it to allow CONNECT to ${address}`,
+  );
 }
 
+const SILENT = 'no answer';
 const CONNECTION_FAULTS: Readonly<Record<string, readonly [cause: string, fix: string]>> = {
   ECONNREFUSED: ['nobody listens there', 'check address and port, and that the service runs'],
   EHOSTUNREACH: ['no route leads there', 'check gateway and subnet of this machine'],
@@ -191,7 +215,7 @@ function connectionFault(error: unknown): readonly [cause: string, fix: string] 
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   return (
     CONNECTION_FAULTS[code] ?? [
-      code === '' ? 'no answer' : `no connection (${code})`,
+      code === '' ? SILENT : `no connection (${code})`,
       'a firewall drops it: ask for an outgoing rule to this address, or for the proxy to use',
     ]
   );

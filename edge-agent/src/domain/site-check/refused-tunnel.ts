@@ -19,6 +19,11 @@ export function refusedTunnel(
       found: `the proxy does not let this site reach ${target} (403)`,
       fix: `ask who runs it to allow CONNECT to ${target}; many allow it to port 443 only, on which the coordinator can be served`,
     };
+  if ((status >= 300 && status < 400) || status === 511)
+    return {
+      found: `the proxy answers with a page to log in at (${String(status)})`,
+      fix: `ask who runs it to exempt this machine, or CONNECT to ${target}, from that page`,
+    };
   if (status === 405 || status === 501)
     return {
       found: `what proxy.url names is no proxy for CONNECT (${String(status)})`,
