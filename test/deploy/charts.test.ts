@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 
-import { chartFolder, CHARTS, helm, render, type ChartName, type Manifest } from '../support/kube/charts.js';
+import {
+  chartFolder,
+  CHARTS,
+  helm,
+  render,
+  type ChartName,
+  type Manifest,
+  type Values,
+} from '../support/kube/charts.js';
 import { field, listAt } from '../support/kube/field.js';
 import { podOf, restrictedFaults } from '../support/kube/pod-security.js';
 import { schemaFault } from '../support/kube/schemas.js';
@@ -76,6 +84,16 @@ for (const generation of GENERATIONS) {
       }
     });
 
+    it('names Services as the API takes them, whatever helm takes for a release', async () => {
+      for (const release of ['3north.x', 'a.b.c', `9${'x.'.repeat(25)}y`]) {
+        for (const chart of CHARTS) {
+          const values = chart === 'tributary-agent' ? {} : { federation: { host: 'hub' } };
+          for (const { kind, metadata } of await render(chart, { generation, values, release }))
+            assert.match(metadata.name, /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, kind);
+        }
+      }
+    });
+
     it('waits without the action "sleep" where the cluster has none', async () => {
       const values = { federation: { host: 'hub' } };
       const preStop = async (kubeVersion: string): Promise<unknown> => {
@@ -89,8 +107,13 @@ for (const generation of GENERATIONS) {
   });
 }
 
+const hub = (values: Values): Values => ({ federation: { host: 'hub' }, ...values });
+const serving = (values: Values): Values => ({
+  serving: { enabled: true, tokenSecret: { name: 'x' }, ...values },
+});
+
 /** Values that are refused, and what both generations say of them. */
-const REFUSED: readonly (readonly [ChartName, Record<string, unknown>, RegExp])[] = [
+const REFUSED: readonly (readonly [ChartName, Values, RegExp])[] = [
   ['tributary-coordinator', {}, /federation\.host/],
   ['tributary-coordinator', { federation: { host: 'hub', nmae: 'x' } }, /nmae/],
   ['tributary-coordinator', { federation: { host: 'hub', name: 'Upper' } }, /federation.name/],
@@ -120,4 +143,31 @@ const REFUSED: readonly (readonly [ChartName, Record<string, unknown>, RegExp])[
   ['tributary-agent', { datasets: [{ name: 'x', format: 'Xls' }] }, /datasets.0.format/],
   ['tributary-agent', { tables: [{ hostPath: '/x', mountPath: '/x' }] }, /hostPath/],
   ['tributary-agent', { networkPolicy: { coordinator: [{}] } }, /networkPolicy.coordinator.0/],
+  ['tributary-agent', { podLabels: { 'app.kubernetes.io/name': 'x' } }, /podLabels/],
+  ['tributary-agent', { commonLabels: { 'app.kubernetes.io/component': 'x' } }, /commonLabels/],
+  ['tributary-agent', { brokers: [{ name: 'b'.repeat(57), url: 'mqtt://b' }] }, /brokers.0.name/],
+  ['tributary-agent', serving({ port: 7446 }), /serving\.port and the port of probes/],
+  ['tributary-agent', serving({ grpcPort: 8080 }), /serving\.grpcPort and serving\.port/],
+  [
+    'tributary-agent',
+    { broker: { enabled: true, existingSecret: 'x' }, brokers: [{ name: 'site', url: 'mqtt://b' }] },
+    /broker\.enabled and brokers\[0\]\.name/,
+  ],
+  ['tributary-agent', { terminationGracePeriodSeconds: 30, preStopSeconds: 20 }, /preStopSeconds/],
+  ['tributary-coordinator', hub({ terminationGracePeriodSeconds: 30, preStopSeconds: 20 }), /preStopSeconds/],
+  [
+    'tributary-coordinator',
+    hub({ service: { ports: { fleet: 443, admin: 443 } } }),
+    /service\.ports\.admin and service\.ports\.fleet/,
+  ],
+  [
+    'tributary-coordinator',
+    hub({ tunnel: { enabled: true, port: 7443 } }),
+    /service\.ports\.fleet and tunnel\.port/,
+  ],
+  [
+    'tributary-coordinator',
+    hub({ traefik: { enabled: true }, advertise: { fleet: 'x.org:443', enrol: 'x.org:443' } }),
+    /advertise\.enrol and advertise\.fleet/,
+  ],
 ];

@@ -93,6 +93,50 @@ describe(`network policies of the charts, judged by their specification${missing
     ]);
   });
 
+  it("let an agent dial the coordinator's tunnel, whatever its port", async () => {
+    const coordinator = { tunnel: '[2001:db8::7]:9448' };
+    const rendered = await policies('tributary-agent', { coordinator });
+    judge(rendered, true, [
+      [agent, OUTSIDE, 9448],
+      [agent, OUTSIDE, 7443],
+    ]);
+    const alone = await policies('tributary-agent', { coordinator, networkPolicy: { coordinatorPorts: [] } });
+    judge(alone, true, [[agent, OUTSIDE, 9448]]);
+    judge(alone, false, [[agent, OUTSIDE, 7443]]);
+  });
+
+  it('let Traefik reach the port of operators where it has a route there', async () => {
+    const traefik = { namespace: 'kube-system', labels: { 'app.kubernetes.io/name': 'traefik' } };
+    const advertise = { fleet: 'a.example.org:443', enrol: 'b.example.org:443' };
+    const values = { federation: { host: 'hub' }, traefik: { enabled: true }, advertise };
+    judge(await policies('tributary-coordinator', values), false, [[traefik, coordinator, 7445]]);
+    const routed = await policies('tributary-coordinator', {
+      ...values,
+      advertise: { ...advertise, admin: 'c.example.org:443' },
+      networkPolicy: { agents: [{ podSelector: {} }] },
+    });
+    judge(routed, true, [
+      [traefik, coordinator, 7445],
+      [traefik, coordinator, 7443],
+      [NEIGHBOUR, coordinator, 7445],
+    ]);
+    judge(routed, false, [
+      [STRANGER, coordinator, 7445],
+      [OUTSIDE, coordinator, 7443],
+    ]);
+  });
+
+  it('ask for names where the values say that they are answered', async () => {
+    const ports = [{ port: 5353, protocol: 'UDP' }];
+    const dns = { peers: [{ ipBlock: { cidr: '203.0.113.9/32' } }], ports };
+    const rendered = await policies('tributary-agent', { networkPolicy: { dns } });
+    judge(rendered, true, [[agent, OUTSIDE, 5353, 'UDP']]);
+    judge(rendered, false, [
+      [agent, DNS, 53, 'UDP'],
+      [agent, OUTSIDE, 53, 'UDP'],
+    ]);
+  });
+
   it('keep an agent with nothing to dial from dialling anything', async () => {
     const values = { networkPolicy: { coordinatorPorts: [], metrics: [] }, tests: { enabled: false } };
     const rendered = await policies('tributary-agent', values);

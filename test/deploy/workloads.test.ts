@@ -130,6 +130,36 @@ describe(`workloads of the charts${missing ? WHY_SKIPPED : ''}`, function () {
     });
   }
 
+  it('give their further variables to the container that starts first too', async () => {
+    for (const chart of CHARTS) {
+      const pod = podSpec(workload(await manifests(chart, 'everything that a pod takes'), chart));
+      const names = containersOf(pod).map((one) => listAt(one, 'env').map((each) => field(each, 'name')));
+      for (const given of names)
+        assert.ok(given.includes('NODE_OPTIONS') || given.includes('TF_CPP_MIN_LOG_LEVEL'));
+      assert.equal(names.length, 2);
+    }
+  });
+
+  it('run, with broker and test, where the values say', async () => {
+    const place = {
+      nodeSelector: { disk: 'fast' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      affinity: { podAntiAffinity: {} },
+      priorityClassName: 'high',
+    };
+    const broker = { broker: { enabled: true, existingSecret: 'mqtt' } };
+    for (const chart of CHARTS) {
+      const own = chart === 'tributary-agent' ? broker : { federation: { host: 'hub' } };
+      const rendered = await render(chart, { generation, values: { ...own, ...place } });
+      const pods = rendered.flatMap((one) =>
+        one.kind === 'Deployment' ? [podSpec(one)] : one.kind === 'Pod' ? [one['spec']] : [],
+      );
+      assert.equal(pods.length, chart === 'tributary-agent' ? 3 : 2);
+      for (const pod of pods)
+        for (const [name, value] of Object.entries(place)) assert.deepEqual(field(pod, name), value, name);
+    }
+  });
+
   it('keep their volumes over upgrade and removal, unless told otherwise', async () => {
     for (const chart of CHARTS) {
       const [first = ''] = Object.keys(VALUE_SETS[chart]);

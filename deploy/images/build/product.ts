@@ -32,7 +32,7 @@ export const RECIPES: Readonly<Record<ImageName, Recipe>> = {
       'tributary-coordinator': 'coordinator/bin/tributary-coordinator.js',
     },
     extras: ['proto/tributary', 'deploy/charts'],
-    ports: [7443, 7444, 7445, 7446, 7447],
+    ports: [7443, 7444, 7445, 7446, 7447, 7448],
     entrypoint: ['tributary-coordinator'],
     arguments: ['serve', '--data', '/var/lib/tributary/hub'],
   },

@@ -10,6 +10,11 @@
 {{- include "tributary.image" (dict "image" .Values.image "tag" $tag) -}}
 {{- end -}}
 
+{{/* With a GPU its nodes' taints too. */}}
+{{- define "tributary.podTolerations" -}}
+{{- concat .Values.tolerations (ternary .Values.gpu.tolerations list .Values.gpu.enabled) | toYaml -}}
+{{- end -}}
+
 {{/* agent.yaml. */}}
 {{- define "tributary.config" -}}
 {{- $config := dict "formatVersion" 1 "dataDir" "/var/lib/tributary/data" "logLevel" .Values.logLevel "metricsPort" 7447 "healthPort" 7446 "healthHost" .Values.healthHost -}}

@@ -32,3 +32,42 @@ lifecycle:
     {{- end }}
 {{- end -}}
 {{- end -}}
+
+{{/* Where a pod may run, as (list . tolerations). */}}
+{{- define "tributary.scheduling" -}}
+{{- $root := index . 0 -}}
+{{- with $root.Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with index . 1 }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The drain of 10 s comes after the pause. */}}
+{{- define "tributary.validateGrace" -}}
+{{- if le (int .Values.terminationGracePeriodSeconds) (add 10 .Values.preStopSeconds | int) -}}
+{{- fail "terminationGracePeriodSeconds: must be longer than preStopSeconds and the drain of 10 s together" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Values that have to differ, by their fields. */}}
+{{- define "tributary.validateApart" -}}
+{{- $seen := dict -}}
+{{- range $field, $value := . -}}
+{{- $text := toString $value -}}
+{{- if hasKey $seen $text -}}
+{{- fail (printf "%s and %s: both are %s; they must differ" (get $seen $text) $field $text) -}}
+{{- end -}}
+{{- $_ := set $seen $text $field -}}
+{{- end -}}
+{{- end -}}

@@ -25,9 +25,16 @@
 
 {{/* Behind a proxy nothing is dialled but the proxy, unless noProxy says otherwise. */}}
 {{- define "tributary.agentEgress" -}}
-{{- if and .Values.networkPolicy.coordinatorPorts (or (not .Values.proxy.url) .Values.proxy.noProxy) }}
+{{- $dialled := list }}
+{{- range .Values.networkPolicy.coordinatorPorts }}
+{{- $dialled = append $dialled (int .) }}
+{{- end }}
+{{- with .Values.coordinator.tunnel }}
+{{- $dialled = append $dialled (include "tributary.portOf" (list . 443) | int) }}
+{{- end }}
+{{- if and $dialled (or (not .Values.proxy.url) .Values.proxy.noProxy) }}
 - ports:
-    {{- range .Values.networkPolicy.coordinatorPorts }}
+    {{- range uniq $dialled }}
     - { port: {{ . }}, protocol: TCP }
     {{- end }}
   {{- with .Values.networkPolicy.coordinator }}

@@ -1,17 +1,28 @@
 {{- define "tributary.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimAll "-" -}}
 {{- end -}}
 
-{{/* At most 52 characters, so that what is added still fits 63. */}}
+{{/*
+A name for Services (RFC 1035: no dots, a letter first), which are the strictest: helm takes more for a release.
+At most 52 characters, so that what is added still fits 63.
+*/}}
+{{- define "tributary.serviceName" -}}
+{{- $name := lower . | replace "." "-" | trimAll "-" -}}
+{{- if regexMatch "^[0-9]" $name -}}
+{{- $name = printf "t%s" $name -}}
+{{- end -}}
+{{- $name | trunc 52 | trimAll "-" -}}
+{{- end -}}
+
 {{- define "tributary.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- include "tributary.serviceName" .Values.fullnameOverride -}}
 {{- else -}}
 {{- $name := include "tributary.name" . -}}
 {{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- include "tributary.serviceName" .Release.Name -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | include "tributary.serviceName" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

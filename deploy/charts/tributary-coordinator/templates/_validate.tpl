@@ -1,0 +1,28 @@
+{{/* What a schema cannot say: values that contradict each other. */}}
+{{- define "tributary.validate" -}}
+{{- include "tributary.validateGrace" . -}}
+{{- $ports := dict -}}
+{{- range $kind, $port := .Values.service.ports -}}
+{{- $_ := set $ports (printf "service.ports.%s" $kind) $port -}}
+{{- end -}}
+{{- if .Values.tunnel.enabled -}}
+{{- $_ := set $ports "tunnel.port" .Values.tunnel.port -}}
+{{- end -}}
+{{- include "tributary.validateApart" $ports -}}
+{{- $nodePorts := dict -}}
+{{- range $kind, $port := .Values.service.nodePorts -}}
+{{- if gt (int $port) 0 -}}
+{{- $_ := set $nodePorts (printf "service.nodePorts.%s" $kind) $port -}}
+{{- end -}}
+{{- end -}}
+{{- include "tributary.validateApart" $nodePorts -}}
+{{- if .Values.traefik.enabled -}}
+{{- $hosts := dict -}}
+{{- range $kind, $address := .Values.advertise -}}
+{{- if and $address (or (ne $kind "tunnel") $.Values.tunnel.enabled) -}}
+{{- $_ := set $hosts (printf "advertise.%s" $kind) (include "tributary.toldHost" (list $ $kind)) -}}
+{{- end -}}
+{{- end -}}
+{{- include "tributary.validateApart" $hosts -}}
+{{- end -}}
+{{- end -}}
