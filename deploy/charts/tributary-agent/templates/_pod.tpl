@@ -53,6 +53,17 @@ affinity:
 {{- end }}
 {{- end -}}
 
+{{/* Labels that select stay as the chart sets them. */}}
+{{- define "tributary.validateLabels" -}}
+{{- range $field, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels -}}
+{{- range $label := keys $labels -}}
+{{- if regexMatch "^app\\.kubernetes\\.io/(name|instance|component|managed-by)$" $label -}}
+{{- fail (printf "%s: %s is the chart's own; choose another label" $field $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The drain of 10 s comes after the pause. */}}
 {{- define "tributary.validateGrace" -}}
 {{- if le (int .Values.terminationGracePeriodSeconds) (add 10 .Values.preStopSeconds | int) -}}

@@ -1,6 +1,7 @@
 {{/* What a schema cannot say: values that contradict each other. */}}
 {{- define "tributary.validate" -}}
 {{- include "tributary.validateGrace" . -}}
+{{- include "tributary.validateLabels" . -}}
 {{- $ports := dict -}}
 {{- range $kind, $port := .Values.service.ports -}}
 {{- $_ := set $ports (printf "service.ports.%s" $kind) $port -}}
