@@ -99,6 +99,21 @@ describe('tributary site manifest', function () {
     });
   });
 
+  it('invites nobody and prints no token for the upgrade of a site that has joined', async () => {
+    const before = await manifest('ward', '--policy', POLICY);
+    assert.equal(before.code, 0, before.stderr);
+    assert.match(before.stderr, /install -m 0600 ward-site\.yaml \S+\/ward\.yaml/);
+    const [invited, upgraded] = [
+      manifestsOf(before.stdout),
+      await printed('ward', '--policy', POLICY, '--upgrade'),
+    ];
+    assert.deepEqual(
+      upgraded,
+      invited.filter(({ kind }) => kind !== 'Secret'),
+    );
+    assert.equal(upgraded.length, invited.length - 1);
+  });
+
   it('holds the chart as it is, the same bytes each time, for any tar', async () => {
     const archive = await chartArchive(AGENT_CHART);
     assert.deepEqual(sha256(await chartArchive(AGENT_CHART)), sha256(archive));

@@ -208,6 +208,7 @@ function addSiteCommands(program: Command, run: Run): void {
     .option('--ttl <duration>', 'validity of the token', '24h')
     .option('--approve', 'approve the site as soon as it joins', false)
     .option('--serving', 'for a replica of a known site, which serves and does not train', false)
+    .option('--upgrade', 'for a site that has joined: the chart of this version, and no invitation', false)
     .action((site: string, options: Parameters<typeof siteManifest>[2]) =>
       run((session) => siteManifest(session, site, options)),
     );

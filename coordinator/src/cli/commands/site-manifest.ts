@@ -24,6 +24,8 @@ export interface SiteManifestOptions extends InviteOptions {
   /** Secret of the site's own Mosquitto, which is run then. */
   readonly broker?: string;
   readonly chart?: string;
+  /** For a site that has joined: nobody is invited, and no token printed. */
+  readonly upgrade?: boolean;
 }
 
 /** Helm takes 53 characters for a release, of which the prefix has ten; Kubernetes takes no dots in some names made of it. */
@@ -34,7 +36,8 @@ const SECRET = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /**
  * Prints one file for K3s's manifests folder: namespace, join token, policy, and a HelmChart that holds the chart itself, so
- * that the site fetches nothing but images. It holds the token: whoever has the file can join as the site.
+ * that the site fetches nothing but images. It holds the token: whoever has the file can join as the site. The one of an
+ * upgrade holds none, and needs no coordinator.
  */
 export async function siteManifest(
   session: Session,
@@ -49,27 +52,36 @@ export async function siteManifest(
   const archive = await chartArchive(chart);
   const values = { ...given, ...ownValues(names, options, given) };
   await requireValues(chart, values);
-  const labels = requireLabels(options.label);
-  const ttlSeconds = requireDuration(options.ttl, '--ttl');
-  const { token, expiresAt } = await (
-    await session.admin()
-  ).unary('CreateInvitation', {
-    site,
-    labels,
-    ttlSeconds,
-    approve: options.approve,
-    ...(options.serving && { kind: 'Serving' }),
-  });
-  const objects = objectsOf({ site, token, policy, archive, values }, names);
+  const invitation = options.upgrade ? undefined : await invite(session, site, options);
+  const objects = objectsOf({ site, token: invitation?.token, policy, archive, values }, names);
   session.terminal.out(
     objects
       .map((object) => stringify(object, { lineWidth: 0 }))
       .join('---\n')
       .trimEnd(),
   );
-  session.terminal.note(`The token in it is valid until ${expiresAt}. At the site, as root:`);
-  session.terminal.note(`  install -m 0600 ${site}.yaml /var/lib/rancher/k3s/server/manifests/`);
-  if (!options.approve) session.terminal.note(`Then here: tributary approve ${site}`);
+  const until = invitation === undefined ? '' : `The token in it is valid until ${invitation.expiresAt}. `;
+  session.terminal.note(`${until}At the site, as root, under the name that it has there:`);
+  session.terminal.note(
+    `  install -m 0600 ${site}-site.yaml /var/lib/rancher/k3s/server/manifests/${site}.yaml`,
+  );
+  if (invitation !== undefined && !options.approve)
+    session.terminal.note(`Then here: tributary approve ${site}`);
+}
+
+interface Invitation {
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+async function invite(
+  session: Session,
+  site: string,
+  { label, ttl, approve, serving }: SiteManifestOptions,
+): Promise<Invitation> {
+  const request = { site, labels: requireLabels(label), ttlSeconds: requireDuration(ttl, '--ttl'), approve };
+  const admin = await session.admin();
+  return admin.unary('CreateInvitation', { ...request, ...(serving && { kind: 'Serving' }) });
 }
 
 /** Names of objects. No two sites share one, nor an agent and a replica of one site, and none is one of K3s's own. */
@@ -114,7 +126,7 @@ const ownValues = (
 
 interface Parts {
   readonly site: string;
-  readonly token: string;
+  readonly token: string | undefined;
   readonly policy: string | undefined;
   readonly archive: Buffer;
   readonly values: JsonObject;
@@ -135,10 +147,14 @@ function objectsOf(
         labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' },
       },
     },
-    {
-      ...{ apiVersion: 'v1', kind: 'Secret', metadata: named(names.token), type: 'Opaque' },
-      stringData: { token },
-    },
+    ...(token === undefined
+      ? []
+      : [
+          {
+            ...{ apiVersion: 'v1', kind: 'Secret', metadata: named(names.token), type: 'Opaque' },
+            stringData: { token },
+          },
+        ]),
     ...(policy === undefined
       ? []
       : [
