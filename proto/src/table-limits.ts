@@ -76,4 +76,9 @@ export const TABLE_LIMITS = Object.freeze({
   labelValues: 1_000,
   /** Notes of one check of a dataset. Then: further ones are left out. */
   checkNotes: 100,
+  /**
+   * Changes of a site's state between two syncs of its mark: as many it is behind at most where its newest slot is torn.
+   * Then: the mark is synced.
+   */
+  markChangesPerSync: 256,
 });

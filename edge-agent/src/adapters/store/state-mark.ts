@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
-import { requireFormat, sha256 } from '@tributary/proto';
+import { LIMITS, requireFormat, sha256 } from '@tributary/proto';
 
 import { fileError } from '../files/durable-file.js';
 import type { StateSum } from './state-tally.js';
@@ -12,8 +12,6 @@ const SLOT_BYTES = 4_096;
 const SUM_BYTES = 16;
 const BODY_BYTES = MAGIC.length + 4 + 8 + SUM_BYTES;
 const CHECKSUM_BYTES = 32;
-/** Writes between two syncs: as many changes a mark is behind at most where its newest slot is torn. */
-const WRITES_PER_SYNC = 256;
 
 /**
  * What was last acknowledged, kept outside the database. LevelDB drops damaged records of its log without a word when it
@@ -55,7 +53,7 @@ export class StateMark {
   }
 
   async write({ changes, sum }: StateSum): Promise<void> {
-    if (this.#unsynced === WRITES_PER_SYNC) await this.#turn();
+    if (this.#unsynced === LIMITS.markChangesPerSync) await this.#turn();
     const body = Buffer.alloc(BODY_BYTES);
     MAGIC.copy(body);
     body.writeUInt32LE(FORMAT_VERSION, MAGIC.length);
