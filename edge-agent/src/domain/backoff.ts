@@ -13,7 +13,10 @@ const GROWTH = 1.2;
  * @returns milliseconds
  */
 export function backoffMs(attempt: number, random: number): number {
-  const ceiling = Math.min(LIMITS.reconnectMaxMs, 2 * LIMITS.reconnectMinMs * GROWTH ** Math.min(attempt, 64));
+  const ceiling = Math.min(
+    LIMITS.reconnectMaxMs,
+    2 * LIMITS.reconnectMinMs * GROWTH ** Math.min(attempt, 64),
+  );
   return Math.round(LIMITS.reconnectMinMs + random * (ceiling - LIMITS.reconnectMinMs));
 }
 
