@@ -140,14 +140,15 @@ function addBackup(root: Command): void {
       'Writes a consistent backup: through the socket of a running daemon, else from the directory.',
     )
     .option(...DATA)
-    .requiredOption('--to <file>', 'file to write')
+    .requiredOption('--to <file>', 'file to write; - for standard output')
     .option(...SEAL_KEY)
     .action((options: Flags & { readonly to: string }) =>
       backup({
         data: loadDataDirectory(options),
         to: options.to,
+        output: process.stdout,
         sealKeyFile: loadSealKeyFile(options),
-        print,
+        print: options.to === '-' ? note : print,
       }),
     );
 }
@@ -157,12 +158,13 @@ function addRestore(root: Command): void {
     .command('restore')
     .description('Creates a data directory from a backup.')
     .option(...DATA)
-    .requiredOption('--from <file>', 'backup to read')
+    .requiredOption('--from <file>', 'backup to read; - for standard input')
     .option(...SEAL_KEY)
     .action((options: Flags & { readonly from: string }) =>
       restore({
         data: loadDataDirectory(options),
         from: options.from,
+        input: process.stdin,
         sealKeyFile: loadSealKeyFile(options),
         print,
       }),
@@ -179,6 +181,11 @@ function hostsOf(value: unknown): readonly string[] {
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** For what must not come between the bytes of an answer. */
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function stackOf(error: TributaryError): string {

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 
 import { TributaryError } from '@tributary/proto';
 
@@ -8,20 +9,22 @@ import { readSealingKey } from '../adapters/vault/sealing-key.js';
 
 export interface RestoreOptions {
   readonly data: string;
+  /** A file, or - for `input`. */
   readonly from: string;
+  readonly input: Readable;
   readonly sealKeyFile: string | undefined;
   readonly print: (line: string) => void;
 }
 
 /** Makes a data directory from a backup, with the sealing key that its keys were sealed with. */
-export async function restore({ data, from, sealKeyFile, print }: RestoreOptions): Promise<void> {
+export async function restore({ data, from, input, sealKeyFile, print }: RestoreOptions): Promise<void> {
   if (sealKeyFile === undefined) {
     throw new TributaryError('CONFIG_INVALID', 'a backup does not hold the sealing key', {
       hint: 'pass --seal-key-file FILE: a copy of seal.key of the directory that was backed up',
     });
   }
   const sealingKey = await readSealingKey(sealKeyFile);
-  const restored = await restoreBackup(readBackup(from), data, { sealingKey });
+  const restored = await restoreBackup(from === '-' ? input : readBackup(from), data, { sealingKey });
   print(`Restored federation ${restored.identity.name} as of ${restored.createdAt} to ${data}:`);
   print(
     `  ${String(restored.entries)} ledger entries, ${String(restored.blobs)} blobs, ${String(restored.keys)} keys, all verified`,
