@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
 
-import { decodeJoinToken, ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
+import {
+  decodeJoinToken,
+  ERROR_TABLE,
+  SOFTWARE_VERSION,
+  TributaryError,
+  type ErrorCode,
+  type JoinToken,
+} from '@tributary/proto';
 import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
 import { Command, CommanderError, Option } from 'commander';
 
@@ -17,6 +24,7 @@ import { join } from './app/joining.js';
 import type { FullStatus } from './app/status.js';
 import { describeStatus } from './app/status-text.js';
 import { addCheckCommand } from './commands/check/check-command.js';
+import { failedWay } from './commands/check/site-check.js';
 import { addNames, PLACEHOLDERS } from './commands/names.js';
 import { backendsCommand, type BackendsFlags } from './commands/backends.js';
 import { createDialer } from './commands/coordinator-dialer.js';
@@ -37,6 +45,7 @@ import {
   loadReplicaConfig,
   LOG_LEVELS,
   processEnvironment,
+  type AgentConfig,
   type AgentFlags,
 } from './config.js';
 import type { ModelRef } from './serving-ports.js';
@@ -214,11 +223,23 @@ const print = (text: string): void => {
   process.stdout.write(text);
 };
 
+/** What a join ends with whose way to the coordinator is closed, or leads elsewhere. */
+const ASTRAY: ReadonlySet<ErrorCode> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CA_MISMATCH']);
+
 async function joinCommand(flags: JoinFlags): Promise<void> {
   const env = processEnvironment();
   const config = loadConfig(flags, env);
   const text = await tokenText(flags, joinTokenOf(env));
-  const token = text === undefined ? undefined : decodeJoinToken(text);
+  try {
+    await joinWith(config, text === undefined ? undefined : decodeJoinToken(text));
+  } catch (error) {
+    // In an init container nobody can run the check: this log is all there is.
+    if (text !== undefined && ASTRAY.has(TributaryError.from(error).code)) print(await failedWay(config, text));
+    throw error;
+  }
+}
+
+async function joinWith(config: AgentConfig, token: JoinToken | undefined): Promise<void> {
   const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
   try {
     if (token === undefined) {

@@ -3,10 +3,13 @@ import { readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
+import { ERROR_TABLE } from '@tributary/proto';
+
 import { AedesBroker } from '../support/aedes-broker.js';
 import { BINARIES, repositoryRoot, runCommand } from '../support/daemon.js';
 import { ConnectProxy } from '../support/connect-proxy.js';
 import { LocalFederation } from '../support/federation.js';
+import { freePort } from '../support/local-ports.js';
 import { checkHere, checkOf, type SiteChecked } from '../support/site-checks.js';
 import { InterceptingProxy } from '../support/intercepting-proxy.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
@@ -71,6 +74,19 @@ describe('tributary-agent check', function () {
     // Asked often, the token is still good for a join.
     const joined = await runCommand(BINARIES.agent, ['join', '--config', config, '--token-file', own]);
     assert.equal(joined.code, 0, joined.stderr);
+  });
+
+  it('speaks from the log of a join that does not get there', async () => {
+    const config = await siteWith({ proxy: { url: `http://127.0.0.1:${String(await freePort())}` } });
+    const { code, stdout, stderr } = await runCommand(BINARIES.agent, [
+      ...['join', '--config', config, '--token-file', tokenFile],
+    ]);
+    assert.equal(code, ERROR_TABLE.UNAVAILABLE.exit, stderr);
+    assert.match(stdout, /^FAIL +proxy +127\.0\.0\.1:\d+/m);
+    assert.match(stdout, /^ +fix: /m);
+    // Only what has to do with the way: the container that joins has no tables.
+    assert.doesNotMatch(stdout, /dataset|gpu|^ok/m);
+    assert.match(stderr, /^error: UNAVAILABLE/);
   });
 
   it('looks at a site that has joined, that is approved, and that runs', async () => {

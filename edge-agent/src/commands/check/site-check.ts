@@ -73,6 +73,13 @@ export async function checkSite(input: SiteCheckInput): Promise<SiteCheck> {
   return summary([{ lines: [okLine('agent.yaml', 'every field is known')], late: false }, ...parts.flat()]);
 }
 
+/** What failed on the way to the coordinator that `token` names, as `check` prints it; empty where nothing did. */
+export async function failedWay(config: AgentConfig, token: string): Promise<string> {
+  const looks = await coordinatorChecks(config, { token: () => Promise.resolve(token), fleet: undefined });
+  const failed = summary(looks).lines.filter(isFailed);
+  return failed.length === 0 ? '' : checkLines(failed);
+}
+
 /** As it is printed. */
 export function siteCheckText({ ok, lines }: SiteCheck, json: boolean): string {
   if (json) return `${JSON.stringify({ formatVersion: 1, ok, checks: lines }, null, 2)}\n`;
@@ -127,7 +134,10 @@ async function streamChecks(config: AgentConfig): Promise<readonly Looked[]> {
 }
 
 /** Who the site is or is going to be, and the way to its coordinator. */
-async function coordinatorChecks(config: AgentConfig, input: SiteCheckInput): Promise<readonly Looked[]> {
+async function coordinatorChecks(
+  config: AgentConfig,
+  input: Pick<SiteCheckInput, 'token' | 'fleet'>,
+): Promise<readonly Looked[]> {
   const now = (): number => systemClock.now();
   const { line, authorities, bundle } = await bundleCheck(config, now());
   const known: Known = {};
