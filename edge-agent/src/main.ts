@@ -234,7 +234,8 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
     await joinWith(config, text === undefined ? undefined : decodeJoinToken(text));
   } catch (error) {
     // In an init container nobody can run the check: this log is all there is.
-    if (text !== undefined && ASTRAY.has(TributaryError.from(error).code)) print(await failedWay(config, text));
+    if (text !== undefined && ASTRAY.has(TributaryError.from(error).code))
+      print(await failedWay(config, text));
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -34,6 +34,8 @@ describe('what deploy/README.md has an operator type', function () {
       ...process.env,
       PATH: `${join(folder.path, 'bin')}:${process.env['PATH'] ?? ''}`,
       TRIBUTARY_CONFIG: federation.contextFile,
+      // As the chart has it.
+      TRIBUTARY_DATA: federation.data,
     };
     const { stdout } = await promisify(execFile)('bash', ['-c', line], { cwd: folder.path, env });
     return stdout;
@@ -46,6 +48,35 @@ describe('what deploy/README.md has an operator type', function () {
     const [revoke = ''] = commandsOf('Revoke and remove');
     assert.match(await shell(revoke), /site\/north revoked/);
     assert.match(await shell('tributary get sites'), /north/);
+  });
+
+  it('takes a backup out of the pod of a working coordinator, and restores it in another', async () => {
+    // What a pod is given stands behind the kubectl that gives it.
+    const inPods = (heading: string): readonly string[] =>
+      commandsOf(heading).flatMap((line) => /^kubectl .* exec .*? -- (.*)$/.exec(line)?.[1] ?? []);
+    await copyFile(join(federation.data, 'seal.key'), join(folder.path, 'seal.key'));
+    const [backup = '', ...more] = inPods('Upgrade');
+    assert.deepEqual(more, []);
+    await shell(backup);
+    const [verify = ''] = commandsOf('Upgrade').filter((line) => line.includes('--data trial'));
+    assert.match(await shell(verify), /all verified/);
+    const volume = join(folder.path, 'volume');
+    await mkdir(join(volume, 'hub/old'), { recursive: true });
+    const lines = inPods('Restore on a cluster');
+    assert.equal(lines.length, 2);
+    for (const line of lines)
+      await shell(line.replaceAll('/var/lib/tributary', volume).replaceAll(' /seal/', ` ${folder.path}/`));
+    assert.deepEqual(await readdir(join(volume, 'hub.lost')), ['old']);
+    assert.ok((await readdir(join(volume, 'hub'))).includes('coordinator.json'));
+  });
+
+  it('leaves nothing of a backup that was cut on the way', async () => {
+    const restore = (bytes: string): Promise<string> =>
+      shell(
+        `head -c ${bytes} before.tar | tributary-coordinator restore --data cut --from - --seal-key-file seal.key`,
+      );
+    await assert.rejects(restore('-4096'), /STORE_CORRUPT/);
+    assert.match(await restore('-0'), /all verified/);
   });
 
   it('backs a working coordinator up, loses it, and restores it', async () => {

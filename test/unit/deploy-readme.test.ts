@@ -22,7 +22,7 @@ describe('deploy/README.md', () => {
       .map((line) =>
         line
           .replace(/ +#.*$/, '')
-          .replace(/ > .*$/, '')
+          .replace(/ [<>] .*$/, '')
           .replace(/^.* -- /, '')
           .replace(/"[^"]*"/g, 'X'),
       );
