@@ -28,7 +28,7 @@ import type { Log } from './log.js';
 import { LedgerAlarms } from './ledger-alarms.js';
 import { ledgerView, type LedgerView } from './ledger-view.js';
 import { Membership } from './membership.js';
-import type { PolicySource } from './order-review.js';
+import type { PolicySource } from './policy-source.js';
 import { encodeRecord, readRecord } from './records.js';
 import type { AlarmChoice } from '../domain/ledger-alarm.js';
 import { claimsRollout } from '../domain/rollout-order.js';

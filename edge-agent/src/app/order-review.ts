@@ -22,14 +22,9 @@ import type { EgressCounter } from './egress-counter.js';
 import type { Log } from './log.js';
 import type { Membership } from './membership.js';
 import type { Outbox } from './outbox.js';
+import { policyInForce, type PolicySource } from './policy-source.js';
 import type { SiteJobs } from './site-jobs.js';
 import type { Witness } from './witness.js';
-
-/** The policy in force, read anew for every order: editing the file needs no restart. */
-export interface PolicySource {
-  /** Undefined where the site has none. Rejects where there is one that cannot be read. */
-  read(): Promise<{ readonly spec: SitePolicySpec; readonly digest: Digest } | undefined>;
-}
 
 export interface OrderReviewParts {
   readonly reader: OrderReader;
@@ -76,7 +71,7 @@ export class OrderReview {
 
   /** Says at the start, not at the first job, that the site has no policy or one that cannot be used. */
   async announcePolicy(): Promise<void> {
-    const { policy } = await this.#policy();
+    const { policy } = await policyInForce(this.#parts, 'job');
     if (policy === undefined) this.#parts.log.warn({}, 'the site has no policy: every job is refused');
   }
 
@@ -93,7 +88,7 @@ export class OrderReview {
     const { egress, jobs, decisions } = this.#parts;
     egress.begin(round.jobId);
     await jobs.seen(round);
-    const { policy, digest } = await this.#policy();
+    const { policy, digest } = await policyInForce(this.#parts, 'job');
     await decisions.policy(digest);
     const roster =
       policy instanceof TributaryError
@@ -141,21 +136,6 @@ export class OrderReview {
       // An evaluation says nothing of how the rows would change the model, and repeated it says the same.
       sentOnBase: opened.kind === 'Evaluation' ? 0 : await outbox.sentOnBase(round),
     });
-  }
-
-  async #policy(): Promise<{
-    readonly policy: SitePolicySpec | TributaryError | undefined;
-    readonly digest: Digest | '';
-  }> {
-    try {
-      const policy = await this.#parts.policy.read();
-      return { policy: policy?.spec, digest: policy?.digest ?? '' };
-    } catch (error) {
-      const policy = TributaryError.from(error);
-      const { code, message: detail, hint } = policy;
-      this.#parts.log.error({ code, detail, hint }, 'the policy cannot be used: every job is refused');
-      return { policy, digest: '' };
-    }
   }
 
   #decision(

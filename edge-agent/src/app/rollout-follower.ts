@@ -13,7 +13,8 @@ import type { DecisionLog } from './decision-log.js';
 import type { Log } from './log.js';
 import { downloadModel, type ModelDownloadParts } from './model-download.js';
 import type { Membership } from './membership.js';
-import { proven, unproven, unreadable, type PolicySource } from './order-review.js';
+import { proven, unproven, unreadable } from './order-review.js';
+import { policyInForce, type PolicySource } from './policy-source.js';
 import { encodeRecord, readRecord } from './records.js';
 import { describeUnexpected } from './unexpected.js';
 import type { Witness } from './witness.js';
@@ -189,7 +190,7 @@ export class RolloutFollower {
   async #judge(orderId: string, rollout: VerifiedRollout): Promise<ServingVerdict> {
     const { decisions, clock, log } = this.#parts;
     const { model, version, seq, rolloutId, authorKey } = rollout;
-    const { policy, digest } = await this.#policy();
+    const { policy, digest } = await policyInForce(this.#parts, 'rollout');
     const verdict = await this.#verdict(policy, rollout);
     const before = this.#told.get(model);
     if (before?.seq === seq && before.policyDigest === digest) return verdict;
@@ -227,21 +228,6 @@ export class RolloutFollower {
     if (roster instanceof TributaryError) return unproven(roster);
     const { logId } = this.#parts.pinned;
     return evaluateServing(policy, { model, authorKey, logId, ...(roster && { roster }) });
-  }
-
-  async #policy(): Promise<{
-    readonly policy: SitePolicySpec | TributaryError | undefined;
-    readonly digest: RolloutDecision['policyDigest'];
-  }> {
-    try {
-      const policy = await this.#parts.policy.read();
-      return { policy: policy?.spec, digest: policy?.digest ?? '' };
-    } catch (error) {
-      const policy = TributaryError.from(error);
-      const { code, message: detail, hint } = policy;
-      this.#parts.log.error({ code, detail, hint }, 'the policy cannot be used: every rollout is refused');
-      return { policy, digest: '' };
-    }
   }
 
   /** Current and last good stay. */

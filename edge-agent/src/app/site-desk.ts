@@ -4,7 +4,7 @@ import { explainPolicy, type Finding, type PolicyFacts } from '../domain/policy.
 import type { Clock } from '../ports.js';
 import type { DecisionLog } from './decision-log.js';
 import type { EgressReceipts, SignedReceipt } from './egress-receipts.js';
-import type { PolicySource } from './order-review.js';
+import type { PolicySource } from './policy-source.js';
 import type { ForeignDecision, JobView, SiteJobs } from './site-jobs.js';
 
 export interface SiteDeskParts {

@@ -3,7 +3,7 @@ import type { Clock, DeclaredDataset, SignedJobDecision, StateStore } from '../p
 import type { DutySurroundings } from './duty.js';
 import type { EgressCounter } from './egress-counter.js';
 import { EgressReceipts } from './egress-receipts.js';
-import type { PolicySource } from './order-review.js';
+import type { PolicySource } from './policy-source.js';
 import { SiteDesk } from './site-desk.js';
 import { SiteJobs } from './site-jobs.js';
 

@@ -27,7 +27,7 @@ import { EgressCounter } from '../app/egress-counter.js';
 import { requireEnrolment } from '../app/enrolment-record.js';
 import { siteFitsOf } from '../app/feature-fits.js';
 import type { Log } from '../app/log.js';
-import type { PolicySource } from '../app/order-review.js';
+import type { PolicySource } from '../app/policy-source.js';
 import { predictionMetrics } from '../app/prediction-metrics.js';
 import { metricsOf, type FullStatus } from '../app/status.js';
 import { pipelineMetrics } from '../app/streams/pipeline-metrics.js';

@@ -17,7 +17,7 @@ import { ModelServing, type SiteFeatures } from '../app/model-serving.js';
 import { describeUnexpected } from '../app/unexpected.js';
 import type { AgentConfig } from '../config.js';
 import { ENDPOINT_SOURCE } from '../domain/serving/prediction-entries.js';
-import type { PolicySource } from '../app/order-review.js';
+import type { PolicySource } from '../app/policy-source.js';
 import type { Clock } from '../ports.js';
 import type { ModelStore, PredictionLogs, Predictor } from '../serving-ports.js';
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { canonicalize, digestOf, LIMITS, parseSitePolicy, TributaryError } from '@tributary/proto';
 import { parse } from 'yaml';
 
-import type { PolicySource } from '../../app/order-review.js';
+import type { PolicySource } from '../../app/policy-source.js';
 import { fileError } from './durable-file.js';
 
 /** The policy in a YAML file. A missing file is no policy; one that cannot be read or parsed is an error. */
