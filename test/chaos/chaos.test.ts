@@ -9,7 +9,7 @@ import { runSuite, type CaseResult } from './runner.js';
 /** Fixed: the same faults every time. */
 const SEED = 20_260_101;
 
-/** The short version of `npm run chaos`: one case of each kind that this machine and user can run. */
+/** The short version of `npm run chaos`: one case of each kind that this machine and user can run, always the same. */
 describe('the recovery contract', function () {
   // Two minutes on an idle machine.
   this.timeout(1_500_000);
@@ -30,11 +30,12 @@ describe('the recovery contract', function () {
   for (const { name, about, missing } of KINDS) {
     const reason = missing?.();
     if (reason !== undefined) {
-      it.skip(`holds under: ${about} (not run: ${reason})`);
+      it.skip(`holds in one case of: ${about} (not run: ${reason})`);
       continue;
     }
-    it(`holds under: ${about}`, () => {
+    it(`holds in one case of: ${about}`, function () {
       const result = results.get(name) ?? assert.fail('the case did not run');
+      if (this.test !== undefined) this.test.title += ` (${result.variant}, ${result.job})`;
       assert.ok(result.breaches.length === 0, caseText(result));
     });
   }

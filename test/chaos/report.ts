@@ -1,5 +1,5 @@
+import { median } from '../bench/bench-case.js';
 import { evidenceText } from './judge/evidence.js';
-import { medianOf } from './judge/recovery.js';
 import type { FaultKind } from './kinds/kind.js';
 import type { CaseResult, SuiteResult } from './runner.js';
 
@@ -50,14 +50,14 @@ export function tableText({ results, missing }: SuiteResult, kinds: readonly Fau
     const reason = missing.get(name);
     const own = results.filter((result) => result.kind === name);
     if (reason !== undefined) return [name, '-', '-', '-', '-', '-', '-', `not run: ${reason}`];
-    const median = medianOf(own.flatMap(({ recoverySeconds }) => recoverySeconds));
+    const back = own.flatMap(({ recoverySeconds }) => recoverySeconds);
     const { cases, survived, lost, doubled, maxRecoverySeconds } = totalsOf(own);
     const said =
       cases === 0 ? 'not reached' : [about, summary?.() ?? ''].filter((text) => text !== '').join('; ');
     return [
       name,
       ...[cases, survived, lost, doubled].map(String),
-      oneDigit(median),
+      oneDigit(back.length === 0 ? 0 : median(back)),
       oneDigit(maxRecoverySeconds),
       said,
     ];

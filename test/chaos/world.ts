@@ -153,8 +153,9 @@ export class World {
   /** SIGKILL, and waits for the end. */
   async kill(name: ProcessName): Promise<void> {
     const last = this.last(name);
-    last.expected = true;
     const [ran, timeMs] = [last.daemon.running, Date.now()];
+    // One that had ended by itself stays what it is: a complaint, unless its fault explains it.
+    if (ran) last.expected = true;
     const { signal } = await last.daemon.stop('SIGKILL');
     if (ran && signal === 'SIGKILL') this.killsMs.push(timeMs);
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { KINDS } from '../chaos/kinds/registry.js';
 import { clausesOf, problemsOf } from '../support/contract-page.js';
 import { repositoryRoot } from '../support/daemon.js';
 
@@ -10,6 +11,17 @@ describe('the recovery contract (coordinator/RECOVERY.md)', () => {
     const clauses = clausesOf(await readFile(join(repositoryRoot, 'coordinator/RECOVERY.md'), 'utf8'));
     assert.ok(clauses.length >= 25, `${String(clauses.length)} sentences`);
     assert.deepEqual(await problemsOf(clauses, repositoryRoot), []);
+  });
+
+  it('names every kind of fault that is played, as it is called', async () => {
+    const clauses = clausesOf(await readFile(join(repositoryRoot, 'coordinator/RECOVERY.md'), 'utf8'));
+    const named = clauses.flatMap(({ tests }) =>
+      tests.filter(({ file }) => file === 'test/chaos/chaos.test.ts'),
+    );
+    assert.deepEqual(
+      named.map(({ title }) => title),
+      KINDS.map(({ about }) => `holds in one case of: ${about}`),
+    );
   });
 
   it('would not pass with a sentence without a test or with one twice, or a test that is not there', async () => {

@@ -1,7 +1,8 @@
+import { entriesOf } from '../../support/ledger-audit.js';
 import { breach, type Breach, type Facts } from './facts.js';
 import { judgeLedger } from './ledger.js';
 import { judgeModels, judgeTrainings } from './models.js';
-import { entriesOf, judgeJobs, judgeReceipts, judgeUpdates } from './rounds.js';
+import { judgeJobs, judgeReceipts, judgeUpdates } from './rounds.js';
 
 /** The recovery contract, on what a case left behind. None: it held. */
 export function judge(facts: Facts): readonly Breach[] {

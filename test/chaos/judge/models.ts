@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 
 import type { LedgerEntry } from '@tributary/proto';
 
+import { entriesOf } from '../../support/ledger-audit.js';
 import { attemptOf, breach, type Breach, type Contribution, type Facts } from './facts.js';
-import { entriesOf } from './rounds.js';
 
 /** Losses and metrics travel in the vector too: its elements are scaled for at least this magnitude. */
 const VALUE_BOUND = 64;

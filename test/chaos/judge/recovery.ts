@@ -49,10 +49,3 @@ function firstOfEach(
     startsOf(name).some((start) => start.execMs > execMs && start.execMs <= timeMs) ? [] : [timeMs],
   );
 }
-
-export function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
-}

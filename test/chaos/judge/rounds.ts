@@ -1,13 +1,9 @@
 import type { LedgerEntry } from '@tributary/proto';
 
+import { entriesOf } from '../../support/ledger-audit.js';
 import { attemptOf, breach, type Breach, type Facts } from './facts.js';
 
 type OfType<T extends LedgerEntry['type']> = Extract<LedgerEntry, { readonly type: T }>;
-
-export const entriesOf = <T extends LedgerEntry['type']>(
-  entries: readonly LedgerEntry[],
-  type: T,
-): OfType<T>[] => entries.filter((entry): entry is OfType<T> => entry.type === type);
 
 /** Every job that had to has ended well, and with all its rounds. */
 export function judgeJobs({ entries, jobs }: Pick<Facts, 'entries' | 'jobs'>): readonly Breach[] {

@@ -103,6 +103,12 @@ async function oldAgent(world: World): Promise<Evidence> {
   return { what: 'agents fenced that were restored from an old copy', count: fenced ? 1 : 0 };
 }
 
+/** The number of the newest process that wrote a log: the greater one is the newer process. */
+async function epochOf(daemon: Daemon): Promise<bigint> {
+  const epochs = (await daemon.log()).matchAll(/"sessionEpoch":"([0-9]+)"/g);
+  return BigInt([...epochs].at(-1)?.[1] ?? '0');
+}
+
 /** Two processes with the state of one agent: the newer one works, the other one ends. */
 async function twin(world: World): Promise<Evidence> {
   const folder = world.federation.siteFolder(AGENT);
@@ -125,7 +131,15 @@ async function twin(world: World): Promise<Evidence> {
     second.exited,
     sleep(FENCED_MS, undefined, { ref: false }),
   ]);
-  return { what: 'of two processes of one agent fenced', count: ended === undefined ? 0 : 1 };
+  const fenced = ended?.code === ERROR_TABLE.AGENT_FENCED.exit;
+  await sleep(LOOK_MS);
+  const epochs = [await epochOf(first), await epochOf(second)] as const;
+  const [newer, older] = epochs[0] > epochs[1] ? [first, second] : [second, first];
+  if (!newer.running || older.running)
+    world.findings.push(
+      `of two processes of one agent the newer one ${newer.running ? 'works' : 'ended'}, the older one ${older.running ? 'works' : 'ended'}`,
+    );
+  return { what: 'of two processes of one agent fenced', count: fenced ? 1 : 0 };
 }
 
 const FAULTS: Readonly<Record<string, (world: World) => Promise<Evidence>>> = {

@@ -1,7 +1,8 @@
 import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-import { ERROR_TABLE, type ErrorCode } from '@tributary/proto';
+import { ERROR_TABLE, type ErrorCode, type LedgerEntry } from '@tributary/proto';
 
 import { flipBit } from '../../support/damage.js';
 import type { SeededRandom } from '../../support/seeded-random.js';
@@ -15,6 +16,8 @@ import type { FaultKind } from './kind.js';
 
 const AGENT: ProcessName = 'north';
 const NOTICED_MS = 60_000;
+/** Milliseconds in which something could be made of the damage, when it was named. */
+const LOOK_MS = 2_000;
 
 /** What says that something stored is not what was written. */
 const NAMED = ['STORE_CORRUPT', 'SEAL_BROKEN'] as const satisfies readonly ErrorCode[];
@@ -28,7 +31,17 @@ interface Place {
   readonly until: (world: World) => Promise<void>;
   /** The file, and where in it a bit is inverted. */
   readonly find: (world: World, random: SeededRandom) => Promise<readonly [path: string, byte: number]>;
+  /** What a line that names the damage says beside its code; by default the name of the file. */
+  readonly subject?: (path: string, world: World) => string;
+  /** Entries that would be made of the damage: of all those that came after it. */
+  readonly refused: (entry: LedgerEntry, path: string) => boolean;
 }
+
+/** For places whose owner must not start at all. */
+const anything = (): boolean => true;
+
+/** The id of an upload, by its file. */
+const uploadOf = (path: string): string => basename(path).split('.')[0] ?? '';
 
 async function killAll(world: World): Promise<void> {
   await Promise.all(PROCESSES.map((name) => world.kill(name)));
@@ -103,6 +116,7 @@ const PLACES: Readonly<Record<string, Place>> = {
     until: inRound,
     // The model on which the open round is based.
     find: ({ federation }, random) => within(join(federation.data, 'blobs'), /[0-9a-f]{64}$/, random),
+    refused: ({ type }) => type === 'round.committed',
   },
   spool: {
     owner: 'coordinator',
@@ -112,11 +126,16 @@ const PLACES: Readonly<Record<string, Place>> = {
       const [path] = await within(join(federation.data, 'spool'), /upl-/, random);
       return [path, 40 + random.below(100)];
     },
+    subject: uploadOf,
+    refused: ({ type, body }, path) => type === 'round.committed' && body.folded.includes(uploadOf(path)),
   },
   key: {
     owner: 'coordinator',
     until: inRound,
     find: ({ federation }, random) => within(join(federation.data, 'keys'), /tree-head\.sealed$/, random),
+    // Its last words.
+    subject: () => 'error: ',
+    refused: anything,
   },
   // Behind it in the log are acknowledged entries.
   ledger: {
@@ -129,6 +148,8 @@ const PLACES: Readonly<Record<string, Place>> = {
       }
       throw new Error('the entry to damage was not found');
     },
+    subject: () => 'error: ',
+    refused: anything,
   },
   outbox: {
     owner: AGENT,
@@ -136,6 +157,20 @@ const PLACES: Readonly<Record<string, Place>> = {
     until: withHeldUpdate,
     find: ({ federation }, random) =>
       within(join(federation.siteFolder(AGENT), 'data/outbox'), /\.delta$/, random),
+    // The update goes by its job and round.
+    subject: (_path, { jobIds }) => jobIds[0] ?? '',
+    refused: ({ type, body }, path) => type === 'update.accepted' && body.uploadId === uploadOf(path),
+  },
+  state: {
+    owner: AGENT,
+    until: inRound,
+    // The first half of its log: behind it are records that were acknowledged.
+    find: async ({ federation }, random) => {
+      const [path, byte] = await within(join(federation.siteFolder(AGENT), 'data/state'), /\.log$/, random);
+      return [path, byte >> 1];
+    },
+    subject: dirname,
+    refused: ({ type, body }) => type === 'update.accepted' && body.site === AGENT,
   },
 };
 
@@ -149,28 +184,38 @@ const statesOf = ({ federation, folder }: World): readonly string[] => [
 const asideOf = ({ folder }: World, index: number): string => join(folder, 'whole', String(index));
 
 /** Who reads the damage says so, in its log or with its last words, before anything is made of it. */
-async function namedBy(world: World, { owner }: Place): Promise<string | undefined> {
+async function namedBy(world: World, { owner }: Place, subject: string): Promise<ErrorCode | undefined> {
   const before = (await world.last(owner).daemon.log()).length;
   for (const name of PROCESSES) await world.start(name);
   const { daemon } = world.last(owner);
-  const named = async (): Promise<string | undefined> => {
-    const said = (await daemon.log()).slice(before);
-    return NAMED.find((code) => said.includes(code));
+  const named = async (): Promise<ErrorCode | undefined> => {
+    const lines = (await daemon.log()).slice(before).split('\n');
+    return NAMED.find((code) => lines.some((line) => line.includes(code) && line.includes(subject)));
   };
-  const code = await eventually('damage to be named', named, NOTICED_MS, 100).catch(() => undefined);
-  if (code !== undefined && !daemon.running) {
-    const { code: exit } = await daemon.exited;
-    if (exit !== ERROR_TABLE[code as ErrorCode].exit)
-      world.findings.push(`${owner} named ${code} and ended with ${String(exit)}`);
-  }
-  return code;
+  return eventually('damage to be named', named, NOTICED_MS, 100).catch(() => undefined);
+}
+
+/** Where the coordinator runs nevertheless, its ledger has nothing that was made of the damage. */
+async function requireRefused(world: World, { refused }: Place, path: string, sinceMs: number) {
+  await sleep(LOOK_MS);
+  if (!world.last('coordinator').daemon.running) return;
+  const { entries } = await world.audit();
+  const made = entries.find((entry) => Date.parse(entry.time) >= sinceMs && refused(entry, path));
+  if (made !== undefined) world.findings.push(`${made.type} was made of ${path}, which is damaged`);
+}
+
+/** Whoever named the damage may end with it, and with nothing else. */
+async function expectEnd(world: World, { owner }: Place, code: ErrorCode | undefined): Promise<void> {
+  const last = world.last(owner);
+  if (last.daemon.running || code === undefined) return;
+  if ((await last.daemon.exited).code === ERROR_TABLE[code].exit) last.expected = true;
 }
 
 /** One bit of what a process stored is another one. It names that, nothing is made of it, and the whole copy goes on. */
 export const damage: FaultKind = {
   name: 'damage',
   about:
-    'an inverted bit in ledger, model, spool, key or held update: named and refused; restored, it goes on',
+    'an inverted bit in ledger, model, spool, key, held update or state of a site: named and refused; restored, it goes on',
   variants: () => Object.keys(PLACES),
   run: async ({ random, variant, open }) => {
     const place = PLACES[variant];
@@ -182,8 +227,11 @@ export const damage: FaultKind = {
       await cp(path, asideOf(world, index), { recursive: true, filter: withoutSockets });
     const [path, byte] = await place.find(world, random);
     await flipBit(path, byte, random.below(8));
-    const code = await namedBy(world, place);
+    const sinceMs = Date.now();
+    const code = await namedBy(world, place, place.subject?.(path, world) ?? basename(path));
+    await requireRefused(world, place, path, sinceMs);
     await killAll(world);
+    await expectEnd(world, place, code);
     for (const [index, state] of statesOf(world).entries()) {
       await rm(state, { recursive: true });
       await cp(asideOf(world, index), state, { recursive: true });

@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { LIMITS } from '@tributary/proto';
 import { parse, stringify } from 'yaml';
 
 import { childrenOf } from '../../support/child-processes.js';
@@ -13,20 +14,36 @@ import type { FaultKind, KindParts } from './kind.js';
 
 const AGENT: Site = 'north';
 const TRAINER = join(repositoryRoot, 'test/support/trivial-trainer.js');
+const EPOCH_MS = 100;
 const CHECKPOINT_MS = 60_000;
+/** Epochs that may be trained again: those between two checkpoints, and the one that was not over. */
+const AGAIN = LIMITS.checkpointEveryMs / EPOCH_MS + 1;
+/** Epochs begun when the trainer is killed: one that began anew, or at its first checkpoint, would show. */
+const KILLED_AT = 30;
 
-/** What a trainer without our packages can train; it takes a tenth of a second for an epoch. */
+/** What a trainer without our packages can train; it waits EPOCH_MS after each epoch. */
 const JOB: JobSize = {
   rounds: 1,
-  epochs: 45,
+  epochs: 75,
   spec: {
     model: { name: 'points', layers: [{ type: 'Dense', units: 1, activation: 'Sigmoid' }], seed: 7 },
-    training: { epochs: 45, batchSize: 65_536, optimizer: { type: 'Sgd', learningRate: 0.5 } },
+    training: { epochs: 75, batchSize: 65_536, optimizer: { type: 'Sgd', learningRate: 0.5 } },
   },
 };
 
 /** Where the trainer notes the epochs that it begins. */
 const notesOf = ({ folder }: World): string => join(folder, 'epochs');
+
+/** The epochs that each trainer began, in the order in which they came. */
+async function epochsOf(world: World): Promise<readonly (readonly number[])[]> {
+  const epochs = new Map<string, number[]>();
+  const notes = await readFile(notesOf(world), 'utf8').catch(() => '');
+  for (const line of notes.trim().split('\n')) {
+    const [pid = '', epoch] = line.split(' ');
+    epochs.set(pid, [...(epochs.get(pid) ?? []), Number(epoch)]);
+  }
+  return [...epochs.values()];
+}
 
 /** Has one site train in a process of its own. */
 async function withTrainer(world: World): Promise<World> {
@@ -62,7 +79,7 @@ let reference = 'none';
 export const trainer: FaultKind = {
   name: 'trainer',
   about:
-    'SIGKILL of the process that trains, alone and with its agent: it goes on at its last epoch, to the same bits',
+    'SIGKILL of the process that trains, alone and with its agent: it goes on from its last checkpoint, to the same bits',
   prepare: async (parts) => {
     reference = await referenceOf(parts);
   },
@@ -74,6 +91,9 @@ export const trainer: FaultKind = {
     const kept = async (): Promise<true | undefined> =>
       (await readdir(checkpoints)).some((name) => name.endsWith('.checkpoint')) ? true : undefined;
     await eventually('a checkpoint', kept, CHECKPOINT_MS);
+    const worked = async (): Promise<true | undefined> =>
+      ((await epochsOf(world))[0]?.length ?? 0) > KILLED_AT ? true : undefined;
+    await eventually('some epochs', worked, CHECKPOINT_MS);
     const { daemon } = world.last(AGENT);
     const trainers = await childrenOf(daemon.pid);
     for (const pid of trainers) process.kill(pid, 'SIGKILL');
@@ -83,13 +103,12 @@ export const trainer: FaultKind = {
     }
     await world.ended();
     const log = await daemon.log();
-    // Where each trainer began; the first one at 0.
-    const firsts = new Map<string, number>();
-    for (const line of (await readFile(notesOf(world), 'utf8')).trim().split('\n')) {
-      const [pid = '', epoch] = line.split(' ');
-      if (!firsts.has(pid)) firsts.set(pid, Number(epoch));
-    }
-    const [, second = 0] = firsts.values();
+    const [first = [], [second = 0] = []] = await epochsOf(world);
+    const last = first.at(-1) ?? 0;
+    if (last - second > AGAIN)
+      world.findings.push(
+        `killed in epoch ${String(last)}, it went on at ${String(second)}: more than ${String(AGAIN)} again`,
+      );
     const said = log.match(/the trainer died; another one goes on/g)?.length ?? 0;
     const model = await modelOf(world);
     if (model !== reference)
