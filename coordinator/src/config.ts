@@ -43,6 +43,8 @@ const SETTINGS = {
   fleetAddress: { variable: 'TRIBUTARY_FLEET_ADDRESS', schema: address, fallback: '' },
   enrolAddress: { variable: 'TRIBUTARY_ENROL_ADDRESS', schema: address, fallback: '' },
   adminAddress: { variable: 'TRIBUTARY_ADMIN_ADDRESS', schema: address, fallback: '' },
+  /** Nobody is told this one: sites name it themselves. */
+  tunnelAddress: { variable: 'TRIBUTARY_TUNNEL_ADDRESS', schema: address, fallback: '' },
   /** File with the 32-byte key (base64 or raw) that seals keys at rest; '' keeps one in the data directory. */
   sealKeyFile: { variable: 'TRIBUTARY_SEAL_KEY_FILE', schema: z.string(), fallback: '' },
   logLevel: { variable: 'TRIBUTARY_LOG_LEVEL', schema: z.enum(LOG_LEVELS), fallback: 'info' },

@@ -112,6 +112,10 @@ function addServe(root: Command): void {
     .option('--fleet-address <address>', 'host:port that agents are told (TRIBUTARY_FLEET_ADDRESS)')
     .option('--enrol-address <address>', 'host:port in join tokens (TRIBUTARY_ENROL_ADDRESS)')
     .option('--admin-address <address>', 'host:port of the first context (TRIBUTARY_ADMIN_ADDRESS)')
+    .option(
+      '--tunnel-address <address>',
+      'host:port at which sites find the tunnel (TRIBUTARY_TUNNEL_ADDRESS)',
+    )
     .option('--fleet-port <port>', 'agents, mutual TLS (TRIBUTARY_FLEET_PORT; 7443)')
     .option('--enrol-port <port>', 'joining agents, server TLS (TRIBUTARY_ENROL_PORT; 7444)')
     .option('--admin-port <port>', 'operators, mutual TLS (TRIBUTARY_ADMIN_PORT; 7445)')

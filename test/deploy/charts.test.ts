@@ -170,4 +170,13 @@ const REFUSED: readonly (readonly [ChartName, Values, RegExp])[] = [
     hub({ traefik: { enabled: true }, advertise: { fleet: 'x.org:443', enrol: 'x.org:443' } }),
     /advertise\.enrol and advertise\.fleet/,
   ],
+  [
+    'tributary-coordinator',
+    hub({ traefik: { enabled: true }, advertise: { fleet: '192.0.2.7:443', enrol: 'x.org:443' } }),
+    /advertise\.fleet: Traefik .*server name/,
+  ],
+  // The certificate is for these hosts: the coordinator would not start with what is none.
+  ['tributary-coordinator', hub({ advertise: { tunnel: 'a_b.example.org:443' } }), /advertise.tunnel/],
+  ['tributary-coordinator', { federation: { host: 'hub.example.org:7443' } }, /federation.host/],
+  ['tributary-coordinator', { federation: { host: 'hub', additionalHosts: ['*.org'] } }, /additionalHosts.0/],
 ];

@@ -102,7 +102,15 @@ describe('tributary site manifest', function () {
   it('invites nobody and prints no token for the upgrade of a site that has joined', async () => {
     const before = await manifest('ward', '--policy', POLICY);
     assert.equal(before.code, 0, before.stderr);
-    assert.match(before.stderr, /install -m 0600 ward-site\.yaml \S+\/ward\.yaml/);
+    assert.match(before.stderr, /install -m 0600 tributary-ward\.yaml \S+\/tributary-ward\.yaml/);
+    const early = await manifest('ward', '--policy', POLICY, '--upgrade');
+    assert.equal(early.code, ERROR_TABLE.CONFLICT.exit, early.stderr);
+    assert.match(early.stderr, /no agent of site ward has joined/);
+    const token = field(manifestOf(manifestsOf(before.stdout), 'Secret'), 'stringData', 'token');
+    await federation.writeSite({ name: 'ward', csv: 'a,y\n1,yes\n', dataset: 'rows' });
+    const agent = join(federation.siteFolder('ward'), 'agent.yaml');
+    const joined = await runCommand(BINARIES.agent, ['join', '--config', agent, '--token', String(token)]);
+    assert.equal(joined.code, 0, joined.stderr);
     const [invited, upgraded] = [
       manifestsOf(before.stdout),
       await printed('ward', '--policy', POLICY, '--upgrade'),
@@ -112,6 +120,29 @@ describe('tributary site manifest', function () {
       invited.filter(({ kind }) => kind !== 'Secret'),
     );
     assert.equal(upgraded.length, invited.length - 1);
+    // The replica of a site is another release, and has not joined with it.
+    assert.match((await manifest('ward', '--upgrade', '--serving')).stderr, /no replica of site ward/);
+  });
+
+  it('gives an agent and a replica of one site two files', async () => {
+    assert.equal((await manifest('pair')).code, 0);
+    const { code, stderr } = await manifest('pair', '--serving');
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /install -m 0600 replica-pair\.yaml \S+\/replica-pair\.yaml$/m);
+  });
+
+  it('leaves a namespace that it does not make as it is', async () => {
+    for (const namespace of ['default', 'tributary-other']) {
+      const { code, stdout, stderr } = await manifest('guest', '--namespace', namespace);
+      assert.equal(code, 0, stderr);
+      const objects = manifestsOf(stdout);
+      assert.deepEqual(
+        objects.map(({ kind }) => kind),
+        ['Secret', 'HelmChart'],
+      );
+      assert.equal(manifestOf(objects, 'Secret').metadata.namespace, namespace);
+      assert.match(stderr, new RegExp(`namespace ${namespace} is not in it, and has to be there`));
+    }
   });
 
   it('holds the chart as it is, the same bytes each time, for any tar', async () => {
@@ -146,6 +177,9 @@ describe('tributary site manifest', function () {
       [/cannot be read/, 'east', '--policy', join(folder.path, 'none.yaml')],
       [/apiVersion|spec/, 'east', '--policy', bad],
       [/no chart of agents/, 'east', '--chart', folder.path],
+      [/--upgrade .*no --label/, 'east', '--upgrade', '--label', 'ward=a'],
+      [/--upgrade .*no --ttl and no --approve/, 'east', '--upgrade', '--ttl', '1h', '--approve'],
+      [/NOT_FOUND.*east/, 'east', '--upgrade'],
     ];
     for (const [words, ...args] of refusals) {
       const { code, stdout, stderr } = await manifest(...args);

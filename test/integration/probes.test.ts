@@ -236,8 +236,8 @@ describe('what a cluster asks of the daemons', function () {
     it('tells others the addresses of the router before it, and has a certificate for them', async () => {
       await init();
       const told = { fleet: 'fleet.example:443', enrol: 'enrol.example:443', admin: '[2001:db8::7]:443' };
-      const [fleet = 0, enrol = 0, admin = 0, health = 0, metrics = 0] = await Promise.all(
-        Array.from({ length: 5 }, freePort),
+      const [fleet = 0, enrol = 0, admin = 0, health = 0, metrics = 0, tunnel = 0] = await Promise.all(
+        Array.from({ length: 6 }, freePort),
       );
       daemon = new Daemon({
         script: BINARIES.coordinator,
@@ -248,7 +248,8 @@ describe('what a cluster asks of the daemons', function () {
           TRIBUTARY_ADMIN_ADDRESS: told.admin,
           ...{ TRIBUTARY_FLEET_PORT: String(fleet), TRIBUTARY_ENROL_PORT: String(enrol) },
           ...{ TRIBUTARY_ADMIN_PORT: String(admin), TRIBUTARY_HEALTH_PORT: String(health) },
-          TRIBUTARY_METRICS_PORT: String(metrics),
+          ...{ TRIBUTARY_METRICS_PORT: String(metrics), TRIBUTARY_TUNNEL_PORT: String(tunnel) },
+          TRIBUTARY_TUNNEL_ADDRESS: 'tunnel.example:443',
         },
       });
       await eventually('a probe', async () => ((await probe(health)) === 'SERVING' ? true : undefined));
@@ -269,13 +270,43 @@ describe('what a cluster asks of the daemons', function () {
       const names = await namesOfServer(enrol);
       for (const name of ['DNS:fleet.example', 'DNS:enrol.example', 'IP Address:2001:DB8:0:0:0:0:0:7'])
         assert.ok(names.includes(name), `${name} in ${names}`);
+      const outside = await namesOfServer(tunnel);
+      assert.ok(outside.includes('DNS:tunnel.example'), outside);
+    });
+
+    it('does not serve tunnels with a certificate for another host than the one that sites dial', async () => {
+      await init();
+      const { authority } = await ScriptedCoordinator.start().then((coordinator) => {
+        coordinator.stop();
+        return coordinator;
+      });
+      const { chainPem, privateKeyPem } = await authority.issueServer(['hub.example', '192.0.2.7']);
+      const [certificate, key] = [join(folder.path, 'tunnel.crt'), join(folder.path, 'tunnel.key')];
+      await writeFile(certificate, chainPem);
+      await writeFile(key, privateKeyPem);
+      const ports = ['fleet', 'enrol', 'admin', 'health', 'metrics', 'tunnel'].flatMap((name) => [
+        `--${name}-port`,
+        '0',
+      ]);
+      const { code, stderr } = await runCommand(BINARIES.coordinator, [
+        ...['serve', '--data', join(folder.path, 'hub'), '--listen', '127.0.0.1', ...ports],
+        ...['--tunnel-cert-file', certificate, '--tunnel-key-file', key],
+        ...['--tunnel-address', 'tunnel.example:443'],
+      ]);
+      assert.equal(code, ERROR_TABLE.CONFIG_INVALID.exit, stderr);
+      assert.match(stderr, /--tunnel-cert-file: the certificate is not for tunnel\.example/);
     });
   });
 });
 
 function namesOfServer(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+    const socket = connect({
+      port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    });
     socket.once('secureConnect', () => {
       const names = new X509Certificate(socket.getPeerCertificate().raw).subjectAltName ?? '';
       socket.destroy();

@@ -22,6 +22,7 @@ describe('deploy/README.md', () => {
       .map((line) =>
         line
           .replace(/ +#.*$/, '')
+          .replace(/^\(umask 077 && (.*)\)$/, '$1')
           .replace(/ [<>] .*$/, '')
           .replace(/^.* -- /, '')
           .replace(/"[^"]*"/g, 'X'),

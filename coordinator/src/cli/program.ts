@@ -202,10 +202,13 @@ function addSiteCommands(program: Command, run: Run): void {
     .option('--policy <file>', 'policy of the site')
     .option('--values <file>', 'values of the chart tributary-agent')
     .option('--broker <secret>', 'run a Mosquitto at the site, with the passwords of this Secret')
-    .option('--namespace <namespace>', 'namespace at the site (tributary-SITE)')
+    .option(
+      '--namespace <namespace>',
+      'namespace that is there already, and stays as it is (one of its own, tributary-SITE)',
+    )
     .option('--chart <dir>', 'the chart tributary-agent, where it does not lie beside this command')
     .option('--label <key=value>', 'label of the site; may be repeated', collect, [])
-    .option('--ttl <duration>', 'validity of the token', '24h')
+    .option('--ttl <duration>', 'validity of the token (24h)')
     .option('--approve', 'approve the site as soon as it joins', false)
     .option('--serving', 'for a replica of a known site, which serves and does not train', false)
     .option('--upgrade', 'for a site that has joined: the chart of this version, and no invitation', false)

@@ -1,4 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -138,7 +140,7 @@ async function openAll(
       enrol: told(config.enrolAddress, host, enrol.port),
       admin: told(config.adminAddress, host, admin.port),
       health: formatAddress(probed, health.port),
-      ...(tunnel && { tunnel: formatAddress(host, tunnel.port) }),
+      ...(tunnel && { tunnel: told(config.tunnelAddress, host, tunnel.port) }),
       metrics: formatAddress(probed, scraped.port),
       socket: socket.path,
     },
@@ -159,14 +161,31 @@ async function startTunnel(
   host: string,
   { fleet, enrol }: { readonly fleet: Listener; readonly enrol: Listener },
 ): Promise<Listener | undefined> {
-  const { tunnelPort, tunnelCertFile, tunnelKeyFile, listen } = config;
+  const { tunnelPort, tunnelAddress, tunnelCertFile, tunnelKeyFile, listen } = config;
   if (tunnelPort === undefined) return undefined;
   if ((tunnelCertFile === '') !== (tunnelKeyFile === ''))
     throw new TributaryError('CONFIG_INVALID', '--tunnel-cert-file and --tunnel-key-file go together');
   const certificate = tunnelCertFile === '' ? identity.certificate : await readPem(tunnelCertFile);
+  if (tunnelAddress !== '') requireNamed(certificate, hostOfAddress(tunnelAddress), tunnelCertFile);
   const key = tunnelKeyFile === '' ? identity.key : await readPem(tunnelKeyFile);
   const ends = { fleet: { host, port: fleet.port }, enrol: { host, port: enrol.port } };
   return startTunnels({ host: listen, port: tunnelPort, certificate, key, ends });
+}
+
+/** Whoever verifies the outside of tunnels, a site or the proxy before it, refuses a certificate for another name. */
+function requireNamed(pem: string, host: string, path: string): void {
+  let leaf: X509Certificate;
+  try {
+    leaf = new X509Certificate(pem);
+  } catch (cause) {
+    throw new TributaryError('CONFIG_INVALID', `--tunnel-cert-file: ${path}: no certificate in PEM`, {
+      cause,
+    });
+  }
+  if ((isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)) !== undefined) return;
+  throw new TributaryError('CONFIG_INVALID', `--tunnel-cert-file: the certificate is not for ${host}`, {
+    hint: 'have one issued for the host of --tunnel-address (advertise.tunnel of the chart), or name there a host that it has',
+  });
 }
 
 async function readPem(path: string): Promise<string> {
@@ -181,8 +200,15 @@ async function readPem(path: string): Promise<string> {
 const told = (address: string, host: string, port: number): string =>
   address === '' ? formatAddress(host, port) : address;
 
-const toldHosts = ({ fleetAddress, enrolAddress, adminAddress }: ServeConfig): readonly string[] =>
-  [fleetAddress, enrolAddress, adminAddress].filter((address) => address !== '').map(hostOfAddress);
+const toldHosts = ({
+  fleetAddress,
+  enrolAddress,
+  adminAddress,
+  tunnelAddress,
+}: ServeConfig): readonly string[] =>
+  [fleetAddress, enrolAddress, adminAddress, tunnelAddress]
+    .filter((address) => address !== '')
+    .map(hostOfAddress);
 
 /** A fresh certificate at every start, so that none ever runs out on a daemon that is restarted once a year. */
 async function serverIdentity(

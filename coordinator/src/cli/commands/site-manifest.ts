@@ -12,11 +12,14 @@ import { parse, stringify } from 'yaml';
 import { AGENT_CHART, chartArchive } from '../chart-archive.js';
 import { requireValues } from '../chart-values.js';
 import { requireDuration } from '../duration.js';
+import { field, readObject } from '../objects.js';
 import type { Session } from '../session.js';
 import { requireLabels, type InviteOptions } from './sites.js';
 
-export interface SiteManifestOptions extends InviteOptions {
-  /** `tributary-SITE` unless given. */
+export interface SiteManifestOptions extends Omit<InviteOptions, 'ttl'> {
+  /** LIFETIME unless given. */
+  readonly ttl?: string;
+  /** `tributary-SITE` unless given. Any other one is somebody else's: it has to be there, and is left as it is. */
   readonly namespace?: string;
   /** Files: the site's policy, and values of the chart. */
   readonly policy?: string;
@@ -32,12 +35,15 @@ export interface SiteManifestOptions extends InviteOptions {
 const SITE = /^[a-z0-9]([a-z0-9-]{0,41}[a-z0-9])?$/;
 /** Names of namespaces (RFC 1123 labels); those of Kubernetes itself begin with kube-. */
 const NAMESPACE = /^(?!kube-)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** How long a token is good for where nothing else is asked. */
+const LIFETIME = '24h';
 const SECRET = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /**
  * Prints one file for K3s's manifests folder: namespace, join token, policy, and a HelmChart that holds the chart itself, so
  * that the site fetches nothing but images. It holds the token: whoever has the file can join as the site. The one of an
- * upgrade holds none, and needs no coordinator.
+ * upgrade holds none. Rejects with USAGE naming the option, and with NOT_FOUND or CONFLICT where an upgrade is asked for a site
+ * that never came.
  */
 export async function siteManifest(
   session: Session,
@@ -52,6 +58,7 @@ export async function siteManifest(
   const archive = await chartArchive(chart);
   const values = { ...given, ...ownValues(names, options, given) };
   await requireValues(chart, values);
+  if (options.upgrade) await requireJoined(session, site, options);
   const invitation = options.upgrade ? undefined : await invite(session, site, options);
   const objects = objectsOf({ site, token: invitation?.token, policy, archive, values }, names);
   session.terminal.out(
@@ -60,11 +67,12 @@ export async function siteManifest(
       .join('---\n')
       .trimEnd(),
   );
+  const file = `${names.release}.yaml`;
   const until = invitation === undefined ? '' : `The token in it is valid until ${invitation.expiresAt}. `;
-  session.terminal.note(`${until}At the site, as root, under the name that it has there:`);
-  session.terminal.note(
-    `  install -m 0600 ${site}-site.yaml /var/lib/rancher/k3s/server/manifests/${site}.yaml`,
-  );
+  session.terminal.note(`${until}Kept as ${file}, at the site, as root:`);
+  session.terminal.note(`  install -m 0600 ${file} /var/lib/rancher/k3s/server/manifests/${file}`);
+  if (!names.ownsNamespace)
+    session.terminal.note(`The namespace ${names.namespace} is not in it, and has to be there before.`);
   if (invitation !== undefined && !options.approve)
     session.terminal.note(`Then here: tributary approve ${site}`);
 }
@@ -77,11 +85,42 @@ interface Invitation {
 async function invite(
   session: Session,
   site: string,
-  { label, ttl, approve, serving }: SiteManifestOptions,
+  { label, ttl = LIFETIME, approve, serving }: SiteManifestOptions,
 ): Promise<Invitation> {
   const request = { site, labels: requireLabels(label), ttlSeconds: requireDuration(ttl, '--ttl'), approve };
   const admin = await session.admin();
   return admin.unary('CreateInvitation', { ...request, ...(serving && { kind: 'Serving' }) });
+}
+
+/** What an invitation says, and an upgrade cannot. */
+function requireNoInvitation({ label, ttl, approve }: SiteManifestOptions): void {
+  const given = [
+    ...(label.length > 0 ? ['--label'] : []),
+    ...(ttl === undefined ? [] : ['--ttl']),
+    ...(approve ? ['--approve'] : []),
+  ];
+  if (given.length > 0)
+    throw new TributaryError(
+      'USAGE',
+      `--upgrade invites nobody, and so takes no ${given.join(' and no ')}; leave out the one or the other`,
+    );
+}
+
+/** Whoever never joined waits for a token, and the file of an upgrade has none. */
+async function requireJoined(
+  session: Session,
+  site: string,
+  { serving }: SiteManifestOptions,
+): Promise<void> {
+  const admin = await session.admin();
+  const { document } = readObject(await admin.unary('GetObject', { kind: 'Site', name: site }));
+  const joined = field(document, 'status', serving ? 'replicas' : 'trainers', 'joined');
+  if (typeof joined === 'number' && joined > 0) return;
+  throw new TributaryError(
+    'CONFLICT',
+    `--upgrade: no ${serving ? 'replica' : 'agent'} of site ${site} has joined, or all were revoked`,
+    { hint: 'leave out --upgrade: the file then holds a token to join with' },
+  );
 }
 
 /** Names of objects. No two sites share one, nor an agent and a replica of one site, and none is one of K3s's own. */
@@ -89,24 +128,38 @@ interface Names {
   /** Of the HelmChart, and so of the release and of what it makes. */
   readonly release: string;
   readonly namespace: string;
+  /** Only then is the namespace in the file, with its Pod Security: other workloads of another one may need what that refuses. */
+  readonly ownsNamespace: boolean;
   /** A dot, which no release has, keeps them apart from what releases make. */
   readonly token: string;
   readonly policy: string;
 }
 
-function namesOf(site: string, { serving, namespace, broker }: SiteManifestOptions): Names {
+function namesOf(site: string, options: SiteManifestOptions): Names {
+  if (options.upgrade) requireNoInvitation(options);
+  const { serving, namespace, broker } = options;
   if (!SITE.test(site))
     throw new TributaryError(
       'USAGE',
       `${site}: names of sites on a cluster have a-z 0-9 -, begin and end with one of a-z 0-9, and have at most 43`,
     );
-  const own = namespace ?? `tributary-${site}`;
-  if (!NAMESPACE.test(own))
-    throw new TributaryError('USAGE', `--namespace: ${own}: a-z 0-9 - and at most 63, not one of Kubernetes`);
+  const own = `tributary-${site}`;
+  const chosen = namespace ?? own;
+  if (!NAMESPACE.test(chosen))
+    throw new TributaryError(
+      'USAGE',
+      `--namespace: ${chosen}: a-z 0-9 - and at most 63, not one of Kubernetes`,
+    );
   if (broker !== undefined && !SECRET.test(broker))
     throw new TributaryError('USAGE', `--broker: ${broker} is no name of a Secret`);
   const release = `${serving ? 'replica' : 'tributary'}-${site}`;
-  return { release, namespace: own, token: `${release}.join-token`, policy: `${release}.policy` };
+  return {
+    release,
+    namespace: chosen,
+    ownsNamespace: chosen === own,
+    token: `${release}.join-token`,
+    policy: `${release}.policy`,
+  };
 }
 
 /** What the command decides, over the values that were given. */
@@ -134,19 +187,15 @@ interface Parts {
 
 function objectsOf(
   { site, token, policy, archive, values }: Parts,
-  { release, namespace, ...names }: Names,
+  { release, namespace, ownsNamespace, ...names }: Names,
 ): readonly object[] {
   const labels = { 'app.kubernetes.io/part-of': 'tributary', 'tributary.dev/site': site };
   const named = (name: string): object => ({ name, namespace, labels });
+  const enforced = { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' };
   return [
-    {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: {
-        name: namespace,
-        labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' },
-      },
-    },
+    ...(ownsNamespace
+      ? [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels: enforced } }]
+      : []),
     ...(token === undefined
       ? []
       : [

@@ -6,7 +6,8 @@
 {{- if contains ":" $host -}}
 {{- $host = printf "[%s]" $host -}}
 {{- end -}}
-{{- default (printf "%s:%v" $host (get $root.Values.service.ports $kind)) (get $root.Values.advertise $kind) -}}
+{{- $port := get (set (deepCopy $root.Values.service.ports) "tunnel" $root.Values.tunnel.port) $kind -}}
+{{- default (printf "%s:%v" $host $port) (get $root.Values.advertise $kind) -}}
 {{- end -}}
 
 {{/* Host of an address told, for routers by server name. */}}

@@ -21,7 +21,11 @@
 {{- $hosts := dict -}}
 {{- range $kind, $address := .Values.advertise -}}
 {{- if and $address (or (ne $kind "tunnel") $.Values.tunnel.enabled) -}}
-{{- $_ := set $hosts (printf "advertise.%s" $kind) (include "tributary.toldHost" (list $ $kind)) -}}
+{{- $host := include "tributary.toldHost" (list $ $kind) -}}
+{{- if or (contains ":" $host) (regexMatch "^[0-9.]+$" $host) -}}
+{{- fail (printf "advertise.%s: Traefik tells connections apart by server name, and %s is none; give a name" $kind $address) -}}
+{{- end -}}
+{{- $_ := set $hosts (printf "advertise.%s" $kind) $host -}}
 {{- end -}}
 {{- end -}}
 {{- include "tributary.validateApart" $hosts -}}
