@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { repositoryRoot } from './daemon.js';
 
-const SCRIPT = join(repositoryRoot, 'test', 'support', 'verify_ledger.py');
+const script = (name: string): string => join(repositoryRoot, 'test', 'support', name);
 
 /** Why tests of the second verifier do not run; undefined where they do. */
 export function withoutPython(): string | undefined {
@@ -33,17 +33,27 @@ export function verifyAllWithPython(
   files: readonly string[],
   ...options: readonly string[]
 ): readonly Verdict[] {
-  const { stdout, stderr, status } = spawnSync('python3', [SCRIPT, ...files, ...options], {
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  const lines = stdout.trimEnd().split('\n');
-  if (lines.length !== files.length) throw new Error(stderr);
-  return lines.map((line) => ({ ...(JSON.parse(line) as Omit<Verdict, 'exit'>), exit: status }));
+  return verdicts(files, 'audit_ledger.py', ...files, ...options);
 }
 
 export function verifyWithPython(file: string, ...options: readonly string[]): Verdict {
   const [verdict] = verifyAllWithPython([file], ...options);
   if (verdict === undefined) throw new Error('no verdict');
   return verdict;
+}
+
+/** Runs the part of it that is a page: whether the log of this key is there, whole. */
+export function verifyAllWithPage(files: readonly string[], logKey: string): readonly Verdict[] {
+  return verdicts(files, 'verify_ledger.py', logKey, ...files);
+}
+
+function verdicts(files: readonly string[], name: string, ...words: readonly string[]): readonly Verdict[] {
+  // Without -B, the page would be kept compiled beside the sources.
+  const { stdout, stderr, status } = spawnSync('python3', ['-B', script(name), ...words], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const lines = stdout.trimEnd().split('\n');
+  if (lines.length !== files.length) throw new Error(stderr);
+  return lines.map((line) => ({ ...(JSON.parse(line) as Omit<Verdict, 'exit'>), exit: status }));
 }

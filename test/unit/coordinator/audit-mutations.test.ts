@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,7 +16,6 @@ import {
   signTreeHead,
   type ExportLine,
   type FederationRoot,
-  type JsonValue,
   type NewEntry,
   type RosterDocument,
 } from '@tributary/proto';
@@ -31,9 +30,15 @@ import {
   SITES,
   submitted,
 } from '../../support/audited-ledger.js';
-import { found } from '../../support/audit-verdict.js';
+import { found, type Found } from '../../support/audit-verdict.js';
 import { CliSession } from '../../support/cli-session.js';
-import { verifyAllWithPython, withoutPython } from '../../support/python-verifier.js';
+import { mutations, type Members, type Mutation } from '../../support/export-mutations.js';
+import {
+  verifyAllWithPage,
+  verifyAllWithPython,
+  withoutPython,
+  type Verdict,
+} from '../../support/python-verifier.js';
 import { rawExport } from '../../support/raw-export.js';
 import { keyOf, memberOf, publishedBody, rootOf, rosterOf, signedBy } from '../../support/roster.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../../support/temporary-directory.js';
@@ -42,65 +47,28 @@ const KEY = encodeBase64(LOG.publicKey);
 const why = withoutPython();
 const both = why === undefined ? 'both verifiers' : `one verifier (${why})`;
 
-type Members = Readonly<Record<string, JsonValue>>;
-interface Mutation {
-  readonly name: string;
-  readonly text: string;
-}
+/**
+ * What the page of the second verifier passes, as "In a page" of proto/LEDGER.md says: what cosignatures claim, and what
+ * entries say. It passes nothing else, and refuses every part of a ledger.
+ */
+const BEYOND_THE_PAGE: ReadonlySet<string> = new Set([
+  ...['another tree was seen', 'two trees were seen', 'a larger tree was seen', 'nothing was seen'],
+  ...['the sizes fall', 'by nobody'],
+  ...['another author', 'no key of an author', 'another document', 'no document', 'of another approver'],
+  ...['a decision turned round', 'a decision of another site', 'of nobody', 'begun twice'],
+  ...['a model of another key', 'no signature', 'no body', 'null in a body', 'a fraction in a body'],
+  ...['no such day', 'another number', 'a member more', 'a newer version'],
+  ...['by the root that handed over', 'by a key of the root before', 'shown again', 'expired', 'no roster'],
+  ...['a hand-over by a stranger', 'a hand-over of the root before'],
+]);
 
-/** Values that differ from the one that was there by little, and those that are of another form. */
-function others(value: JsonValue): readonly JsonValue[] {
-  const odd = [null, '', -1, 0.5, 2 ** 53, [], {}, true].filter(
-    (other) => canonicalText(other) !== canonicalText(value),
-  );
-  if (typeof value === 'number') return [...odd, value + 1, String(value)];
-  if (typeof value === 'string')
-    return [...odd, `${value} `, value.slice(1), flipped(value), value.toUpperCase()].filter(
-      (other) => other !== value,
-    );
-  if (Array.isArray(value)) return [...odd, [...(value as JsonValue[]), 'x'.repeat(64)], value.slice(1)];
-  return odd;
-}
-
-function flipped(text: string): string {
-  const at = text.length >> 1;
-  return `${text.slice(0, at)}${text[at] === '1' ? '2' : '1'}${text.slice(at + 1)}`;
-}
-
-/** The export with another line, and an end that fits: what notices is no checksum. */
-function resealed(lines: readonly string[], at: number, line: string): string {
-  const before = lines.map((old, index) => (index === at ? line : old)).slice(0, -1);
-  const body = before.map((one) => `${one}\n`).join('');
-  const end = JSON.parse(lines.at(-1) ?? '') as Members;
-  const sealed = { ...end, digest: `sha256:${createHash('sha256').update(body).digest('hex')}` };
-  return at === lines.length - 1 ? `${body}${line}\n` : `${body}${canonicalText(sealed)}\n`;
-}
-
-/** What an export says of itself under no signature. */
-const UNSIGNED = new Set(['part', 'redacted']);
-
-function mutations(text: string): readonly Mutation[] {
-  const lines = text.trimEnd().split('\n');
-  const seen = new Set<string>();
-  return lines.flatMap((line, at) => {
-    const members = JSON.parse(line) as Members;
-    const { kind: name } = JSON.parse(line) as { readonly kind: string };
-    const changes: [string, string][] = [
-      [`${name} with a member more`, canonicalText({ ...members, more: 1 })],
-      [`${name} with a space`, line.replace(',', ', ')],
-      [`${name} with a member twice`, line.replace('{', `{"kind":"${name}",`)],
-    ];
-    for (const [member, value] of Object.entries(members)) {
-      if (UNSIGNED.has(member)) continue;
-      const rest = Object.fromEntries(Object.entries(members).filter(([other]) => other !== member));
-      changes.push([`${name} without ${member}`, canonicalText(rest)]);
-      for (const [index, other] of others(value).entries())
-        changes.push([`${name}.${member} #${String(index)}`, canonicalText({ ...members, [member]: other })]);
-    }
-    return changes
-      .filter(([what]) => !seen.has(what) && seen.add(what) !== undefined)
-      .map(([what, changed]) => ({ name: what, text: resealed(lines, at, changed) }));
-  });
+/** What the page says of an export of which the whole verifier says this. */
+function onThePage({ name, text }: Mutation, { code, line }: Found): readonly unknown[] {
+  const claimed = name.startsWith('Cosignature.') && code === 'SIGNATURE_INVALID';
+  if (line !== 1 && text.slice(0, text.indexOf('\n')).includes('"part":')) return ['USAGE', 1];
+  if (claimed || BEYOND_THE_PAGE.has(name)) return [undefined, undefined];
+  // Where a cosigned tree is contradicted, the head is, too: after the last entry.
+  return code === 'LEDGER_FORKED' ? ['PROOF_INVALID', text.trimEnd().split('\n').length - 1] : [code, line];
 }
 
 describe('an export of the ledger of which anything was changed', function () {
@@ -115,7 +83,7 @@ describe('an export of the ledger of which anything was changed', function () {
   async function exported(...words: readonly string[]): Promise<string> {
     const ledger = await AuditedLedger.create();
     ledger.cosigned.push({ site: 'east', size: 7 }, { site: 'north', size: 12 });
-    const file = join(folder.path, `export-${String(words.length)}`);
+    const file = join(folder.path, randomUUID());
     await new CliSession(ledger.answers()).run('audit', 'export', '--file', file, ...words);
     return readFile(file, 'utf8');
   }
@@ -126,18 +94,26 @@ describe('an export of the ledger of which anything was changed', function () {
     for (const [index, { text }] of cases.entries()) await writeFile(files[index] ?? '', text);
     const words = root === undefined ? [] : ['--root', root];
     const python = why === undefined ? verifyAllWithPython(files, '--log-key', KEY, ...words) : undefined;
+    const page = why === undefined ? verifyAllWithPage(files, KEY) : undefined;
     const codes: string[] = [];
-    for (const [index, { name }] of cases.entries()) {
+    for (const [index, mutation] of cases.entries()) {
       const terms = { logKey: LOG.publicKey, ...(root !== undefined && { root: ROOT }) };
-      const { code, line } = await found(files[index] ?? '', terms);
+      const own = await found(files[index] ?? '', terms);
+      const { code, line } = own;
       codes.push(code);
-      assert.notEqual(code, 'OK', name);
-      if (python !== undefined)
-        assert.deepEqual(
-          [python[index]?.code, python[index]?.line],
-          [code, line],
-          `${name}: ${String(python[index]?.what)}`,
-        );
+      assert.notEqual(code, 'OK', mutation.name);
+      if (python === undefined || page === undefined) continue;
+      const said = ({ code, line, what }: Verdict = { exit: null }) => [code, line, what];
+      assert.deepEqual(
+        said(python[index]).slice(0, 2),
+        [code, line],
+        `${mutation.name}: ${said(python[index]).join()}`,
+      );
+      assert.deepEqual(
+        said(page[index]).slice(0, 2),
+        onThePage(mutation, own),
+        `${mutation.name}, on the page`,
+      );
     }
     return codes;
   }
@@ -146,7 +122,26 @@ describe('an export of the ledger of which anything was changed', function () {
     const whole = mutations(await exported());
     const part = mutations(await exported('--job', 'loans', '--redact', 'round.opened'));
     assert.ok(whole.length > 150 && part.length > 200, `${String(whole.length)} and ${String(part.length)}`);
-    await requireNoticed([...whole, ...part]);
+    const hidden = mutations(await exported('--redact', 'round.opened'));
+    const redacted = hidden.filter(({ name }) => name.startsWith('Redacted'));
+    await requireNoticed([...whole, ...part, ...redacted]);
+  });
+
+  it('is in order on the page where nothing was changed, and only by the key of its log', async function () {
+    if (why !== undefined) this.skip();
+    const files = ['whole', 'hidden'].map((name) => join(folder.path, name));
+    await writeFile(files[0] ?? '', await exported());
+    await writeFile(files[1] ?? '', await exported('--redact', 'round.opened'));
+    const said = verifyAllWithPage(files, logIdOf(LOG.publicKey));
+    assert.deepEqual(
+      said.map(({ exit, entries, redacted }) => [exit, entries, redacted]),
+      [
+        [0, 19, 0],
+        [0, 18, 1],
+      ],
+    );
+    const [other] = verifyAllWithPage(files, encodeBase64(keyOf('a stranger').publicKey));
+    assert.deepEqual([other?.exit, other?.code, other?.line], [28, 'SIGNATURE_INVALID', 1]);
   });
 
   /** What a coordinator can sign as well as anything else. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 
 import type { TributaryError } from '@tributary/proto';
 import {
@@ -20,7 +20,12 @@ import { auditCommands } from '../../support/audit-commands.js';
 import { decided, LOG, NEXT_ROOT, ROOT, SITES } from '../../support/audited-ledger.js';
 import { found, type Found } from '../../support/audit-verdict.js';
 import { CliSession } from '../../support/cli-session.js';
-import { verifyAllWithPython, verifyWithPython, withoutPython } from '../../support/python-verifier.js';
+import {
+  verifyAllWithPage,
+  verifyAllWithPython,
+  verifyWithPython,
+  withoutPython,
+} from '../../support/python-verifier.js';
 import { keyOf } from '../../support/roster.js';
 
 const KEY = encodeBase64(LOG.publicKey);
@@ -180,9 +185,18 @@ describe('tributary audit', function () {
       ['without its head', (lines) => lines.toSpliced(1, 1), 'EXPORT_CORRUPT', null],
       ['with more at its end', (lines) => [...lines, lines.at(-1) ?? ''], 'EXPORT_CORRUPT', null],
     ];
+    const expected: (readonly unknown[])[] = [];
     for (const [what, change, code, seq] of changes) {
-      const { code: said, seq: place } = await verdict(await rewritten('all', change));
+      const changed = await rewritten('all', change);
+      const { code: said, seq: place, line } = await verdict(changed);
       assert.deepEqual([said, place], [code, seq], what);
+      await rename(changed, at(what));
+      expected.push([said, line]);
+    }
+    if (why === undefined) {
+      const files = changes.map(([what]) => at(what));
+      const page = verifyAllWithPage(files, KEY).map(({ code, line }) => [code, line]);
+      assert.deepEqual(page, expected);
     }
     const bytes = await readFile(file);
     await writeFile(at('torn'), bytes.subarray(0, bytes.length - 20));

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import {
   canonicalText,
@@ -22,6 +24,10 @@ import {
 } from '@tributary/proto';
 
 import { ledgerExample } from '../../support/ledger-example.js';
+import { verifyAllWithPage, withoutPython } from '../../support/python-verifier.js';
+import { temporaryDirectory } from '../../support/temporary-directory.js';
+
+const why = withoutPython();
 
 describe('proto/LEDGER.md', () => {
   const page = readFileSync(new URL('../../../../proto/LEDGER.md', import.meta.url), 'utf8');
@@ -42,6 +48,16 @@ describe('proto/LEDGER.md', () => {
     for (const line of exported) audit.push(bytes(line));
     const { entries, signatures, whole, witnesses } = audit.report();
     assert.deepEqual([entries, signatures, whole, witnesses.length], [3, 1, true, 1]);
+  });
+
+  it(`shows what the verifier of a page finds in order${why === undefined ? '' : `: ${why}`}`, async function () {
+    if (why !== undefined) this.skip();
+    const folder = await temporaryDirectory();
+    const file = join(folder.path, 'example');
+    await writeFile(file, `${exported.join('\n')}\n`);
+    const [said] = verifyAllWithPage([file], value('`logId`'));
+    await folder.remove();
+    assert.deepEqual([said?.exit, said?.entries], [0, 3], said?.what);
   });
 
   it('works its hashes and signatures out as they are', () => {
