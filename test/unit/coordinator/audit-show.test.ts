@@ -25,6 +25,25 @@ describe('tributary audit show', function () {
     assert.equal((await lines()).length, audit.ledger.bytes.length);
   });
 
+  it('refuses types that there are not, and times that it could not compare', async () => {
+    await assert.rejects(run('show', '--type', 'job.submited'), { code: 'USAGE' });
+    await assert.rejects(run('export', '--file', at('typo'), '--redact', 'update.acepted'), {
+      code: 'USAGE',
+    });
+    for (const time of [
+      'yesterday',
+      '2026-1-5',
+      '2026-02-30',
+      '2026-01-02 00:03',
+      '2026-01-02T00:03:00+02:00',
+      '',
+    ])
+      await assert.rejects(run('show', '--since', time), { code: 'USAGE' }, time);
+    const { length } = (await run('show', '--until', '2026-01-02T00:03')).terminal.results;
+    for (const same of ['2026-01-02T00:03Z', '2026-01-02T00:03:59.999Z'])
+      assert.equal((await run('show', '--until', same)).terminal.results.length, length, same);
+  });
+
   it('shows how a version of a model came to be', async () => {
     const { terminal } = await run('show', '--model', 'loans@1');
     const text = terminal.results.join('\n');
@@ -47,7 +66,7 @@ describe('tributary audit show', function () {
   it('says by which key what it shows is signed, and whose word that is', async () => {
     const file = await exported('all');
     const note = async (...words: readonly string[]): Promise<string> =>
-      (await run('show', '--type', 'none', ...words)).terminal.notes.join('\n');
+      (await run('show', '--since', '2999', ...words)).terminal.notes.join('\n');
     assert.match(
       await note('--file', file),
       new RegExp(`log ${logIdOf(LOG.publicKey)}, .*nobody vouches for`),
