@@ -37,6 +37,7 @@ export interface LedgerStore {
   consistencyProof(first: number, second: number): Promise<readonly Uint8Array[]>;
   /** State of the fold after `size` entries: a cache that may be deleted; never the truth. */
   putSnapshot(size: number, snapshot: Uint8Array): Promise<void>;
+  /** Rejects with STORE_CORRUPT where the one that was last written is damaged, or gone. */
   latestSnapshot(): Promise<{ readonly size: number; readonly snapshot: Uint8Array } | undefined>;
   /** Keeps what sites signed of heads, by site, in place of what was kept of them before. Durable when it resolves. */
   putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void>;

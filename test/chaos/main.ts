@@ -4,17 +4,23 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { KINDS } from './kinds/registry.js';
-import { caseText, tableText, totalsOf } from './report.js';
+import { caseText, notesOf, tableText, totalsOf } from './report.js';
 import { runSuite, type RunOptions } from './runner.js';
 
 const USAGE = `usage: npm run chaos -- [--cases N] [--seed S] [--json] [--only KIND[,KIND]] [--minutes M]
                         [--variant V] [--job plain|secure]
+       npm run chaos -- --sweep [--every] [--seed S] [--json] [--minutes M]
 Breaks the built daemons and judges what is left. Kinds of faults:
 ${KINDS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+--sweep kills before and after each transition of what is persisted: store or file, operation, kind of record, stage of the
+job; with --every at each of its repeats, rather than at one that the seed chooses.
 The same seed makes the same faults at the same places; when they hit is up to the machine. A case that fails keeps its
 directory and says how to repeat it. Ends with 1 where one failed.`;
 
-interface Options extends Pick<RunOptions, 'kinds' | 'cases' | 'seed' | 'variant' | 'job' | 'endMs'> {
+interface Options extends Pick<
+  RunOptions,
+  'kinds' | 'cases' | 'seed' | 'variant' | 'job' | 'endMs' | 'sweep' | 'every'
+> {
   readonly json: boolean;
 }
 
@@ -29,19 +35,21 @@ function readOptions(args: readonly string[]): Options | undefined {
       minutes: { type: 'string', default: '1440' },
       variant: { type: 'string' },
       job: { type: 'string' },
+      sweep: { type: 'boolean', default: false },
+      every: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
-  const names = values.only.split(',');
+  const { variant, sweep, every } = values;
+  const names = sweep ? ['persisted'] : values.only.split(',');
   const kinds = KINDS.filter(({ name }) => names.includes(name));
   const [cases, seed, minutes] = [values.cases, values.seed, values.minutes].map(Number);
   const counts = [cases, seed, minutes].every((value) => value !== undefined && value >= 0);
   const known = kinds.length === names.length && ['plain', 'secure', undefined].includes(values.job);
   if (values.help || !counts || !known) return undefined;
-  const { variant } = values;
   const job = values.job === 'plain' || values.job === 'secure' ? values.job : undefined;
   const endMs = Date.now() + (minutes ?? 0) * 60_000;
-  return { kinds, cases: cases ?? 0, seed: seed ?? 0, variant, job, endMs, json: values.json };
+  return { kinds, cases: cases ?? 0, seed: seed ?? 0, variant, job, endMs, sweep, every, json: values.json };
 }
 
 async function main(): Promise<number> {
@@ -62,7 +70,7 @@ async function main(): Promise<number> {
     report: (result) => console.log(json ? JSON.stringify(result) : caseText(result)),
   });
   const totals = totalsOf(suite.results);
-  if (json) for (const [kind, reason] of suite.missing) console.log(JSON.stringify({ kind, notRun: reason }));
+  if (json) for (const line of notesOf(suite, kinds)) console.log(JSON.stringify(line));
   else console.log(`\n${tableText(suite, kinds)}\n`);
   console.log(JSON.stringify(totals));
   // A run of no case, or one that was broken off, has shown nothing.

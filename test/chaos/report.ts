@@ -44,6 +44,22 @@ export function caseText(result: CaseResult): string {
   ].join('\n');
 }
 
+interface Note {
+  readonly kind: string;
+  readonly notRun?: string;
+  readonly summary?: string;
+}
+
+/** What the table says beside its figures: why a kind did not run, and what all of its cases did together. */
+export function notesOf({ results, missing }: SuiteResult, kinds: readonly FaultKind[]): readonly Note[] {
+  return kinds.flatMap(({ name, summary }): readonly Note[] => {
+    const notRun = missing.get(name);
+    if (notRun !== undefined) return [{ kind: name, notRun }];
+    const text = results.some(({ kind }) => kind === name) ? (summary?.() ?? '') : '';
+    return text === '' ? [] : [{ kind: name, summary: text }];
+  });
+}
+
 /** A table: one row for each kind of fault. */
 export function tableText({ results, missing }: SuiteResult, kinds: readonly FaultKind[]): string {
   const rows = kinds.map(({ name, about, summary }) => {

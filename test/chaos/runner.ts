@@ -20,6 +20,10 @@ export interface RunOptions {
   /** The only variant, and the job, of a case that is repeated. */
   readonly variant?: string | undefined;
   readonly job?: JobType | undefined;
+  /** Each variant of the kinds once, however many cases that makes. */
+  readonly sweep?: boolean;
+  /** Variants for what happens again and again each time, rather than once. */
+  readonly every?: boolean;
   /** No case begins after it; milliseconds since the epoch. */
   readonly endMs?: number;
   /** Ends the case that runs, and the run. */
@@ -70,6 +74,7 @@ export async function runSuite(options: RunOptions): Promise<SuiteResult> {
       const variants = schedules.get(kind) ?? (await scheduleOf(kind, template, { ...options, kinds }));
       schedules.set(kind, variants);
       requireVariant(kind, variants, options.variant);
+      if (options.sweep === true && Math.floor(index / kinds.length) >= variants.length) break;
       const opened = (world: World): World => (current = world);
       const running = runCase(kind, { template, opened, ...caseOf(index, variants, { ...options, kinds }) });
       const result = await Promise.race([running, aborted]);
@@ -106,27 +111,28 @@ function abortOf(signal: AbortSignal | undefined): Promise<undefined> {
 /** Numbers of cases with their kinds, for as long as there are cases and time. */
 function* turnsOf(
   kinds: readonly FaultKind[],
-  { cases, endMs = Infinity }: RunOptions,
+  { cases, sweep = false, endMs = Infinity }: RunOptions,
 ): Generator<readonly [number, FaultKind]> {
-  for (let index = 0; index < cases && Date.now() < endMs; index += 1) {
+  for (let index = 0; (sweep || index < cases) && Date.now() < endMs; index += 1) {
     const kind = kinds[index % kinds.length];
     if (kind === undefined) return;
     yield [index, kind];
   }
 }
 
-/** Plain and secure jobs alternate, from case to case and for each kind. */
+/** Plain and secure jobs alternate, from case to case and for each kind; the next time round each variant has the other. */
 function caseOf(
   index: number,
   variants: readonly string[],
   { kinds, seed, folder, variant, job }: RunOptions,
 ): Omit<CaseOptions, 'template' | 'opened'> {
   const turn = Math.floor(index / kinds.length);
+  const [round, place] = [Math.floor(turn / variants.length), turn % variants.length];
   return {
     folder,
     seed: seed + index * SEED_STEP,
-    job: job ?? ((turn + (index % kinds.length)) % 2 === 0 ? 'plain' : 'secure'),
-    variant: variant ?? variants[turn % variants.length] ?? '',
+    job: job ?? ((round + place + (index % kinds.length)) % 2 === 0 ? 'plain' : 'secure'),
+    variant: variant ?? variants[place] ?? '',
   };
 }
 
@@ -134,12 +140,13 @@ function caseOf(
 async function scheduleOf(
   kind: FaultKind,
   template: Template,
-  { folder, seed, kinds, cases }: RunOptions,
+  { folder, seed, kinds, cases, sweep = false, variant, every = false }: RunOptions,
 ): Promise<readonly string[]> {
   const random = new SeededRandom(seed);
   const own = join(folder, kind.name);
   await mkdir(own, { recursive: true });
-  await kind.prepare?.({ template, folder: own, random, cases: Math.ceil(cases / kinds.length) });
+  const most = sweep ? Infinity : Math.ceil(cases / kinds.length);
+  await kind.prepare?.({ template, folder: own, random, cases: most, variant, every });
   const left = [...kind.variants()];
   return Array.from({ length: left.length }, () => left.splice(random.below(left.length), 1)[0] ?? '');
 }

@@ -74,6 +74,10 @@ export class World {
     return world;
   }
 
+  get job(): JobType {
+    return this.#options.job;
+  }
+
   tapOf(site: Site): string {
     return join(this.folder, 'tap', site);
   }

@@ -15,6 +15,7 @@ import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/
 import { digestOf, LIMITS, TributaryError } from '@tributary/proto';
 
 import { collect, patternBytes } from '../support/bytes.js';
+import { flipBit } from '../support/damage.js';
 import { refusal } from '../support/refusal.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 import { downloadStoreSuite } from './download-store.js';
@@ -142,6 +143,16 @@ describe('data directory of an agent', () => {
     await assert.rejects(openDataDirectory(data, key), refusal('SEAL_BROKEN'));
     await rm(key);
     await assert.rejects(openDataDirectory(data, key), refusal('SEAL_BROKEN', /does not exist/));
+  });
+
+  it('names a held update that was altered', async () => {
+    const opened = await openDataDirectory(data, key);
+    await opened.files.writeSealed('upl-1.delta', [patternBytes(5_000)]);
+    const path = join(data, 'outbox', 'upl-1.delta');
+    await flipBit(path, 2_000);
+    const reading = collect(opened.files.readSealed('upl-1.delta'));
+    await assert.rejects(reading, (error) => refusal('SEAL_BROKEN')(error) && String(error).includes(path));
+    await opened.close();
   });
 
   it('takes a key in base64, and none that others may read or that is too short', async () => {

@@ -55,9 +55,11 @@ async function readCoordinator(root: string): Promise<Content> {
     await read(content, 'root', () => stores.ledger.rootHash(stores.ledger.size()));
     for await (const { seq, bytes } of stores.ledger.read(0, stores.ledger.size()))
       content.set(`entry ${String(seq)}`, Buffer.from(bytes));
-    // A snapshot is a cache: a damaged one is none.
-    const snapshot = await stores.ledger.latestSnapshot();
-    if (snapshot !== undefined) content.set('snapshot', Buffer.from(snapshot.snapshot));
+    await read(
+      content,
+      'snapshot',
+      async () => (await stores.ledger.latestSnapshot())?.snapshot ?? new Uint8Array(),
+    );
     for await (const digest of stores.blobs.list())
       await read(content, digest, () => collect(stores.blobs.read(digest)));
     for (const name of await stores.vault.list())
@@ -136,7 +138,7 @@ const SIDES: readonly Side[] = [
     fill: fillCoordinator,
     open: readCoordinator,
     isData: (path) => !isNoise(path),
-    mayLack: new Set(['snapshot']),
+    mayLack: new Set(),
   },
   {
     name: 'site',

@@ -7,6 +7,7 @@ import { Level } from 'level';
 
 import { collectAll, patternBytes } from '../support/bytes.js';
 import { cutTail, flipBit, flipBitIn } from '../support/damage.js';
+import { refusal } from '../support/refusal.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
 /** Entries that LevelDB's compression leaves as they are, so that they can be found on the disk. */
@@ -120,7 +121,7 @@ describe('damaged ledgers', function () {
     });
   });
 
-  it('takes an altered snapshot for none', async () => {
+  it('names an altered snapshot', async () => {
     await fill(5);
     const store = await LevelLedgerStore.open(directory.path);
     await store.putSnapshot(5, patternBytes(300, 50));
@@ -132,8 +133,24 @@ describe('damaged ledgers', function () {
     await level.put('s/0000000000000005', record);
     await level.close();
     const again = await LevelLedgerStore.open(directory.path);
-    assert.equal(await again.latestSnapshot(), undefined);
+    await assert.rejects(again.latestSnapshot(), refusal('STORE_CORRUPT', /snapshot .* of 5 entries/));
     await again.close();
+  });
+
+  it('names a snapshot that LevelDB lost with a damaged log, until there is another one', async () => {
+    await fill(5);
+    const store = await LevelLedgerStore.open(directory.path);
+    await store.putSnapshot(5, patternBytes(300, 50));
+    await store.close();
+    await flipBitIn(directory.path, patternBytes(300, 50));
+    const again = await LevelLedgerStore.open(directory.path);
+    assert.equal(again.size(), 5);
+    await assert.rejects(again.latestSnapshot(), refusal('STORE_CORRUPT', /of 5 entries, is missing/));
+    await again.putSnapshot(4, patternBytes(200, 7));
+    await again.close();
+    const healed = await LevelLedgerStore.open(directory.path);
+    assert.equal((await healed.latestSnapshot())?.size, 4);
+    await healed.close();
   });
 
   it('refuses a newer format', async () => {

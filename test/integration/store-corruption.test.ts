@@ -6,7 +6,7 @@ import { FileBlobStore } from '@tributary/coordinator/internal/adapters/blobs/fi
 import { SealedCheckpointStore } from '@tributary/coordinator/internal/adapters/checkpoints/sealed-checkpoint-store.js';
 import { FileSpoolStore } from '@tributary/coordinator/internal/adapters/spool/file-spool-store.js';
 import { FileKeyVault } from '@tributary/coordinator/internal/adapters/vault/file-key-vault.js';
-import { LIMITS } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 
 import { spoolHeader, uploadId } from '../contract/spool-store.js';
 import { collect, collectAll, patternBytes } from '../support/bytes.js';
@@ -234,7 +234,7 @@ describe('damaged files of stores', function () {
       await assert.rejects(vault.get('tree-head'), { code: 'SEAL_BROKEN' });
     });
 
-    it('of the vault show no byte of the secret and notice every flipped bit', async () => {
+    it('of the vault show no byte of the secret, and are named with every flipped bit', async () => {
       const vault = await FileKeyVault.open(directory.path, KEY);
       await vault.put('model', patternBytes(32));
       const path = join(directory.path, 'model.sealed');
@@ -244,7 +244,11 @@ describe('damaged files of stores', function () {
         const damaged = Buffer.from(sealed);
         damaged[byte] = (damaged[byte] ?? 0) ^ (1 << (byte % 8));
         await writeFile(path, damaged);
-        await assert.rejects(vault.get('model'), /SEAL_BROKEN|FORMAT_UNSUPPORTED|sealed content/);
+        await assert.rejects(vault.get('model'), (error) => {
+          assert.ok(error instanceof TributaryError);
+          assert.ok(['SEAL_BROKEN', 'FORMAT_UNSUPPORTED'].includes(error.code), error.code);
+          return error.message.includes(path);
+        });
       }
     });
 

@@ -64,7 +64,7 @@ export interface FederationOptions {
   readonly signer: Signer;
   /** For the times of tree heads; entries take theirs from commands. */
   readonly clock: Pick<Clock, 'now'>;
-  /** Told of what must not stop the ledger: a listener that threw, a snapshot that was not written. */
+  /** Told of what must not stop the ledger: a listener that threw, a snapshot that is damaged or was not written. */
   readonly onFault?: (error: unknown) => void;
 }
 
@@ -107,7 +107,7 @@ class LedgerFederation implements Federation {
   }
 
   async open(): Promise<void> {
-    const latest = await this.#store.latestSnapshot();
+    const latest = await this.#usableSnapshot();
     const state = latest === undefined ? undefined : decodeSnapshot(latest.snapshot);
     if (state?.seq === latest?.size && state !== undefined && state.seq <= this.#store.size())
       this.#state = state;
@@ -116,6 +116,17 @@ class LedgerFederation implements Federation {
     const logKey = this.#state.federation?.logKey;
     if (logKey !== undefined && logKey !== encodeBase64(this.#signer.publicKey)) {
       throw new TributaryError('CONFLICT', 'the ledger was begun with another tree-head key');
+    }
+  }
+
+  /** A snapshot is a cache: one that is damaged is named, and the entries are folded instead. */
+  async #usableSnapshot(): Promise<{ readonly size: number; readonly snapshot: Uint8Array } | undefined> {
+    try {
+      return await this.#store.latestSnapshot();
+    } catch (error) {
+      if (TributaryError.from(error).code !== 'STORE_CORRUPT') throw error;
+      this.#onFault(error);
+      return undefined;
     }
   }
 
@@ -242,7 +253,7 @@ class LedgerFederation implements Federation {
     this.#snapshot = this.#snapshot.then(() => this.#writeSnapshot());
   }
 
-  /** A snapshot is a cache: without it the next start reads more entries. */
+  /** Without it the next start reads more entries. */
   async #writeSnapshot(): Promise<void> {
     const state = this.#state;
     try {

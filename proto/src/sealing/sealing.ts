@@ -26,6 +26,8 @@ export interface SealOptions {
   readonly key: Uint8Array;
   /** Name of the content, such as its path below the data directory: a file moved to another name does not open. */
   readonly name: string;
+  /** Where the content lies, for errors; its name unless given. */
+  readonly path?: string;
   /** 32 random bytes, fresh for each content; drawn here unless given. Tests give it, nobody else. */
   readonly salt?: Uint8Array;
 }
@@ -49,14 +51,14 @@ export function sealBytes(options: SealOptions, plaintext: Uint8Array): Uint8Arr
  */
 export function openBytes(options: Omit<SealOptions, 'salt'>, sealed: Uint8Array): Uint8Array {
   const header = sealed.subarray(0, HEADER_BYTES);
-  const chunkBytes = readHeader(header) + STREAM.tagBytes;
+  const chunkBytes = readHeader(options, header) + STREAM.tagBytes;
   const cipher = cipherOf(options, header);
   const body = sealed.subarray(HEADER_BYTES);
   const chunks = Math.max(1, Math.ceil(body.length / chunkBytes));
   const parts: Uint8Array[] = [];
   for (let index = 0; index < chunks; index += 1) {
     const chunk = body.subarray(index * chunkBytes, (index + 1) * chunkBytes);
-    parts.push(cipher.open(index, index === chunks - 1, chunk) ?? broken());
+    parts.push(cipher.open(index, index === chunks - 1, chunk) ?? broken(options));
   }
   return new Uint8Array(Buffer.concat(parts));
 }
@@ -85,16 +87,13 @@ export async function* openStream(
   options: Omit<SealOptions, 'salt'>,
   sealed: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = new ByteReader(
-    sealed,
-    () => new TributaryError('SEAL_BROKEN', 'the sealed content ends early'),
-  );
+  const reader = new ByteReader(sealed, () => brokenError(options, 'the sealed content ends early'));
   try {
     const header = new Uint8Array(await reader.take(HEADER_BYTES));
-    const chunkBytes = readHeader(header) + STREAM.tagBytes;
+    const chunkBytes = readHeader(options, header) + STREAM.tagBytes;
     const cipher = cipherOf(options, header);
     for await (const { index, last, chunk } of readChunks(reader, chunkBytes))
-      yield cipher.open(index, last, chunk) ?? broken();
+      yield cipher.open(index, last, chunk) ?? broken(options);
   } finally {
     await reader.close();
   }
@@ -110,7 +109,10 @@ async function* chunksOf(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   bytes: number,
 ): AsyncGenerator<Chunk> {
-  const reader = new ByteReader(source, broken);
+  const reader = new ByteReader(
+    source,
+    () => new TributaryError('INTERNAL', 'the content to seal ends early'),
+  );
   try {
     yield* readChunks(reader, bytes);
   } finally {
@@ -144,12 +146,12 @@ function createHeader(salt: Uint8Array): Uint8Array {
 }
 
 /** Bytes of plaintext per chunk. */
-function readHeader(header: Uint8Array): number {
-  if (header.length < HEADER_BYTES || MAGIC.some((byte, index) => header[index] !== byte)) broken();
+function readHeader(options: Named, header: Uint8Array): number {
+  if (header.length < HEADER_BYTES || MAGIC.some((byte, index) => header[index] !== byte)) broken(options);
   const version = header[MAGIC.length] ?? 0;
-  requireFormat(version, 'sealed content', SEALED_VERSION);
+  requireFormat(version, `sealed content of ${placeOf(options)}`, SEALED_VERSION);
   const chunkBytes = new DataView(header.buffer, header.byteOffset).getUint32(MAGIC.length + 1);
-  if (version !== SEALED_VERSION || chunkBytes < 1 || chunkBytes > LIMITS.chunkBytes) broken();
+  if (version !== SEALED_VERSION || chunkBytes < 1 || chunkBytes > LIMITS.chunkBytes) broken(options);
   return chunkBytes;
 }
 
@@ -167,8 +169,16 @@ function cipherOf({ key, name }: SealOptions, header: Uint8Array): StreamCipher 
   );
 }
 
-function broken(): never {
-  throw new TributaryError('SEAL_BROKEN', 'sealed content does not open', {
-    hint: 'check that the sealing key is the one this data was written with',
+type Named = Pick<SealOptions, 'name' | 'path'>;
+
+const placeOf = ({ name, path = name }: Named): string => path;
+
+function brokenError(options: Named, what: string): TributaryError {
+  return new TributaryError('SEAL_BROKEN', `${placeOf(options)}: ${what}`, {
+    hint: 'check that the sealing key is the one this data was written with; if it is, the file was altered',
   });
+}
+
+function broken(options: Named): never {
+  throw brokenError(options, 'sealed content does not open');
 }

@@ -9,11 +9,12 @@ import { isMainThread } from 'node:worker_threads';
 
 import { Level } from 'level';
 
-import { entryTypes, fileKind, keyKinds, kindOf } from './call-names.js';
+import { entryKinds, fileKind, isPassing, keyKinds, kindOf } from './call-names.js';
 import { patch, variable } from './patch.js';
+import { ANY, KILLED, parseTargets, targetText, type Target } from './targets.js';
 
-/** What a call changes, by its arguments. */
-type Namer = (...args: readonly unknown[]) => string;
+/** What a call changes, by its arguments; undefined where that is nothing. */
+type Namer = (...args: readonly unknown[]) => string | undefined;
 
 const nothing: Namer = () => '';
 const first: Namer = (name) => kindOf(String(name));
@@ -26,13 +27,17 @@ const STORES: Readonly<
     [
       'adapters/store/level-ledger-store.js',
       'LevelLedgerStore',
-      { append: (_size, entries) => entryTypes(entries as readonly Uint8Array[]), putSnapshot: nothing },
+      { append: (_size, entries) => entryKinds(entries as readonly Uint8Array[]), putSnapshot: nothing },
     ],
     ['adapters/blobs/file-blob-store.js', 'FileBlobStore', { put: nothing, delete: nothing }],
     ['adapters/spool/file-spool-store.js', 'FileSpoolStore', { create: nothing, remove: nothing }],
     ['adapters/spool/spool-file.js', 'SpoolFile', { append: nothing, sync: nothing, truncate: nothing }],
     ['adapters/vault/file-key-vault.js', 'FileKeyVault', { put: first, delete: first }],
-    ['adapters/checkpoints/sealed-checkpoint-store.js', 'SealedCheckpointStore', { put: first, delete: first }],
+    [
+      'adapters/checkpoints/sealed-checkpoint-store.js',
+      'SealedCheckpointStore',
+      { put: first, delete: first },
+    ],
   ],
   'edge-agent': [
     [
@@ -45,34 +50,42 @@ const STORES: Readonly<
   ],
 };
 
-/** The stores whose calls are steps of a job: what comes between two of them is in the stage that the first one began. */
-const RECORDS = ['LevelLedgerStore.append', 'LevelStateStore.put'];
+/** Records with which another stage begins, of a job or of the process; by the call that makes them durable. */
+const STAGES: Readonly<Record<string, RegExp>> = {
+  'LevelLedgerStore.append': /^(?:job|round)\.|^stage\.closed/,
+  'LevelStateStore.put': /^(?:session-epoch|job|outbox|sent|-outbox|receipt)$/,
+};
 
-/** Calls at which the process ends: `<side>:<which of its kind>:<name>`; a name that is empty is that of every call. */
-const [side = '', which = '', wanted = ''] = variable('KILL').split(':');
-const killAt = Number(which);
+/** Calls at one of which the process ends: the first that comes. */
+const targets = parseTargets(variable('KILL'));
 const counts = new Map<string, number>();
 let stage = 'start';
 
-function end(): never {
+const note = (line: string): void => appendFileSync(variable('CALLS'), `${line}\n`);
+
+function end(target: Target): never {
+  note(`${KILLED}${targetText(target)}`);
   process.kill(process.pid, 'SIGKILL');
   // The signal is there when the kernel returns; nothing may happen in between.
   for (;;);
 }
 
 /** One transition: counted, noted, and carried out unless the process ends before it. */
-function transition(method: string, what: string, run: () => unknown): unknown {
+function transition(method: string, what: string | undefined, run: () => unknown): unknown {
+  if (what === undefined) return run();
   const call = what === '' ? method : `${method}=${what}`;
-  const name = `${call}@${stage}`;
-  for (const counted of ['', name]) counts.set(counted, (counts.get(counted) ?? 0) + 1);
-  appendFileSync(variable('CALLS'), `${name}\n`);
-  const isLast = (wanted === '' || wanted === name) && counts.get(wanted) === killAt;
-  if (isLast && side === 'before') end();
+  const name = isPassing(method, what) ? call : `${call}@${stage}`;
+  for (const counted of [ANY, name]) counts.set(counted, (counts.get(counted) ?? 0) + 1);
+  note(name);
+  const target = targets.find((one) => [ANY, name].includes(one.name) && counts.get(one.name) === one.which);
+  if (target?.side === 'before') end(target);
   const done = Promise.resolve(run());
-  if (isLast) return done.then(end, end);
-  if (RECORDS.includes(method)) done.then(() => (stage = what), String);
+  if (target !== undefined) return done.then(...both(() => end(target)));
+  if (STAGES[method]?.test(what) === true) done.then(...both(() => (stage = what)));
   return done;
 }
+
+const both = (then: () => unknown) => [then, then] as const;
 
 async function wrapStores(workspace: string): Promise<void> {
   for (const [path, name, methods] of STORES[workspace] ?? []) {
@@ -94,7 +107,9 @@ interface Operation {
 }
 
 const operationKinds: Namer = (operations) =>
-  keyKinds((operations as readonly Operation[]).map(({ type, key }) => [key, type === 'put' ? key : undefined]));
+  keyKinds(
+    (operations as readonly Operation[]).map(({ type, key }) => [key, type === 'put' ? key : undefined]),
+  );
 
 /** What every store is made of: batches, renames and syncs, of files and of directories. */
 async function wrapFiles(): Promise<void> {

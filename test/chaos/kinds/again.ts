@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { ANY, targetText } from '../inside/targets.js';
 import type { Evidence } from '../judge/evidence.js';
 import { SITES } from '../template.js';
 import { PROCESSES, type ProcessName } from '../world.js';
@@ -33,10 +34,13 @@ export const again: FaultKind = {
     for (let death = 1; death < DEATHS; death += 1) {
       const wait = sleep(random.below(STARTING_MS));
       for (const name of dying) {
-        const position = String(1 + random.below(CALLS));
+        const which = 1 + random.below(CALLS);
         const path = `${world.folder}/calls-${name}-${String(death)}`;
         await world.restart(name, {
-          env: { TRIBUTARY_CHAOS_CALLS: path, TRIBUTARY_CHAOS_KILL: `${position}:before` },
+          env: {
+            TRIBUTARY_CHAOS_CALLS: path,
+            TRIBUTARY_CHAOS_KILL: targetText({ side: 'before', which, name: ANY }),
+          },
         });
       }
       await wait;

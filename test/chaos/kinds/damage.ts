@@ -2,6 +2,7 @@ import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { SNAPSHOT_VERSION } from '@tributary/coordinator/internal/domain/snapshot.js';
 import { ERROR_TABLE, type ErrorCode, type LedgerEntry } from '@tributary/proto';
 
 import { flipBit } from '../../support/damage.js';
@@ -19,8 +20,8 @@ const NOTICED_MS = 60_000;
 /** Milliseconds in which something could be made of the damage, when it was named. */
 const LOOK_MS = 2_000;
 
-/** What says that something stored is not what was written. */
-const NAMED = ['STORE_CORRUPT', 'SEAL_BROKEN'] as const satisfies readonly ErrorCode[];
+/** What says that something stored is not what was written; of a version that was altered, that nobody knows it. */
+const NAMED = ['STORE_CORRUPT', 'SEAL_BROKEN', 'FORMAT_UNSUPPORTED'] as const satisfies readonly ErrorCode[];
 
 interface Place {
   /** Other than usual: how long the job takes. */
@@ -39,6 +40,8 @@ interface Place {
 
 /** For places whose owner must not start at all. */
 const anything = (): boolean => true;
+/** For places that hold nothing of which anything is made. */
+const nothing = (): boolean => false;
 
 /** The id of an upload, by its file. */
 const uploadOf = (path: string): string => basename(path).split('.')[0] ?? '';
@@ -98,6 +101,9 @@ const withHeldUpdate = async (world: World): Promise<void> => {
 /** The coordinator has taken updates of a round that is not over: one site is away. */
 const withSpools = async (world: World): Promise<void> => {
   await world.event('round.committed', ({ round }) => round === 1);
+  // Under masks the others go on without it until it has shared its keys.
+  if (world.job === 'secure')
+    await world.event('stage.closed', ({ round, stage }) => round !== 1 && stage === 'share');
   await world.kill('west');
   const spools = join(world.federation.data, 'spool');
   const spool = async (): Promise<string | undefined> => {
@@ -107,6 +113,14 @@ const withSpools = async (world: World): Promise<void> => {
     return accepted.length === 0 ? undefined : (await filesOf(spools, /upl-/)).at(0);
   };
   await eventually('a spool', spool, NOTICED_MS);
+  await killAll(world);
+};
+
+/** The coordinator ended as it was told to: it wrote what its state is. */
+const withSnapshot = async (world: World): Promise<void> => {
+  await world.event('round.committed', ({ round }) => round === 1);
+  const last = world.last('coordinator');
+  last.expected = (await last.daemon.stop()).code === 0;
   await killAll(world);
 };
 
@@ -120,6 +134,8 @@ const PLACES: Readonly<Record<string, Place>> = {
   },
   spool: {
     owner: 'coordinator',
+    // Under masks west is killed while it trains.
+    size: { rounds: 3, epochs: 100 },
     until: withSpools,
     // Its header: what follows is ciphertext, and verified where it is opened.
     find: async ({ federation }, random) => {
@@ -133,8 +149,6 @@ const PLACES: Readonly<Record<string, Place>> = {
     owner: 'coordinator',
     until: inRound,
     find: ({ federation }, random) => within(join(federation.data, 'keys'), /tree-head\.sealed$/, random),
-    // Its last words.
-    subject: () => 'error: ',
     refused: anything,
   },
   // Behind it in the log are acknowledged entries.
@@ -151,14 +165,26 @@ const PLACES: Readonly<Record<string, Place>> = {
     subject: () => 'error: ',
     refused: anything,
   },
+  // A cache: the state is made of the entries instead.
+  snapshot: {
+    owner: 'coordinator',
+    until: withSnapshot,
+    find: async ({ federation }, random) => {
+      for (const path of await filesOf(join(federation.data, 'ledger'), /\.log$/)) {
+        const at = (await readFile(path)).lastIndexOf(`{"formatVersion":${String(SNAPSHOT_VERSION)},`);
+        if (at >= 0) return [path, at + random.below(500)];
+      }
+      throw new Error('the snapshot to damage was not found');
+    },
+    subject: () => 'snapshot',
+    refused: nothing,
+  },
   outbox: {
     owner: AGENT,
     size: { rounds: 1, epochs: 600 },
     until: withHeldUpdate,
     find: ({ federation }, random) =>
       within(join(federation.siteFolder(AGENT), 'data/outbox'), /\.delta$/, random),
-    // The update goes by its job and round.
-    subject: (_path, { jobIds }) => jobIds[0] ?? '',
     refused: ({ type, body }, path) => type === 'update.accepted' && body.uploadId === uploadOf(path),
   },
   state: {
@@ -215,7 +241,7 @@ async function expectEnd(world: World, { owner }: Place, code: ErrorCode | undef
 export const damage: FaultKind = {
   name: 'damage',
   about:
-    'an inverted bit in ledger, model, spool, key, held update or state of a site: named and refused; restored, it goes on',
+    'an inverted bit in ledger, snapshot, model, spool, key, held update or state of a site: named and refused; restored, it goes on',
   variants: () => Object.keys(PLACES),
   run: async ({ random, variant, open }) => {
     const place = PLACES[variant];

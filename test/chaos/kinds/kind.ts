@@ -23,6 +23,10 @@ export interface KindParts {
   readonly random: SeededRandom;
   /** Cases that may follow. */
   readonly cases: number;
+  /** The only variant, of a case that is repeated. */
+  readonly variant?: string | undefined;
+  /** Whether what happens again and again is to be broken each time, rather than once. */
+  readonly every: boolean;
 }
 
 /** One kind of fault. */

@@ -268,6 +268,17 @@ describe('a federation that is opened again', () => {
     }
   });
 
+  it('names a snapshot that its store finds damaged, and folds the whole ledger', async () => {
+    const store = new MemoryLedgerStore();
+    const federation = await begun(store);
+    await federation.close();
+    store.latestSnapshot = () => Promise.reject(new TributaryError('STORE_CORRUPT', 'the snapshot'));
+    const faults: unknown[] = [];
+    const again = await openFederation({ store, signer, clock, onFault: (error) => faults.push(error) });
+    assert.deepEqual(again.state, federation.state);
+    assert.ok(faults[0] instanceof TributaryError && faults[0].code === 'STORE_CORRUPT');
+  });
+
   it('goes on without snapshots where none can be written', async () => {
     const faults: unknown[] = [];
     const store = new MemoryLedgerStore();

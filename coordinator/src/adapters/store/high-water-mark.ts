@@ -18,10 +18,19 @@ const MAGIC = Buffer.from('TRIBMARK');
 const SLOT_BYTES = 4_096;
 const BODY_BYTES = 8 + 4 + 8 + 32;
 const CHECKSUM_BYTES = 32;
+/** Behind the two slots: builds before this one neither read nor write it. */
+const SNAPSHOT = { magic: Buffer.from('TRIBSNAP'), at: 2 * SLOT_BYTES, bytes: 8 + 4 + 8 } as const;
+
+interface OpenedMark {
+  readonly file: HighWaterMark;
+  readonly mark: Mark | undefined;
+  /** Entries of the newest snapshot; 0 where none was marked. */
+  readonly snapshotSize: number;
+}
 
 /**
- * The largest acknowledged size of the ledger, kept outside its database. LevelDB drops damaged records of its log
- * without a word when it opens; entries lost that way show here. Two slots are written in turn, after the entries are
+ * The largest acknowledged size of the ledger, and that of its newest snapshot, kept outside its database. LevelDB drops
+ * damaged records of its log without a word when it opens; what is lost that way shows here. Two slots are written in turn, after the entries are
  * durable and without a sync of their own, so that the mark may be behind the ledger and is never ahead of it.
  */
 export class HighWaterMark {
@@ -35,16 +44,15 @@ export class HighWaterMark {
   }
 
   /** Opens or creates the file; throws FORMAT_UNSUPPORTED for a mark of a newer build. */
-  static async open(
-    path: string,
-  ): Promise<{ readonly file: HighWaterMark; readonly mark: Mark | undefined }> {
+  static async open(path: string): Promise<OpenedMark> {
     const file = await open(path, 'a+', FILE_MODE).then(async (created) => {
       await created.close();
       return open(path, 'r+');
     });
     const marks = [await readSlot(file, 0, path), await readSlot(file, 1, path)] as const;
     const newest = (marks[1]?.size ?? -1) > (marks[0]?.size ?? -1) ? 1 : 0;
-    return { file: new HighWaterMark(file, 1 - newest), mark: marks[newest] };
+    const snapshotSize = await readSnapshotSize(file);
+    return { file: new HighWaterMark(file, 1 - newest), mark: marks[newest], snapshotSize };
   }
 
   async write(mark: Mark): Promise<void> {
@@ -56,6 +64,16 @@ export class HighWaterMark {
     const slot = Buffer.concat([body, sha256(body)]);
     await this.#file.write(slot, 0, slot.length, this.#next * SLOT_BYTES);
     this.#next = 1 - this.#next;
+  }
+
+  /** A snapshot of so many entries is durable. */
+  async writeSnapshotSize(size: number): Promise<void> {
+    const body = Buffer.alloc(SNAPSHOT.bytes);
+    SNAPSHOT.magic.copy(body);
+    body.writeUInt32LE(FORMAT_VERSION, 8);
+    body.writeBigUInt64LE(BigInt(size), 12);
+    const record = Buffer.concat([body, sha256(body)]);
+    await this.#file.write(record, 0, record.length, SNAPSHOT.at);
   }
 
   async close(): Promise<void> {
@@ -78,4 +96,15 @@ async function readSlot(file: FileHandle, slot: number, path: string): Promise<M
   if (!bytes.subarray(BODY_BYTES).equals(sha256(body))) return undefined;
   requireFormatVersion(body.readUInt32LE(8), FORMAT_VERSION, path);
   return { size: Number(body.readBigUInt64LE(12)), rootHash: new Uint8Array(body.subarray(20, 52)) };
+}
+
+/** One that is torn or damaged says nothing: the snapshot is a cache. */
+async function readSnapshotSize(file: FileHandle): Promise<number> {
+  const record = Buffer.alloc(SNAPSHOT.bytes + CHECKSUM_BYTES);
+  await file.read(record, 0, record.length, SNAPSHOT.at);
+  const body = record.subarray(0, SNAPSHOT.bytes);
+  const isWhole = record.subarray(SNAPSHOT.bytes).equals(sha256(body));
+  const known =
+    isWhole && body.subarray(0, 8).equals(SNAPSHOT.magic) && body.readUInt32LE(8) === FORMAT_VERSION;
+  return known ? Number(body.readBigUInt64LE(12)) : 0;
 }

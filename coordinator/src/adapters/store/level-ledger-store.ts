@@ -49,6 +49,8 @@ export class LevelLedgerStore implements LedgerStore {
   #database: LedgerDatabase;
   #mark: HighWaterMark;
   #frontier: MerkleFrontier;
+  /** Entries of the newest snapshot that was acknowledged. */
+  #snapshotSize: number;
   /**
    * Set where a write failed: LevelDB may or may not hold the batch, and on opening drops what was written behind a torn
    * record of its log. It is opened again before anything else is written, once there is room for that.
@@ -61,6 +63,7 @@ export class LevelLedgerStore implements LedgerStore {
     this.#database = opened.database;
     this.#mark = opened.mark;
     this.#frontier = opened.frontier;
+    this.#snapshotSize = opened.snapshotSize;
   }
 
   /**
@@ -181,16 +184,25 @@ export class LevelLedgerStore implements LedgerStore {
       const keys = await this.#database.keys(kindRange('s')).all();
       const others = keys.filter((key) => key !== snapshotKey(size));
       await this.#write([put(snapshotKey(size), record), ...others.map(remove)]);
+      this.#snapshotSize = size;
+      await this.#mark.writeSnapshotSize(size).catch(() => undefined);
     });
   }
 
   async latestSnapshot(): Promise<{ readonly size: number; readonly snapshot: Uint8Array } | undefined> {
-    for await (const [key, record] of this.#database.iterator({ ...kindRange('s'), reverse: true })) {
-      const size = numberOf(key);
-      if (size > this.size()) continue;
-      const snapshot = decodeSnapshot(record, await this.rootHash(size));
-      if (snapshot !== undefined) return { size, snapshot };
+    try {
+      for await (const [key, record] of this.#database.iterator({ ...kindRange('s'), reverse: true })) {
+        const size = numberOf(key);
+        if (size > this.size()) continue;
+        const snapshot = decodeSnapshot(record, await this.rootHash(size));
+        if (snapshot === undefined) throw damagedSnapshot(size, 'does not match its checksum');
+        if (size < this.#snapshotSize) break;
+        return { size, snapshot };
+      }
+    } catch (error) {
+      throw levelError(error, 'snapshot of the ledger');
     }
+    if (this.#snapshotSize > 0) throw damagedSnapshot(this.#snapshotSize, 'is missing');
     return undefined;
   }
 
@@ -220,6 +232,7 @@ interface Opened {
   readonly database: LedgerDatabase;
   readonly mark: HighWaterMark;
   readonly frontier: MerkleFrontier;
+  readonly snapshotSize: number;
 }
 
 async function openLedger(directory: string, verify: boolean): Promise<Opened> {
@@ -239,7 +252,7 @@ async function openLedger(directory: string, verify: boolean): Promise<Opened> {
     if (held !== undefined && held.size > size)
       throw damaged(size, `and all up to ${String(held.size - 1)} are missing`);
     if (held !== undefined) await requireRoot(database, held.size, held.rootHash);
-    return { database, mark, frontier };
+    return { database, mark, frontier, snapshotSize: marked.snapshotSize };
   } catch (error) {
     await mark?.close().catch(() => undefined);
     await database.close().catch(() => undefined);
@@ -330,3 +343,9 @@ function requireRange(value: number, most: number, field: string): void {
 function damaged(seq: number, how: string): TributaryError {
   return new TributaryError('STORE_CORRUPT', `ledger entry ${String(seq)} ${how}`, { fields: { seq } });
 }
+
+const damagedSnapshot = (size: number, how: string): TributaryError =>
+  new TributaryError('STORE_CORRUPT', `the snapshot of the ledger, of ${String(size)} entries, ${how}`, {
+    hint: 'it is not used: the state is made of the entries again, and the next snapshot takes its place',
+    fields: { size },
+  });

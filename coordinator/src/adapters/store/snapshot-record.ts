@@ -5,7 +5,7 @@ const HASH_BYTES = 32;
 
 /**
  * A snapshot as stored: format version (1 byte), root of the tree that it is the fold of, SHA-256 of all of it, content.
- * One that does not fit is as good as none, because the fold can be made again.
+ * One that does not fit is named and not used: the fold can be made again.
  */
 export function encodeSnapshot(rootHash: Uint8Array, snapshot: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.of(FORMAT_VERSION), rootHash, sha256(rootHash, snapshot), snapshot]);

@@ -1,4 +1,4 @@
-import { openBytes, sealBytes } from '@tributary/proto';
+import { openBytes, sealBytes, type SealOptions } from '@tributary/proto';
 
 import type { KeyVault } from '../../ports.js';
 import { NamedFiles } from '../files/named-files.js';
@@ -53,7 +53,7 @@ export class FileKeyVault implements KeyVault {
     await this.#files.write(name, [sealed]);
   }
 
-  #seal(name: string): { readonly key: Uint8Array; readonly name: string } {
-    return { key: this.#key, name: `keys/${name}` };
+  #seal(name: string): SealOptions {
+    return { key: this.#key, name: `keys/${name}`, path: this.#files.path(name) };
   }
 }

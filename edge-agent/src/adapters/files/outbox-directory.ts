@@ -1,7 +1,7 @@
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { LIMITS, openStream, sealStream, TributaryError } from '@tributary/proto';
+import { LIMITS, openStream, sealStream, TributaryError, type SealOptions } from '@tributary/proto';
 
 import type { OutboxFiles } from '../../ports.js';
 import {
@@ -40,11 +40,11 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   writeSealed(name: string, chunks: Chunks): Promise<void> {
-    return writeDurable(this.#path(name), sealStream({ key: this.#key, name: `outbox/${name}` }, chunks));
+    return writeDurable(this.#path(name), sealStream(this.#seal(name), chunks));
   }
 
   readSealed(name: string): AsyncIterable<Uint8Array> {
-    return openStream({ key: this.#key, name: `outbox/${name}` }, this.read(name, 0, LIMITS.chunkBytes));
+    return openStream(this.#seal(name), this.read(name, 0, LIMITS.chunkBytes));
   }
 
   writeThrough(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
@@ -91,6 +91,10 @@ export class OutboxDirectory implements OutboxFiles {
 
   async list(): Promise<readonly string[]> {
     return (await readdir(this.#directory)).filter((name) => !isPartial(name));
+  }
+
+  #seal(name: string): SealOptions {
+    return { key: this.#key, name: `outbox/${name}`, path: this.#path(name) };
   }
 
   #path(name: string): string {
