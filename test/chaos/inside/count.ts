@@ -81,7 +81,7 @@ function transition(method: string, what: string | undefined, run: () => unknown
   if (target?.side === 'before') end(target);
   const done = Promise.resolve(run());
   if (target !== undefined) return done.then(...both(() => end(target)));
-  if (STAGES[method]?.test(what) === true) done.then(...both(() => (stage = what)));
+  if (STAGES[method]?.test(what) === true) done.then(...both(() => (stage = what))).catch(String);
   return done;
 }
 

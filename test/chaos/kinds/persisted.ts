@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { parseTargets, SIDES, targetText, type Target } from '../inside/targets.js';
+import { parseTargets, targetText, type Side, type Target } from '../inside/targets.js';
 import type { Evidence } from '../judge/evidence.js';
 import type { JobType } from '../template.js';
 import { PROCESSES, World, type ProcessName } from '../world.js';
@@ -15,7 +15,7 @@ const DEATHS = 5;
 /** A case restarts one process: nobody needs long to come back. */
 const ROUNDS = { counted: 1, alone: 1, several: 3 };
 
-type Sides = Record<(typeof SIDES)[number], Set<string>>;
+type Sides = Record<Side, Set<string>>;
 
 interface Plan {
   readonly name: ProcessName;
@@ -120,7 +120,7 @@ export const persisted: FaultKind = {
   summary: () =>
     [...plans.values()]
       .map(({ name, wanted, killed }) => {
-        const of = (side: keyof Sides): string => `${String(killed[side].size)} of ${String(wanted.size)}`;
+        const of = (side: Side): string => `${String(killed[side].size)} of ${String(wanted.size)}`;
         return `${name}: ${of('before')} transitions killed before and ${of('after')} after`;
       })
       .join('; '),
