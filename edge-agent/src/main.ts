@@ -241,7 +241,9 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
 }
 
 async function joinWith(config: AgentConfig, token: JoinToken | undefined): Promise<void> {
-  const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
+  const data = await openDataDirectory(config.dataDir, config.sealKeyFile, (directory) =>
+    print(`Another build wrote to ${directory}; it is counted anew, as it is.\n`),
+  );
   try {
     if (token === undefined) {
       const { site, agentId } = await requireEnrolment(data.store);

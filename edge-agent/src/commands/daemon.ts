@@ -72,7 +72,9 @@ export interface DaemonWork {
 /** Runs a process of a site until it is told to stop. */
 export async function runDaemon(config: ReplicaConfig, work: (log: Log) => DaemonWork): Promise<void> {
   const log = createLog(config.logLevel);
-  const data = await openDataDirectory(config.dataDir, config.sealKeyFile);
+  const data = await openDataDirectory(config.dataDir, config.sealKeyFile, (directory) =>
+    log.warn({ directory }, 'another build wrote to the state; it is counted anew, as it is'),
+  );
   const open = work(log);
   const sockets = new SocketMeter();
   const clock = open.clock ?? systemClock;

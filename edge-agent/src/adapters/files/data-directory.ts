@@ -8,7 +8,7 @@ import type { MeterFile } from '../../egress-ports.js';
 import type { LineLog, OutboxFiles, SealedFiles, StateStore } from '../../ports.js';
 import type { StreamStateStore } from '../../streams-ports.js';
 import type { DownloadStore } from '../../transfer-ports.js';
-import { LevelStateStore, type StateStoreOptions } from '../store/level-state-store.js';
+import { LevelStateStore } from '../store/level-state-store.js';
 import { readStateCopy } from '../store/state-copy.js';
 import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
@@ -19,16 +19,19 @@ import { LineFile } from './line-file.js';
 import { OutboxDirectory } from './outbox-directory.js';
 import { loadSealingKey } from './sealing-key.js';
 
-/** 2: the state is marked (state-tally.ts), which a build that does not count would take for damage. */
-const FORMAT_VERSION = 2;
-const UNCOUNTED_FORMAT = 1;
+/** What is written is of version 1, so that an older build can go on with it (state-tally.ts notices that it did). */
+const FORMAT_VERSION = 1;
+/** Of builds between 0.2.0 and 0.3.0, which let no older one go on: the same, with the state marked. */
+const NEWEST_READ = 2;
 const LETTERS = 'dead-letters';
 
-/** Content of agent.json; fields of later versions are theirs. */
+/** Content of agent.json; fields of later versions are theirs, and stay when an older one goes on. */
 const identitySchema = z.looseObject({
   formatVersion: z.int().min(1),
   kind: z.literal('agent'),
-  /** The state of pipelines is marked too. */
+  /** The state has a mark: it is damaged where there is none. */
+  stateMarked: z.boolean().optional(),
+  /** The state of pipelines, too. */
   streamsMarked: z.boolean().optional(),
 });
 type Identity = z.output<typeof identitySchema>;
@@ -75,17 +78,20 @@ const SOCKET_PATH_BYTES = 107;
 /**
  * Opens the directory, making it where it is missing. Rejects with CONFIG_INVALID where its path is too long for the
  * sockets in it, STORE_LOCKED where another process owns it, FORMAT_UNSUPPORTED where a newer version wrote it,
- * SEAL_BROKEN where the sealing key is another.
+ * SEAL_BROKEN where the sealing key is another. `onRecount` is told of each database that an older build has gone on with.
  */
-export async function openDataDirectory(dataDir: string, sealKeyFile: string): Promise<DataDirectory> {
+export async function openDataDirectory(
+  dataDir: string,
+  sealKeyFile: string,
+  onRecount?: (directory: string) => void,
+): Promise<DataDirectory> {
   requireRoomForSockets(dataDir);
   await ensureDirectory(join(dataDir, 'run'));
   const identity = await identityOf(dataDir);
   const key = await loadSealingKey(sealKeyFile, identity === undefined);
-  const store = await LevelStateStore.open(statePath(dataDir), key, trustOf(identity));
+  const marking: Marking = { dataDir, key, onRecount };
+  const store = await openMarked(marking, 'state', 'stateMarked');
   try {
-    // After the key and the mark of the state: an interrupted first start may begin again.
-    if (identity?.formatVersion !== FORMAT_VERSION) await writeIdentity(dataDir, {});
     const files = await OutboxDirectory.open(join(dataDir, 'outbox'), key);
     const checkpoints = await openCheckpointDirectory(join(dataDir, 'checkpoints'), key);
     const downloads = await DownloadDirectory.open(join(dataDir, 'downloads'));
@@ -103,7 +109,7 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
       scratchDir,
       modelsDir: join(dataDir, 'models'),
       predictionsDir: join(dataDir, 'predictions'),
-      openStreams: () => openStreams(dataDir, key),
+      openStreams: async () => new StreamStates(await openMarked(marking, 'streams', 'streamsMarked')),
       openLetters: (pipeline) => OutboxDirectory.open(join(dataDir, LETTERS, pipeline), key),
       close: () => {
         meter.close();
@@ -116,28 +122,38 @@ export async function openDataDirectory(dataDir: string, sealKeyFile: string): P
   }
 }
 
-/** How far the mark of its state is to be trusted. */
-const trustOf = (identity: Identity | undefined): Required<StateStoreOptions> => ({
-  marked: identity?.formatVersion === FORMAT_VERSION,
-  // After an upgrade that was interrupted an older build may have gone on.
-  uncounted: identity?.formatVersion === UNCOUNTED_FORMAT,
-});
+interface Marking {
+  readonly dataDir: string;
+  readonly key: Uint8Array;
+  readonly onRecount: ((directory: string) => void) | undefined;
+}
 
-async function openStreams(dataDir: string, key: Uint8Array): Promise<StreamStateStore> {
-  const marked = (await identityOf(dataDir))?.streamsMarked === true;
-  const store = await LevelStateStore.open(join(dataDir, 'streams'), key, { marked });
+/** Opens a database of the directory, and notes that it has a mark. */
+async function openMarked(
+  { dataDir, key, onRecount }: Marking,
+  name: string,
+  flag: 'stateMarked' | 'streamsMarked',
+): Promise<LevelStateStore> {
+  const identity = await identityOf(dataDir);
+  const directory = join(dataDir, name);
+  const store = await LevelStateStore.open(directory, key, {
+    marked: identity?.[flag] === true,
+    onRecount: () => onRecount?.(directory),
+  });
   try {
-    if (!marked) await writeIdentity(dataDir, { streamsMarked: true });
+    // After the key and the mark: an interrupted first start may begin again.
+    if (identity?.[flag] !== true || identity.formatVersion !== FORMAT_VERSION)
+      await writeIdentity(dataDir, { ...identity, [flag]: true });
+    return store;
   } catch (error) {
     await store.close();
     throw error;
   }
-  return new StreamStates(store);
 }
 
-const writeIdentity = (dataDir: string, more: Pick<Identity, 'streamsMarked'>): Promise<void> =>
+const writeIdentity = (dataDir: string, more: Partial<Identity>): Promise<void> =>
   writeDurable(join(dataDir, 'agent.json'), [
-    Buffer.from(`${JSON.stringify({ formatVersion: FORMAT_VERSION, kind: 'agent', ...more })}\n`),
+    Buffer.from(`${JSON.stringify({ ...more, formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`),
   ]);
 
 /** Throws CONFIG_INVALID where the path of the directory leaves no room for the sockets in it. */
@@ -187,8 +203,8 @@ export async function readState<T>(
   const identity = await identityOf(dataDir);
   if (identity === undefined) return undefined;
   const key = await loadSealingKey(sealKeyFile, false);
-  const { marked, uncounted } = trustOf(identity);
-  return readStateCopy({ directory: statePath(dataDir), key, marked: !running && marked, uncounted }, read);
+  const marked = !running && identity.stateMarked === true;
+  return readStateCopy({ directory: statePath(dataDir), key, marked }, read);
 }
 
 /** Undefined where no agent has begun there yet. */
@@ -204,8 +220,8 @@ async function identityOf(dataDir: string): Promise<Identity | undefined> {
   }
   const parsed = identitySchema.safeParse(parseJson(text));
   if (!parsed.success) throw new TributaryError('STORE_CORRUPT', `${path} is not that of an agent`);
-  requireFormat(parsed.data.formatVersion, path, FORMAT_VERSION);
-  return parsed.data;
+  requireFormat(parsed.data.formatVersion, path, NEWEST_READ);
+  return parsed.data.formatVersion === NEWEST_READ ? { ...parsed.data, stateMarked: true } : parsed.data;
 }
 
 function parseJson(text: string): unknown {

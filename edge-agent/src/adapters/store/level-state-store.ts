@@ -1,29 +1,22 @@
-import { join } from 'node:path';
-
-import { LIMITS, openBytes, sealBytes, TributaryError } from '@tributary/proto';
+import { LIMITS, TributaryError } from '@tributary/proto';
 import { Level } from 'level';
 
 import type { StateStore } from '../../ports.js';
-import { ensureDirectory, hasRoom, syncDirectory } from '../files/durable-file.js';
-import { StateMark } from './state-mark.js';
-import { decodeSum, encodeSum, StateTally, type StateOperation, type StateSum } from './state-tally.js';
+import { ensureDirectory, hasRoom } from '../files/durable-file.js';
+import {
+  openCounted,
+  opened,
+  sealed,
+  tallied,
+  TALLY,
+  tallyOf,
+  type CountedState,
+  type Database,
+  type StateStoreOptions,
+} from './counted-state.js';
+import type { StateMark } from './state-mark.js';
+import type { StateOperation, StateTally } from './state-tally.js';
 import { levelError, lost } from './store-error.js';
-
-type Database = Level<string, Uint8Array>;
-
-/** The record that counts the others; before all names that callers use. */
-const TALLY = '\u0000tally';
-export const MARK = 'mark';
-
-export interface StateStoreOptions {
-  /** The store was made by a build that marks it, and is whole where its mark is there. Default: false. */
-  readonly marked?: boolean;
-  /**
-   * A build that counts nothing may have written last: tally and mark, which a newer one began before that, say nothing and
-   * begin anew. Default: false.
-   */
-  readonly uncounted?: boolean;
-}
 
 interface Waiting {
   readonly operations: readonly StateOperation[];
@@ -58,12 +51,12 @@ export class LevelStateStore implements StateStore {
   #failed: Failed | undefined;
   #closed = false;
 
-  private constructor(directory: string, level: Database, key: Uint8Array, opened: Opened) {
+  private constructor(directory: string, level: Database, key: Uint8Array, { mark, tally }: CountedState) {
     this.#directory = directory;
     this.#level = level;
     this.#key = key;
-    this.#mark = opened.mark;
-    this.#tally = opened.tally;
+    this.#mark = mark;
+    this.#tally = tally;
   }
 
   /**
@@ -79,7 +72,7 @@ export class LevelStateStore implements StateStore {
     const level: Database = new Level<string, Uint8Array>(directory, { valueEncoding: 'view' });
     try {
       await level.open();
-      return new LevelStateStore(directory, level, key, await openMarked(directory, level, key, options));
+      return new LevelStateStore(directory, level, key, await openCounted(directory, level, key, options));
     } catch (error) {
       await level.close().catch(() => undefined);
       throw levelError(error, directory);
@@ -150,25 +143,24 @@ export class LevelStateStore implements StateStore {
   }
 
   async #batch(tally: StateTally, operations: readonly StateOperation[]): Promise<void> {
-    const { sum, apply } = tally.change(operations);
-    const counted = { type: 'put', key: TALLY, value: sealed(this.#key, TALLY, encodeSum(sum)) } as const;
-    await this.#level.batch([...operations, counted], { sync: true });
+    const { count, apply } = tally.change(operations);
+    await this.#level.batch([...operations, tallied(this.#key, count)], { sync: true });
     apply();
     // A mark that could not be written is harmless: it is behind.
-    await this.#mark.write(tally.sum).catch(() => undefined);
+    await this.#mark.write(count).catch(() => undefined);
   }
 
   /** What nobody was told is there is taken back. */
   async #settle(failed: Failed): Promise<void> {
     if (!(await hasRoom(this.#directory, LIMITS.reopenBytes))) throw failed.error;
     const undo = (failed.undo ??= await inverse(this.#level, failed.operations));
-    const known = this.#tally.sum;
+    const known = this.#tally.count;
     await this.#level.close();
     await this.#level.open();
     const tally = await tallyOf(this.#directory, this.#level, this.#key);
-    if (tally.sum.sum !== known.sum) {
-      if (tally.sum.changes === known.changes + 1) await this.#batch(tally, undo);
-      if (tally.sum.sum !== known.sum) throw lost(this.#directory, 'records are missing');
+    if (tally.count.sum !== known.sum) {
+      if (tally.count.changes === known.changes + 1) await this.#batch(tally, undo);
+      if (tally.count.sum !== known.sum) throw lost(this.#directory, 'records are missing');
     }
     this.#tally = tally;
     this.#failed = undefined;
@@ -184,77 +176,6 @@ export class LevelStateStore implements StateStore {
   #open(key: string, value: Uint8Array): Uint8Array {
     return opened(this.#key, key, value);
   }
-}
-
-const sealed = (key: Uint8Array, name: string, value: Uint8Array): Uint8Array =>
-  sealBytes({ key, name: `state/${name}` }, value);
-
-const opened = (key: Uint8Array, name: string, value: Uint8Array): Uint8Array =>
-  openBytes({ key, name: `state/${name}` }, value);
-
-interface Opened {
-  readonly mark: StateMark;
-  readonly tally: StateTally;
-}
-
-async function openMarked(
-  directory: string,
-  level: Database,
-  key: Uint8Array,
-  { marked = false, uncounted = false }: StateStoreOptions,
-): Promise<Opened> {
-  const { file: mark, sum: found } = await StateMark.open(join(directory, MARK));
-  const sum = uncounted ? undefined : found;
-  try {
-    if (sum === undefined && marked) throw lost(directory, 'its mark is missing, or damaged');
-    // One that was never marked is new, or of a build that counted nothing.
-    const isCounted = sum !== undefined || (!uncounted && (await level.get(TALLY)) !== undefined);
-    const tally = isCounted ? await tallyOf(directory, level, key) : await beginTally(level, key);
-    if (sum === undefined) {
-      await mark.begin(tally.sum);
-      await syncDirectory(directory);
-    } else requireReached(directory, sum, tally.sum);
-    return { mark, tally };
-  } catch (error) {
-    await mark.close().catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Throws STORE_CORRUPT where the records are not as far as the mark, or others. */
-function requireReached(directory: string, marked: StateSum, found: StateSum): void {
-  if (marked.changes > found.changes)
-    throw lost(
-      directory,
-      `the last ${String(marked.changes - found.changes)} of its changes are missing, which were acknowledged`,
-    );
-  if (marked.changes === found.changes && marked.sum !== found.sum)
-    throw lost(directory, 'its records are not those that were acknowledged');
-}
-
-/** Rejects with STORE_CORRUPT where the records are not those that were counted with the last of them. */
-async function tallyOf(directory: string, level: Database, key: Uint8Array): Promise<StateTally> {
-  const tally = await foundIn(level);
-  const value = await level.get(TALLY);
-  if (value === undefined) throw lost(directory, 'all of its records are missing');
-  const { changes, sum } = decodeSum(opened(key, TALLY, value), directory);
-  tally.count(changes);
-  if (tally.sum.sum !== sum)
-    throw lost(directory, 'some of its records are missing, or others than were written');
-  return tally;
-}
-
-async function beginTally(level: Database, key: Uint8Array): Promise<StateTally> {
-  const tally = await foundIn(level);
-  const value = sealed(key, TALLY, encodeSum(tally.sum));
-  await level.batch([{ type: 'put', key: TALLY, value }], { sync: true });
-  return tally;
-}
-
-async function foundIn(level: Database): Promise<StateTally> {
-  const tally = new StateTally();
-  for await (const [key, value] of level.iterator()) if (key !== TALLY) tally.found(key, value);
-  return tally;
 }
 
 /** What makes the keys of `operations` again what they are now. */

@@ -5,7 +5,8 @@ import { basename, join } from 'node:path';
 import { TributaryError } from '@tributary/proto';
 
 import type { StateStore } from '../../ports.js';
-import { LevelStateStore, MARK } from './level-state-store.js';
+import { MARK } from './counted-state.js';
+import { LevelStateStore } from './level-state-store.js';
 
 /** A copy that was made while the database put its files in order may miss one; the next rarely does. */
 const ATTEMPTS = 3;
@@ -15,8 +16,6 @@ export interface CopiedState {
   readonly key: Uint8Array;
   /** The mark must fit; otherwise it is left out. */
   readonly marked: boolean;
-  /** A build that counts nothing may have written last. */
-  readonly uncounted: boolean;
 }
 
 /**
@@ -37,14 +36,14 @@ export async function readStateCopy<T>(
 }
 
 async function readOnce<T>(
-  { directory, key, marked, uncounted }: CopiedState,
+  { directory, key, marked }: CopiedState,
   read: (store: StateStore) => Promise<T>,
 ): Promise<T> {
   const copy = await mkdtemp(join(tmpdir(), 'tributary-check-'));
   try {
     const filter = (from: string): boolean => marked || basename(from) !== MARK;
     await cp(directory, join(copy, 'state'), { recursive: true, filter });
-    const store = await LevelStateStore.open(join(copy, 'state'), key, { marked, uncounted });
+    const store = await LevelStateStore.open(join(copy, 'state'), key, { marked });
     try {
       return await read(store);
     } finally {

@@ -8,17 +8,24 @@ export interface StateSum {
   readonly sum: string;
 }
 
+/** The same, as the record in the store has it. */
+export interface StateCount extends StateSum {
+  /** How many operations the database had numbered with that record. */
+  readonly operations: number;
+}
+
 export type StateOperation =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: string };
 
-const FORMAT_VERSION = 1;
+/** 2: with the number of operations. */
+const FORMAT_VERSION = 2;
 const FINGERPRINT_BYTES = 16;
-const sumSchema = z.strictObject({
-  formatVersion: z.literal(FORMAT_VERSION),
-  changes: z.int().min(0),
-  sum: z.string().regex(/^[0-9a-f]{32}$/),
-});
+const fields = { changes: z.int().min(0), sum: z.string().regex(/^[0-9a-f]{32}$/) };
+const countSchema = z.discriminatedUnion('formatVersion', [
+  z.strictObject({ formatVersion: z.literal(1), ...fields }),
+  z.strictObject({ formatVersion: z.literal(FORMAT_VERSION), ...fields, operations: z.int().min(1) }),
+]);
 
 /**
  * Knows by one number whether all records of a store are there, and no others: the exclusive or of their fingerprints.
@@ -28,9 +35,10 @@ export class StateTally {
   readonly #fingerprints = new Map<string, bigint>();
   #sum = 0n;
   #changes = 0;
+  #operations = 0;
 
-  get sum(): StateSum {
-    return this.#sumOf(this.#changes, this.#sum);
+  get count(): StateCount {
+    return this.#countOf(this.#changes, this.#sum, this.#operations);
   }
 
   /** Takes in a record that is found there. */
@@ -40,31 +48,34 @@ export class StateTally {
     this.#sum ^= fingerprint;
   }
 
-  /** So many changes have led here. */
-  count(changes: number): void {
+  /** So many changes, and operations of the database, have led here. */
+  reached(changes: number, operations: number): void {
     this.#changes = changes;
+    this.#operations = operations;
   }
 
-  /** One change more: what it will come to, and what makes it so. */
-  change(operations: readonly StateOperation[]): { readonly sum: StateSum; readonly apply: () => void } {
+  /** One change more, written together with its count: what it will come to, and what makes it so. */
+  change(operations: readonly StateOperation[]): { readonly count: StateCount; readonly apply: () => void } {
     const changed = changedBy(operations);
     let sum = this.#sum;
     for (const [key, fingerprint] of changed)
       sum ^= (this.#fingerprints.get(key) ?? 0n) ^ (fingerprint ?? 0n);
-    return { sum: this.#sumOf(this.#changes + 1, sum), apply: () => this.#apply(changed, sum) };
+    const count = this.#countOf(this.#changes + 1, sum, this.#operations + operations.length + 1);
+    return { count, apply: () => this.#apply(changed, sum, count.operations) };
   }
 
-  #apply(changed: ReadonlyMap<string, bigint | undefined>, sum: bigint): void {
+  #apply(changed: ReadonlyMap<string, bigint | undefined>, sum: bigint, operations: number): void {
     for (const [key, fingerprint] of changed) {
       if (fingerprint === undefined) this.#fingerprints.delete(key);
       else this.#fingerprints.set(key, fingerprint);
     }
     this.#sum = sum;
     this.#changes += 1;
+    this.#operations = operations;
   }
 
-  #sumOf(changes: number, sum: bigint): StateSum {
-    return { changes, sum: sum.toString(16).padStart(2 * FINGERPRINT_BYTES, '0') };
+  #countOf(changes: number, sum: bigint, operations: number): StateCount {
+    return { changes, sum: sum.toString(16).padStart(2 * FINGERPRINT_BYTES, '0'), operations };
   }
 }
 
@@ -84,17 +95,21 @@ function fingerprintOf(key: string, value: Uint8Array): bigint {
   return BigInt(`0x${Buffer.from(digest).toString('hex', 0, FINGERPRINT_BYTES)}`);
 }
 
-export const encodeSum = (sum: StateSum): Uint8Array =>
-  Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, ...sum }));
+export const encodeCount = (count: StateCount): Uint8Array =>
+  Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, ...count }));
 
-/** Throws FORMAT_UNSUPPORTED for that of a newer version, STORE_CORRUPT. */
-export function decodeSum(bytes: Uint8Array, what: string): StateSum {
+/** One of version 1 names no operations. Throws FORMAT_UNSUPPORTED for that of a newer version, STORE_CORRUPT. */
+export function decodeCount(
+  bytes: Uint8Array,
+  what: string,
+): StateSum & Partial<Pick<StateCount, 'operations'>> {
   const value = parse(bytes);
   if (typeof value === 'object' && value !== null && 'formatVersion' in value)
     requireFormat(value.formatVersion, what, FORMAT_VERSION);
-  const parsed = sumSchema.safeParse(value);
+  const parsed = countSchema.safeParse(value);
   if (!parsed.success) throw new TributaryError('STORE_CORRUPT', `${what}: its tally is damaged`);
-  return { changes: parsed.data.changes, sum: parsed.data.sum };
+  const { formatVersion: _, ...count } = parsed.data;
+  return count;
 }
 
 function parse(bytes: Uint8Array): unknown {
