@@ -1,13 +1,9 @@
-import { z } from 'zod';
-
 import {
   addMessage,
   addTransport,
   addUpdate,
   beginJob,
-  EMPTY_EGRESS,
   sumOf,
-  takeBack,
   type Egress,
   type EgressKind,
   type EgressState,
@@ -15,39 +11,13 @@ import {
 } from '../domain/egress.js';
 import type { EgressMeter, MeterFile, SocketBytes } from '../egress-ports.js';
 import type { Clock, StateStore } from '../ports.js';
-import { decodeRecord, encodeRecord, readRecord } from './records.js';
-
-const KEY = 'egress';
+import { egressChange, encodeEgress, readEgress, type EgressRecord } from './egress-record.js';
 
 /** Milliseconds between two looks that write down what they see: while sockets write, and while they do not. */
 const BUSY_MS = 5;
 const IDLE_MS = 20;
 /** Bytes that are written down at once when they have left, and so the most that is not but for one turn. */
 const SAVED_BYTES = 32_768n;
-/** Bytes that a process may send in a turn besides its messages: acknowledgements, window updates. */
-const UNSEEN = 2_048n;
-
-const count = z
-  .string()
-  .regex(/^[0-9]{1,30}$/)
-  .transform(BigInt);
-const egressFields = { update: count, control: count, transport: count.default(0n) };
-const time = z.int().nonnegative();
-const egressSchema = z.strictObject({
-  ...egressFields,
-  reserved: count,
-  jobs: z
-    .array(z.strictObject({ jobId: z.string(), ...egressFields, firstAt: time, lastAt: time, updates: time }))
-    .default([]),
-  /** Of earlier versions, which looked less often and made up for it. */
-  burst: count.optional(),
-  /** What sockets had written at the last look. */
-  wire: count.optional(),
-  /** The process that wrote it ended in order: nothing left after it. */
-  closed: z.boolean().default(false),
-});
-
-type Stored = z.output<typeof egressSchema>;
 
 export interface EgressParts {
   readonly store: StateStore;
@@ -80,15 +50,13 @@ export class EgressCounter implements EgressMeter {
   }
 
   static async open(parts: EgressParts): Promise<EgressCounter> {
-    const { meter, store } = parts;
-    const same = meter.read();
-    const left = same === undefined ? undefined : decodeRecord(KEY, same, egressSchema);
-    if (left !== undefined) return new EgressCounter(parts, afterDeath(left));
-    const record = await readRecord(store, KEY, egressSchema);
-    if (record === undefined) return new EgressCounter(parts, EMPTY_EGRESS);
-    const state = stateOf(record);
-    const sent = { ...state.total, update: state.total.update + record.reserved };
-    return new EgressCounter(parts, { ...state, total: sent });
+    const { state, isForeign } = await readEgress(parts.store, parts.meter, SAVED_BYTES);
+    const counter = new EgressCounter(parts, state);
+    if (!isForeign) return counter;
+    // The other way about a death between the two would count it never; so it counts twice.
+    counter.#write();
+    await counter.flush();
+    return counter;
   }
 
   /** As the sockets have it now. */
@@ -158,13 +126,13 @@ export class EgressCounter implements EgressMeter {
   /** Durable when it resolves, whatever becomes of the machine. */
   async flush(): Promise<void> {
     this.#look();
-    await this.#parts.store.put({ [KEY]: this.#encoded() });
+    await this.#parts.store.put(egressChange(this.#record()));
   }
 
   /** The last word of this process, once its sockets are closed. Durable when it resolves. */
   async close(): Promise<void> {
     await this.flush();
-    this.#parts.meter.write(this.#encoded(true));
+    this.#parts.meter.write(encodeEgress(this.#record(true)));
   }
 
   /** What the sockets have written beyond the messages is transport. */
@@ -179,54 +147,11 @@ export class EgressCounter implements EgressMeter {
   }
 
   #write(): void {
-    this.#parts.meter.write(this.#encoded());
+    this.#parts.meter.write(encodeEgress(this.#record()));
   }
 
-  #encoded(closed = false): Uint8Array {
-    const { total, jobs } = this.#state;
-    return encodeRecord({
-      ...textsOf(total),
-      reserved: String(this.#reserved),
-      wire: String(this.#before + this.#seen),
-      closed,
-      jobs: [...jobs].map(([jobId, { firstAt, lastAt, updates, ...bytes }]) => ({
-        jobId,
-        ...textsOf(bytes),
-        ...{ firstAt, lastAt, updates },
-      })),
-    });
+  #record(closed = false): EgressRecord {
+    const wire = this.#before + this.#seen;
+    return { state: this.#state, reserved: this.#reserved, wire, closed };
   }
 }
-
-const textsOf = ({ update, control, transport }: Egress) => ({
-  update: String(update),
-  control: String(control),
-  transport: String(transport),
-});
-
-function stateOf({ update, control, transport, jobs }: Stored): EgressState {
-  return {
-    total: { update, control, transport },
-    jobs: new Map(jobs.map(({ jobId, ...job }) => [jobId, job])),
-  };
-}
-
-/**
- * Where the count goes on after the process died without a word: from the last look at the sockets, plus what may have left
- * between it and the end. What was counted beyond that never left.
- */
-function afterDeath(left: Stored): EgressState {
-  const state = stateOf(left);
-  if (left.closed) return state;
-  const counted = sumOf(state.total);
-  const wire = left.wire ?? counted;
-  const unsent = counted > wire ? counted - wire : 0n;
-  const unseen = UNSEEN + (unsent < SAVED_BYTES ? unsent : SAVED_BYTES);
-  const upTo = wire + unseen;
-  return counted > upTo
-    ? takeBack(state, counted - upTo)
-    : addTransport(state, upTo - counted, latestOf(state));
-}
-
-const latestOf = ({ jobs }: EgressState): number =>
-  [...jobs.values()].reduce((latest, { lastAt }) => Math.max(latest, lastAt), 0);

@@ -21,6 +21,10 @@ import type { OutboxFiles, Random, StateStore, TrainingResult } from '../ports.j
 import { bytesField, decodeRecord, encodeRecord, readRecord } from './records.js';
 
 const ITEMS = 'outbox/';
+/** Of secure rounds: builds that know of none must not take their updates for others. */
+const RING_ITEMS = 'outbox-ring/';
+/** Where updates are named in the store. */
+export const OUTBOX_ITEMS = [ITEMS, RING_ITEMS] as const;
 const SENT = 'sent/';
 
 const uint = z.int().nonnegative();
@@ -77,6 +81,12 @@ export type OutboxItem = z.output<typeof itemSchema>;
 
 const sentSchema = z.strictObject({ rounds: z.array(z.string()) });
 
+interface NamedItem {
+  /** Key of its record. */
+  readonly at: string;
+  readonly item: OutboxItem;
+}
+
 /** Finished updates, sealed and durable, until the ledger settles them. */
 export class Outbox {
   readonly #store: StateStore;
@@ -95,16 +105,17 @@ export class Outbox {
   async recover(): Promise<readonly HeldUpdate[]> {
     const held: HeldUpdate[] = [];
     const named = new Set<string>();
-    for await (const { key, value } of this.#store.list(ITEMS)) {
-      const item = decodeRecord(key, value, itemSchema);
-      if (item.agentId !== this.#agentId || !(await this.#files.has(deltaFile(item.delta)))) {
-        await this.#store.put({ [key]: undefined });
-        continue;
+    for (const prefix of OUTBOX_ITEMS)
+      for await (const { key, value } of this.#store.list(prefix)) {
+        const item = decodeRecord(key, value, itemSchema);
+        if (item.agentId !== this.#agentId || !(await this.#files.has(deltaFile(item.delta)))) {
+          await this.#store.put({ [key]: undefined });
+          continue;
+        }
+        const { jobId, round, attempt, baseDigest, uploadId } = item;
+        held.push({ jobId, round, attempt, baseDigest, uploadId, secure: item.encoding === 'ring' });
+        named.add(deltaFile(item.delta)).add(envelopeFile(uploadId));
       }
-      const { jobId, round, attempt, baseDigest, uploadId } = item;
-      held.push({ jobId, round, attempt, baseDigest, uploadId, secure: item.encoding === 'ring' });
-      named.add(deltaFile(item.delta)).add(envelopeFile(uploadId));
-    }
     for (const name of await this.#files.list()) if (!named.has(name)) await this.#files.remove(name);
     return held;
   }
@@ -153,7 +164,8 @@ export class Outbox {
       ...(result.dataVersion === undefined ? {} : { dataVersion: result.dataVersion }),
     };
     try {
-      await this.#store.put({ [ITEMS + roundKey(opened)]: encodeRecord(fields) });
+      const at = (secure ? RING_ITEMS : ITEMS) + roundKey(opened);
+      await this.#store.put({ [at]: encodeRecord(fields) });
     } catch (error) {
       // Without its item it is nobody's, and takes room.
       await this.#files.remove(deltaFile(uploadId)).catch(() => undefined);
@@ -185,24 +197,23 @@ export class Outbox {
 
   /** Rejects with NOT_FOUND. */
   async item(key: RoundKey): Promise<OutboxItem> {
-    const item = await readRecord(this.#store, ITEMS + key, itemSchema);
-    if (item === undefined) throw new TributaryError('NOT_FOUND', `the outbox holds no update of ${key}`);
-    return item;
+    return (await this.#named(key)).item;
   }
 
   /** Gives the update another upload id: its next envelope has another content key. */
   async renew(key: RoundKey): Promise<void> {
-    const item = await this.item(key);
+    const { at, item } = await this.#named(key);
     const next = { ...item, roundKey: encodeBase64(item.roundKey), uploadId: this.#newUploadId() };
-    await this.#store.put({ [ITEMS + key]: encodeRecord(next) });
+    await this.#store.put({ [at]: encodeRecord(next) });
     await this.#files.remove(envelopeFile(item.uploadId));
   }
 
   /** Forgets a settled update. Idempotent. */
   async discard(key: RoundKey): Promise<void> {
-    const item = await readRecord(this.#store, ITEMS + key, itemSchema);
-    if (item === undefined) return;
-    await this.#store.put({ [ITEMS + key]: undefined });
+    const found = await this.#find(key);
+    if (found === undefined) return;
+    const { at, item } = found;
+    await this.#store.put({ [at]: undefined });
     await this.#files.remove(envelopeFile(item.uploadId));
     await this.#files.remove(deltaFile(item.delta));
   }
@@ -220,13 +231,27 @@ export class Outbox {
   async sentOnBase({ opened }: OpenedRound): Promise<number> {
     const { jobId, baseDigest, round, attempt } = opened;
     const rounds = (await readRecord(this.#store, `${SENT}${jobId}/${baseDigest}`, sentSchema))?.rounds ?? [];
-    const held = (await this.#store.get(ITEMS + roundKey(opened))) !== undefined;
+    const held = (await this.#find(roundKey(opened))) !== undefined;
     return rounds.filter((name) => !held || name !== `${String(round)}/${String(attempt)}`).length;
   }
 
   /** Whether the round is trained already. */
   async holds({ opened }: OpenedRound): Promise<boolean> {
-    return (await this.#store.get(ITEMS + roundKey(opened))) !== undefined;
+    return (await this.#find(roundKey(opened))) !== undefined;
+  }
+
+  async #find(key: RoundKey): Promise<NamedItem | undefined> {
+    for (const prefix of OUTBOX_ITEMS) {
+      const item = await readRecord(this.#store, prefix + key, itemSchema);
+      if (item !== undefined) return { at: prefix + key, item };
+    }
+    return undefined;
+  }
+
+  async #named(key: RoundKey): Promise<NamedItem> {
+    const found = await this.#find(key);
+    if (found !== undefined) return found;
+    throw new TributaryError('NOT_FOUND', `the outbox holds no update of ${key}`);
   }
 
   #newUploadId(): string {

@@ -9,11 +9,11 @@ import { isMainThread } from 'node:worker_threads';
 import { FleetChannel } from '@tributary/edge-agent/internal/adapters/grpc/fleet-channel.js';
 import { OutboxDirectory } from '@tributary/edge-agent/internal/adapters/files/outbox-directory.js';
 import { LevelStateStore } from '@tributary/edge-agent/internal/adapters/store/level-state-store.js';
+import { OUTBOX_ITEMS } from '@tributary/edge-agent/internal/app/outbox.js';
 import type { UploadPart } from '@tributary/edge-agent/internal/ports.js';
 
 import { patch, variable } from './patch.js';
 
-const ITEMS = 'outbox/';
 const folder = variable('TAP');
 
 function note(file: string, value: unknown): void {
@@ -40,7 +40,7 @@ function tap(): void {
   });
   patch(LevelStateStore.prototype, 'put', (original, changes) => {
     for (const [key, value] of Object.entries(changes as Record<string, Uint8Array | undefined>))
-      if (key.startsWith(ITEMS) && value !== undefined)
+      if (OUTBOX_ITEMS.some((prefix) => key.startsWith(prefix)) && value !== undefined)
         note('items.jsonl', JSON.parse(Buffer.from(value).toString('utf8')) as unknown);
     return original(changes);
   });

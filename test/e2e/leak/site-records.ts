@@ -20,7 +20,7 @@ import { loadSealingKey } from '@tributary/edge-agent/internal/adapters/files/se
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { systemRandom } from '@tributary/edge-agent/internal/adapters/system/random.js';
 import { encodedVector } from '@tributary/edge-agent/internal/app/encoded-vector.js';
-import { Outbox, shapeOf, type OutboxItem } from '@tributary/edge-agent/internal/app/outbox.js';
+import { Outbox, OUTBOX_ITEMS, shapeOf, type OutboxItem } from '@tributary/edge-agent/internal/app/outbox.js';
 import { SecureRecords } from '@tributary/edge-agent/internal/app/secure/secure-records.js';
 import type { Masking } from '@tributary/edge-agent/internal/app/secure/secure-rounds.js';
 import type { RoundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
@@ -77,11 +77,12 @@ export class SiteRecords {
     const key = await loadSealingKey(join(this.#data, 'seal.key'), false);
     const store = await this.#everythingPut(key);
     const updates: TrueUpdate[] = [];
-    for await (const { key: name } of store.list('outbox/')) {
-      const round = name.slice('outbox/'.length) as RoundKey;
-      const item = await new Outbox(store, new MemoryOutbox(), systemRandom, '').item(round);
-      updates.push(await this.#update(round, item, store, key));
-    }
+    for (const prefix of OUTBOX_ITEMS)
+      for await (const { key: name } of store.list(prefix)) {
+        const round = name.slice(prefix.length) as RoundKey;
+        const item = await new Outbox(store, new MemoryOutbox(), systemRandom, '').item(round);
+        updates.push(await this.#update(round, item, store, key));
+      }
     return updates;
   }
 

@@ -76,4 +76,30 @@ describe('egress counter', () => {
     wire.kept = undefined;
     assert.equal((await wire.open()).egress.update, 100n);
   });
+
+  it('leaves the sums to a build that knows no more, and takes in what that one counted, once', async () => {
+    const wire = new MeteredWire();
+    const counter = await wire.open();
+    counter.begin('a');
+    counter.count('control', 50);
+    await counter.reserve(100, 'a');
+    counter.count('update', 100, 'a');
+    counter.release(100);
+    wire.bytes = 170n;
+    await counter.close();
+    const bytes = (await wire.store.get('egress')) ?? assert.fail();
+    const sums = { control: '50', formatVersion: 1, reserved: '0', update: '100' };
+    assert.deepEqual(JSON.parse(Buffer.from(bytes).toString()), sums);
+    // As 0.2.0 counts on, and dies with a reserve.
+    const older = { ...sums, control: '57', update: '130', reserved: '1000' };
+    await wire.store.put({
+      egress: Buffer.from(JSON.stringify(Object.fromEntries(Object.entries(older).sort()))),
+    });
+    for (const forgets of [false, true, true]) {
+      if (forgets) wire.kept = undefined;
+      const next = await wire.open();
+      assert.deepEqual(next.egress, { update: 1_130n, control: 57n, transport: 20n });
+      assert.equal(next.jobs().get('a')?.update, 1_130n);
+    }
+  });
 });

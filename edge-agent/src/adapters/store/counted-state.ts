@@ -55,21 +55,18 @@ export async function openCounted(
   directory: string,
   level: Database,
   key: Uint8Array,
-  { marked = false, onRecount = () => undefined }: StateStoreOptions,
+  { marked, onRecount }: StateStoreOptions,
 ): Promise<CountedState> {
   const { file: mark, sum } = await StateMark.open(join(directory, MARK));
   try {
-    if (sum === undefined && marked) throw lost(directory, 'its mark is missing, or damaged');
-    const operations = await operationsOf(directory);
-    const tally = await foundIn(level);
-    const last = await lastCount(directory, level, key);
+    if (sum === undefined && marked === true) throw lost(directory, 'its mark is missing, or damaged');
+    const { tally, last } = await talliedIn(directory, level, key);
     requireReached(directory, sum, last);
-    const verdict = verdictOf(last, operations, marked);
-    tally.reached(last?.changes ?? 0, operations);
+    const verdict = verdictOf(tally.count, last, marked);
     if (verdict === 'Counted') requireSame(directory, tally.count, sum, last);
-    else if (last !== undefined && last.sum !== tally.count.sum) onRecount();
+    if (verdict === 'Outdated') onRecount?.();
     if (verdict !== 'Counted' || last?.operations === undefined) await begin(level, key, tally);
-    if (sum === undefined || verdict !== 'Counted') {
+    if (verdict !== 'Counted' || sum === undefined) {
       await mark.begin(tally.count);
       await syncDirectory(directory);
     }
@@ -82,11 +79,8 @@ export async function openCounted(
 
 /** Rejects with STORE_CORRUPT where the records are not those that were counted with the last of them. */
 export async function tallyOf(directory: string, level: Database, key: Uint8Array): Promise<StateTally> {
-  const operations = await operationsOf(directory);
-  const tally = await foundIn(level);
-  const last = await lastCount(directory, level, key);
+  const { tally, last } = await talliedIn(directory, level, key);
   if (last === undefined) throw lost(directory, 'all of its records are missing');
-  tally.reached(last.changes, operations);
   requireSame(directory, tally.count, undefined, last);
   return tally;
 }
@@ -98,10 +92,15 @@ type Count = ReturnType<typeof decodeCount>;
  * wrote: damage takes operations away and adds none. A tally that names no operations is of a build whose data directories
  * no other one took (`marked`), or did not come to an end with its first start.
  */
-function verdictOf(last: Count | undefined, operations: number, marked: boolean): 'Counted' | 'Uncounted' {
+function verdictOf(
+  { operations, sum }: StateCount,
+  last: Count | undefined,
+  marked: boolean | undefined,
+): 'Counted' | 'Uncounted' | 'Outdated' {
   if (last === undefined) return 'Uncounted';
-  const isNewest = last.operations === undefined ? marked : operations <= last.operations;
-  return isNewest ? 'Counted' : 'Uncounted';
+  const isNewest = last.operations === undefined ? marked === true : operations <= last.operations;
+  if (isNewest) return 'Counted';
+  return last.sum === sum ? 'Uncounted' : 'Outdated';
 }
 
 /** Throws STORE_CORRUPT where the records are not as far as the mark: no build takes a change away. */
@@ -128,9 +127,22 @@ function requireSame(
     throw lost(directory, 'its records are not those that were acknowledged');
 }
 
-async function lastCount(directory: string, level: Database, key: Uint8Array): Promise<Count | undefined> {
-  const value = await level.get(TALLY);
-  return value === undefined ? undefined : decodeCount(opened(key, TALLY, value), directory);
+interface Tallied {
+  /** What is there, with the changes that it says led here. */
+  readonly tally: StateTally;
+  /** What the last change that counted left. */
+  readonly last: Count | undefined;
+}
+
+async function talliedIn(directory: string, level: Database, key: Uint8Array): Promise<Tallied> {
+  const operations = await operationsOf(directory);
+  const tally = new StateTally();
+  let last: Count | undefined;
+  for await (const [name, value] of level.iterator())
+    if (name === TALLY) last = decodeCount(opened(key, TALLY, value), directory);
+    else tally.found(name, value);
+  tally.reached(last?.changes ?? 0, operations);
+  return { tally, last };
 }
 
 /** Counts what is there, as a change that changes nothing else. */
@@ -138,10 +150,4 @@ async function begin(level: Database, key: Uint8Array, tally: StateTally): Promi
   const { count, apply } = tally.change([]);
   await level.batch([tallied(key, count)], { sync: true });
   apply();
-}
-
-async function foundIn(level: Database): Promise<StateTally> {
-  const tally = new StateTally();
-  for await (const [key, value] of level.iterator()) if (key !== TALLY) tally.found(key, value);
-  return tally;
 }
