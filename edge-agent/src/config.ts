@@ -99,6 +99,18 @@ export const processEnvironment = (): Environment => process.env;
 /** The join token of the environment (TRIBUTARY_JOIN_TOKEN): keeps it out of the process list. */
 export const joinTokenOf = (env: Environment): string | undefined => env['TRIBUTARY_JOIN_TOKEN'];
 
+/** Where Debian, Red Hat and SUSE keep the authorities that a machine trusts. */
+const TRUST_STORES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+];
+
+/** Files with the authorities that this machine trusts; SSL_CERT_FILE, which OpenSSL reads too, takes their place. */
+export function trustStoresOf({ ['SSL_CERT_FILE']: own }: Environment): readonly string[] {
+  return own === undefined || own === '' ? TRUST_STORES : [own];
+}
+
 /**
  * Reads agent.yaml (flag --config or TRIBUTARY_AGENT_CONFIG) and lays environment and flags over it. Relative paths
  * count from the file. Throws CONFIG_INVALID naming the field and the fix.

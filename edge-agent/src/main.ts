@@ -45,6 +45,7 @@ import {
   loadReplicaConfig,
   LOG_LEVELS,
   processEnvironment,
+  trustStoresOf,
   type AgentConfig,
   type AgentFlags,
 } from './config.js';
@@ -235,7 +236,7 @@ async function joinCommand(flags: JoinFlags): Promise<void> {
   } catch (error) {
     // In an init container nobody can run the check: this log is all there is.
     if (text !== undefined && ASTRAY.has(TributaryError.from(error).code))
-      print(await failedWay(config, text));
+      print(await failedWay(config, text, trustStoresOf(env)));
     throw error;
   }
 }

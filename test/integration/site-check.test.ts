@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { readdir, stat, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { ERROR_TABLE } from '@tributary/proto';
@@ -12,6 +11,7 @@ import { LocalFederation } from '../support/federation.js';
 import { freePort } from '../support/local-ports.js';
 import { checkHere, checkOf, type SiteChecked } from '../support/site-checks.js';
 import { InterceptingProxy } from '../support/intercepting-proxy.js';
+import { ScriptedProxy } from '../support/scripted-proxy.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 import { eventually } from '../support/waiting.js';
 
@@ -145,19 +145,6 @@ describe('tributary-agent check', function () {
     assert.deepEqual([...unknown.failed].sort(), ['dns/hub.invalid', 'fleet']);
   });
 
-  it('names a proxy that takes the connection and says nothing', async () => {
-    const silent = createServer((socket) => socket.on('error', () => socket.destroy()));
-    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-    try {
-      const { port } = silent.address() as AddressInfo;
-      const { line } = await checkNew({ proxy: { url: `http://127.0.0.1:${String(port)}` } });
-      assert.match(line('enrol').found, /no answer at the proxy to CONNECT/);
-      assert.match(line('enrol').fix ?? '', /allow CONNECT to/);
-    } finally {
-      silent.close();
-    }
-  });
-
   it('tells wrong credentials from a proxy that is away, and never says the password', async () => {
     const proxy = await ConnectProxy.start('site', 'right');
     try {
@@ -180,6 +167,59 @@ describe('tributary-agent check', function () {
     assert.match(away.line('proxy').found, /127\.0\.0\.1:9: nobody listens there/);
   });
 
+  it('says what a proxy asks for that the agent cannot give, and what gives it', async () => {
+    const challenges =
+      'Proxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n';
+    const proxy = await ScriptedProxy.start({
+      ...{ answer: `HTTP/1.1 407 Proxy Authentication Required\r\n${challenges}`, keeps: false },
+    });
+    try {
+      const passwordFile = join(folder.path, 'domain-password');
+      await writeFile(passwordFile, PASSWORD);
+      for (const credentials of [{}, { username: 'CORP\\\\site', passwordFile }]) {
+        const { line } = await checkNew({ proxy: { url: proxy.url, ...credentials } });
+        assert.match(line('enrol').found, /takes NTLM, Negotiate and no Basic \(407\)/);
+        assert.match(line('enrol').fix ?? '', /gateway .* such as cntlm or px, and name that in proxy\.url/);
+      }
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('tells a proxy that says nothing from one that opens a tunnel, and then drops, cuts or answers itself', async () => {
+    const opened = 'HTTP/1.1 200 Connection established\r\n\r\n';
+    const page = `${opened}HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n`;
+    const proxies = await Promise.all([
+      ScriptedProxy.start({ answer: opened, keeps: true }),
+      ScriptedProxy.start({ answer: opened, keeps: false }),
+      ScriptedProxy.start({ answer: page, keeps: true }),
+      ScriptedProxy.start({ answer: '', keeps: true }),
+    ]);
+    try {
+      const checks = await Promise.all(proxies.map(({ url }) => checkNew({ proxy: { url } })));
+      const [silent, cut, answered, mute] = checks.map(({ line }) => line('enrol'));
+      assert.match(silent?.found ?? '', /opened the tunnel to \S+, and nothing comes back/);
+      assert.match(silent?.fix ?? '', /accepts, and drops what follows/);
+      assert.match(cut?.found ?? '', /opened the tunnel to \S+, and cut it when TLS began/);
+      assert.match(answered?.found ?? '', /what answers in it is no TLS/);
+      assert.match(mute?.found ?? '', /no answer at the proxy to CONNECT/);
+      assert.match(mute?.fix ?? '', /allow CONNECT to/);
+      for (const { line } of checks) assert.equal(line('proxy').verdict, 'Ok');
+    } finally {
+      await Promise.all(proxies.map((proxy) => proxy.stop()));
+    }
+  });
+
+  it('tells a port of something else than TLS from one that nobody listens on', async () => {
+    const page = await ScriptedProxy.start({ answer: 'HTTP/1.1 400 Bad Request\r\n\r\n', keeps: false });
+    try {
+      const { line } = await checkNew({}, { token, fleet: new URL(page.url).host });
+      assert.match(line('fleet').found, /speaks no TLS/);
+    } finally {
+      await page.stop();
+    }
+  });
+
   it('names who opens TLS, whether its authority is trusted here or not', async () => {
     const proxy = await InterceptingProxy.start('Corp Inspection');
     try {
@@ -187,7 +227,22 @@ describe('tributary-agent check', function () {
       await writeFile(caBundle, proxy.authorityPem);
       const url = `http://127.0.0.1:${String(proxy.port)}`;
       const stranger = await checkNew({ proxy: { url } });
-      assert.match(stranger.line('enrol/tls').found, /issued by CN=Corp Inspection, not by the federation$/);
+      assert.match(
+        stranger.line('enrol/tls').found,
+        /issued by CN=Corp Inspection, not by the federation, and neither caBundle nor this machine trusts/,
+      );
+      assert.match(stranger.line('enrol/tls').fix ?? '', /ask who runs the network/);
+      // A fake says the same name: what counts is the key.
+      const fake = await InterceptingProxy.start('Corp Inspection');
+      await fake.stop();
+      const [ownStore, fakeStore] = [caBundle, join(folder.path, 'fake.pem')];
+      await writeFile(fakeStore, fake.authorityPem);
+      const config = await siteWith({ proxy: { url } });
+      const known = await checkHere(config, { token, trustStores: [fakeStore, ownStore] });
+      assert.match(known.line('enrol/tls').found, /this machine trusts that authority \(\S+corp\.pem\)/);
+      assert.doesNotMatch(known.line('enrol/tls').fix ?? '', /ask who runs the network/);
+      const faked = await checkHere(config, { token, trustStores: [fakeStore, tokenFile, '/nowhere'] });
+      assert.match(faked.line('enrol/tls').found, /neither caBundle nor this machine trusts/);
       const trusted = await checkNew({ proxy: { url }, caBundle });
       assert.match(trusted.line('enrol/tls').found, /caBundle trusts that authority/);
       assert.match(trusted.line('enrol/tls').fix ?? '', /coordinator\.tunnel/);

@@ -32,12 +32,17 @@ export async function checkOf(
 /** The same in this process, which spares the start of another. */
 export async function checkHere(
   config: string,
-  given: { readonly token?: string; readonly fleet?: string } = {},
+  given: {
+    readonly token?: string;
+    readonly fleet?: string;
+    readonly trustStores?: readonly string[];
+  } = {},
 ): Promise<SiteChecked> {
   const { ok, lines } = await checkSite({
     config: () => loadConfig({ config }, {}),
     token: () => Promise.resolve(given.token),
     fleet: given.fleet,
+    trustStores: given.trustStores ?? [],
   });
   return checked(ok, lines);
 }

@@ -4,12 +4,17 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { faketimeLibrary } from '../support/system-tools.js';
-import { repositoryRoot } from '../support/daemon.js';
+import type { CheckLine } from '@tributary/edge-agent/internal/domain/site-check/check-line.js';
+import { decodeJoinToken, encodeJoinToken } from '@tributary/proto';
+
+import { faketimeLibrary, tool, withoutRoot, withoutTool } from '../support/system-tools.js';
+import { BINARIES, repositoryRoot } from '../support/daemon.js';
+import { execute } from '../support/kube/charts.js';
 import { LocalFederation } from '../support/federation.js';
 import { freePort } from '../support/local-ports.js';
 import { Mosquitto, mosquittoInstalled } from '../support/mosquitto.js';
 import { checkHere, checkOf, type SiteChecked } from '../support/site-checks.js';
+import { networkNamespace } from '../support/network-namespace.js';
 import { Squid, squidInstalled } from '../support/squid.js';
 
 const USER = 'site';
@@ -136,6 +141,35 @@ describe('tributary-agent check with what sites have', function () {
       assert.ok(failed.includes('clock'), line('clock').found);
       assert.match(line('clock').found, words);
       assert.match(line('clock').fix ?? '', /chrony/);
+    }
+  });
+
+  const walled = withoutRoot() ?? withoutTool('ip', '-V') ?? withoutTool('nft', '--version');
+  it(`a firewall that drops, told apart from a port that is closed${walled === undefined ? '' : ` (${walled})`}`, async function () {
+    if (walled !== undefined) this.skip();
+    const network = networkNamespace();
+    const nft = (...words: readonly string[]): string =>
+      tool('ip', 'netns', 'exec', network.name, 'nft', 'add', ...words);
+    try {
+      nft('table', 'inet', 'wall');
+      nft('chain', 'inet', 'wall', 'out', '{ type filter hook output priority 0 ; }');
+      nft('rule', 'inet', 'wall', 'out', 'tcp', 'dport', '7443', 'drop');
+      const enrolAddress = '127.0.0.1:7444';
+      const tokenFile = await fileOf('walled', encodeJoinToken({ ...decodeJoinToken(token), enrolAddress }));
+      const { stdout, stderr } = await execute('ip', [
+        ...['netns', 'exec', network.name, process.execPath, BINARIES.agent, 'check', '--json'],
+        ...['--config', await siteWith({}), '--token-file', tokenFile, '--fleet', '127.0.0.1:7443'],
+      ]);
+      const { checks } = JSON.parse(stdout) as { readonly checks: readonly CheckLine[] };
+      const line = (name: string): CheckLine | undefined => checks.find(({ check: one }) => one === name);
+      assert.match(line('enrol')?.found ?? stderr, /^127\.0\.0\.1:7444: nobody listens there$/);
+      assert.match(line('fleet')?.found ?? stderr, /^127\.0\.0\.1:7443: no answer$/);
+      assert.match(
+        line('fleet')?.fix ?? '',
+        /^a firewall drops it: ask for an outgoing rule to 127\.0\.0\.1:7443/,
+      );
+    } finally {
+      network.remove();
     }
   });
 

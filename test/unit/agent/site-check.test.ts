@@ -9,6 +9,10 @@ import {
 } from '@tributary/edge-agent/internal/domain/site-check/check-line.js';
 import { clockLine, durationText, skewOf } from '@tributary/edge-agent/internal/domain/site-check/clock.js';
 import { certificateLine } from '@tributary/edge-agent/internal/domain/site-check/presented-certificate.js';
+import {
+  challengeSchemes,
+  unspokenSchemes,
+} from '@tributary/edge-agent/internal/domain/site-check/proxy-challenge.js';
 import { refusedTunnel } from '@tributary/edge-agent/internal/domain/site-check/refused-tunnel.js';
 import { LIMITS, parseSitePolicy } from '@tributary/proto';
 import fc from 'fast-check';
@@ -57,7 +61,7 @@ describe('what tributary-agent check says', () => {
   });
 
   it('tells another federation from somebody who opens TLS', () => {
-    const shown = { ours: false, vouched: false };
+    const shown = { ours: false, vouchedBy: undefined };
     const other = certificateLine('enrol/tls', { ...shown, issuer: 'CN=Tributary fed-1' }, 'hub:443');
     assert.match(other.found, /another federation/);
     const corp = certificateLine('enrol/tls', { ...shown, issuer: 'CN=Proxy, O=Bank' }, 'hub:443');
@@ -71,8 +75,28 @@ describe('what tributary-agent check says', () => {
     for (const { found, fix } of said) assert.ok(found !== '' && fix !== '');
     assert.match(refusedTunnel(407, 'hub:443', false).fix, /set proxy\.username/);
     assert.match(refusedTunnel(407, 'hub:443', true).fix, /correct proxy\.username/);
+    assert.match(refusedTunnel(407, 'hub:443', true, 'NTLM').fix, /cntlm or px/);
     assert.match(refusedTunnel(302, 'hub:443', true).fix, /exempt this machine/);
     assert.match(refusedTunnel(403, 'hub:7443', true).fix, /port 443 only/);
+  });
+
+  it('reads the schemes that a proxy asks for, however they are written', () => {
+    const cases: readonly (readonly [string | undefined, readonly string[]])[] = [
+      [undefined, []],
+      ['NTLM, Negotiate', ['NTLM', 'Negotiate']],
+      ['Negotiate YII=, Basic realm="a, NTLM b"', ['Negotiate', 'Basic']],
+      ['Digest realm="x", nonce="y", qop = "auth", Kerberos', ['Digest', 'Kerberos']],
+      ['Basic realm="a \\" b", charset=utf-8', ['Basic']],
+    ];
+    for (const [header, schemes] of cases) assert.deepEqual(challengeSchemes(header), schemes, header);
+    assert.equal(unspokenSchemes(['Negotiate', 'basic']), undefined);
+    assert.equal(unspokenSchemes([]), undefined);
+    assert.equal(unspokenSchemes(['Digest']), 'Digest');
+    fc.assert(
+      fc.property(fc.string(), (header) =>
+        challengeSchemes(header).every((one) => /^[\w-]{1,32}$/.test(one)),
+      ),
+    );
   });
 
   it('says whose a volume is, how open, how full and how slow', () => {

@@ -1,10 +1,10 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
 import type { StateStore } from '../../ports.js';
+import { temporaryFolder } from '../files/temporary-folder.js';
 import { MARK } from './counted-state.js';
 import { LevelStateStore } from './level-state-store.js';
 
@@ -39,7 +39,7 @@ async function readOnce<T>(
   { directory, key, marked }: CopiedState,
   read: (store: StateStore) => Promise<T>,
 ): Promise<T> {
-  const copy = await mkdtemp(join(tmpdir(), 'tributary-check-'));
+  const copy = await temporaryFolder();
   try {
     const filter = (from: string): boolean => marked || basename(from) !== MARK;
     await cp(directory, join(copy, 'state'), { recursive: true, filter });

@@ -1,9 +1,10 @@
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 
 import { LIMITS, TributaryError } from '@tributary/proto';
 
 import { formatAddress, type Address } from '../../domain/address.js';
+import { challengeSchemes, unspokenSchemes } from '../../domain/site-check/proxy-challenge.js';
 
 /** An HTTP proxy as it is used for one connection. */
 export interface Proxy extends Address {
@@ -68,12 +69,12 @@ function openTunnel(target: Address, proxy: Proxy, timeoutMs: number): Promise<S
         return;
       }
       socket.destroy();
-      reject(refused(name, path, response.statusCode ?? 0));
+      reject(refused(name, path, response));
     });
     // A proxy that answers CONNECT like any request has refused it.
     call.once('response', (response) => {
       response.resume();
-      reject(refused(name, path, response.statusCode ?? 0));
+      reject(refused(name, path, response));
     });
     call.once('error', (cause) => {
       reject(
@@ -87,17 +88,26 @@ function openTunnel(target: Address, proxy: Proxy, timeoutMs: number): Promise<S
   });
 }
 
-function refused(name: string, path: string, status: number): TributaryError {
-  const fix =
-    status === 407
-      ? 'check proxy.username and proxy.passwordFile'
-      : 'ask who runs it to allow CONNECT to this address';
+function refused(
+  name: string,
+  path: string,
+  { statusCode: status = 0, headers }: IncomingMessage,
+): TributaryError {
+  const unspoken = unspokenSchemes(challengeSchemes(headers['proxy-authenticate']));
+  const fix = refusalFix(status, unspoken);
   return new TributaryError(
     'UNAVAILABLE',
     `${name} refused the tunnel to ${path} with status ${String(status)}; ${fix}`,
     {
       hint: fix,
-      fields: { status },
+      fields: { status, ...(unspoken !== undefined && { unspoken }) },
     },
   );
+}
+
+function refusalFix(status: number, unspoken: string | undefined): string {
+  if (status !== 407) return 'ask who runs it to allow CONNECT to this address';
+  return unspoken === undefined
+    ? 'check proxy.username and proxy.passwordFile'
+    : `it takes ${unspoken} and no Basic: name a gateway that logs in there, such as cntlm or px, in proxy.url`;
 }

@@ -34,7 +34,8 @@ export function unverifiedTls(
       rejectUnauthorized: false,
       ALPNProtocols: ['h2', 'http/1.1'],
     });
-    const timer = setTimeout(() => secured.destroy(new Error('timed out')), timeoutMs);
+    const silence = Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' });
+    const timer = setTimeout(() => secured.destroy(silence), timeoutMs);
     secured.once('secureConnect', () => {
       clearTimeout(timer);
       resolve(secured);
@@ -43,7 +44,7 @@ export function unverifiedTls(
       clearTimeout(timer);
       const reason = cause?.message ?? 'the connection was closed';
       const message = `${formatAddress(target)} does not speak TLS: ${reason}`;
-      reject(new TributaryError('UNAVAILABLE', message, { cause }));
+      reject(new TributaryError('UNAVAILABLE', message, { cause, fields: { phase: 'Tls' } }));
     };
     secured.on('error', fail);
     secured.once('close', () => fail());

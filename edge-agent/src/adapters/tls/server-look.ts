@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -76,6 +77,18 @@ export function isVouched(chain: readonly Uint8Array[], authorities: readonly X5
         (certificate.checkIssued(authority) && certificate.verify(authority.publicKey)),
     );
   });
+}
+
+/** The first of these PEM files with an authority that vouches for the chain; one that is missing or no PEM does not. */
+export async function vouchingStore(
+  chain: readonly Uint8Array[],
+  stores: readonly string[],
+): Promise<string | undefined> {
+  for (const store of stores) {
+    const authorities = await readFile(store, 'utf8').then(certificatesOf, () => []);
+    if (isVouched(chain, authorities)) return store;
+  }
+  return undefined;
 }
 
 /** The certificates of a PEM file. Throws where one of them is none. */

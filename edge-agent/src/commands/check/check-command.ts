@@ -1,7 +1,7 @@
 import { LIMITS } from '@tributary/proto';
 import type { Command } from 'commander';
 
-import { joinTokenOf, loadConfig, processEnvironment, type AgentFlags } from '../../config.js';
+import { joinTokenOf, loadConfig, processEnvironment, trustStoresOf, type AgentFlags } from '../../config.js';
 import { checkSite, siteCheckText } from './site-check.js';
 
 interface CheckFlags extends AgentFlags {
@@ -37,6 +37,7 @@ export function addCheckCommand(
         config: () => loadConfig(flags, env),
         token: () => givenToken(flags, joinTokenOf(env), readToken),
         fleet: flags.fleet,
+        trustStores: trustStoresOf(env),
       });
       process.stdout.write(siteCheckText(result, flags.json));
       outcome.exit = result.ok ? 0 : 1;

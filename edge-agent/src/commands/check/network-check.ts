@@ -1,17 +1,17 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { X509Certificate } from 'node:crypto';
-import type { Duplex } from 'node:stream';
 
 import { digestOf, LIMITS, TributaryError, type TunnelEnd } from '@tributary/proto';
 
 import { openSocket, type Proxy } from '../../adapters/tls/connect-tunnel.js';
 import { openTunnel, type TunnelRoute } from '../../adapters/tunnel/outer-tls.js';
-import { isVouched, lookAtServer, type ServerLook } from '../../adapters/tls/server-look.js';
+import { isVouched, lookAtServer, vouchingStore, type ServerLook } from '../../adapters/tls/server-look.js';
 import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
-import { certificateLine } from '../../domain/site-check/presented-certificate.js';
+import { certificateLine, type PresentedCertificate } from '../../domain/site-check/presented-certificate.js';
 import { failedLine, okLine, type CheckLine } from '../../domain/site-check/check-line.js';
 import { refusedTunnel } from '../../domain/site-check/refused-tunnel.js';
+import { unansweredTls, type TlsFault } from '../../domain/site-check/unanswered-tls.js';
 import { bounded, type Looked } from './bounded-look.js';
 
 /** For one step of a look: two fit into it, so that what a silent step means is said before the look is cut short. */
@@ -32,6 +32,8 @@ export interface WayOut {
   readonly noProxy: readonly string[];
   /** What caBundle holds. */
   readonly authorities: readonly X509Certificate[];
+  /** PEM files with what this machine trusts. */
+  readonly trustStores: readonly string[];
   /** Where the coordinator takes tunnels, and what vouches for the outside of them. */
   readonly tunnel: Pick<TunnelRoute, 'address' | 'bundle'> | undefined;
   /** SHA-256 of the federation's authority. */
@@ -93,21 +95,24 @@ export async function endpointCheck({ name, address }: Endpoint, way: WayOut): P
     const dialled = way.tunnel?.address ?? target;
     const proxy = await proxyFor(dialled, way);
     const through = `${address}${way.tunnel === undefined ? throughText(proxy) : ' in the tunnel'}`;
-    let socket: Duplex;
     try {
-      socket =
+      const socket =
         way.tunnel === undefined
           ? await openSocket(target, proxy, STEP_MS)
           : await openTunnel(name, { ...way.tunnel, proxy }, STEP_MS);
+      look = await lookAtServer(target, socket, STEP_MS, way.now);
     } catch (error) {
       return way.tunnel === undefined
         ? unreached(name, address, proxy, error)
-        : failedLine(name, 'not reached through the tunnel', 'see the line of the tunnel');
+        : failedLine(
+            name,
+            'not reached through the tunnel',
+            'see the line of the tunnel; where that is ok, the coordinator does not answer behind it: ask the operator',
+          );
     }
-    look = await lookAtServer(target, socket, STEP_MS, way.now);
     return [
       okLine(name, `${through} answers`),
-      certificateLine(`${name}/tls`, certificateFacts(look, way), through),
+      certificateLine(`${name}/tls`, await certificateFacts(look, way), through),
     ];
   });
   return { lines, late, look };
@@ -127,25 +132,33 @@ export function tunnelCheck(
     let issuer: string | undefined;
     try {
       const socket = await openSocket(address, proxy, STEP_MS);
-      ({ issuer } = await lookAtServer(address, socket, LIMITS.siteCheckMs, way.now));
+      ({ issuer } = await lookAtServer(address, socket, STEP_MS, way.now));
       (await openTunnel('enrol', { address, bundle, proxy }, LIMITS.siteCheckMs)).destroy();
       return okLine('tunnel', `${name}${throughText(proxy)}; the TLS outside of it is opened by ${issuer}`);
     } catch (error) {
-      if (issuer === undefined) return unreached('tunnel', name, proxy, error);
-      const { code, message } = TributaryError.from(error);
-      if (code !== 'CA_MISMATCH')
-        return failedLine(
-          'tunnel',
-          message,
-          'ask who runs the proxy to let WebSockets to this address through',
-        );
-      return failedLine(
-        'tunnel',
-        `TLS to ${name} is opened by ${issuer}, which this site does not trust`,
-        'name the authority of the inspection in caBundle: ask who runs the proxy for its PEM',
-      );
+      return issuer === undefined
+        ? unreached('tunnel', name, proxy, error)
+        : unopened(name, issuer, TributaryError.from(error));
     }
   });
+}
+
+/** Somebody speaks TLS there, and the tunnel does not come about. */
+function unopened(name: string, issuer: string, { code, message, cause }: TributaryError): CheckLine {
+  if (code !== 'CA_MISMATCH')
+    return failedLine('tunnel', message, 'ask who runs the proxy to let WebSockets to this address through');
+  const fault = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  if (fault === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return failedLine(
+      'tunnel',
+      `the certificate at ${name}, which was issued by ${issuer}, is for another name`,
+      'write in coordinator.tunnel the name that the operator serves tunnels under (advertise.tunnel of the chart)',
+    );
+  return failedLine(
+    'tunnel',
+    `TLS to ${name} is opened by ${issuer}, which this site does not trust (${fault})`,
+    'name the authority of the inspection in caBundle: ask who runs the proxy for its PEM',
+  );
 }
 
 /**
@@ -168,16 +181,24 @@ export function authorityOf(
   return isLinked ? chain[end] : undefined;
 }
 
-const certificateFacts = (look: ServerLook, way: WayOut): Parameters<typeof certificateLine>[1] => ({
-  ours: authorityOf(look, way) !== undefined,
-  issuer: look.issuer,
-  vouched: isVouched(look.chain, way.authorities),
-});
+async function certificateFacts(look: ServerLook, way: WayOut): Promise<PresentedCertificate> {
+  const { chain, issuer } = look;
+  const ours = authorityOf(look, way) !== undefined;
+  if (ours) return { ours, issuer, vouchedBy: undefined };
+  if (isVouched(chain, way.authorities)) return { ours, issuer, vouchedBy: 'caBundle' };
+  const file = await vouchingStore(chain, way.trustStores);
+  return { ours, issuer, vouchedBy: file === undefined ? undefined : { file } };
+}
 
 function unreached(name: string, address: string, proxy: Proxy | undefined, error: unknown): CheckLine {
-  const status = error instanceof TributaryError ? error.fields['status'] : undefined;
+  const { status, unspoken, phase } = error instanceof TributaryError ? error.fields : {};
   if (typeof status === 'number') {
-    const { found, fix } = refusedTunnel(status, address, proxy?.username !== undefined);
+    const asked = unspoken === undefined ? undefined : String(unspoken);
+    const { found, fix } = refusedTunnel(status, address, proxy?.username !== undefined, asked);
+    return failedLine(name, found, fix);
+  }
+  if (phase === 'Tls') {
+    const { found, fix } = unansweredTls(tlsFaultOf(error), address, proxy !== undefined);
     return failedLine(name, found, fix);
   }
   const [cause, fix] = connectionFault(error);
@@ -196,13 +217,22 @@ function unreached(name: string, address: string, proxy: Proxy | undefined, erro
   );
 }
 
+function tlsFaultOf(error: unknown): TlsFault {
+  const code = codeOf(error);
+  if (code === 'ETIMEDOUT') return 'Silent';
+  return code.startsWith('ERR_SSL') || code === 'EPROTO' ? 'NoTls' : 'Cut';
+}
+
 const SILENT = 'no answer';
+const DROPPED = 'a firewall drops it: ask for an outgoing rule to this address, or for the proxy to use';
+const NO_ROUTE = 'check gateway and subnet of this machine; a firewall that refuses openly says so too';
 const CONNECTION_FAULTS: Readonly<Record<string, readonly [cause: string, fix: string]>> = {
   ECONNREFUSED: ['nobody listens there', 'check address and port, and that the service runs'],
-  EHOSTUNREACH: ['no route leads there', 'check gateway and subnet of this machine'],
-  ENETUNREACH: ['no route leads there', 'check gateway and subnet of this machine'],
+  EHOSTUNREACH: ['no route leads there', NO_ROUTE],
+  ENETUNREACH: ['no route leads there', NO_ROUTE],
   ENOTFOUND: ['the name is not known', 'see the line of the name service'],
   EAI_AGAIN: ['the name server does not answer', 'see the line of the name service'],
+  ETIMEDOUT: [SILENT, DROPPED],
   ECONNRESET: [
     'the connection was cut',
     'ask who runs the firewall; it may allow another port, 443 for example',
@@ -211,12 +241,11 @@ const CONNECTION_FAULTS: Readonly<Record<string, readonly [cause: string, fix: s
 
 /** Cause and fix of a connection that did not come about; silence is what most firewalls answer with. */
 function connectionFault(error: unknown): readonly [cause: string, fix: string] {
+  const code = codeOf(error);
+  return CONNECTION_FAULTS[code] ?? [code === '' ? SILENT : `no connection (${code})`, DROPPED];
+}
+
+function codeOf(error: unknown): string {
   const cause: unknown = error instanceof TributaryError ? error.cause : error;
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
-  return (
-    CONNECTION_FAULTS[code] ?? [
-      code === '' ? SILENT : `no connection (${code})`,
-      'a firewall drops it: ask for an outgoing rule to this address, or for the proxy to use',
-    ]
-  );
+  return (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
 }

@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 
 import { decodeJoinToken, digestOf, TributaryError, type JoinToken } from '@tributary/proto';
 
+import { temporaryFolder } from '../../adapters/files/temporary-folder.js';
 import { systemClock } from '../../adapters/system/clock.js';
 import type { EnrolmentRecord } from '../../app/enrolment-record.js';
 import type { AgentConfig } from '../../config.js';
@@ -45,6 +44,8 @@ export interface SiteCheckInput {
   readonly token: () => Promise<string | undefined>;
   /** Fleet address of the coordinator, for a site that has not joined. */
   readonly fleet: string | undefined;
+  /** Files with the authorities that this machine trusts; one that is missing holds none. */
+  readonly trustStores: readonly string[];
 }
 
 export interface SiteCheck {
@@ -74,8 +75,14 @@ export async function checkSite(input: SiteCheckInput): Promise<SiteCheck> {
 }
 
 /** What failed on the way to the coordinator that `token` names, as `check` prints it; empty where nothing did. */
-export async function failedWay(config: AgentConfig, token: string): Promise<string> {
-  const looks = await coordinatorChecks(config, { token: () => Promise.resolve(token), fleet: undefined });
+export async function failedWay(
+  config: AgentConfig,
+  token: string,
+  trustStores: readonly string[],
+): Promise<string> {
+  const looks = await coordinatorChecks(config, {
+    ...{ token: () => Promise.resolve(token), fleet: undefined, trustStores },
+  });
   const failed = summary(looks).lines.filter(isFailed);
   return failed.length === 0 ? '' : checkLines(failed);
 }
@@ -103,7 +110,12 @@ const stillTrying = (): CheckLine =>
 /** What the reader of datasets writes goes to a folder of this look alone. */
 async function datasetChecks(config: AgentConfig): Promise<readonly Looked[]> {
   if (config.datasets.length === 0) return [];
-  const dataDir = await mkdtemp(join(tmpdir(), 'tributary-check-'));
+  let dataDir: string;
+  try {
+    dataDir = await temporaryFolder();
+  } catch (error) {
+    return [{ lines: [faultLine('datasets', error)], late: false }];
+  }
   try {
     const own = { ...config, dataDir };
     // A policy that cannot be read has a line of its own; the files are looked at all the same.
@@ -136,7 +148,7 @@ async function streamChecks(config: AgentConfig): Promise<readonly Looked[]> {
 /** Who the site is or is going to be, and the way to its coordinator. */
 async function coordinatorChecks(
   config: AgentConfig,
-  input: Pick<SiteCheckInput, 'token' | 'fleet'>,
+  input: Omit<SiteCheckInput, 'config'>,
 ): Promise<readonly Looked[]> {
   const now = (): number => systemClock.now();
   const { line, authorities, bundle } = await bundleCheck(config, now());
@@ -163,7 +175,8 @@ async function coordinatorChecks(
   const noProxy = config.proxy?.noProxy ?? [];
   const { tunnel: address } = config;
   const tunnel = address && { address, bundle };
-  const way = { proxy, noProxy, authorities, tunnel, caDigest: target.caDigest, now };
+  const { trustStores } = input;
+  const way = { proxy, noProxy, authorities, trustStores, tunnel, caDigest: target.caDigest, now };
   return [...looks, ...(await wayChecks(config, way, target, known))];
 }
 
@@ -247,7 +260,7 @@ async function coordinatorCheck(
   if (authority === undefined)
     return skippedLine('coordinator', 'not asked: somebody else answers in its place');
   // The data directory may be a running agent's.
-  const dataDir = await mkdtemp(join(tmpdir(), 'tributary-check-'));
+  const dataDir = await temporaryFolder();
   try {
     const dialer = await createDialer(
       { ...config, dataDir },

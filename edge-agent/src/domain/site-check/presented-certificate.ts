@@ -6,8 +6,8 @@ export interface PresentedCertificate {
   readonly ours: boolean;
   /** Whom the certificate says that it was issued by: "CN=Corp Proxy, O=Corp". */
   readonly issuer: string;
-  /** True where an authority of caBundle vouches for it. */
-  readonly vouched: boolean;
+  /** Who vouches for it: an authority of caBundle, or, failing that, one in a file of the machine's own. */
+  readonly vouchedBy: 'caBundle' | { readonly file: string } | undefined;
 }
 
 /** Names of authorities that `tributary-coordinator init` makes. */
@@ -16,7 +16,7 @@ const FEDERATION = /^CN=Tributary /;
 /** Whether the way to the coordinator is free of anybody who opens TLS. */
 export function certificateLine(
   check: string,
-  { ours, issuer, vouched }: PresentedCertificate,
+  { ours, issuer, vouchedBy }: PresentedCertificate,
   through: string,
 ): CheckLine {
   if (ours) return okLine(check, `${through} ends in the coordinator of this federation`);
@@ -26,9 +26,19 @@ export function certificateLine(
       `${through} ends in another federation (${issuer})`,
       'the token, or the data directory, belongs to another coordinator; ask the operator for a token of this one',
     );
-  return failedLine(
-    check,
-    `somebody opens TLS on ${through}: the certificate was issued by ${issuer}, not by the federation${vouched ? '; caBundle trusts that authority' : ''}`,
-    'have this address exempted from TLS inspection; where that is refused, set coordinator.tunnel in agent.yaml and name the authority of the inspection in caBundle',
-  );
+  const found = `somebody opens TLS on ${through}: the certificate was issued by ${issuer}, not by the federation`;
+  if (vouchedBy === undefined)
+    return failedLine(
+      check,
+      `${found}, and neither caBundle nor this machine trusts that authority`,
+      `ask who runs the network whether it is theirs, and trust it only then: anybody may call himself so. Then ${EXEMPTION}`,
+    );
+  const trusted =
+    vouchedBy === 'caBundle'
+      ? 'caBundle trusts that authority'
+      : `this machine trusts that authority (${vouchedBy.file}), caBundle does not name it`;
+  return failedLine(check, `${found}; ${trusted}`, EXEMPTION);
 }
+
+const EXEMPTION =
+  'have this address exempted from TLS inspection; where that is refused, set coordinator.tunnel in agent.yaml and name the authority of the inspection in caBundle';

@@ -1,9 +1,18 @@
-/** Why a proxy that was reached opened no tunnel, and what to do, by the status that it answered CONNECT with. */
+/**
+ * Why a proxy that was reached opened no tunnel, and what to do, by the status that it answered CONNECT with. `unspoken`: the
+ * schemes that it asks for, where Basic is not among them.
+ */
 export function refusedTunnel(
   status: number,
   target: string,
   credentials: boolean,
+  unspoken?: string,
 ): { readonly found: string; readonly fix: string } {
+  if (status === 407 && unspoken !== undefined)
+    return {
+      found: `the proxy takes ${unspoken} and no Basic (407), and this agent logs in with Basic alone`,
+      fix: `run a gateway at the site that logs in for it, such as cntlm or px, and name that in proxy.url; or ask who runs the proxy to let this machine reach ${target} without`,
+    };
   if (status === 407)
     return credentials
       ? {
