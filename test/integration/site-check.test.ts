@@ -197,14 +197,17 @@ describe('tributary-agent check', function () {
     ]);
     try {
       const checks = await Promise.all(proxies.map(({ url }) => checkNew({ proxy: { url } })));
-      const [silent, cut, answered, mute] = checks.map(({ line }) => line('enrol'));
-      assert.match(silent?.found ?? '', /opened the tunnel to \S+, and nothing comes back/);
-      assert.match(silent?.fix ?? '', /accepts, and drops what follows/);
-      assert.match(cut?.found ?? '', /opened the tunnel to \S+, and cut it when TLS began/);
-      assert.match(answered?.found ?? '', /what answers in it is no TLS/);
-      assert.match(mute?.found ?? '', /no answer at the proxy to CONNECT/);
-      assert.match(mute?.fix ?? '', /allow CONNECT to/);
-      for (const { line } of checks) assert.equal(line('proxy').verdict, 'Ok');
+      const said = [
+        /opened the tunnel to \S+, and nothing comes back .*accepts, and drops what follows/,
+        /opened the tunnel to \S+, and cut it when TLS began/,
+        /what answers in it is no TLS/,
+        /no answer at the proxy to CONNECT .*allow CONNECT to/,
+      ];
+      for (const [index, { line }] of checks.entries()) {
+        const { found, fix = '' } = line('enrol');
+        assert.match(`${found} ${fix}`, said[index] ?? /^$/);
+        assert.equal(line('proxy').verdict, 'Ok');
+      }
     } finally {
       await Promise.all(proxies.map((proxy) => proxy.stop()));
     }

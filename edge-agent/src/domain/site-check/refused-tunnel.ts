@@ -8,21 +8,7 @@ export function refusedTunnel(
   credentials: boolean,
   unspoken?: string,
 ): { readonly found: string; readonly fix: string } {
-  if (status === 407 && unspoken !== undefined)
-    return {
-      found: `the proxy takes ${unspoken} and no Basic (407), and this agent logs in with Basic alone`,
-      fix: `run a gateway at the site that logs in for it, such as cntlm or px, and name that in proxy.url; or ask who runs the proxy to let this machine reach ${target} without`,
-    };
-  if (status === 407)
-    return credentials
-      ? {
-          found: 'the proxy refuses the user name or the password (407)',
-          fix: 'correct proxy.username and the file that proxy.passwordFile names; a line end at its end is ignored',
-        }
-      : {
-          found: 'the proxy asks for a user name and a password (407), and agent.yaml gives none',
-          fix: 'set proxy.username and proxy.passwordFile',
-        };
+  if (status === 407) return refusedLogin(target, credentials, unspoken);
   if (status === 403)
     return {
       found: `the proxy does not let this site reach ${target} (403)`,
@@ -47,4 +33,25 @@ export function refusedTunnel(
     found: `the proxy refused the tunnel to ${target} with status ${String(status)}`,
     fix: 'ask who runs the proxy what its log says of it',
   };
+}
+
+function refusedLogin(
+  target: string,
+  credentials: boolean,
+  unspoken: string | undefined,
+): ReturnType<typeof refusedTunnel> {
+  if (unspoken !== undefined)
+    return {
+      found: `the proxy takes ${unspoken} and no Basic (407), and this agent logs in with Basic alone`,
+      fix: `run a gateway at the site that logs in for it, such as cntlm or px, and name that in proxy.url; or ask who runs the proxy to let this machine reach ${target} without`,
+    };
+  return credentials
+    ? {
+        found: 'the proxy refuses the user name or the password (407)',
+        fix: 'correct proxy.username and the file that proxy.passwordFile names; a line end at its end is ignored',
+      }
+    : {
+        found: 'the proxy asks for a user name and a password (407), and agent.yaml gives none',
+        fix: 'set proxy.username and proxy.passwordFile',
+      };
 }
