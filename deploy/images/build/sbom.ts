@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { NpmPackage } from './dependencies.js';
 import type { Inputs } from './inputs.js';
+import { sha512Of } from './pinned.js';
 import type { Architecture } from './platforms.js';
 
 export const SBOM_TYPE = 'application/vnd.cyclonedx+json';
@@ -81,15 +82,19 @@ function workspaceComponents({ workspaces, version }: BillOf): readonly Componen
   }));
 }
 
+function archiveHash(name: string, integrity: string): { readonly alg: string; readonly content: string } {
+  const digest = sha512Of(integrity);
+  if (digest === undefined) throw new Error(`${name}: no SHA-512 in package-lock.json`);
+  return { alg: 'SHA-512', content: digest.hex };
+}
+
 function npmComponent({ path, name, version, integrity, license }: NpmPackage): Component {
-  const [algorithm = '', digest = ''] = integrity.split('-');
-  if (algorithm !== 'sha512') throw new Error(`${name}: no SHA-512 in package-lock.json`);
   return {
     type: 'library',
     'bom-ref': refOf(path),
     name,
     version,
-    hashes: [{ alg: 'SHA-512', content: Buffer.from(digest, 'base64').toString('hex') }],
+    hashes: [archiveHash(name, integrity)],
     ...(license !== '' && { licenses: [{ expression: license }] }),
     purl: npmPurl(name, version),
   };
@@ -102,9 +107,7 @@ function nodeComponent({ inputs, architecture }: BillOf): Component {
     'bom-ref': 'node',
     name: 'node',
     version,
-    hashes: [
-      { alg: 'SHA-512', content: Buffer.from(integrity.replace('sha512-', ''), 'base64').toString('hex') },
-    ],
+    hashes: [archiveHash(name, integrity)],
     licenses: [{ expression: 'MIT' }],
     cpe: `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`,
     purl: npmPurl(name, version),

@@ -9,27 +9,27 @@ export type ImageName = 'coordinator' | 'agent';
 
 /** As users start it. */
 export const IMAGE_COMMAND = join(repositoryRoot, 'deploy/images/dist/main.js');
-/** Beside the builder's own cache: gone with node_modules. */
-const FOLDER = join(repositoryRoot, 'node_modules/.cache/tributary-images');
+/** The builder's own cache, gone with node_modules; what tests make of images lies beside. */
+export const CACHE = join(repositoryRoot, 'node_modules/.cache/tributary-images');
 
 let built: Promise<string> | undefined;
 
-/** The layouts of both images, below the folder that this resolves with; built once in a process, from the builder's cache. */
+/** The layouts of both images, with one file of each beside, below the folder that this resolves with; built once in a process, from the builder's cache. */
 export function builtLayouts(): Promise<string> {
   built ??= build();
   return built;
 }
 
 async function build(): Promise<string> {
-  const out = join(FOLDER, 'layouts');
-  const { code, stderr } = await execute(process.execPath, [IMAGE_COMMAND, 'build', '--out', out]);
+  const out = join(CACHE, 'layouts');
+  const { code, stderr } = await execute(process.execPath, [IMAGE_COMMAND, 'build', '--tar', '--out', out]);
   if (code !== 0) throw new Error(stderr);
   return out;
 }
 
 /** An image unpacked for a processor; what was unpacked of it before it changed goes. */
 export async function unpackedImage(name: ImageName, architecture: string): Promise<UnpackedImage> {
-  const folder = join(FOLDER, 'rootfs', `${name}-${architecture}`);
+  const folder = join(CACHE, 'rootfs', `${name}-${architecture}`);
   const image = await unpackImage(join(await builtLayouts(), name), folder, architecture);
   for (const entry of await readdir(folder))
     if (join(folder, entry) !== image.rootfs) await rm(join(folder, entry), { recursive: true, force: true });
