@@ -20,7 +20,9 @@ const NSSWITCH = 'passwd: files\ngroup: files\nhosts: files dns\nservices: files
 
 /** What images take of a package besides its copyright; libc's tables for other character sets stay out. */
 const TAKEN: Readonly<Record<string, RegExp>> = {
-  'base-files': /^(usr\/lib\/os-release|etc\/os-release|etc\/debian_version)$/,
+  // With the texts of the licenses to which copyrights refer.
+  'base-files':
+    /^(usr\/lib\/os-release|etc\/os-release|etc\/debian_version|usr\/share\/common-licenses\/L?GPL(-[23](\.1)?)?)$/,
   coreutils: /^usr\/bin\/(cat|env)$/,
   'gcc-12-base': /^$/,
   libc6: /^usr\/lib(64)?\/(?!.*\/(gconv|audit)\/)/,

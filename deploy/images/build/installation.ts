@@ -11,8 +11,18 @@ import { tarMembers, writeTar } from './tar.js';
 
 const WORKSPACES = ['proto', 'coordinator', 'edge-agent'];
 
-/** Sources, maps and declarations, which nothing reads at run time. */
-const UNREAD = /\.([cm]?ts|map|tsbuildinfo)$/;
+/** Files of packages, by their path in them, which nothing reads at run time. */
+const UNREAD = new RegExp(
+  [
+    /\.([cm]?ts|map|tsbuildinfo)$/,
+    /(^|\/)(tests?|__tests__|benchmarks?|examples?)\//,
+    /((^|\/)tests?|[_.-]test|\.spec)\.[cm]?js$/,
+    // Sources of addons, which npm has compiled already, and addons for another runtime.
+    /\.(c|cc|cpp|h|gypi?|bare)$/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+);
 
 /**
  * Everything that the workspaces need on a platform, installed by npm without scripts, which holds archives against

@@ -114,14 +114,29 @@ function nodeComponent({ inputs, architecture }: BillOf): Component {
   };
 }
 
+/** Of what images take of these packages; the copyright in the image says it in full. */
+const DEBIAN_LICENSES: Readonly<Record<string, string>> = {
+  'base-files': 'GPL-2.0-or-later',
+  coreutils: 'GPL-3.0-or-later',
+  'gcc-12-base': 'GPL-3.0-or-later',
+  libc6: 'LGPL-2.1-or-later',
+  'libgcc-s1': 'GPL-3.0-or-later WITH GCC-exception-3.1',
+  'libstdc++6': 'GPL-3.0-or-later WITH GCC-exception-3.1',
+};
+
 function debianComponents({ inputs, architecture }: BillOf): readonly Component[] {
-  return inputs.debian[architecture].map(({ name, version, sha256 }) => ({
-    type: 'library',
-    'bom-ref': `debian:${name}`,
-    name,
-    version,
-    hashes: [{ alg: 'SHA-256', content: sha256 }],
-    licenses: [{ license: { name: `/usr/share/doc/${name}/copyright` } }],
-    purl: `pkg:deb/debian/${encoded(name)}@${encoded(version)}?arch=${architecture}&distro=debian-12`,
-  }));
+  return inputs.debian[architecture].map(({ name, version, sha256 }) => {
+    const expression = DEBIAN_LICENSES[name];
+    if (expression === undefined) throw new Error(`nobody has said what the license of ${name} is`);
+    return {
+      type: 'library',
+      'bom-ref': `debian:${name}`,
+      name,
+      version,
+      hashes: [{ alg: 'SHA-256', content: sha256 }],
+      licenses: [{ expression }],
+      purl: `pkg:deb/debian/${encoded(name)}@${encoded(version)}?arch=${architecture}&distro=debian-12`,
+      properties: [{ name: 'tributary:copyright', value: `/usr/share/doc/${name}/copyright` }],
+    };
+  });
 }

@@ -1,5 +1,11 @@
+import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+
+import { extract } from 'tar-stream';
 
 import { execute } from '../kube/charts.js';
 import {
@@ -36,8 +42,16 @@ export interface TarLine {
   readonly path: string;
 }
 
-/** What tar says of a layer's members, in their order. */
-export async function listLayer(layout: string, layer: Descriptor): Promise<readonly TarLine[]> {
+const listed = new Map<string, Promise<readonly TarLine[]>>();
+
+/** What tar says of a layer's members, in their order; a layer that images share is listed once in a process. */
+export function listLayer(layout: string, layer: Descriptor): Promise<readonly TarLine[]> {
+  const known = listed.get(layer.digest) ?? list(layout, layer);
+  listed.set(layer.digest, known);
+  return known;
+}
+
+async function list(layout: string, layer: Descriptor): Promise<readonly TarLine[]> {
   const { code, stdout, stderr } = await execute(
     'tar',
     [
@@ -61,6 +75,26 @@ export async function listLayer(layout: string, layer: Descriptor): Promise<read
         /^(\S+) (\S+)\s+\d+ (\S+ \S+) (.*?)(?: -> .*)?$/.exec(line) ?? [];
       return { mode, owner, time, path };
     });
+}
+
+/** Files of an image that `wanted` takes, by path, as its layers hold them. */
+export async function layerFiles(
+  layout: string,
+  layers: readonly Descriptor[],
+  wanted: (path: string) => boolean,
+): Promise<ReadonlyMap<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  for (const { digest } of layers) {
+    const archive = extract();
+    const read = pipeline(createReadStream(blobPath(layout, digest)), createGunzip(), archive);
+    for await (const member of archive) {
+      const { name, type } = member.header;
+      if (type === 'file' && wanted(name)) found.set(name, await buffer(member));
+      else member.resume();
+    }
+    await read;
+  }
+  return found;
 }
 
 /** e_machine of an ELF file as `readelf` would print it; undefined for another file. */
