@@ -31,6 +31,21 @@ describe('deploy/images, read but not built', () => {
     ]);
   });
 
+  it('are given neither tests, nor keys, nor what was built or installed here', () => {
+    const ignored = readFileSync(join(repositoryRoot, '.dockerignore'), 'utf8').trim().split('\n');
+    for (const pattern of [
+      '.git',
+      'test',
+      '**/node_modules',
+      '**/dist',
+      '**/gen',
+      '**/*.tsbuildinfo',
+      '**/.tributary',
+    ])
+      assert.ok(ignored.includes(pattern), pattern);
+    for (const pattern of ['**/*.pem', '**/*.key', '**/.env*']) assert.ok(ignored.includes(pattern), pattern);
+  });
+
   for (const file of files) {
     const text = readFileSync(join(FOLDER, file), 'utf8');
     const stage = lastStage(text);
@@ -45,17 +60,32 @@ describe('deploy/images, read but not built', () => {
       assert.equal(commandFault([program, ...words].join(' ')), undefined);
     });
 
-    it(`${file} names the versions of what it begins with, and takes what is there`, () => {
-      for (const [, image = ''] of text.matchAll(/^FROM (\S+)/gm))
-        assert.match(image, /^[a-z.]+\/[a-z/]+:.*[0-9]/);
-      const copied = of('COPY').flatMap((rest) =>
-        rest.startsWith('--from=build ')
-          ? [...rest.matchAll(/(?<= )\/opt\/tributary\/(\S+)/g)].map(([, path = '']) => path)
-          : [],
+    it(`${file} takes nothing of what is not pinned but CUDA, and names the versions of what it begins with`, () => {
+      const defaults = new Map(
+        [...text.matchAll(/^ARG ([A-Z]+)=(\S+)$/gm)].map(([, name = '', image = '']) => [name, image]),
       );
-      assert.ok(copied.includes('proto') && copied.includes('LICENSE'));
-      for (const path of copied) assert.ok(existsSync(join(repositoryRoot, path)), path);
+      for (const image of defaults.values()) assert.match(image, /^[a-z.]+\/[a-z/]+:[0-9]+\.[0-9]+\.[0-9]+-/);
+      const begun = [...text.matchAll(/^FROM (\S+)/gm)].map(([, image = '']) => image);
+      const last = file.includes('cuda') ? '${CUDA}' : 'scratch';
+      assert.deepEqual(begun, ['${BUILDER}', last]);
+      assert.ok(defaults.has('BUILDER') && (last === 'scratch' || defaults.has('CUDA')));
+      for (const rest of of('COPY')) assert.match(rest, /^--from=build (--chown=65532:65532 )?\/image\//);
+      // The last stage runs nothing: it may have no shell.
+      assert.deepEqual(of('RUN').concat(of('ADD'), of('HEALTHCHECK')), []);
       assert.match(text, /^# Not built by our tests/m);
+    });
+
+    it(`${file} runs scripts of npm, and compiles projects, that there are`, () => {
+      const { scripts } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as {
+        readonly scripts: Readonly<Record<string, string>>;
+      };
+      const ran = [...text.matchAll(/^RUN .*npm run (\S+)/gm)].map(([, script = '']) => script);
+      assert.deepEqual(ran, ['generate']);
+      for (const script of ran) assert.ok(scripts[script] !== undefined, script);
+      const [, projects = ''] = /npx tsc -b (.*)$/m.exec(text) ?? [];
+      assert.ok(projects.includes('deploy/images'));
+      for (const project of projects.split(' '))
+        assert.ok(existsSync(join(repositoryRoot, project, 'tsconfig.json')), project);
     });
   }
 });

@@ -8,17 +8,63 @@ import { repositoryRoot } from '../support/daemon.js';
 import { execute } from '../support/kube/charts.js';
 import { listLayer, nativeFiles, platformImages } from '../support/oci/image-files.js';
 import { builtLayouts, unpackedImage, type ImageName } from '../support/oci/images.js';
-import { imageIndex, readBlob } from '../support/oci/layout.js';
+import { imageIndex, readBlob, type ImageConfig } from '../support/oci/layout.js';
 import { temporaryDirectory } from '../support/temporary-directory.js';
 
 const NAMES: readonly ImageName[] = ['coordinator', 'agent'];
 const root = process.getuid?.() === 0;
 
 /** What the last stage of the Containerfile of that name sets. */
-function containerfile(name: ImageName): (word: string) => readonly string[] {
+function containerfile(name: string): (word: string) => readonly string[] {
   const text = readFileSync(join(repositoryRoot, `deploy/images/${name}.Containerfile`), 'utf8');
   const stage = text.slice(text.lastIndexOf('\nFROM '));
   return (word) => [...stage.matchAll(new RegExp(`^${word} (.*)$`, 'gm'))].map(([, rest = '']) => rest);
+}
+
+const { version: VERSION } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as {
+  readonly version: string;
+};
+
+/** What a Containerfile has to say for an image of this configuration; engines write the time of creation themselves. */
+function settingsOf({ config }: ImageConfig, labels: Readonly<Record<string, string>> = {}): object {
+  const all = { ...config.Labels, ...labels };
+  return {
+    user: [config.User],
+    entrypoint: [config.Entrypoint],
+    command: [config.Cmd],
+    environment: [config.Env.join(' ')],
+    volumes: Object.keys(config.Volumes),
+    ports: [Object.keys(config.ExposedPorts).join(' ').replaceAll('/tcp', '')],
+    folder: [config.WorkingDir],
+    labels: Object.entries(all)
+      .filter(([name]) => name !== 'org.opencontainers.image.created')
+      .map(([name, value]) => `${name}="${value}"`)
+      .sort(),
+  };
+}
+
+function saidBy(of: (word: string) => readonly string[]): object {
+  const lists = (word: string): readonly unknown[] => of(word).map((line) => JSON.parse(line) as unknown);
+  return {
+    user: of('USER'),
+    entrypoint: lists('ENTRYPOINT'),
+    command: lists('CMD'),
+    environment: of('ENV'),
+    volumes: of('VOLUME'),
+    ports: of('EXPOSE'),
+    folder: of('WORKDIR'),
+    labels: [...of('LABEL')].sort(),
+  };
+}
+
+/** Each path below a folder with its type, mode, owner, time and size or target. */
+async function listed(folder: string): Promise<string> {
+  const { code, stdout, stderr } = await execute('find', [
+    ...[folder, '-mindepth', '1', '(', '-type', 'd', '-printf', '%P %y %m %U:%G\n', ')'],
+    ...['-o', '-printf', '%P %y %m %U:%G %Ts %s %l\n'],
+  ]);
+  assert.equal(code, 0, stderr);
+  return stdout.split('\n').sort().join('\n');
 }
 
 /** What whoever breaks into a process would look for. */
@@ -57,27 +103,20 @@ describe(`images of npm run image${root ? '' : ' (unpacking needs root)'}`, func
   for (const name of NAMES) {
     it(`${name}: starts as its Containerfile says, for both platforms, with every blob in place`, async () => {
       const layout = join(layouts, name);
-      const of = containerfile(name);
       const images = await platformImages(layout);
       assert.deepEqual(images.map(({ architecture }) => architecture).sort(), ['amd64', 'arm64']);
       for (const { architecture, manifest, config } of images) {
         assert.deepEqual([config.architecture, config.os], [architecture, 'linux']);
-        assert.deepEqual([config.config.User], of('USER'));
-        assert.deepEqual(
-          [config.config.Entrypoint],
-          of('ENTRYPOINT').map((line) => JSON.parse(line) as unknown),
-        );
-        assert.deepEqual(
-          [config.config.Cmd],
-          of('CMD').map((line) => JSON.parse(line) as unknown),
-        );
-        assert.deepEqual([config.config.Env.join(' ')], of('ENV'));
-        assert.deepEqual(Object.keys(config.config.Volumes), of('VOLUME'));
-        const ports = Object.keys(config.config.ExposedPorts).map((port) => port.replace('/tcp', ''));
-        assert.deepEqual([ports.join(' ')], of('EXPOSE'));
+        assert.deepEqual(saidBy(containerfile(name)), settingsOf(config));
+        if (name === 'agent') {
+          const description = 'The agent of a site, on GPUs with CUDA 11.2.';
+          const cuda = settingsOf(config, { 'org.opencontainers.image.description': description });
+          assert.deepEqual(saidBy(containerfile('agent-cuda')), cuda);
+        }
         const { Entrypoint, Cmd, Labels } = config.config;
+        assert.equal(config.config.User, '65532:65532');
         assert.equal(commandFault([...Entrypoint, ...Cmd].join(' ')), undefined);
-        assert.match(Labels['org.opencontainers.image.version'] ?? '', /^[0-9]+\.[0-9]+\.[0-9]+$/);
+        assert.equal(Labels['org.opencontainers.image.version'], VERSION);
         assert.equal(config.rootfs.diff_ids.length, manifest.layers.length);
         for (const layer of manifest.layers) await readBlob(layout, layer);
       }
@@ -135,6 +174,25 @@ describe(`images of npm run image${root ? '' : ' (unpacking needs root)'}`, func
     await folder.remove();
     assert.equal(code, 0, stderr);
     assert.equal(stdout, 'arm64 42 kept\n');
+  });
+
+  it('are what their Containerfiles copy, made by the very command', async function () {
+    if (!root) this.skip();
+    const [command = '', ...others] = ['coordinator', 'agent'].map((name) => {
+      const text = readFileSync(join(repositoryRoot, `deploy/images/${name}.Containerfile`), 'utf8');
+      return /^RUN (node deploy\/images\/dist\/main\.js unpack .*)$/m.exec(text)?.[1] ?? '';
+    });
+    assert.match(command, / unpack \/image --image coordinator .*TARGETARCH/);
+    assert.deepEqual(others, [command.replace('coordinator', 'agent')]);
+    const folder = await temporaryDirectory();
+    const out = join(folder.path, 'image');
+    const shell = command.replace(' /image ', ` ${out} `).replace(/^node /, `${process.execPath} `);
+    const given = { TARGETARCH: 'amd64' };
+    const { code, stderr } = await execute('sh', ['-c', `cd ${repositoryRoot} && ${shell}`], '', given);
+    assert.equal(code, 0, stderr);
+    const { rootfs } = await unpackedImage('coordinator', 'amd64');
+    assert.equal(await listed(out), await listed(rootfs));
+    await folder.remove();
   });
 
   it('are not the same for both', async () => {

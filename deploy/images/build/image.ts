@@ -73,6 +73,21 @@ export async function preparePlatform(materials: Materials, architecture: Archit
   return { architecture, layers, installed };
 }
 
+/** The layers of one image, the shared ones first. */
+export async function imageLayers(
+  materials: Materials,
+  name: ImageName,
+  { architecture, layers, installed }: Platform,
+): Promise<readonly Layer[]> {
+  const place = placeOf(materials);
+  const packages = dependenciesOf(installed, RECIPES[name].workspaces);
+  const own = await Promise.all([
+    makeLayer('dependencies', dependencyLayer(installed, packages, architecture), place),
+    makeLayer('product', await productLayer(materials.root, name), place),
+  ]);
+  return [...layers, ...own];
+}
+
 /** Writes the layout of one image: its index, a manifest and a bill of materials per platform. */
 export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
   const { name, version, registry, out } = options;
@@ -90,17 +105,12 @@ export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
 async function buildPlatform(
   layout: Layout,
   options: ImageOptions,
-  { architecture, layers: shared, installed }: Platform,
+  platform: Platform,
 ): Promise<PlatformParts> {
-  const { root, name, version, inputs } = options;
+  const { name, version, inputs } = options;
+  const { architecture, installed } = platform;
   const recipe = RECIPES[name];
-  const place = placeOf(options);
-  const packages = dependenciesOf(installed, recipe.workspaces);
-  const own = await Promise.all([
-    makeLayer('dependencies', dependencyLayer(installed, packages, architecture), place),
-    makeLayer('product', await productLayer(root, name), place),
-  ]);
-  const layers = [...shared, ...own];
+  const layers = await imageLayers(options, name, platform);
   const config = await layout.putJson(TYPES.config, configOf(options, architecture, layers));
   const described = layers.map(({ digest, size, file }) =>
     layout.putFile({ mediaType: TYPES.layer, digest, size }, file),
@@ -114,7 +124,7 @@ async function buildPlatform(
   const bill = await attachBill(layout, manifest, {
     ...{ title: recipe.title, name, version, workspaces: recipe.workspaces, architecture, inputs },
     digest: manifest.digest,
-    packages,
+    packages: dependenciesOf(installed, recipe.workspaces),
   });
   return {
     architecture,
@@ -167,7 +177,6 @@ function configOf(
         'org.opencontainers.image.version': version,
         'org.opencontainers.image.licenses': 'Apache-2.0',
         'org.opencontainers.image.created': created,
-        'org.opencontainers.image.base.name': 'debian:bookworm',
       },
     },
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },

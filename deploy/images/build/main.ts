@@ -1,20 +1,22 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { writeArchive } from './archive.js';
-import { buildImage, preparePlatform, type BuiltImage, type Platform } from './image.js';
+import { buildImage, imageLayers, preparePlatform, type BuiltImage, type Platform } from './image.js';
 import { chooseInputs, readInputs } from './inputs.js';
 import { Layout } from './layout.js';
 import { ARCHITECTURES, isArchitecture, type Architecture } from './platforms.js';
 import { IMAGES, type ImageName } from './product.js';
 import { fingerprint, signLayout, verifyLayout } from './signature.js';
+import { unpackLayers } from './unpack.js';
 
 const USAGE = `npm run image -- build [--image coordinator|agent]... [--platform linux/amd64|linux/arm64]... [--out FOLDER]
                        [--registry NAME] [--key PRIVATE.pem] [--tar] [--cache FOLDER] [--fresh]
 npm run image -- sign   LAYOUT --key PRIVATE.pem
 npm run image -- verify LAYOUT --key PUBLIC.pem
+npm run image -- unpack FOLDER --image coordinator|agent --platform linux/amd64|linux/arm64 [--cache FOLDER]
 npm run image -- choose
 
 build   writes one OCI image layout per image below --out (.tributary/images), with bills of materials; --key signs them,
@@ -22,6 +24,7 @@ build   writes one OCI image layout per image below --out (.tributary/images), w
         --fresh compresses layers anew that lie in the cache.
 sign    signs a layout as cosign does, with an Ed25519 key or one on P-256.
 verify  holds a layout against its digests and signatures.
+unpack  writes the files of one image for one platform, as root: for Containerfiles.
 choose  takes the Debian packages and the Node.js that there are now, and writes deploy/images/inputs.json.`;
 
 /** A mistake of whoever calls. */
@@ -62,6 +65,8 @@ async function main(args: readonly string[]): Promise<void> {
       print(`${await verifyLayout(layoutAt(folder), key)} signed by ${fingerprint(key)}`);
       return;
     }
+    case 'unpack':
+      return unpack(values, folder);
     case 'choose':
       print(JSON.stringify(await chooseInputs(root, new Date()), null, 2));
       return;
@@ -80,31 +85,55 @@ function pem({ key }: Values): Promise<string> {
   return readFile(key, 'utf8');
 }
 
-async function build(values: Values): Promise<void> {
+/** Images to be built, as the options say. */
+async function order(values: Values) {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     readonly version: string;
   };
-  const names = (values.image ?? IMAGES).map(imageName);
-  const architectures = values.platform?.map(architectureOf) ?? ARCHITECTURES;
-  const key = values.key === undefined ? undefined : createPrivateKey(await pem(values));
-  const inputs = await readInputs(root);
+  const names = new Set((values.image ?? IMAGES).map(imageName));
+  const architectures = new Set(values.platform?.map(architectureOf) ?? ARCHITECTURES);
   const epoch = Number(process.env['SOURCE_DATE_EPOCH'] ?? 0);
   if (!Number.isSafeInteger(epoch) || epoch < 0)
     throw new UsageError('SOURCE_DATE_EPOCH: seconds since 1970');
   const { registry, fresh } = values;
+  const inputs = await readInputs(root);
   const materials = { root, inputs, cache: resolve(values.cache), fresh, epoch };
+  return { names, architectures, materials, version, registry };
+}
+
+async function build(values: Values): Promise<void> {
+  const key = values.key === undefined ? undefined : createPrivateKey(await pem(values));
+  const { names, architectures, materials, version, registry } = await order(values);
   const platforms: Platform[] = [];
-  for (const architecture of new Set(architectures))
-    platforms.push(await preparePlatform(materials, architecture));
-  for (const name of new Set(names)) {
+  for (const architecture of architectures) platforms.push(await preparePlatform(materials, architecture));
+  await mkdir(values.out, { recursive: true });
+  for (const name of names) {
     const out = join(values.out, name);
-    await rm(out, { recursive: true, force: true });
-    await mkdir(out, { recursive: true });
-    report(await buildImage({ ...materials, name, version, platforms, registry, out }));
-    const layout = new Layout(out);
-    if (key !== undefined) await signLayout(layout, key);
-    if (values.tar) await writeArchive(layout, `${out}.tar`);
+    const part = await mkdtemp(join(values.out, `part-${name}-`));
+    try {
+      const layout = new Layout(part);
+      report(await buildImage({ ...materials, name, version, platforms, registry, out: part }));
+      if (key !== undefined) await signLayout(layout, key);
+      await chmod(part, 0o755);
+      await rm(out, { recursive: true, force: true });
+      await rename(part, out);
+    } finally {
+      await rm(part, { recursive: true, force: true });
+    }
+    if (values.tar) await writeArchive(new Layout(out), `${out}.tar`);
   }
+}
+
+async function unpack(values: Values, folder: string | undefined): Promise<void> {
+  const { names, architectures, materials } = await order(values);
+  const [[name], [architecture]] = [[...names], [...architectures]];
+  if (folder === undefined || name === undefined || architecture === undefined) throw new UsageError(USAGE);
+  if (names.size > 1 || architectures.size > 1)
+    throw new UsageError('unpack: one --image and one --platform');
+  await unpackLayers(
+    await imageLayers(materials, name, await preparePlatform(materials, architecture)),
+    folder,
+  );
 }
 
 function imageName(word: string): ImageName {
