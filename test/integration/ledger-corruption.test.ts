@@ -137,6 +137,20 @@ describe('damaged ledgers', function () {
     await again.close();
   });
 
+  it('names a snapshot whose name was altered', async () => {
+    await fill(5);
+    const store = await LevelLedgerStore.open(directory.path);
+    await store.putSnapshot(5, patternBytes(300, 50));
+    await store.close();
+    const level = new Level<string, Uint8Array>(directory.path, { valueEncoding: 'view' });
+    await level.put('s/00000000000000x5', (await level.get('s/0000000000000005')) ?? new Uint8Array());
+    await level.del('s/0000000000000005');
+    await level.close();
+    const again = await LevelLedgerStore.open(directory.path);
+    await assert.rejects(again.latestSnapshot(), refusal('STORE_CORRUPT', /of 5 entries, is missing/));
+    await again.close();
+  });
+
   it('names a snapshot that LevelDB lost with a damaged log, until there is another one', async () => {
     await fill(5);
     const store = await LevelLedgerStore.open(directory.path);

@@ -1,11 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { eventually } from '../../support/waiting.js';
 import type { Evidence } from '../judge/evidence.js';
-import { SITES } from '../template.js';
+import { SITES, type Site } from '../template.js';
 import type { World } from '../world.js';
 import type { FaultKind } from './kind.js';
+
+const CONNECTED_MS = 60_000;
 
 /** Orders, acknowledgements, stages, uploads and hellos come again, at once and much later. */
 export const replay: FaultKind = {
@@ -20,6 +23,7 @@ export const replay: FaultKind = {
     if (variant === 'restarted') {
       // A process that is newer than the hello that it sends again.
       const site = random.pick(SITES);
+      await eventually('a hello', () => said(world, site), CONNECTED_MS);
       await sleep(random.below(2_000));
       await world.atWork();
       await world.kill(site);
@@ -29,6 +33,13 @@ export const replay: FaultKind = {
     return examine(world, variant);
   },
 };
+
+/** True once a site has said a hello, which a process after it can say again. */
+const said = (world: World, site: Site): Promise<true | undefined> =>
+  access(join(world.tapOf(site), 'hellos')).then(
+    () => true,
+    () => undefined,
+  );
 
 async function examine(world: World, variant: string): Promise<readonly Evidence[]> {
   const files = SITES.map((site) =>

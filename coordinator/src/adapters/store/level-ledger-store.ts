@@ -193,7 +193,8 @@ export class LevelLedgerStore implements LedgerStore {
     try {
       for await (const [key, record] of this.#database.iterator({ ...kindRange('s'), reverse: true })) {
         const size = numberOf(key);
-        if (size > this.size()) continue;
+        // The name is damaged too where it is no number, or another one.
+        if (!(size <= this.size())) continue;
         const snapshot = decodeSnapshot(record, await this.rootHash(size));
         if (snapshot === undefined) throw damagedSnapshot(size, 'does not match its checksum');
         if (size < this.#snapshotSize) break;
