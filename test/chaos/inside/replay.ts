@@ -34,8 +34,12 @@ const orders: CoordinatorMessage[] = [];
 const stages: unknown[] = [];
 const uploads: { readonly parts: readonly UploadPart[]; readonly rest: readonly unknown[] }[] = [];
 
-async function* again(messages: AsyncIterable<CoordinatorMessage>): AsyncGenerator<CoordinatorMessage> {
+async function* again(
+  messages: AsyncIterable<CoordinatorMessage>,
+  welcomed: () => void,
+): AsyncGenerator<CoordinatorMessage> {
   for await (const message of messages) {
+    if (message.type === 'Welcome') welcomed();
     yield message;
     if (message.type !== 'Order') continue;
     note('order', 'handed over');
@@ -70,15 +74,18 @@ async function replayHello(stream: FleetStream, hello: AgentMessage): Promise<vo
 }
 
 function around(stream: FleetStream, another: () => FleetStream): FleetStream {
+  // Not before this process is known: until then an older one is the newest.
+  const welcomed = (): void => {
+    const old = earlier.shift();
+    if (old !== undefined) replayHello(another(), old).catch(String);
+  };
   return {
-    messages: again(stream.messages),
+    messages: again(stream.messages, welcomed),
     close: () => stream.close(),
     send: (message) => {
       stream.send(message);
       if (message.type === 'Hello') {
         appendFileSync(hellosFile, `${serialize(message).toString('base64')}\n`);
-        const old = earlier.shift();
-        if (old !== undefined) replayHello(another(), old).catch(String);
         return;
       }
       note('message', 'sent');
