@@ -16,7 +16,7 @@ import type { Command } from '../domain/command.js';
 import { decide, recordOfRefusal } from '../domain/decide.js';
 import { evolve } from '../domain/evolve.js';
 import { EMPTY_FEDERATION, type FederationState } from '../domain/federation-state.js';
-import { decodeSnapshot, encodeSnapshot } from '../domain/snapshot.js';
+import { decodeSnapshot, encodeSnapshot, isCurrentSnapshot } from '../domain/snapshot.js';
 import type { Clock, LedgerStore, Signer } from '../ports.js';
 
 /** Called after each durable append, in order, with the state after it. It returns at once and never throws. */
@@ -69,8 +69,9 @@ export interface FederationOptions {
 }
 
 /**
- * Opens the federation of a ledger: the newest snapshot, then every entry after it. Rejects with STORE_CORRUPT where an
- * entry cannot be read, FORMAT_UNSUPPORTED where a newer version wrote it, CONFLICT where the ledger is another signer's.
+ * Opens the federation of a ledger: the newest snapshot, then every entry after it. That of an older build gets a snapshot
+ * which older builds refuse. Rejects with STORE_CORRUPT where an entry cannot be read, FORMAT_UNSUPPORTED where a newer
+ * version wrote it, CONFLICT where the ledger is another signer's.
  */
 export async function openFederation(options: FederationOptions): Promise<Federation> {
   const federation = new LedgerFederation(options);
@@ -107,16 +108,24 @@ class LedgerFederation implements Federation {
   }
 
   async open(): Promise<void> {
-    const latest = await this.#usableSnapshot();
-    const state = latest === undefined ? undefined : decodeSnapshot(latest.snapshot);
-    if (state?.seq === latest?.size && state !== undefined && state.seq <= this.#store.size())
-      this.#state = state;
-    this.#snapshotSize = this.#state.seq;
+    const isFenced = await this.#restore();
     await this.#catchUp();
     const logKey = this.#state.federation?.logKey;
     if (logKey !== undefined && logKey !== encodeBase64(this.#signer.publicKey)) {
       throw new TributaryError('CONFLICT', 'the ledger was begun with another tree-head key');
     }
+    // Before anything else is written: a build before this one refuses it, and would misread entries that it does not know.
+    if (!isFenced && this.#state.seq > 0) await this.#writeSnapshot();
+  }
+
+  /** Takes the newest snapshot; resolves with whether older builds refuse it. */
+  async #restore(): Promise<boolean> {
+    const latest = await this.#usableSnapshot();
+    const state = latest === undefined ? undefined : decodeSnapshot(latest.snapshot);
+    if (state?.seq === latest?.size && state !== undefined && state.seq <= this.#store.size())
+      this.#state = state;
+    this.#snapshotSize = this.#state.seq;
+    return latest !== undefined && isCurrentSnapshot(latest.snapshot);
   }
 
   /** A snapshot is a cache: one that is damaged is named, and the entries are folded instead. */

@@ -35,6 +35,10 @@ export function decodeSnapshot(bytes: Uint8Array): FederationState | undefined {
   return formatVersion === SNAPSHOT_VERSION ? state : withKinds(state);
 }
 
+/** Whether they are of the version that this build writes. */
+export const isCurrentSnapshot = (bytes: Uint8Array): boolean =>
+  readObject(bytes)?.['formatVersion'] === SNAPSHOT_VERSION;
+
 /** From version 4, in which every identity was that of an agent that trains. */
 function withKinds(state: FederationState): FederationState {
   const { tokens, agents, sites } = state;

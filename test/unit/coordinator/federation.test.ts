@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 
 import {
+  canonicalize,
   LIMITS,
+  parseCanonical,
   signingKeyFromSeed,
   TributaryError,
   verifyConsistency,
   verifyInclusion,
   leafHash,
   verifyTreeHead,
+  type JsonObject,
 } from '@tributary/proto';
 import { MemoryLedgerStore } from '@tributary/coordinator/internal/adapters/memory/ledger-store.js';
 import { openFederation, type Federation } from '@tributary/coordinator/internal/app/federation.js';
 import type { Command } from '@tributary/coordinator/internal/domain/command.js';
+import { SNAPSHOT_VERSION } from '@tributary/coordinator/internal/domain/snapshot.js';
 import type { LedgerStore } from '@tributary/coordinator/internal/ports.js';
 
 import { collectAll } from '../../support/bytes.js';
@@ -251,6 +255,27 @@ describe('a federation that is opened again', () => {
       await federation.execute(alarm(String(at)));
     assert.equal((await store.latestSnapshot())?.size, LIMITS.snapshotEveryEntries);
     assert.deepEqual((await opened(store)).state, federation.state);
+  });
+
+  it('bars builds that do not know its entries before it writes any, whatever they left', async () => {
+    const versionOf = async (store: LedgerStore): Promise<unknown> => {
+      const latest = (await store.latestSnapshot()) ?? assert.fail('no snapshot');
+      assert.equal(latest.size, store.size());
+      return (JSON.parse(Buffer.from(latest.snapshot).toString()) as { formatVersion: unknown })
+        .formatVersion;
+    };
+    const killed = new MemoryLedgerStore();
+    await begun(killed);
+    assert.equal(await killed.latestSnapshot(), undefined);
+    const closed = new MemoryLedgerStore();
+    await (await begun(closed)).close();
+    const latest = (await closed.latestSnapshot()) ?? assert.fail();
+    const older = { ...(parseCanonical(latest.snapshot, 10_000_000) as JsonObject), formatVersion: 4 };
+    await closed.putSnapshot(latest.size, canonicalize(older));
+    for (const store of [killed, closed]) {
+      await opened(store);
+      assert.equal(await versionOf(store), SNAPSHOT_VERSION);
+    }
   });
 
   it('folds the whole ledger where the snapshot is damaged, or of another ledger', async () => {
