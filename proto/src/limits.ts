@@ -183,6 +183,8 @@ export const LIMITS = Object.freeze({
   certificateTtlMs: 24 * 3_600_000,
   /** Milliseconds that certificates begin before they are issued: a site whose clock is that far behind can still connect. */
   certificateBackdateMs: 24 * 3_600_000,
+  /** Milliseconds after which a coordinator looks again whether its certificates are to be followed by others. */
+  certificateLookMs: 60_000,
   /** Bytes of one message in a tunnel: what a socket delivers at once, several times over. */
   tunnelMessageBytes: 1 * MIB,
   /** Bytes of a packet from an MQTT broker: a payload of 1 MiB, its topic and properties. */

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { showCertificates } from '@tributary/coordinator/internal/adapters/http/certificate-metrics.js';
 import { Metrics } from '@tributary/coordinator/internal/adapters/http/metrics.js';
 import { predictionMetrics } from '@tributary/edge-agent/internal/app/prediction-metrics.js';
 import { metricsOf, type AgentStatus } from '@tributary/edge-agent/internal/app/status.js';
@@ -61,6 +62,7 @@ async function exposed(chart: ChartName): Promise<ReadonlySet<string>> {
       queuedJobs: () => 0,
       contradictions: () => 0,
     });
+    showCertificates(metrics.registry, () => []);
     return metrics.registry.metrics();
   };
   const names = [...(await own()).matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);

@@ -102,6 +102,7 @@ export class Daemon {
         calls,
         sessions,
         metrics,
+        log,
         logs: buffer,
       });
       const daemon = new Daemon({ log, core, training, listeners, unsubscribe });

@@ -1,11 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { ReflectionService } from '@grpc/reflection';
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { LIMITS } from '@tributary/proto';
 import { Admin, Enrolment, Ledger, packageDefinition, SERVER_NAME } from '@tributary/proto/grpc';
 
 import { createBackup } from '../adapters/backup/backup.js';
@@ -26,17 +24,22 @@ import {
   startListener,
   type Listener,
   type Security,
-  type ServerIdentity,
+  type TlsListener,
 } from '../adapters/grpc/listener.js';
 import type { Sessions } from '../adapters/grpc/sessions.js';
 import type { Metrics } from '../adapters/http/metrics.js';
 import { startTunnels } from '../adapters/tunnel/tunnel-listener.js';
+import { showCertificates } from '../adapters/http/certificate-metrics.js';
 import { serveMetrics } from '../adapters/http/metrics-server.js';
+import type { Log } from '../adapters/logs/log.js';
 import type { LogBuffer } from '../adapters/logs/log-buffer.js';
 import type { Training } from '../app/training.js';
 import type { ServeConfig } from '../config.js';
 import type { Addresses } from './addresses.js';
+import { renewCertificates } from './certificate-renewal.js';
 import type { Core } from './core.js';
+import { validityOf, type TlsIdentity } from './served-certificates.js';
+import { readTunnelIdentity } from './tunnel-certificate.js';
 
 /** Longest path of a Unix socket (sun_path, less the terminating zero). */
 const SOCKET_PATH_BYTES = 107;
@@ -48,6 +51,7 @@ export interface ListenerParts {
   readonly calls: Calls;
   readonly sessions: Sessions;
   readonly metrics: Metrics;
+  readonly log: Log;
   readonly logs: LogBuffer;
 }
 
@@ -85,7 +89,9 @@ async function openAll(
   const { config, core, calls, sessions, metrics } = parts;
   const host = config.host === '' ? (core.directory.identity.names[0] ?? 'localhost') : config.host;
   const probed = config.listen === '0.0.0.0' || config.listen === '::' ? '127.0.0.1' : config.listen;
-  const identity = await serverIdentity(core, [host, ...toldHosts(config)]);
+  const issue = (): Promise<TlsIdentity> => serverIdentity(core, [host, ...toldHosts(config)]);
+  const own = await issue();
+  const identity = { ...own, ca: core.authority.certificatePem };
   const mutual: Security = { type: 'MutualTls', identity, sessions };
   const at = (port: number): { readonly host: string; readonly port: number } => ({
     host: config.listen,
@@ -129,11 +135,18 @@ async function openAll(
       register: services.admin,
     }),
   );
-  const tunnel = await startTunnel(config, identity, probed, { fleet, enrol });
+  const ofTunnels = config.tunnelPort === undefined ? undefined : await readTunnelIdentity(config);
+  const tunnel = await startTunnel(config, ofTunnels ?? own, probed, { fleet, enrol });
   if (tunnel !== undefined) await open(Promise.resolve(tunnel));
   const socket = await open(startSocket(core.directory.paths.run, services.local));
   const health = await open(startHealth(config.listen, config.healthPort));
   const scraped = await open(serveMetrics(metrics.registry, config.listen, config.metricsPort));
+  const certificates = renewCertificates({
+    ...{ clock: core.clock, log: parts.log, own, issue, listeners: [fleet, enrol, admin] },
+    ...{ tunnel, ofTunnels, files: config },
+  });
+  const authority = { name: 'authority', ...validityOf(core.authority.certificate) } as const;
+  showCertificates(metrics.registry, () => [...certificates.validities(), authority]);
   return {
     addresses: {
       fleet: told(config.fleetAddress, host, fleet.port),
@@ -148,6 +161,7 @@ async function openAll(
       health.setServing(serving);
     },
     close: async (drainMs) => {
+      certificates.stop();
       calls.stop();
       await Promise.all(opened.map((listener) => listener.close(drainMs)));
     },
@@ -157,43 +171,14 @@ async function openAll(
 /** The listener for agents behind proxies that open TLS, where one is asked for. */
 async function startTunnel(
   config: ServeConfig,
-  identity: ServerIdentity,
+  identity: TlsIdentity,
   host: string,
   { fleet, enrol }: { readonly fleet: Listener; readonly enrol: Listener },
-): Promise<Listener | undefined> {
-  const { tunnelPort, tunnelAddress, tunnelCertFile, tunnelKeyFile, listen } = config;
+): Promise<TlsListener | undefined> {
+  const { tunnelPort, listen } = config;
   if (tunnelPort === undefined) return undefined;
-  if ((tunnelCertFile === '') !== (tunnelKeyFile === ''))
-    throw new TributaryError('CONFIG_INVALID', '--tunnel-cert-file and --tunnel-key-file go together');
-  const certificate = tunnelCertFile === '' ? identity.certificate : await readPem(tunnelCertFile);
-  if (tunnelAddress !== '') requireNamed(certificate, hostOfAddress(tunnelAddress), tunnelCertFile);
-  const key = tunnelKeyFile === '' ? identity.key : await readPem(tunnelKeyFile);
   const ends = { fleet: { host, port: fleet.port }, enrol: { host, port: enrol.port } };
-  return startTunnels({ host: listen, port: tunnelPort, certificate, key, ends });
-}
-
-/** Whoever verifies the outside of tunnels, a site or the proxy before it, refuses a certificate for another name. */
-function requireNamed(pem: string, host: string, path: string): void {
-  let leaf: X509Certificate;
-  try {
-    leaf = new X509Certificate(pem);
-  } catch (cause) {
-    throw new TributaryError('CONFIG_INVALID', `--tunnel-cert-file: ${path}: no certificate in PEM`, {
-      cause,
-    });
-  }
-  if ((isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)) !== undefined) return;
-  throw new TributaryError('CONFIG_INVALID', `--tunnel-cert-file: the certificate is not for ${host}`, {
-    hint: 'have one issued for the host of --tunnel-address (advertise.tunnel of the chart), or name there a host that it has',
-  });
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new TributaryError('CONFIG_INVALID', `${path}: cannot be read`, { cause });
-  }
+  return startTunnels({ host: listen, port: tunnelPort, ...identity, ends });
 }
 
 /** What agents and operators are told to dial. */
@@ -210,14 +195,14 @@ const toldHosts = ({
     .filter((address) => address !== '')
     .map(hostOfAddress);
 
-/** A fresh certificate at every start, so that none ever runs out on a daemon that is restarted once a year. */
+/** A fresh certificate, at every start and while the daemon runs on: none is kept. */
 async function serverIdentity(
   { authority, directory }: Core,
   hosts: readonly string[],
-): Promise<{ certificate: string; key: string; ca: string }> {
+): Promise<TlsIdentity> {
   const names = [...new Set([...hosts, ...directory.identity.names, SERVER_NAME])];
   const { chainPem, privateKeyPem } = await authority.issueServer(names);
-  return { certificate: chainPem, key: privateKeyPem, ca: authority.certificatePem };
+  return { certificate: chainPem, key: privateKeyPem };
 }
 
 type Register = Parameters<typeof startListener>[0]['register'];

@@ -19,6 +19,9 @@ export type AlertCases = Readonly<Record<ChartName, Readonly<Record<string, Aler
 
 const DOWN = 'Agents keep their updates and sites go on answering; no round goes on.';
 
+/** Seconds. Time begins at 0 in these cases. */
+const DAY = 86_400;
+
 /** A counter that exists from the start of its process on, and counts `first` things in minute ten. */
 const burst = (first: number): string => `0x10 ${String(first)}x600`;
 
@@ -98,6 +101,39 @@ export const ALERT_CASES: AlertCases = {
       at: '30m',
       severity: 'warning',
       description: 'Its event loop is 2.2 s behind.',
+    },
+    TributaryCertificateExpires: {
+      // A certificate of 90 days, of which 17 are left at the time of the look; the daemon's own has half a year.
+      bad: {
+        'tributary_certificate_start_timestamp_seconds{certificate="tunnel"}': `${String(3_600 - 73 * DAY)}x60`,
+        'tributary_certificate_expiry_timestamp_seconds{certificate="tunnel"}': `${String(3_600 + 17 * DAY)}x60`,
+        'tributary_certificate_start_timestamp_seconds{certificate="server"}': `${String(-180 * DAY)}x60`,
+        'tributary_certificate_expiry_timestamp_seconds{certificate="server"}': `${String(185 * DAY)}x60`,
+      },
+      // One of a day, which its issuer replaces when a third is left; an authority near its end has an alert of its own.
+      good: {
+        'tributary_certificate_start_timestamp_seconds{certificate="tunnel"}': `${String(3_600 - 16 * 3_600)}x60`,
+        'tributary_certificate_expiry_timestamp_seconds{certificate="tunnel"}': `${String(3_600 + 8 * 3_600)}x60`,
+        'tributary_certificate_start_timestamp_seconds{certificate="authority"}': `${String(-3_600 * DAY)}x60`,
+        'tributary_certificate_expiry_timestamp_seconds{certificate="authority"}': `${String(10 * DAY)}x60`,
+      },
+      at: '1h',
+      labels: { certificate: 'tunnel' },
+      severity: 'warning',
+      description: 'Certificate tunnel: 17d 0h 0m 0s are left.',
+    },
+    TributaryAuthorityExpires: {
+      bad: {
+        'tributary_certificate_expiry_timestamp_seconds{certificate="authority"}': `${String(3_600 + 170 * DAY)}x60`,
+      },
+      good: {
+        'tributary_certificate_expiry_timestamp_seconds{certificate="authority"}': `${String(3_600 + 190 * DAY)}x60`,
+        'tributary_certificate_expiry_timestamp_seconds{certificate="server"}': `${String(3_600 + 100 * DAY)}x60`,
+      },
+      at: '1h',
+      labels: { certificate: 'authority' },
+      severity: 'warning',
+      description: '170d 0h 0m 0s are left.',
     },
   },
   'tributary-agent': {

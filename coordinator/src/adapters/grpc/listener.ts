@@ -1,7 +1,7 @@
 import { chmod, rm } from 'node:fs/promises';
 import type { Http2Session } from 'node:http2';
 import type { Server as NetServer } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { Server as TlsServer, TLSSocket } from 'node:tls';
 
 import {
   logVerbosity,
@@ -70,8 +70,14 @@ export interface Listener {
   close(drainMs: number): Promise<void>;
 }
 
+/** A port whose certificate may be followed by another while it is open. */
+export interface TlsListener extends Listener {
+  /** Presents it to connections from now on; open ones stay as they are. Throws where it is none. */
+  present(identity: Pick<ServerIdentity, 'certificate' | 'key'>): void;
+}
+
 /** Rejects with CONFIG_INVALID where the address cannot be bound. */
-export async function startListener(options: ListenerOptions): Promise<Listener> {
+export async function startListener(options: ListenerOptions): Promise<TlsListener> {
   // grpc-js writes to standard error by itself; what it says there reaches us as errors.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(serverOptions(bounds(options)));
@@ -81,7 +87,13 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const port = await bind(server, options);
   widenSessions(server);
   watchSessions(server, options);
-  return { port, close: (drainMs) => shutDown(server, drainMs) };
+  return {
+    port,
+    present: (identity) => {
+      presentAnew(server, options.security, identity);
+    },
+    close: (drainMs) => shutDown(server, drainMs),
+  };
 }
 
 function bounds({ connectionAgeMs, messageBytes, streams }: ListenerOptions): ServerOptions {
@@ -129,6 +141,17 @@ function credentials(security: Security): ServerCredentials {
 /** grpc-js has no public door to its HTTP/2 servers; @tributary/proto/grpc checks the same field. */
 interface ServerInternals {
   readonly http2Servers: ReadonlyMap<NetServer, unknown>;
+}
+
+/** grpc-js reads certificates when it binds, and lets others come from files alone. */
+function presentAnew(
+  server: Server,
+  security: Security,
+  { certificate, key }: Pick<ServerIdentity, 'certificate' | 'key'>,
+): void {
+  if (security.type === 'Plaintext') return;
+  for (const listener of (server as unknown as ServerInternals).http2Servers.keys())
+    (listener as TlsServer).setSecureContext({ ca: security.identity.ca, cert: certificate, key });
 }
 
 function watchSessions(server: Server, { security, maxConnections, at }: ListenerOptions): void {

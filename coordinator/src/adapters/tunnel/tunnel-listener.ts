@@ -14,7 +14,7 @@ import {
 import { Crowd } from '@tributary/proto/grpc';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 
-import type { Listener } from '../grpc/listener.js';
+import type { TlsListener } from '../grpc/listener.js';
 
 export interface TunnelOptions {
   readonly host: string;
@@ -30,10 +30,16 @@ export interface TunnelOptions {
  * The listener for agents behind proxies that open TLS. It carries bytes and believes nobody: whoever comes through it meets
  * the TLS, the certificates and the limits of the fleet or enrol listener. Rejects with CONFIG_INVALID.
  */
-export async function startTunnels(options: TunnelOptions): Promise<Listener> {
+export async function startTunnels(options: TunnelOptions): Promise<TlsListener> {
   const tunnels = new Tunnels(options);
   const port = await tunnels.listen();
-  return { port, close: (drainMs) => tunnels.close(drainMs) };
+  return {
+    port,
+    present: ({ certificate, key }) => {
+      tunnels.present(certificate, key);
+    },
+    close: (drainMs) => tunnels.close(drainMs),
+  };
 }
 
 class Tunnels {
@@ -83,6 +89,10 @@ class Tunnels {
       });
       this.#server.listen(port, host, () => resolve((this.#server.address() as AddressInfo).port));
     });
+  }
+
+  present(cert: string, key: string): void {
+    this.#server.setSecureContext({ cert, key });
   }
 
   /** What is inside is told to end by its own listener; the rest is cut after `drainMs`. */
