@@ -14,57 +14,63 @@ import { openCore, type Core } from '@tributary/coordinator/internal/commands/co
 import type { Clock } from '@tributary/coordinator/internal/ports.js';
 import { Ledger, serverOptions } from '@tributary/proto/grpc';
 
-/** The fleet port of a coordinator without TLS, by another clock; whoever calls is taken for `agentId`. */
+/** Fleet ports of a coordinator without TLS, by another clock: whoever calls one is taken for its agent. */
 export interface PlainCoordinator {
   readonly core: Core;
-  readonly address: string;
+  /** By the ids of the agents. */
+  readonly addresses: ReadonlyMap<string, string>;
   stop(): Promise<void>;
 }
 
-export async function servePlain(data: string, agentId: string, clock: Clock): Promise<PlainCoordinator> {
+export async function servePlain(
+  data: string,
+  agentIds: readonly string[],
+  clock: Clock,
+): Promise<PlainCoordinator> {
   const core = await openCore({ data, sealKeyFile: undefined, onFault: () => undefined, clock });
   const { federation, cosignatures, stores, modelSigner, random } = core;
   const { log } = createLog({ level: 'fatal' });
   const training = await Training.start({ federation, ...stores, modelSigner, clock, random, log });
-  const keyDigest = federation.state.agents.get(agentId)?.keyDigests.at(-1);
-  if (keyDigest === undefined) throw new Error(`the federation has no agent ${agentId}`);
   const federationId = federation.state.federation?.federationId ?? '';
-  const calls = new Calls(log, { call: () => undefined }, () => ({
-    kind: 'agent',
-    name: agentId,
-    federationId,
-    keyDigest,
-    expiresAtMs: Number.MAX_SAFE_INTEGER,
-  }));
   const callers = new Callers(federation, clock, new Sessions());
   const streams = new AgentStreams({ federation, cosignatures, agents: training.agents, callers, clock });
   const observer = { received: () => undefined, sent: () => undefined };
-  const server = new Server(serverOptions());
-  addService(
-    server,
-    fleetDefinition,
-    fleetService({
-      uploads: training.uploads,
-      stages: training.stages,
-      blobs: training.blobs,
-      ...{ streams, callers, calls, observer },
-    }),
-  );
-  const reader = agentLedger(callers, federation);
-  const readings = new Concurrency('readings', 16, 16);
-  addService(server, Ledger.service, ledgerService({ federation, cosignatures, calls, readings, reader }));
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    ),
-  );
+  const servers = agentIds.map((agentId) => {
+    const keyDigest = federation.state.agents.get(agentId)?.keyDigests.at(-1);
+    if (keyDigest === undefined) throw new Error(`the federation has no agent ${agentId}`);
+    const calls = new Calls(log, { call: () => undefined }, () => ({
+      kind: 'agent',
+      name: agentId,
+      federationId,
+      keyDigest,
+      expiresAtMs: Number.MAX_SAFE_INTEGER,
+    }));
+    const server = new Server(serverOptions());
+    const { uploads, stages, blobs } = training;
+    const fleet = fleetService({ uploads, stages, blobs, streams, callers, calls, observer });
+    addService(server, fleetDefinition, fleet);
+    const reader = agentLedger(callers, federation);
+    const readings = new Concurrency('readings', 16, 16);
+    addService(server, Ledger.service, ledgerService({ federation, cosignatures, calls, readings, reader }));
+    return { agentId, server };
+  });
+  const addresses = new Map<string, string>();
+  for (const { agentId, server } of servers)
+    addresses.set(agentId, `127.0.0.1:${String(await bind(server))}`);
   return {
     core,
-    address: `127.0.0.1:${String(port)}`,
+    addresses,
     stop: async () => {
       await training.stop();
-      server.forceShutdown();
+      for (const { server } of servers) server.forceShutdown();
       await core.close();
     },
   };
 }
+
+const bind = (server: Server): Promise<number> =>
+  new Promise((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );

@@ -10,6 +10,8 @@ export interface RecordedMessage {
   readonly rpc: string;
   /** Calls are numbered in the order in which they began. */
   readonly call: number;
+  /** The agent whose call it is, where that is not the agent of the head. */
+  readonly agent?: string;
   /** What a message of a oneof is: "hello", "order"; the RPC's name elsewhere. */
   readonly kind: string;
   /** Protocol buffer. */
@@ -63,35 +65,50 @@ export class SessionRecorder {
   readonly messages: RecordedMessage[] = [];
   #calls = 0;
 
-  readonly interceptor: Interceptor = (options, next) => {
-    const { path } = options.method_definition;
-    const method = METHODS.get(path);
-    const rpc = rpcOf(path);
-    const call = (this.#calls += 1);
-    const keep = (
-      from: RecordedMessage['from'],
-      message: unknown,
-      encode?: (message: never) => Buffer,
-    ): void => {
-      if (encode === undefined || typeof message !== 'object' || message === null) return;
-      const kind = kindOf(rpc, from, message);
-      this.messages.push({ from, rpc, call, kind, bytes: encode(message as never) });
+  /** For the channels of one agent; `agent` where it is not the agent of the head. */
+  interceptor(agent?: string): Interceptor {
+    return (options, next) => {
+      const { path } = options.method_definition;
+      const method = METHODS.get(path);
+      const rpc = rpcOf(path);
+      const call = (this.#calls += 1);
+      const whose = agent === undefined ? {} : { agent };
+      const keep = (
+        from: RecordedMessage['from'],
+        message: unknown,
+        encode?: (message: never) => Buffer,
+      ): void => {
+        if (encode === undefined || typeof message !== 'object' || message === null) return;
+        const kind = kindOf(rpc, from, message);
+        this.messages.push({ from, rpc, call, ...whose, kind, bytes: encode(message as never) });
+      };
+      return new InterceptingCall(next(options), {
+        start: (metadata, _listener, forward) =>
+          forward(metadata, {
+            onReceiveMessage: (message: unknown, pass) => {
+              keep('coordinator', message, method?.responseSerialize);
+              pass(message);
+            },
+          }),
+        sendMessage: (message: unknown, pass) => {
+          keep('agent', message, method?.requestSerialize);
+          pass(message);
+        },
+      });
     };
-    return new InterceptingCall(next(options), {
-      start: (metadata, _listener, forward) =>
-        forward(metadata, {
-          onReceiveMessage: (message: unknown, pass) => {
-            keep('coordinator', message, method?.responseSerialize);
-            pass(message);
-          },
-        }),
-      sendMessage: (message: unknown, pass) => {
-        keep('agent', message, method?.requestSerialize);
-        pass(message);
-      },
-    });
-  };
+  }
 }
+
+/** What one agent of a session heard and said. */
+export function sessionOf({ head, messages }: RecordedSession, agentId: string): RecordedSession {
+  const own = messages.filter(({ agent = head.agentId }) => agent === agentId);
+  return { head: { ...head, agentId }, messages: own };
+}
+
+/** The agents of a session, that of the head first. */
+export const agentsOf = ({ head, messages }: RecordedSession): readonly string[] => [
+  ...new Set([head.agentId, ...messages.map(({ agent = head.agentId }) => agent)]),
+];
 
 /** A line of JSON for the head and for each message. */
 export async function writeSession(path: string, { head, messages }: RecordedSession): Promise<void> {

@@ -27,6 +27,8 @@ type Side = RecordedMessage['from'];
 export interface HeardMessage {
   readonly rpc: string;
   readonly kind: string;
+  /** Whose call it is, where that is not the agent of the head. */
+  readonly agent: string | undefined;
   readonly message: object;
 }
 
@@ -44,23 +46,26 @@ class Playback {
     this.#side = side;
   }
 
-  hear(rpc: string, message: object): void {
+  hear(rpc: string, message: object, agent?: string): void {
     const other = this.#side === 'agent' ? 'coordinator' : 'agent';
-    this.heard.push({ rpc, kind: kindOf(rpc, other, message), message });
+    this.heard.push({ rpc, kind: kindOf(rpc, other, message), agent, message });
   }
+
+  /** What ended a call of this side: nothing more is due then. */
+  failure: Error | undefined;
 
   /** Resolves when the recorded message `index` is due. */
   async due(index: number): Promise<void> {
     const before = this.session.messages.slice(0, index);
     const needed = before.filter(({ from, kind }) => from !== this.#side && !UNPROMPTED.has(kind));
-    for (const { rpc, kind } of needed) {
-      const same = ({ rpc: ofRpc, kind: ofKind }: { rpc: string; kind: string }): boolean =>
-        ofRpc === rpc && ofKind === kind;
+    for (const { rpc, kind, agent } of needed) {
+      const same = (other: Pick<HeardMessage, 'rpc' | 'kind'> & { readonly agent?: string | undefined }) =>
+        other.rpc === rpc && other.kind === kind && other.agent === agent;
       const count = needed.filter(same).length;
-      await eventually(
-        `${String(count)} of ${rpc} ${kind}`,
-        () => this.heard.filter(same).length >= count || undefined,
-      );
+      await eventually(`${String(count)} of ${rpc} ${kind}`, () => {
+        if (this.failure !== undefined) throw this.failure;
+        return this.heard.filter(same).length >= count || undefined;
+      });
     }
   }
 
@@ -73,18 +78,23 @@ class Playback {
 
 const raw = (bytes: Buffer): Buffer => bytes;
 
-/** Says to the coordinator at `address` what the recorded agent said; resolves with what it answered. */
-export async function playAgent(session: RecordedSession, address: string): Promise<readonly HeardMessage[]> {
+/**
+ * Says to the coordinator what the recorded agents said, each at its own address; resolves with what it answered.
+ */
+export async function playAgents(
+  session: RecordedSession,
+  addresses: ReadonlyMap<string, string>,
+): Promise<readonly HeardMessage[]> {
   const play = new Playback(session, 'agent');
-  const client = new Client(address, credentials.createInsecure());
+  const clients = new Map(
+    [...addresses].map(([agent, address]) => [agent, new Client(address, credentials.createInsecure())]),
+  );
   const calls = new Map<number, { write(bytes: Buffer): void; end(): void }>();
-  let failure: Error | undefined;
   let done = false;
   try {
-    for (const { index, call: number, rpc, bytes } of play.said) {
+    for (const { index, call: number, rpc, agent, bytes } of play.said) {
       await play.due(index);
-      if (failure !== undefined) throw failure;
-      const call = calls.get(number) ?? open(rpc);
+      const call = calls.get(number) ?? open(rpc, agent);
       calls.set(number, call);
       call.write(bytes);
       const more = play.said.some((later) => later.call === number && later.index > index);
@@ -94,18 +104,19 @@ export async function playAgent(session: RecordedSession, address: string): Prom
     done = true;
     return play.heard;
   } finally {
-    client.close();
+    for (const client of clients.values()) client.close();
     for (const call of calls.values()) call.end();
   }
 
-  function open(rpc: string): { write(bytes: Buffer): void; end(): void } {
+  function open(rpc: string, agent?: string): { write(bytes: Buffer): void; end(): void } {
     const method = METHODS.get(`/tributary.v1.${rpc}`);
-    if (method === undefined) throw new Error(`${rpc} is gone`);
+    const client = clients.get(agent ?? session.head.agentId);
+    if (method === undefined || client === undefined) throw new Error(`${rpc} is gone`);
     // Every kind of call is a stream of messages on the wire.
     const stream = client.makeBidiStreamRequest(method.path, raw, method.responseDeserialize, new Metadata());
-    stream.on('data', (message: object) => play.hear(rpc, message));
+    stream.on('data', (message: object) => play.hear(rpc, message, agent));
     stream.on('error', (error) => {
-      if (!done) failure = fromServiceError(error);
+      if (!done) play.failure = fromServiceError(error);
     });
     return stream;
   }
