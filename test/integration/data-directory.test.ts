@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 
 import {
   createDataDirectory,
@@ -13,6 +14,7 @@ import {
   createSealingKey,
   readSealingKey,
 } from '@tributary/coordinator/internal/adapters/vault/sealing-key.js';
+import { restore } from '@tributary/coordinator/internal/commands/restore.js';
 
 import { patternBytes } from '../support/bytes.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
@@ -86,10 +88,36 @@ describe('data directory', () => {
     });
     await assert.rejects(failing, /killed/);
     await assert.rejects(openDataDirectory(root), { code: 'NOT_FOUND' });
+    assert.deepEqual(await readdir(root), [], 'what it wrote is gone');
     // As if the process had died between two of the moves that finish a directory.
-    await mkdir(join(root, 'ledger'));
+    const key = patternBytes(32, 1);
+    for (const name of ['.partial', 'ledger']) await mkdir(join(root, name));
+    for (const name of ['.partial/seal.key', 'seal.key']) await writeFile(join(root, name), key);
     await create();
-    await openDataDirectory(root);
+    const { paths } = await openDataDirectory(root);
+    assert.notDeepEqual(await readSealingKey(paths.sealKey), key);
+  });
+
+  it('is not made over a sealing key, which somebody put among the remains of an attempt', async () => {
+    await mkdir(join(root, '.partial'), { recursive: true });
+    await writeFile(join(root, 'seal.key'), patternBytes(32, 1), { mode: 0o600 });
+    for (const other of [undefined, patternBytes(32, 2)]) {
+      if (other !== undefined) await writeFile(join(root, '.partial/seal.key'), other);
+      await assert.rejects(create(), { code: 'CONFLICT', message: /seal\.key is a sealing key/ });
+      assert.deepEqual(await readSealingKey(join(root, 'seal.key')), patternBytes(32, 1));
+    }
+  });
+
+  it('is restored with no key that lies in it, and the key stays', async () => {
+    await mkdir(join(root, '.partial'), { recursive: true });
+    const sealKeyFile = join(root, 'seal.key');
+    await writeFile(sealKeyFile, patternBytes(32, 1), { mode: 0o600 });
+    const input = Readable.from([]);
+    await assert.rejects(restore({ data: root, from: '-', input, sealKeyFile, print: () => undefined }), {
+      code: 'CONFIG_INVALID',
+      message: /seal\.key lies in/,
+    });
+    assert.deepEqual(await readSealingKey(sealKeyFile), patternBytes(32, 1));
   });
 
   it('is refused where it is none, newer, or damaged', async () => {

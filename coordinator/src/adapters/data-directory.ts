@@ -43,6 +43,9 @@ const NAMES = {
   run: 'run',
 } as const satisfies Record<Exclude<keyof DataPaths, 'root'>, string>;
 
+/** What moves up in its own way. */
+const APART = new Set<string>([IDENTITY_FILE, NAMES.sealKey]);
+
 const identitySchema = z.strictObject({
   formatVersion: z.int(),
   federationId: z.string().min(1).max(63),
@@ -107,7 +110,8 @@ export function parseIdentity(text: string, where: string): DirectoryIdentity {
 /**
  * Makes a data directory whole or not at all. `build` gets the paths of a scratch directory inside `root` (a volume may be
  * mounted there, so nothing beside it will do), fills it and returns the identity. coordinator.json moves last: a
- * directory without it was never finished, and the next attempt begins anew. Throws CONFLICT where `root` holds anything.
+ * directory without it was never finished, and the next attempt begins anew. What a failed `build` wrote is removed: it may
+ * be what the disk is full of. Throws CONFLICT where `root` holds anything; a sealing key is never removed.
  */
 export async function createDataDirectory(
   root: string,
@@ -119,10 +123,9 @@ export async function createDataDirectory(
     await requireUnused(root);
     await mkdir(scratch, { mode: DIRECTORY_MODE });
     await syncDirectory(root);
-    const paths = dataPaths(scratch);
-    const identity: DirectoryIdentity = { formatVersion: FORMAT_VERSION, ...(await build(paths)) };
-    await writeDurably(paths.identity, [Buffer.from(`${JSON.stringify(identity, undefined, 2)}\n`)]);
-    const names = (await readdir(scratch)).filter((name) => name !== IDENTITY_FILE);
+    await fill(dataPaths(scratch), build);
+    const names = (await readdir(scratch)).filter((name) => !APART.has(name));
+    await copyKey(scratch, root);
     for (const name of [...names, IDENTITY_FILE]) {
       await rename(join(scratch, name), join(root, name));
       await syncDirectory(root);
@@ -130,6 +133,34 @@ export async function createDataDirectory(
     await rm(scratch, { recursive: true });
   } catch (error) {
     throw diskError(error, root);
+  }
+}
+
+async function fill(
+  paths: DataPaths,
+  build: (paths: DataPaths) => Promise<Omit<DirectoryIdentity, 'formatVersion'>>,
+): Promise<void> {
+  try {
+    const identity: DirectoryIdentity = { formatVersion: FORMAT_VERSION, ...(await build(paths)) };
+    await writeDurably(paths.identity, [Buffer.from(`${JSON.stringify(identity, undefined, 2)}\n`)]);
+  } catch (error) {
+    await rm(paths.root, { recursive: true, force: true }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A copy stays in the scratch directory to the end: by it the key is known as one that was made here. */
+async function copyKey(scratch: string, root: string): Promise<void> {
+  const key = await keyIn(scratch);
+  if (key !== undefined) await writeDurably(dataPaths(root).sealKey, [key], scratch);
+}
+
+async function keyIn(directory: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(dataPaths(directory).sealKey);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
 }
 
@@ -141,8 +172,18 @@ async function requireUnused(root: string): Promise<void> {
   if (found.length > 0 && !(unfinished && found.every((name) => ours.has(name)))) {
     throw new TributaryError('CONFLICT', `${root} is not empty`, { hint: 'name another directory' });
   }
+  await requireOwnKey(root);
   // The scratch directory goes last: it is what marks the others as remains.
   for (const name of found.filter((other) => other !== PARTIAL))
     await rm(join(root, name), { recursive: true, force: true });
   await rm(join(root, PARTIAL), { recursive: true, force: true });
+}
+
+/** A key that lies among the remains and is not of that attempt is somebody's, perhaps the only copy: nothing is removed. */
+async function requireOwnKey(root: string): Promise<void> {
+  const key = await keyIn(root);
+  if (key === undefined || (await keyIn(join(root, PARTIAL)))?.equals(key) === true) return;
+  throw new TributaryError('CONFLICT', `${dataPaths(root).sealKey} is a sealing key that was put there`, {
+    hint: 'move it out of the directory, and name it with --seal-key-file',
+  });
 }

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { isAbsolute, relative, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { TributaryError } from '@tributary/proto';
@@ -23,6 +24,7 @@ export async function restore({ data, from, input, sealKeyFile, print }: Restore
       hint: 'pass --seal-key-file FILE: a copy of seal.key of the directory that was backed up',
     });
   }
+  requireOutside(data, sealKeyFile);
   const sealingKey = await readSealingKey(sealKeyFile);
   const restored = await restoreBackup(from === '-' ? input : readBackup(from), data, { sealingKey });
   print(`Restored federation ${restored.identity.name} as of ${restored.createdAt} to ${data}:`);
@@ -31,6 +33,16 @@ export async function restore({ data, from, input, sealKeyFile, print }: Restore
   );
   print('');
   print(`Next: tributary-coordinator serve --data ${data} --seal-key-file ${sealKeyFile}`);
+}
+
+/** The directory comes to be anew, and remains of an attempt before are removed: no place for the only copy of a key. */
+function requireOutside(data: string, sealKeyFile: string): void {
+  const way = relative(resolve(data), resolve(sealKeyFile));
+  if (way.startsWith('..') || isAbsolute(way)) return;
+  throw new TributaryError('CONFIG_INVALID', `--seal-key-file: ${sealKeyFile} lies in ${data}`, {
+    hint: 'keep the key outside of the directory that is restored',
+    fields: { field: '--seal-key-file' },
+  });
 }
 
 async function* readBackup(path: string): AsyncGenerator<Uint8Array, void, undefined> {

@@ -57,7 +57,7 @@ const BLOB = /^blobs\/([0-9a-f]{64})$/;
  * Makes a data directory from a backup. Everything is checked before the directory comes to be: each entry against the
  * root of the signed tree head, each blob against its digest, each key against the sealing key, and that nothing is
  * missing. Rejects with CONFLICT where `root` is not empty, STORE_CORRUPT for a damaged or cut backup, SEAL_BROKEN for
- * another sealing key, FORMAT_UNSUPPORTED for a backup of a newer build; `root` is then as it was.
+ * another sealing key, FORMAT_UNSUPPORTED for a backup of a newer build; `root` is then as it was, or empty.
  */
 export async function restoreBackup(
   backup: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,

@@ -27,16 +27,23 @@ export async function* readTar(
     archive.destroy(error);
   });
   input.pipe(archive);
-  const translate = (error: unknown): unknown => {
+  const translate = (error: unknown, isCut = false): unknown => {
     if (sourceError !== undefined || error instanceof TributaryError) return sourceError ?? error;
-    return corruptBackup(error instanceof Error ? error.message : String(error), error);
+    const message = error instanceof Error ? error.message : String(error);
+    // What the package says of a stream that ends between or within headers.
+    const early = isCut || message === 'Unexpected end of data';
+    return corruptBackup(early ? 'it ends early' : message, error);
   };
   try {
     for await (const entry of archive) {
       const { name, size, type } = entry.header;
       if (type !== 'file' || size === undefined) throw corruptBackup(`${name} is not a plain file`);
       // The package's types lean on streamx, which has none: entries are readable streams of bytes.
-      yield { name, size, content: contentOf(entry as unknown as AsyncIterable<Uint8Array>, translate) };
+      yield {
+        name,
+        size,
+        content: contentOf(entry as unknown as AsyncIterable<Uint8Array>, size, translate),
+      };
     }
   } catch (error) {
     throw translate(error);
@@ -48,11 +55,16 @@ export async function* readTar(
 
 async function* contentOf(
   content: AsyncIterable<Uint8Array>,
-  translate: (error: unknown) => unknown,
+  size: number,
+  translate: (error: unknown, isCut: boolean) => unknown,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  let received = 0;
   try {
-    yield* content;
+    for await (const chunk of content) {
+      received += chunk.length;
+      yield chunk;
+    }
   } catch (error) {
-    throw translate(error);
+    throw translate(error, received < size);
   }
 }
