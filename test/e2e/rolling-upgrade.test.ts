@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { SOFTWARE_VERSION } from '@tributary/proto';
 
@@ -15,12 +17,18 @@ import { eventually } from '../support/waiting.js';
 /** TRIBUTARY_UPGRADE_SITES=15 is what a release is held against; four take a minute less. */
 const COUNT = Number(process.env['TRIBUTARY_UPGRADE_SITES'] ?? '4');
 const SITES = Array.from({ length: COUNT }, (_, index) => `site-${String(index + 1).padStart(2, '0')}`);
-/** Every upgrade costs a round or two: all sites belong to each of them. */
-const ROUNDS = 2 * COUNT + 6;
+/** Every upgrade, and the way back and there of one site, costs a round or two: all sites belong to each of them. */
+const ROUNDS = 2 * COUNT + 10;
+/** The last upgrade is killed so many milliseconds after it has opened the data of the older build, each time anew. */
+const KILLED_AFTER_MS = [0, 15, 60] as const;
 const DEADLINE_SECONDS = 120;
 /** After so many sites the coordinator is upgraded: newer agents meet an older one before, older ones a newer one after. */
 const BEFORE_HUB = Math.floor(COUNT / 3);
 const WAIT_MS = 120_000;
+
+/** Goes back to the older build in the middle of the job, and comes again. */
+const rolledBack = SITES[0] ?? '';
+const killed = SITES.at(-1) ?? '';
 
 const old = previousRelease();
 const present = presentRelease(SOFTWARE_VERSION);
@@ -98,12 +106,31 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
     );
 
   /** Stopped as a pod is, in the middle of a round, and started by the other build on the same directory. */
-  async function upgradeSite(name: string, { programs, env }: Release): Promise<void> {
+  async function moveSite(
+    name: string,
+    { programs, env }: Release,
+    kills: readonly number[] = [],
+  ): Promise<Upgrade> {
     const stoppedAt = await newest();
     const exit = await federation.agents.get(name)?.stop();
     assert.deepEqual(exit, { code: 0, signal: null }, name);
-    federation.startAgent(name, { script: programs.agent, env });
-    upgrades.push({ name, stoppedAt, backAt: await beyond(await newest(), `a round with ${name}`) });
+    const launch = { script: programs.agent, env };
+    for (const afterMs of kills) await killStart(name, launch, afterMs);
+    federation.startAgent(name, launch);
+    return { name, stoppedAt, backAt: await beyond(await newest(), `a round with ${name}`) };
+  }
+
+  /** Killed in the middle of its start: each opening of the state names another list of its tables. */
+  async function killStart(name: string, launch: Pick<Release, 'env'> & { script: string }, afterMs: number) {
+    const current = join(federation.folder, 'sites', name, 'data/state/CURRENT');
+    const before = await readFile(current, 'utf8');
+    federation.startAgent(name, launch);
+    const isOpened = async (): Promise<true | undefined> =>
+      (await readFile(current, 'utf8').catch(() => before)) !== before || undefined;
+    await eventually('the state to be opened', isOpened, WAIT_MS, 1);
+    await pause(afterMs);
+    const exit = await federation.agents.get(name)?.stop('SIGKILL');
+    assert.equal(exit?.signal, 'SIGKILL', name);
   }
 
   async function upgradeCoordinator({ programs, env }: Release): Promise<void> {
@@ -114,7 +141,7 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
     await beyond(await newest(), 'a round of the new coordinator');
   }
 
-  it('goes on, site by site, with old and new in one cohort', async () => {
+  it('goes on, site by site, with old and new in one cohort, one site back and there again, one killed as it starts', async () => {
     await allOf(old);
     await federation.apply(
       pointsJob('points', {
@@ -126,7 +153,10 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
     await beyond(0, 'the first round');
     for (const [index, name] of SITES.entries()) {
       if (index === BEFORE_HUB) await upgradeCoordinator(present);
-      await upgradeSite(name, present);
+      upgrades.push(await moveSite(name, present, name === killed ? KILLED_AFTER_MS : []));
+      if (name !== rolledBack) continue;
+      await moveSite(name, old);
+      upgrades.splice(-1, 1, await moveSite(name, present));
     }
     await allOf(present);
     assert.ok(
@@ -161,8 +191,10 @@ describe(`rolling upgrade of ${String(COUNT)} sites and their coordinator during
     });
     assert.ok(mixed.length >= COUNT - 1, `${String(mixed.length)} rounds with old and new sites`);
     const started = entriesOf(entries, 'agent.started');
-    for (const name of SITES)
-      assert.equal(started.filter(({ body }) => body.site === name).length, 2, `starts of ${name}`);
+    for (const name of SITES.filter((site) => site !== killed)) {
+      const starts = started.filter(({ body }) => body.site === name).length;
+      assert.equal(starts, name === rolledBack ? 4 : 2, `starts of ${name}`);
+    }
     const seconds = rounds.map(({ time, body }) => {
       const opened = entriesOf(entries, 'round.opened').find((entry) => entry.body.round === body.round);
       return (Date.parse(time) - Date.parse(opened?.time ?? '')) / 1_000;
