@@ -30,6 +30,7 @@ const NO_BOUNDS: Readonly<Record<string, string>> = {
   STATUS_MS: 'how long a person waits for what a running agent says',
   SLOW_SYNC_MS: 'what a person is told of a disk',
   DAY_MS: 'a unit',
+  NEWEST_READ: 'a version of a format',
   YEAR_MS: 'a unit',
   MESSAGES_AHEAD: 'the high-water mark of streams of objects, of which LIMITS cannot speak before it is set',
   MOST_FILLED: 'which kernel multiplies',
