@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { stringify } from 'yaml';
 
 import { repositoryRoot } from '../support/daemon.js';
-import { manifestOf, render, type ChartName, type Manifest, type Values } from '../support/kube/charts.js';
+import {
+  manifestOf,
+  manifestsOf,
+  render,
+  type ChartName,
+  type Manifest,
+  type Values,
+} from '../support/kube/charts.js';
 import { field } from '../support/kube/field.js';
 import { toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
 import { containerOf } from '../support/oci/bundle.js';
@@ -12,6 +23,8 @@ import { cable, networkNamespace, type NetworkNamespace } from '../support/netwo
 import { containerEnvironment } from '../support/oci/pod-environment.js';
 import { podVolumes, type Keys, type PodSources, type PodVolumes } from '../support/oci/pod-volumes.js';
 import { startContainer, WHY_NO_CONTAINERS, type RunningContainer } from '../support/oci/run.js';
+import { readmeSteps } from '../support/readme-steps.js';
+import { trialJob } from '../support/trial-job.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 import { eventually } from '../support/waiting.js';
 
@@ -19,6 +32,7 @@ const generation = 'helm 3';
 const why = (toolsOf(generation) === undefined ? WHY_SKIPPED : '') + WHY_NO_CONTAINERS;
 const HUB = 'hub-tributary-coordinator';
 const NORTH = 'north-tributary-agent';
+const SEAL = { 'hub-seal': { 'seal.key': Buffer.alloc(32, 7).toString('base64') } };
 
 /** A pod of a rendered chart with everything that its containers are given. */
 class Pod {
@@ -122,10 +136,9 @@ describe(`images under runc, as the charts start them${why}`, function () {
       federation: { name: 'clinics', host: 'hub.example.org' },
       sealKey: { existingSecret: 'hub-seal' },
     });
-    const seal = Buffer.alloc(32, 7).toString('base64');
     hubPod = await podOf(hub, {
       ...{ chart: 'tributary-coordinator', name: HUB, network: first },
-      secrets: { 'hub-seal': { 'seal.key': seal } },
+      secrets: SEAL,
     });
     await hubPod.complete('init');
     coordinator = await hubPod.start('coordinator');
@@ -243,5 +256,57 @@ describe(`images under runc, as the charts start them${why}`, function () {
   it('stop when told, with exit code 0', async () => {
     for (const container of [agent, coordinator])
       assert.equal(await container.stop(45_000), 0, await container.log());
+  });
+
+  it('are restored from a backup as deploy/README.md says, with the jobs that were on it', async () => {
+    const page = await readFile(join(repositoryRoot, 'deploy/README.md'), 'utf8');
+    /** What a heading has `kubectl exec` do in a pod: with the redirections of the shell outside. */
+    const execs = async (heading: string, { id }: RunningContainer): Promise<void> => {
+      for (const step of readmeSteps(page, heading)) {
+        const [, words] =
+          step.kind === 'command' ? (/^kubectl .* exec .*? -- (.*)$/.exec(step.line) ?? []) : [];
+        if (words === undefined) continue;
+        await promisify(execFile)('bash', ['-c', `runc exec ${id} ${words}`], { cwd: folder.path });
+      }
+    };
+    const volume = join(folder.path, `${HUB}-claim`);
+    coordinator = await hubPod.start('coordinator');
+    await said(coordinator, '"msg":"serving"');
+    const job = join(volume, 'job.yaml');
+    await writeFile(job, stringify(trialJob('kept')), { mode: 0o644 });
+    const applied = await coordinator.exec('tributary', 'apply', '-f', '/var/lib/tributary/job.yaml');
+    assert.equal(applied.code, 0, applied.stderr);
+    await execs('Upgrade', coordinator);
+    await coordinator.stop(45_000);
+
+    const [file] = readmeSteps(page, 'Restore on a cluster').flatMap((step) =>
+      step.kind === 'file' ? manifestsOf(step.text) : [],
+    );
+    const spec = file?.['spec'];
+    const deployed = field(manifestOf(hub, 'Deployment'), 'spec', 'template', 'spec');
+    // Else what is private on the volume would be opened to its group, and be refused afterwards.
+    for (const path of [['securityContext'], ['containers', 0, 'image']])
+      assert.deepEqual(field(spec, ...path), field(deployed, ...path), path.join('.'));
+    const [network] = networks;
+    assert.ok(network !== undefined);
+    const restore = await Pod.make(
+      spec,
+      { secrets: SEAL, claims: { [HUB]: volume } },
+      {
+        ...{ network, hosts: join(folder.path, 'hosts'), folder: join(folder.path, 'restore') },
+        image: 'coordinator',
+      },
+    );
+    pods.push(restore);
+    const container = await restore.start('restore');
+    await execs('Restore on a cluster', container);
+    await container.stop();
+    assert.ok((await readdir(volume)).includes('hub.lost'));
+
+    await hubPod.complete('init');
+    coordinator = await hubPod.start('coordinator');
+    await said(coordinator, '"msg":"serving"');
+    assert.match((await coordinator.exec('tributary', 'get', 'fj')).stdout, /^kept /m);
+    assert.match((await coordinator.exec('tributary', 'get', 'sites')).stdout, /^north /m);
   });
 });
