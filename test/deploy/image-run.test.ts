@@ -300,7 +300,7 @@ describe(`images under runc, as the charts start them${why}`, function () {
     pods.push(restore);
     const container = await restore.start('restore');
     await execs('Restore on a cluster', container);
-    await container.stop();
+    await container.stop(1_000);
     assert.ok((await readdir(volume)).includes('hub.lost'));
 
     await hubPod.complete('init');
