@@ -156,7 +156,6 @@ describe('bills of materials', function () {
     { descriptor }: PlatformImage,
   ): Promise<readonly Component[]> => {
     const text = await billOf(layout, descriptor.digest);
-    assert.equal(await validator.validate(text), null);
     return (JSON.parse(text) as { readonly components: readonly Component[] }).components;
   };
 
@@ -193,6 +192,7 @@ describe('bills of materials', function () {
       const layout = join(layouts, name);
       for (const image of await platformImages(layout)) {
         const components = await componentsOf(layout, image);
+        assert.equal(await validator.validate(await billOf(layout, image.descriptor.digest)), null);
         const files = await layerFiles(layout, await withoutNode(layout, image), (path) =>
           /(^|\/)package\.json$|^var\/lib\/dpkg\/status\.d\/|\/copyright$/.test(path),
         );
