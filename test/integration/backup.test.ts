@@ -337,6 +337,7 @@ async function sourceOf(root: string, stores: Stores): Promise<BackupSource> {
     federationId: FEDERATION,
     ledger: await ledgerOf(stores),
     blobs: stores.blobs,
+    spareBlobs: () => () => undefined,
     keys: stores.vault,
     identity: await readFile(paths.identity),
     authority: await readFile(paths.authority),

@@ -1,6 +1,7 @@
 import { decodeEnvelopeHeader, type Digest, type LedgerEntry } from '@tributary/proto';
 
-import type { FederationState, JobState } from '../domain/federation-state.js';
+import type { FederationState } from '../domain/federation-state.js';
+import { blobsOf, liveBlobs } from '../domain/live-blobs.js';
 import { isUnfinished } from '../domain/rounds/round-progress.js';
 import type { BlobStore, CheckpointStore, SpoolStore } from '../ports.js';
 import type { Aggregation } from './aggregation.js';
@@ -30,6 +31,9 @@ const ENDS_A_ROUND: ReadonlySet<string> = new Set(['round.committed', 'job.faile
 /** Deletes what the ledger no longer needs: the key, spools and checkpoint of settled rounds, models in between. */
 export class Settlement {
   readonly #parts: SettlementParts;
+  /** Dead blobs that wait for the backups that are being made. */
+  readonly #spared = new Set<Digest>();
+  #backups = 0;
   #last: Promise<void> = Promise.resolve();
 
   constructor(parts: SettlementParts) {
@@ -88,6 +92,24 @@ export class Settlement {
     if (removed + dead.length > 0) log.info({ spools: removed, blobs: dead.length }, 'leftovers removed');
   }
 
+  /**
+   * Deletes no blob until the result is called: what a backup holds of the ledger names blobs that are dead before it comes
+   * to them. Call before the head is taken.
+   */
+  spareBlobs(): () => void {
+    this.#backups += 1;
+    let spared = true;
+    return () => {
+      if (!spared) return;
+      spared = false;
+      this.#backups -= 1;
+      if (this.#backups > 0) return;
+      const candidates = [...this.#spared];
+      this.#spared.clear();
+      this.#enqueue(() => this.#deleteDead(candidates));
+    };
+  }
+
   /** Waits for what is queued. */
   async idle(): Promise<void> {
     await this.#last;
@@ -115,7 +137,8 @@ export class Settlement {
   async #deleteDead(candidates: readonly Digest[]): Promise<void> {
     for (const digest of candidates) {
       // Asked anew each time: the same content may have become part of something else meanwhile.
-      if (!liveBlobs(this.#parts.federation.state).has(digest)) await this.#parts.blobs.delete(digest);
+      if (this.#backups > 0) this.#spared.add(digest);
+      else if (!liveBlobs(this.#parts.federation.state).has(digest)) await this.#parts.blobs.delete(digest);
     }
   }
 
@@ -133,23 +156,4 @@ export class Settlement {
       await spool.close();
     }
   }
-}
-
-/** Blobs that the ledger state names: of unfinished jobs, and of registered models. */
-function liveBlobs(state: FederationState): ReadonlySet<Digest> {
-  const live = new Set<Digest>();
-  for (const job of state.jobs.values()) for (const digest of blobsOf(job)) live.add(digest);
-  for (const { versions } of state.models.values()) {
-    for (const { manifestDigest, weightsDigest } of versions) live.add(manifestDigest).add(weightsDigest);
-  }
-  return live;
-}
-
-function blobsOf({ finishedAt, base, round, statisticsDigest }: JobState): readonly Digest[] {
-  if (finishedAt !== undefined || base === undefined) return [];
-  return [
-    base.modelDigest,
-    ...(statisticsDigest === undefined ? [] : [statisticsDigest]),
-    ...(isUnfinished(round) ? [round.baseDigest] : []),
-  ];
 }

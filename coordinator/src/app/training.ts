@@ -108,6 +108,11 @@ export class Training {
     await this.#settlement.idle();
   }
 
+  /** For as long as a backup is made: see {@link Settlement.spareBlobs}. */
+  spareBlobs(): () => void {
+    return this.#settlement.spareBlobs();
+  }
+
   #begin(): void {
     this.#state = this.#federation.state;
     this.#subscriptions.push(

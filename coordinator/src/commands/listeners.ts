@@ -232,7 +232,7 @@ function servicesOf(
     random,
     enrolAddress,
     blobs: stores.blobs,
-    backup: () => backupOf(core),
+    backup: () => backupOf(core, () => training.spareBlobs()),
   };
   const views = new ObjectViews(federation, agents, clock);
   const reflection = new ReflectionService(packageDefinition, {
@@ -280,18 +280,17 @@ function servicesOf(
   };
 }
 
-/** A backup of the opened directory, made while it is at work or offline. */
-export async function* backupOf({
-  directory,
-  stores,
-  federation,
-  clock,
-}: Core): AsyncGenerator<Uint8Array, void, undefined> {
+/** A backup of the opened directory, made while it is at work or, where nothing is to be spared, offline. */
+export async function* backupOf(
+  { directory, stores, federation, clock }: Core,
+  spareBlobs: () => () => void = () => () => undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { paths, identity } = directory;
   yield* createBackup({
     federationId: identity.federationId,
     ledger: federation,
     blobs: stores.blobs,
+    spareBlobs,
     keys: stores.vault,
     identity: await readFile(paths.identity),
     authority: await readFile(paths.authority),

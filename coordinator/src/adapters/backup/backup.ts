@@ -33,6 +33,8 @@ export interface BackupSource {
   readonly federationId: string;
   readonly ledger: BackupLedger;
   readonly blobs: BlobStore;
+  /** From its call to that of its result, no blob is deleted. */
+  readonly spareBlobs: () => () => void;
   readonly keys: SealedKeys;
   /** Bytes of coordinator.json and ca.pem. */
   readonly identity: Uint8Array;
@@ -71,6 +73,16 @@ interface Member {
 }
 
 async function* members(source: BackupSource): AsyncGenerator<Member> {
+  // What is live at the head is there until it was read, though rounds are committed meanwhile.
+  const release = source.spareBlobs();
+  try {
+    yield* sparedMembers(source);
+  } finally {
+    release();
+  }
+}
+
+async function* sparedMembers(source: BackupSource): AsyncGenerator<Member> {
   const treeHead = await source.ledger.treeHead();
   // At once, and before the slow parts: keys of rounds that end meanwhile are deleted.
   const keys = await readKeys(source.keys);
@@ -85,7 +97,6 @@ async function* members(source: BackupSource): AsyncGenerator<Member> {
   yield* ledgerMembers(source.ledger, treeHead.treeSize);
   for await (const digest of source.blobs.list()) {
     const size = await source.blobs.size(digest);
-    // Undefined where it was deleted since it was listed: nothing that is still needed is.
     if (size !== undefined) yield { name: blobMember(digest), size, content: source.blobs.read(digest) };
   }
 }

@@ -10,6 +10,9 @@ import {
   type LedgerEntry,
 } from '@tributary/proto';
 
+import { evolve } from '../../domain/evolve.js';
+import { EMPTY_FEDERATION } from '../../domain/federation-state.js';
+import { liveBlobs } from '../../domain/live-blobs.js';
 import { FileBlobStore } from '../blobs/file-blob-store.js';
 import {
   createDataDirectory,
@@ -190,6 +193,7 @@ class Restoration {
     if (manifest === undefined || identity === undefined || !this.#authority)
       throw corruptBackup(`${IDENTITY} or ${AUTHORITY} is missing`);
     await this.#requireTree(manifest, identity);
+    await this.#requireBlobs();
     const { blobs, keys } = this.#counts;
     return { identity, entries: this.#ledger.size(), blobs, keys, createdAt: manifest.createdAt };
   }
@@ -210,6 +214,16 @@ class Restoration {
     if (founded !== federationId || founded !== identity.federationId || identity.logId !== logIdOf(key)) {
       throw corruptBackup('its parts are of different federations');
     }
+  }
+
+  /** What open rounds and registered models are made of. */
+  async #requireBlobs(): Promise<void> {
+    let state = EMPTY_FEDERATION;
+    for await (const { bytes } of this.#ledger.read(0, this.#ledger.size()))
+      state = evolve(state, decodeEntry(bytes));
+    for (const digest of liveBlobs(state))
+      if ((await this.#blobs.size(digest)) === undefined)
+        throw corruptBackup(`blob ${digest}, which its ledger needs, is missing`);
   }
 
   close(): Promise<void> {
