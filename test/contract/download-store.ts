@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { digestOf } from '@tributary/proto';
+import { digestOf, type Digest } from '@tributary/proto';
 import type { DownloadStore } from '@tributary/edge-agent/internal/transfer-ports.js';
 
 import { collect, patternBytes } from '../support/bytes.js';
@@ -9,6 +9,16 @@ import { using, type SuiteOptions } from './harness.js';
 const digest = digestOf(new Uint8Array([1]));
 const other = digestOf(new Uint8Array([2]));
 const pieces = [patternBytes(300_000, 1), patternBytes(1, 2), patternBytes(500_000, 3)];
+
+/** What is kept of a blob, let go of again. */
+async function keptOf(store: DownloadStore, of: Digest): Promise<Uint8Array> {
+  const kept = await store.open(of);
+  try {
+    return await collect(kept.read());
+  } finally {
+    await kept.close();
+  }
+}
 
 /** What every DownloadStore does. */
 export function downloadStoreSuite({ name, factory }: SuiteOptions<DownloadStore>): void {
@@ -34,8 +44,8 @@ export function downloadStoreSuite({ name, factory }: SuiteOptions<DownloadStore
         await second.append(patternBytes(20, 2));
         await first.discard();
         await second.close();
-        assert.equal((await collect((await store.open(digest)).read())).length, 0);
-        assert.equal((await collect((await store.open(other)).read())).length, 20);
+        assert.equal((await keptOf(store, digest)).length, 0);
+        assert.equal((await keptOf(store, other)).length, 20);
       }));
 
     it('keeps nothing of a second download of a blob beside the first', () =>
@@ -48,7 +58,7 @@ export function downloadStoreSuite({ name, factory }: SuiteOptions<DownloadStore
         await second.append(patternBytes(30, 2));
         await second.discard();
         await first.close();
-        assert.equal((await collect((await store.open(digest)).read())).length, 10);
+        assert.equal((await keptOf(store, digest)).length, 10);
       }));
   });
 }

@@ -1,4 +1,4 @@
-import { LIMITS, TributaryError, type Digest } from '@tributary/proto';
+import { digestOf, LIMITS, TributaryError, type Digest } from '@tributary/proto';
 
 import type { AgentState, FederationState } from '../domain/federation-state.js';
 import { rolloutFor, versionOf } from '../domain/rollouts.js';
@@ -23,7 +23,9 @@ export interface BlobDownload {
   readonly size: number;
   /**
    * Bytes from `offset`, below `size`, to the next multiple of LIMITS.chunkBytes at most: downloads that began at
-   * different places come to ask for the same chunks. The agent compares the digest.
+   * different places come to ask for the same chunks. The first ones are small, from LIMITS.firstChunkBytes on: what a
+   * link that breaks has passed is kept in whole chunks only. Rejects with STORE_CORRUPT where the bytes are not those that
+   * were there when the download began. The agent compares the digest of the whole.
    */
   chunkAt(offset: number): Promise<Uint8Array>;
 }
@@ -35,8 +37,11 @@ export interface BlobDownload {
 export class BlobAccess {
   readonly #federation: Federation;
   readonly #blobs: BlobStore;
-  /** Blobs that were read through since the daemon started: damage is named here, before a round fails at every site. */
-  readonly #whole = new Map<Digest, Promise<void>>();
+  /**
+   * Blobs that were read through since the daemon started, with the digests of their chunks: damage is named here, also
+   * where it comes later, before a round fails at every site.
+   */
+  readonly #whole = new Map<Digest, Promise<readonly Digest[]>>();
 
   constructor(federation: Federation, blobs: BlobStore) {
     this.#federation = federation;
@@ -58,11 +63,12 @@ export class BlobAccess {
       });
     }
     const { digest } = request;
-    await this.#requireWhole(digest);
-    return { digest, size, chunkAt: (offset) => this.#chunkAt(digest, offset) };
+    const chunks = await this.#requireWhole(digest);
+    const begun = request.offset;
+    return { digest, size, chunkAt: (offset) => this.#chunkAt(digest, chunks, offset, offset - begun) };
   }
 
-  #requireWhole(digest: Digest): Promise<void> {
+  #requireWhole(digest: Digest): Promise<readonly Digest[]> {
     const known = this.#whole.get(digest);
     if (known !== undefined) return known;
     const read = this.#readThrough(digest);
@@ -73,15 +79,31 @@ export class BlobAccess {
     return read;
   }
 
-  async #readThrough(digest: Digest): Promise<void> {
-    const chunks = this.#blobs.read(digest)[Symbol.asyncIterator]();
-    while ((await chunks.next()).done !== true);
+  async #readThrough(digest: Digest): Promise<readonly Digest[]> {
+    const chunks: Digest[] = [];
+    for await (const chunk of this.#blobs.read(digest)) chunks.push(digestOf(chunk));
+    return chunks;
   }
 
-  async #chunkAt(digest: Digest, offset: number): Promise<Uint8Array> {
-    for await (const chunk of this.#blobs.readStored(digest, offset))
-      return chunk.subarray(0, LIMITS.chunkBytes - (offset % LIMITS.chunkBytes));
-    throw new TributaryError('STORE_CORRUPT', 'an artefact is shorter than it was');
+  /** `sent`: bytes that the download has been given before. */
+  async #chunkAt(
+    digest: Digest,
+    chunks: readonly Digest[],
+    offset: number,
+    sent: number,
+  ): Promise<Uint8Array> {
+    const within = offset % LIMITS.chunkBytes;
+    const from = offset - within;
+    for await (const chunk of this.#blobs.readStored(digest, from)) {
+      if (digestOf(chunk) !== chunks[from / LIMITS.chunkBytes]) break;
+      return chunk.subarray(within, within + Math.max(LIMITS.firstChunkBytes, sent));
+    }
+    // The next download reads it through again, and is refused until it is mended.
+    this.#whole.delete(digest);
+    throw new TributaryError('STORE_CORRUPT', `blob ${digest} does not match its digest`, {
+      hint: 'restore it from a backup',
+      fields: { digest },
+    });
   }
 }
 

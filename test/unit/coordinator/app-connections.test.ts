@@ -139,8 +139,10 @@ describe('connected agents', () => {
 async function* chunksOf(blob: BlobDownload, offset: number): AsyncGenerator<Uint8Array> {
   for (let at = offset; at < blob.size;) {
     const chunk = await blob.chunkAt(at);
+    const passed = Math.max(LIMITS.firstChunkBytes, at - offset);
     at += chunk.length;
-    assert.ok(at === blob.size || at % LIMITS.chunkBytes === 0);
+    assert.ok(chunk.length <= passed, 'a break costs no more than has passed');
+    assert.ok(at === blob.size || at % LIMITS.chunkBytes === 0 || chunk.length === passed);
     yield chunk;
   }
 }
@@ -204,6 +206,43 @@ describe('access to blobs', () => {
     };
     await Promise.all([0, 1, 2].map(() => world.training.blobs.open(agentId, request)));
     assert.equal(reads, 1, 'read through once for all that ask');
+    await world.close();
+  });
+
+  it('names a blob that is damaged after it was served, before a byte of the damage leaves', async () => {
+    const world = await TrainingWorld.create(['east', 'west']);
+    for (const site of ['east', 'west']) world.agent(site).connect();
+    const jobId = await world.submit('loans', { model: THREE_CHUNKS });
+    const { baseDigest } = await world.openRound(jobId);
+    const { agentId } = world.agent('east');
+    const { blobs } = world.training;
+    const request = { jobId, round: 1, digest: baseDigest, offset: 0 };
+    await collect(chunksOf(await blobs.open(agentId, request), 0));
+    const running = await blobs.open(agentId, request);
+    const intact = world.blobs.readStored.bind(world.blobs);
+    const at = running.size - 3;
+    world.blobs.readStored = async function* (digest, offset) {
+      let begin = offset;
+      for await (const chunk of intact(digest, offset)) {
+        if (begin <= at && at < begin + chunk.length) chunk[at - begin] = (chunk[at - begin] ?? 0) ^ 1;
+        begin += chunk.length;
+        yield chunk;
+      }
+    };
+    let served = 0;
+    const rest = async (): Promise<void> => {
+      for await (const chunk of chunksOf(running, 0)) served += chunk.length;
+    };
+    await assert.rejects(rest, { code: 'STORE_CORRUPT', fields: { digest: baseDigest } });
+    assert.equal(served, running.size - (running.size % LIMITS.chunkBytes));
+    let reads = 0;
+    world.blobs.read = (digest) => {
+      reads += 1;
+      return intact(digest, 0);
+    };
+    world.blobs.readStored = intact;
+    assert.equal((await collect(chunksOf(await blobs.open(agentId, request), 0))).length, running.size);
+    assert.equal(reads, 1, 'read through again before it is served again');
     await world.close();
   });
 });
