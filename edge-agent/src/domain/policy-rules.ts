@@ -210,7 +210,9 @@ const activeAdversary: PolicyRule = {
   demands: ({ federation }, { privacy }) =>
     federation === undefined && isActive(privacy) ? 'a pinned root' : 'nothing',
   judge: ({ federation }, { privacy }) => {
-    const found = privacy.secureAggregation ? `adversary ${privacy.adversary}` : 'plain aggregation';
+    const found = privacy.secureAggregation
+      ? `adversary ${privacy.adversary ?? 'HonestButCurious'}`
+      : 'plain aggregation';
     return federation !== undefined || !isActive(privacy)
       ? { found, applies: isActive(privacy) }
       : refused(

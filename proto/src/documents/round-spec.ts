@@ -104,8 +104,9 @@ export const privacySchema = z.strictObject({
     .describe('Sites that together recover what a mask was made of. Default: the fewest that are safe.'),
   adversary: z
     .enum(['HonestButCurious', 'Active'])
-    .default('HonestButCurious')
+    // Written only where somebody wrote it: sites of builds that do not know the field serve what does not ask for it.
+    .optional()
     .describe(
-      'What the coordinator is taken for. Active: it may show sites different things and own one; fewer sites may drop out.',
+      'What the coordinator is taken for. Active: it may show sites different things and own one; fewer sites may drop out. Default: HonestButCurious.',
     ),
 });

@@ -18,7 +18,7 @@ export interface SecureAggregationDemand {
   /** Fewest sites in a sum that the job, or a site's policy, accepts. */
   readonly minimum?: number | undefined;
   /** HonestButCurious where absent. */
-  readonly adversary?: Adversary;
+  readonly adversary?: Adversary | undefined;
 }
 
 export type Topology =

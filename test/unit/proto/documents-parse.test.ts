@@ -59,7 +59,7 @@ describe('parseDocument', () => {
         strategy: { type: 'FedAvg' },
         update: { clipNorm: 10, weightCap: 10_000 },
         evaluation: { metrics: [] },
-        privacy: { secureAggregation: false, adversary: 'HonestButCurious' },
+        privacy: { secureAggregation: false },
         suspend: false,
         activeDeadlineSeconds: 86_400,
         ttlSecondsAfterFinished: 0,
