@@ -3,12 +3,15 @@ import { cp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { dataPaths } from '@tributary/coordinator/internal/adapters/data-directory.js';
+import { makeDirectory } from '@tributary/coordinator/internal/adapters/files/durable-file.js';
+import { LevelLedgerStore } from '@tributary/coordinator/internal/adapters/store/level-ledger-store.js';
 import { openStores } from '@tributary/coordinator/internal/adapters/stores.js';
 import { openDataDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
-import { TributaryError } from '@tributary/proto';
+import { sha256, TributaryError } from '@tributary/proto';
 import fc from 'fast-check';
+import { Level } from 'level';
 
-import { collect, patternBytes } from '../support/bytes.js';
+import { collect, collectAll, patternBytes } from '../support/bytes.js';
 import { flipBit } from '../support/damage.js';
 import { propertyRuns } from '../support/property-runs.js';
 import { blobOf, checkpointOf, entryOf, WRITER_KEY, WRITER_UPLOAD } from '../support/store-writer.js';
@@ -17,6 +20,8 @@ import { temporaryDirectory, type TemporaryDirectory } from '../support/temporar
 /** What a store may say of damage; anything else would be a crash, or a guess. */
 const NAMED = new Set(['STORE_CORRUPT', 'SEAL_BROKEN', 'FORMAT_UNSUPPORTED', 'NOT_FOUND']);
 const ENTRIES = 30;
+/** Of them, so many lie in a table of the database, the others in its log. */
+const TABLED = 15;
 const SPOOL_CHUNK = 64 * 1024;
 
 /** Everything that a directory holds, by name; what is damaged is an error instead. */
@@ -30,9 +35,35 @@ const read = async (content: Content, name: string, work: () => Promise<Uint8Arr
   content.set(name, bytes instanceof TributaryError ? bytes : Buffer.from(bytes));
 };
 
+const SITES = ['east', 'north', 'south', 'west'];
+/** Their signature covers what sites sign: here it is a checksum. */
+const signedBy = (site: string): Buffer => {
+  const said = patternBytes(300, site.length + site.charCodeAt(0));
+  return Buffer.concat([said, sha256(said)]);
+};
+const isSigned = (bytes: Uint8Array): boolean =>
+  Buffer.from(sha256(bytes.subarray(0, 300))).equals(Buffer.from(bytes.subarray(300)));
+
+/** Moves what the database of a ledger holds from its log into a table. */
+async function compact(directory: string): Promise<void> {
+  // The types are those of every platform; Node's has this too.
+  const level = new Level(directory) as Level & {
+    compactRange(start: string, end: string): Promise<void>;
+  };
+  await level.compactRange('', '~');
+  await level.close();
+}
+
 async function fillCoordinator(root: string): Promise<void> {
+  const { ledger } = dataPaths(root);
+  await makeDirectory(root);
+  const first = await LevelLedgerStore.open(ledger);
+  for (let seq = 0; seq < TABLED; seq += 1) await first.append(seq, [entryOf(seq)]);
+  await first.putCosignatures(new Map(SITES.map((site) => [site, signedBy(site)])));
+  await first.close();
+  await compact(ledger);
   const stores = await openStores(dataPaths(root), { sealingKey: WRITER_KEY });
-  for (let seq = 0; seq < ENTRIES; seq += 1) await stores.ledger.append(seq, [entryOf(seq)]);
+  for (let seq = TABLED; seq < ENTRIES; seq += 1) await stores.ledger.append(seq, [entryOf(seq)]);
   await stores.ledger.putSnapshot(20, patternBytes(3_000, 20));
   for (let index = 0; index < 3; index += 1) await stores.blobs.put([blobOf(index).subarray(0, 9_000)]);
   for (const name of ['ca', 'log']) await stores.vault.put(name, patternBytes(64, name.length));
@@ -60,6 +91,11 @@ async function readCoordinator(root: string): Promise<Content> {
       'snapshot',
       async () => (await stores.ledger.latestSnapshot())?.snapshot ?? new Uint8Array(),
     );
+    await read(content, 'cosignatures', async () => {
+      const records = await collectAll(stores.ledger.cosignatures());
+      if (!records.every(isSigned)) throw new TributaryError('STORE_CORRUPT', 'no signature of the site');
+      return Buffer.concat(records);
+    });
     for await (const digest of stores.blobs.list())
       await read(content, digest, () => collect(stores.blobs.read(digest)));
     for (const name of await stores.vault.list())

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LevelLedgerStore } from '@tributary/coordinator/internal/adapters/store/level-ledger-store.js';
@@ -105,6 +105,71 @@ describe('damaged ledgers', function () {
     const store = await LevelLedgerStore.open(directory.path, { verify: true });
     assert.equal(store.size(), 9);
     await store.close();
+  });
+
+  it('is refused without its mark, whatever else is missing', async () => {
+    const mark = join(directory.path, 'high-water-mark');
+    await fill(50);
+    const log = join(
+      directory.path,
+      (await readdir(directory.path)).find((name) => name.endsWith('.log')) ?? '',
+    );
+    await cutTail(log, (await stat(log)).size >> 1);
+    await rm(mark);
+    const named = refusal('STORE_CORRUPT', /high-water mark of the ledger is missing/);
+    await assert.rejects(LevelLedgerStore.open(directory.path), named);
+    // Refused again: what refuses it makes no mark.
+    await assert.rejects(LevelLedgerStore.open(directory.path), named);
+    await writeFile(mark, Buffer.alloc(8_192));
+    await assert.rejects(LevelLedgerStore.open(directory.path), named);
+  });
+
+  it('of a build that did not say that there is a mark is opened once without one, and marked', async () => {
+    const mark = join(directory.path, 'high-water-mark');
+    await fill(5);
+    const level = new Level(directory.path);
+    await level.put('m/format', JSON.stringify({ formatVersion: 1 }));
+    await level.close();
+    await rm(mark);
+    await (await LevelLedgerStore.open(directory.path)).close();
+    assert.ok((await stat(mark)).size > 4_096, 'both slots are written');
+    await rm(mark);
+    await assert.rejects(LevelLedgerStore.open(directory.path), { code: 'STORE_CORRUPT' });
+  });
+
+  it('names cosignatures that are gone, with those that are left, until the site has signed again', async () => {
+    await fill(3);
+    const signed = new Map(['east', 'north', 'west'].map((site, at) => [site, patternBytes(300, at + 1)]));
+    const store = await LevelLedgerStore.open(directory.path);
+    await store.putCosignatures(signed);
+    await store.close();
+    const level = new Level(directory.path);
+    await level.del('w/north');
+    await level.close();
+    const again = await LevelLedgerStore.open(directory.path);
+    const left: Uint8Array[] = [];
+    const reading = async (): Promise<void> => {
+      for await (const record of again.cosignatures()) left.push(record);
+    };
+    await assert.rejects(reading(), refusal('STORE_CORRUPT', /cosignatures of sites are missing/));
+    assert.deepEqual(left, [signed.get('east'), signed.get('west')]);
+    await again.putCosignatures(new Map([['north', patternBytes(300, 9)]]));
+    await again.close();
+    const healed = await LevelLedgerStore.open(directory.path);
+    assert.equal((await collectAll(healed.cosignatures())).length, 3);
+    await healed.close();
+  });
+
+  it('names cosignatures that LevelDB lost with a damaged log', async () => {
+    await fill(3);
+    const store = await LevelLedgerStore.open(directory.path);
+    await store.putCosignatures(new Map([['east', patternBytes(300, 60)]]));
+    await store.putCosignatures(new Map([['east', patternBytes(300, 61)]]));
+    await store.close();
+    await flipBitIn(directory.path, patternBytes(300, 61));
+    const again = await LevelLedgerStore.open(directory.path);
+    await assert.rejects(collectAll(again.cosignatures()), { code: 'STORE_CORRUPT' });
+    await again.close();
   });
 
   it('names a missing entry', async () => {

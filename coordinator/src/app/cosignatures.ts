@@ -36,7 +36,7 @@ export interface CosignatureParts {
   readonly store: Pick<LedgerStore, 'putCosignatures' | 'cosignatures'>;
   readonly federation: Pick<Federation, 'logId' | 'state' | 'execute' | 'size' | 'holds'>;
   readonly clock: Clock;
-  /** Told where what was signed could not be written. */
+  /** Told where what was signed could not be written, or was damaged. */
   readonly onFault: (error: unknown) => void;
 }
 
@@ -52,15 +52,30 @@ export class Cosignatures {
     this.#parts = parts;
   }
 
-  /** Rejects with STORE_CORRUPT, FORMAT_UNSUPPORTED. */
+  /** What is damaged or missing is named, and signed again by its site in time. Rejects with FORMAT_UNSUPPORTED. */
   static async open(parts: CosignatureParts): Promise<Cosignatures> {
     const cosignatures = new Cosignatures(parts);
-    for await (const record of parts.store.cosignatures()) {
-      const read = decodeRecord(record, parts.federation.logId);
-      // What a site signed of a tree that a restored ledger does not hold is evidence of the site's, and says nothing here.
-      if (await parts.federation.holds(read.cosignature)) cosignatures.#newest.set(read.site, read);
+    try {
+      for await (const record of parts.store.cosignatures()) await cosignatures.#restore(record);
+    } catch (error) {
+      nameDamage(error, parts.onFault);
     }
     return cosignatures;
+  }
+
+  async #restore(record: Uint8Array): Promise<void> {
+    const { federation, onFault } = this.#parts;
+    try {
+      const read = decodeRecord(record, federation.logId);
+      const { agentId } = read.cosignature;
+      const site = federation.state.agents.get(agentId)?.site ?? read.site;
+      if (site !== read.site)
+        throw new TributaryError('STORE_CORRUPT', `a cosignature of ${agentId} is damaged`);
+      // What a site signed of a tree that a restored ledger does not hold is evidence of the site's, and says nothing here.
+      if (await federation.holds(read.cosignature)) this.#newest.set(read.site, read);
+    } catch (error) {
+      nameDamage(error, onFault);
+    }
   }
 
   /**
@@ -146,6 +161,11 @@ export class Cosignatures {
   }
 }
 
+function nameDamage(error: unknown, onFault: (error: unknown) => void): void {
+  if (TributaryError.from(error).code !== 'STORE_CORRUPT') throw error;
+  onFault(error);
+}
+
 const recordSchema = z.strictObject({
   formatVersion: z.literal(FORMAT),
   site: z.string(),
@@ -176,6 +196,7 @@ function decodeRecord(bytes: Uint8Array, logId: string): SiteCosignature {
     const key = decodeBase64(identityKey, 'identityKey', 32);
     const said = { agentId, logId, treeSize, time, rootHash: decodeBase64(rootHash, 'rootHash', 32) };
     const cosignature = { ...said, signature: decodeBase64(signature, 'signature', 64) };
+    verifyCosignature(key, cosignature);
     return { site, identityKey: key, cosignature };
   } catch (cause) {
     if (cause instanceof TributaryError && cause.code === 'FORMAT_UNSUPPORTED') throw cause;

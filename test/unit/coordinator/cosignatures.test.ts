@@ -54,7 +54,7 @@ describe('what sites signed of heads', () => {
     const federation: CosignatureParts['federation'] = {
       logId: LOG_ID,
       get state() {
-        return { alarms } as unknown as CosignatureParts['federation']['state'];
+        return { alarms, agents: new Map() } as unknown as CosignatureParts['federation']['state'];
       },
       size: () => size,
       holds: async ({ treeSize, rootHash }) => {
@@ -216,9 +216,25 @@ describe('what sites signed of heads', () => {
     assert.deepEqual(listed(await open()), []);
   });
 
-  it('that cannot be read, or are of a newer version, are named', async () => {
-    await store.putCosignatures(new Map([['east', Buffer.from('{}')]]));
-    await assert.rejects(open(), refusal('STORE_CORRUPT'));
+  it('that cannot be read, or are of a newer version, are named, and the others kept', async () => {
+    const before = await open();
+    for (const site of ['east', 'north', 'west']) await before.take(by(site), said(site, 5));
+    await before.close();
+    const signed = await collectAll(store.cosignatures());
+    const altered = Buffer.from(signed[1] ?? [])
+      .toString()
+      .replace('"treeSize":5', '"treeSize":6');
+    await store.putCosignatures(
+      new Map([
+        ['east', Buffer.from('{}')],
+        ['north', Buffer.from(altered)],
+      ]),
+    );
+    assert.deepEqual(listed(await open()), [['west', 5]]);
+    assert.deepEqual(
+      faults.map((error) => TributaryError.from(error).code),
+      ['STORE_CORRUPT', 'STORE_CORRUPT'],
+    );
     await store.putCosignatures(new Map([['east', Buffer.from('{"formatVersion":2}')]]));
     await assert.rejects(open(), refusal('FORMAT_UNSUPPORTED'));
   });

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
-import { sha256 } from '@tributary/proto';
+import { LIMITS, sha256 } from '@tributary/proto';
 
 import { requireFormatVersion } from '../files/directory-format.js';
 import { FILE_MODE } from '../files/durable-file.js';
@@ -18,27 +18,37 @@ const MAGIC = Buffer.from('TRIBMARK');
 const SLOT_BYTES = 4_096;
 const BODY_BYTES = 8 + 4 + 8 + 32;
 const CHECKSUM_BYTES = 32;
-/** Behind the two slots: builds before this one neither read nor write it. */
-const SNAPSHOT = { magic: Buffer.from('TRIBSNAP'), at: 2 * SLOT_BYTES, bytes: 8 + 4 + 8 } as const;
+/** Behind the two slots: builds before this one neither read nor write them. */
+const COUNTS = {
+  /** Entries of the newest snapshot. */
+  snapshot: { magic: Buffer.from('TRIBSNAP'), at: 2 * SLOT_BYTES },
+  /** How often sites' cosignatures were written. */
+  cosignatures: { magic: Buffer.from('TRIBSIGN'), at: 3 * SLOT_BYTES },
+} as const;
+const COUNT_BYTES = 8 + 4 + 8;
+
+export type Counted = keyof typeof COUNTS;
 
 interface OpenedMark {
   readonly file: HighWaterMark;
   readonly mark: Mark | undefined;
-  /** Entries of the newest snapshot; 0 where none was marked. */
-  readonly snapshotSize: number;
+  /** 0 where none was marked. */
+  readonly counts: Readonly<Record<Counted, number>>;
 }
 
 /**
- * The largest acknowledged size of the ledger, and that of its newest snapshot, kept outside its database. LevelDB drops
- * damaged records of its log without a word when it opens; what is lost that way shows here. Two slots are written in turn, after the entries are
- * durable and without a sync of their own, so that the mark may be behind the ledger and is never ahead of it.
+ * The largest acknowledged size of the ledger, and what else is counted, kept outside its database. LevelDB drops damaged
+ * records of its log without a word when it opens; what is lost that way shows here. The mark is written after the entries
+ * are durable: it may be behind the ledger and is never ahead of it. Of its two slots one is written without a sync while the
+ * other is on the disk for good; in turn, with a sync between.
  */
 export class HighWaterMark {
   readonly #file: FileHandle;
-  #next = 0;
+  #next: 0 | 1;
+  #unsynced = 0;
   #closed = false;
 
-  private constructor(file: FileHandle, next: number) {
+  private constructor(file: FileHandle, next: 0 | 1) {
     this.#file = file;
     this.#next = next;
   }
@@ -49,13 +59,32 @@ export class HighWaterMark {
       await created.close();
       return open(path, 'r+');
     });
-    const marks = [await readSlot(file, 0, path), await readSlot(file, 1, path)] as const;
-    const newest = (marks[1]?.size ?? -1) > (marks[0]?.size ?? -1) ? 1 : 0;
-    const snapshotSize = await readSnapshotSize(file);
-    return { file: new HighWaterMark(file, 1 - newest), mark: marks[newest], snapshotSize };
+    try {
+      // What a process left that was killed.
+      await file.sync();
+      const marks = [await readSlot(file, 0, path), await readSlot(file, 1, path)] as const;
+      const newest = (marks[1]?.size ?? -1) > (marks[0]?.size ?? -1) ? 1 : 0;
+      const counts = {
+        snapshot: await readCount(file, 'snapshot'),
+        cosignatures: await readCount(file, 'cosignatures'),
+      };
+      return { file: new HighWaterMark(file, newest === 0 ? 1 : 0), mark: marks[newest], counts };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Both slots, synced: from now on the file is known to be there. */
+  async begin(mark: Mark): Promise<void> {
+    await this.write(mark);
+    await this.#turn();
+    await this.write(mark);
+    await this.#turn();
   }
 
   async write(mark: Mark): Promise<void> {
+    if (this.#unsynced === LIMITS.markChangesPerSync) await this.#turn();
     const body = Buffer.alloc(BODY_BYTES);
     MAGIC.copy(body);
     body.writeUInt32LE(FORMAT_VERSION, 8);
@@ -63,17 +92,24 @@ export class HighWaterMark {
     body.set(mark.rootHash, 20);
     const slot = Buffer.concat([body, sha256(body)]);
     await this.#file.write(slot, 0, slot.length, this.#next * SLOT_BYTES);
-    this.#next = 1 - this.#next;
+    this.#unsynced += 1;
   }
 
-  /** A snapshot of so many entries is durable. */
-  async writeSnapshotSize(size: number): Promise<void> {
-    const body = Buffer.alloc(SNAPSHOT.bytes);
-    SNAPSHOT.magic.copy(body);
+  /** What is counted is durable. */
+  async writeCount(of: Counted, count: number): Promise<void> {
+    const body = Buffer.alloc(COUNT_BYTES);
+    COUNTS[of].magic.copy(body);
     body.writeUInt32LE(FORMAT_VERSION, 8);
-    body.writeBigUInt64LE(BigInt(size), 12);
+    body.writeBigUInt64LE(BigInt(count), 12);
     const record = Buffer.concat([body, sha256(body)]);
-    await this.#file.write(record, 0, record.length, SNAPSHOT.at);
+    await this.#file.write(record, 0, record.length, COUNTS[of].at);
+  }
+
+  /** Goes on with the other slot once this one cannot be torn any more. */
+  async #turn(): Promise<void> {
+    await this.#file.sync();
+    this.#next = this.#next === 0 ? 1 : 0;
+    this.#unsynced = 0;
   }
 
   async close(): Promise<void> {
@@ -98,13 +134,13 @@ async function readSlot(file: FileHandle, slot: number, path: string): Promise<M
   return { size: Number(body.readBigUInt64LE(12)), rootHash: new Uint8Array(body.subarray(20, 52)) };
 }
 
-/** One that is torn or damaged says nothing: the snapshot is a cache. */
-async function readSnapshotSize(file: FileHandle): Promise<number> {
-  const record = Buffer.alloc(SNAPSHOT.bytes + CHECKSUM_BYTES);
-  await file.read(record, 0, record.length, SNAPSHOT.at);
-  const body = record.subarray(0, SNAPSHOT.bytes);
-  const isWhole = record.subarray(SNAPSHOT.bytes).equals(sha256(body));
+/** One that is torn or damaged says nothing: what is counted can be had again. */
+async function readCount(file: FileHandle, of: Counted): Promise<number> {
+  const record = Buffer.alloc(COUNT_BYTES + CHECKSUM_BYTES);
+  await file.read(record, 0, record.length, COUNTS[of].at);
+  const body = record.subarray(0, COUNT_BYTES);
+  const isWhole = record.subarray(COUNT_BYTES).equals(sha256(body));
   const known =
-    isWhole && body.subarray(0, 8).equals(SNAPSHOT.magic) && body.readUInt32LE(8) === FORMAT_VERSION;
+    isWhole && body.subarray(0, 8).equals(COUNTS[of].magic) && body.readUInt32LE(8) === FORMAT_VERSION;
   return known ? Number(body.readBigUInt64LE(12)) : 0;
 }

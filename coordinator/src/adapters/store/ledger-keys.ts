@@ -4,10 +4,12 @@
  *   n/<level>/<index>  RFC 6962 hash of a complete subtree; level 0 are the leaves
  *   s/<size>           snapshot of the fold after `size` entries
  *   w/<site>           the newest head that a site signed
- *   m/format           JSON {formatVersion}
+ *   m/format           JSON {formatVersion, marked: whether a high-water mark lies beside the database}
+ *   m/cosigned         JSON: how many of w/ there are
  */
 
 export const FORMAT_KEY = 'm/format';
+export const COSIGNED_KEY = 'm/cosigned';
 
 const digits = (value: number): string => value.toString().padStart(16, '0');
 

@@ -14,9 +14,11 @@ import { Level } from 'level';
 
 import type { LedgerStore } from '../../ports.js';
 import { requireFormatVersion } from '../files/directory-format.js';
-import { hasRoom, makeDirectory } from '../files/durable-file.js';
-import { HighWaterMark } from './high-water-mark.js';
+import { hasRoom, makeDirectory, syncDirectory } from '../files/durable-file.js';
+import { encodeCount, readCount, requireAll, type CosignatureCount } from './cosignature-count.js';
+import { HighWaterMark, type Counted } from './high-water-mark.js';
 import {
+  COSIGNED_KEY,
   cosignatureKey,
   entryKey,
   FORMAT_KEY,
@@ -34,6 +36,7 @@ export type LedgerDatabase = Level<string, Uint8Array>;
 const FORMAT_VERSION = 1;
 const WHAT = 'ledger';
 const SYNCED = { sync: true } as const;
+const MARKED = Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, marked: true }));
 
 export interface LedgerStoreOptions {
   /** Hash everything again while opening: finds any altered byte, at about a second per 100,000 entries. */
@@ -51,6 +54,9 @@ export class LevelLedgerStore implements LedgerStore {
   #frontier: MerkleFrontier;
   /** Entries of the newest snapshot that was acknowledged. */
   #snapshotSize: number;
+  #cosigned: CosignatureCount;
+  /** Of the changes that were acknowledged. */
+  #cosignedMark: number;
   /**
    * Set where a write failed: LevelDB may or may not hold the batch, and on opening drops what was written behind a torn
    * record of its log. It is opened again before anything else is written, once there is room for that.
@@ -63,12 +69,14 @@ export class LevelLedgerStore implements LedgerStore {
     this.#database = opened.database;
     this.#mark = opened.mark;
     this.#frontier = opened.frontier;
-    this.#snapshotSize = opened.snapshotSize;
+    this.#snapshotSize = opened.counts.snapshot;
+    this.#cosigned = opened.cosigned;
+    this.#cosignedMark = opened.counts.cosignatures;
   }
 
   /**
    * Opens the ledger of `directory`, or creates it. Rejects with STORE_LOCKED, FORMAT_UNSUPPORTED, STORE_FULL, or
-   * STORE_CORRUPT: where acknowledged entries are missing, and with `verify` wherever a byte was altered, naming the
+   * STORE_CORRUPT: where acknowledged entries, or their mark, are missing, and with `verify` wherever a byte was altered, naming the
    * first bad sequence.
    */
   static async open(directory: string, options: LedgerStoreOptions = {}): Promise<LevelLedgerStore> {
@@ -185,7 +193,7 @@ export class LevelLedgerStore implements LedgerStore {
       const others = keys.filter((key) => key !== snapshotKey(size));
       await this.#write([put(snapshotKey(size), record), ...others.map(remove)]);
       this.#snapshotSize = size;
-      await this.#mark.writeSnapshotSize(size).catch(() => undefined);
+      await this.#mark.writeCount('snapshot', size).catch(() => undefined);
     });
   }
 
@@ -209,11 +217,32 @@ export class LevelLedgerStore implements LedgerStore {
 
   putCosignatures(records: ReadonlyMap<string, Uint8Array>): Promise<void> {
     const batch = [...records].map(([site, record]) => put(cosignatureKey(site), record));
-    return this.#inTurn(() => this.#write(batch));
+    return this.#inTurn(async () => {
+      // Where they cannot be read it is not known which are new: the count is that of those there are at least.
+      const held = await this.#database.getMany(batch.map(({ key }) => key)).catch(() => undefined);
+      const added = held?.filter((record) => record === undefined).length ?? 0;
+      const changes = Math.max(this.#cosigned.changes, this.#cosignedMark) + 1;
+      const count = { changes, sites: this.#cosigned.sites + added };
+      await this.#write([...batch, put(COSIGNED_KEY, encodeCount(count))]);
+      this.#cosigned = count;
+      this.#cosignedMark = changes;
+      await this.#mark.writeCount('cosignatures', changes).catch(() => undefined);
+    });
   }
 
   async *cosignatures(): AsyncIterable<Uint8Array> {
-    for await (const record of this.#database.values(kindRange('w'))) yield plain(record);
+    let found = 0;
+    try {
+      for await (const record of this.#database.values(kindRange('w'))) {
+        yield plain(record);
+        found += 1;
+      }
+      const counted = this.#cosigned;
+      this.#cosigned = { ...counted, sites: Math.min(counted.sites, found) };
+      requireAll(found, counted, this.#cosignedMark);
+    } catch (error) {
+      throw levelError(error, 'cosignatures of sites');
+    }
   }
 
   async close(): Promise<void> {
@@ -233,7 +262,8 @@ interface Opened {
   readonly database: LedgerDatabase;
   readonly mark: HighWaterMark;
   readonly frontier: MerkleFrontier;
-  readonly snapshotSize: number;
+  readonly counts: Readonly<Record<Counted, number>>;
+  readonly cosigned: CosignatureCount;
 }
 
 async function openLedger(directory: string, verify: boolean): Promise<Opened> {
@@ -242,7 +272,7 @@ async function openLedger(directory: string, verify: boolean): Promise<Opened> {
   let mark: HighWaterMark | undefined;
   try {
     await database.open();
-    await requireFormat(database);
+    const isMarked = await requireFormat(database);
     const marked = await HighWaterMark.open(join(directory, 'high-water-mark'));
     mark = marked.file;
     const [last] = await database.keys({ ...kindRange('e'), reverse: true, limit: 1 }).all();
@@ -250,10 +280,16 @@ async function openLedger(directory: string, verify: boolean): Promise<Opened> {
     if (verify) await verifyLedger(database, size);
     const frontier = await MerkleFrontier.load(size, (level, index) => readNode(database, level, index));
     const held = marked.mark;
+    if (held === undefined && isMarked) throw unmarked();
     if (held !== undefined && held.size > size)
       throw damaged(size, `and all up to ${String(held.size - 1)} are missing`);
     if (held !== undefined) await requireRoot(database, held.size, held.rootHash);
-    return { database, mark, frontier, snapshotSize: marked.snapshotSize };
+    if (!isMarked) {
+      await mark.begin({ size, rootHash: frontier.root() });
+      await syncDirectory(directory);
+      await database.batch([put(FORMAT_KEY, MARKED)], SYNCED);
+    }
+    return { database, mark, frontier, counts: marked.counts, cosigned: await readCount(database) };
   } catch (error) {
     await mark?.close().catch(() => undefined);
     await database.close().catch(() => undefined);
@@ -272,26 +308,25 @@ async function requireRoot(database: LedgerDatabase, size: number, expected: Uin
   );
 }
 
-async function requireFormat(database: LedgerDatabase): Promise<void> {
+/** Whether the ledger was marked: one of a build that did not say so is, from when this one opens it. */
+async function requireFormat(database: LedgerDatabase): Promise<boolean> {
   const stored = await database.get(FORMAT_KEY);
   if (stored === undefined) {
     const [any] = await database.keys({ limit: 1 }).all();
     if (any !== undefined) throw new TributaryError('STORE_CORRUPT', 'the ledger names no format version');
-    await database.batch(
-      [put(FORMAT_KEY, Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION })))],
-      SYNCED,
-    );
-    return;
+    return false;
   }
-  requireFormatVersion(parseFormat(stored), FORMAT_VERSION, 'the ledger');
+  const format = parseFormat(stored);
+  requireFormatVersion(format?.formatVersion, FORMAT_VERSION, 'the ledger');
+  return format?.marked === true;
 }
 
-function parseFormat(stored: Uint8Array): unknown {
+function parseFormat(
+  stored: Uint8Array,
+): { readonly formatVersion?: unknown; readonly marked?: unknown } | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(stored).toString('utf8'));
-    return typeof value === 'object' && value !== null && 'formatVersion' in value
-      ? value.formatVersion
-      : undefined;
+    return typeof value === 'object' && value !== null ? value : undefined;
   } catch {
     return undefined;
   }
@@ -344,6 +379,11 @@ function requireRange(value: number, most: number, field: string): void {
 function damaged(seq: number, how: string): TributaryError {
   return new TributaryError('STORE_CORRUPT', `ledger entry ${String(seq)} ${how}`, { fields: { seq } });
 }
+
+const unmarked = (): TributaryError =>
+  new TributaryError('STORE_CORRUPT', 'the high-water mark of the ledger is missing, or damaged', {
+    hint: 'without it nobody knows whether the newest entries are all there: restore a backup',
+  });
 
 const damagedSnapshot = (size: number, how: string): TributaryError =>
   new TributaryError('STORE_CORRUPT', `the snapshot of the ledger, of ${String(size)} entries, ${how}`, {
