@@ -80,4 +80,11 @@ async function main(): Promise<number> {
 }
 
 // A case that was cut short still waits for its job.
-process.exit(await main());
+process.exit(
+  await main().catch((error: unknown) => {
+    if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')))
+      throw error;
+    process.stderr.write(`${error.message}\n${USAGE}\n`);
+    return 10;
+  }),
+);

@@ -81,9 +81,10 @@ export async function imageLayers(
 ): Promise<readonly Layer[]> {
   const place = placeOf(materials);
   const packages = dependenciesOf(installed, RECIPES[name].workspaces);
+  const product = await productLayer(materials.root, name);
   const own = await Promise.all([
     makeLayer('dependencies', dependencyLayer(installed, packages, architecture), place),
-    makeLayer('product', await productLayer(materials.root, name), place),
+    makeLayer('product', product, place),
   ]);
   return [...layers, ...own];
 }

@@ -25,7 +25,7 @@ build   writes one OCI image layout per image below --out (.tributary/images), w
 sign    signs a layout as cosign does, with an Ed25519 key or one on P-256.
 verify  holds a layout against its digests and signatures.
 unpack  writes the files of one image for one platform, as root: for Containerfiles.
-choose  takes the Debian packages and the Node.js that there are now, and writes deploy/images/inputs.json.`;
+choose  takes the Debian packages that there are now and the Node.js of inputs.ts, and writes deploy/images/inputs.json.`;
 
 /** A mistake of whoever calls. */
 class UsageError extends Error {}
@@ -43,8 +43,13 @@ const OPTIONS = {
   fresh: { type: 'boolean', default: false },
 } as const;
 
-const parse = (args: readonly string[]) =>
-  parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+  } catch (cause) {
+    throw new UsageError(`${cause instanceof Error ? cause.message : String(cause)}\n${USAGE}`, { cause });
+  }
+}
 type Values = ReturnType<typeof parse>['values'];
 
 const print = (line: string): void => {
@@ -54,7 +59,8 @@ const print = (line: string): void => {
 async function main(args: readonly string[]): Promise<void> {
   const { values, positionals } = parse(args);
   const [command, folder, ...rest] = positionals;
-  if (rest.length > 0) throw new UsageError(USAGE);
+  const takesFolder = command !== 'build' && command !== 'choose';
+  if (rest.length > 0 || (folder !== undefined && !takesFolder)) throw new UsageError(USAGE);
   switch (command) {
     case 'build':
       return build(values);

@@ -89,9 +89,10 @@ export async function signLayout(layout: Layout, key: KeyObject): Promise<void> 
 }
 
 /**
- * Holds every blob of a layout against its digest, and its image and what is attached to that against signatures by `key`
- * of their digests, and of the name and tag that the image has. Rejects with what is wrong, and where anything else is in
- * the layout. Resolves with REPOSITORY:TAG@DIGEST.
+ * Holds every blob to which the index of a layout leads against its digest, and its image and what is attached to that
+ * against signatures by `key` of their digests, and of the name and tag that the image has. Rejects with what is wrong, and
+ * where the index names anything else; what nothing leads to, such as blobs of older signatures, is not read, here or by
+ * tools. Resolves with REPOSITORY:TAG@DIGEST.
  */
 export async function verifyLayout(layout: Layout, key: KeyObject): Promise<string> {
   const { manifests } = await layout.index();

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { PassThrough, Readable } from 'node:stream';
+import { PassThrough, Readable, type Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 
-import { extract, pack, type Header, type Pack } from 'tar-stream';
+import { extract, pack as startPack, type Header, type Pack } from 'tar-stream';
 
 import { contentOf, type Entry } from './entries.js';
 
@@ -16,16 +16,36 @@ export interface WrittenTar {
 
 /** Writes entries in their order, with `epoch` (seconds since 1970) as the time of each. The same give the same bytes. */
 export async function writeTar(entries: readonly Entry[], file: string, epoch: number): Promise<WrittenTar> {
-  const archive = pack();
   const hash = createHash('sha256');
   const hashed = new PassThrough();
   hashed.on('data', (chunk: Buffer) => hash.update(chunk));
-  const written = pipeline(archive, hashed, createWriteStream(file));
   let unpackedSize = 0;
-  for (const entry of entries) unpackedSize += await append(archive, entry, new Date(epoch * 1_000));
-  archive.finalize();
-  await written;
+  const fill = async (archive: Pack): Promise<void> => {
+    for (const entry of entries) unpackedSize += await append(archive, entry, new Date(epoch * 1_000));
+  };
+  await pack(file, fill, hashed);
   return { sha256: hash.digest('hex'), unpackedSize };
+}
+
+/** Writes a tar of what `fill` puts into it. Rejects with what fails first: entries of a file that failed never end. */
+export async function pack(
+  file: string,
+  fill: (archive: Pack) => Promise<void>,
+  through: Duplex = new PassThrough(),
+): Promise<void> {
+  const archive = startPack();
+  const written = pipeline(archive, through, createWriteStream(file));
+  const filled = fill(archive).then(() => {
+    archive.finalize();
+    return written;
+  });
+  try {
+    await Promise.race([written, filled]);
+  } catch (error) {
+    archive.destroy();
+    await written.catch(() => undefined);
+    throw error;
+  }
 }
 
 async function append(archive: Pack, entry: Entry, mtime: Date): Promise<number> {
