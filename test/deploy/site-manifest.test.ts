@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -11,15 +11,36 @@ import { parse } from 'yaml';
 
 import { BINARIES, repositoryRoot, runCommand, type Finished } from '../support/daemon.js';
 import { LocalFederation } from '../support/federation.js';
-import { execute, manifestOf, manifestsOf, type Manifest } from '../support/kube/charts.js';
+import {
+  chartFolder,
+  execute,
+  manifestOf,
+  manifestsOf,
+  type ChartName,
+  type Manifest,
+} from '../support/kube/charts.js';
 import { field, listAt } from '../support/kube/field.js';
 import { podOf, restrictedFaults } from '../support/kube/pod-security.js';
+import { REFUSED } from '../support/kube/refused-values.js';
 import { schemaFault } from '../support/kube/schemas.js';
 import { GENERATIONS, toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
 import { unknownFields } from '../support/kube/unknown-fields.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
 const POLICY = join(repositoryRoot, 'deploy/examples/loans/site-policy.yaml');
+
+/** Everything with which a chart's templates refuse values. */
+async function refusalsOf(chart: ChartName): Promise<readonly RegExp[]> {
+  const folder = join(chartFolder(chart), 'templates');
+  const files = (await readdir(folder)).filter((name) => name.includes('.'));
+  const texts = await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8')));
+  const words = texts.flatMap((text) => [...text.matchAll(/(?:\bfail|fail \(printf|\brequired) "([^"]+)"/g)]);
+  assert.ok(words.length > 8);
+  return words.map(
+    ([, message = '']) =>
+      new RegExp(message.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll(/%s|%d/g, '.+')),
+  );
+}
 
 describe('tributary site manifest', function () {
   this.timeout(120_000);
@@ -45,16 +66,25 @@ describe('tributary site manifest', function () {
 
   it('holds values against the chart before helm does', async () => {
     const digest = `sha256:${'0'.repeat(64)}`;
-    const refused: readonly (readonly [RegExp, JsonObject])[] = [
+    for (const [words, values] of [
       [/logLevel: /, { logLevel: 'loud' }],
       [/image\.digest: /, { image: { digest: 'abc' } }],
-      [/gpu\.tagSuffix: /, { gpu: { enabled: true }, image: { digest } }],
-      [/serving\.tokenSecret\.name: /, { serving: { enabled: true } }],
-      [/serving\.fitsSecret: /, { serving: { fits: ['stays'] } }],
-      [/broker\.existingSecret: /, { broker: { enabled: true } }],
-      [/policy: give/, { policy: { document: 'x', existingConfigMap: 'y' } }],
-    ];
-    for (const [words, values] of refused) await assert.rejects(requireValues(AGENT_CHART, values), words);
+    ] as const)
+      await assert.rejects(requireValues(AGENT_CHART, values), words);
+    const said: string[] = [];
+    for (const [chart, values, words] of REFUSED) {
+      if (chart !== 'tributary-agent') continue;
+      await assert.rejects(requireValues(AGENT_CHART, values as JsonObject), (error: Error) => {
+        assert.match(error.message, words, JSON.stringify(values));
+        said.push(error.message);
+        return true;
+      });
+    }
+    for (const words of await refusalsOf('tributary-agent'))
+      assert.ok(
+        said.some((message) => words.test(message)),
+        String(words),
+      );
     await requireValues(AGENT_CHART, {});
     await requireValues(AGENT_CHART, { gpu: { enabled: true, tagSuffix: '' }, image: { digest } });
     await requireValues(AGENT_CHART, { image: { tag: '1.2' }, resources: { limits: { memory: '8Gi' } } });

@@ -291,7 +291,7 @@ function identitiesToRevoke(
 }
 
 /** The site of that name; throws NOT_FOUND. */
-export function requireSite(state: FederationState, name: string): SiteState {
+function requireSite(state: FederationState, name: string): SiteState {
   const site = state.sites.get(name);
   if (site !== undefined) return site;
   throw new TributaryError('NOT_FOUND', `no Site ${JSON.stringify(name.slice(0, 64))} exists`, {

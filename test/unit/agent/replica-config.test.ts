@@ -92,6 +92,12 @@ describe('fits of a site for its replicas', () => {
     assert.deepEqual(await exportedFit([path], 'north', model('Site')), FIT);
   });
 
+  it('are taken with the mode under which the chart mounts them', async () => {
+    await save();
+    await chmod(path, 0o440);
+    assert.deepEqual(await exportedFit([path], 'north', model('Site')), FIT);
+  });
+
   it('are not asked for by a model that scales nothing by site', async () => {
     assert.equal(await exportedFit([join(folder.path, 'none.json')], 'north', model('Given')), undefined);
   });
@@ -120,7 +126,7 @@ describe('fits of a site for its replicas', () => {
     await writeFile(path, text.slice(0, -10));
     await refused(/does not hold the fits of a site/);
     await writeFile(path, text);
-    await chmod(path, 0o640);
+    await chmod(path, 0o604);
     await refused(/chmod 600/);
   });
 });

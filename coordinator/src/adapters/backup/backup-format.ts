@@ -24,7 +24,7 @@ import { requireFormatVersion } from '../files/directory-format.js';
  *   contents.json        number and digest of the members before it: a backup without it is cut short
  */
 
-export const BACKUP_VERSION = 1;
+const BACKUP_VERSION = 1;
 
 /** A ledger member ends after the entry that brings it to this size. */
 export const LEDGER_MEMBER_BYTES = 4 * 1024 * 1024;

@@ -31,7 +31,7 @@ import { verifyLedger } from './ledger-verification.js';
 import { levelError } from './level-error.js';
 import { decodeSnapshot, encodeSnapshot } from './snapshot-record.js';
 
-export type LedgerDatabase = Level<string, Uint8Array>;
+type LedgerDatabase = Level<string, Uint8Array>;
 
 const FORMAT_VERSION = 1;
 const WHAT = 'ledger';

@@ -24,7 +24,7 @@ const READ_BYTES = 256 * 1024;
 const WRITE_BYTES = 256 * 1024;
 
 /** A line of a file, without its line feed; `end` is the offset after it. */
-export interface FileLine {
+interface FileLine {
   readonly bytes: Uint8Array;
   readonly end: number;
   /** False for bytes after the last line feed. */

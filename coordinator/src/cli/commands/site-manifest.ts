@@ -11,10 +11,9 @@ import { parse, stringify } from 'yaml';
 
 import { AGENT_CHART, chartArchive } from '../chart-archive.js';
 import { requireValues } from '../chart-values.js';
-import { requireDuration } from '../duration.js';
 import { field, readObject } from '../objects.js';
 import type { Session } from '../session.js';
-import { requireLabels, type InviteOptions } from './sites.js';
+import { createInvitation, type InviteOptions } from './sites.js';
 
 export interface SiteManifestOptions extends Omit<InviteOptions, 'ttl'> {
   /** LIFETIME unless given. */
@@ -59,7 +58,9 @@ export async function siteManifest(
   const values = { ...given, ...ownValues(names, options, given) };
   await requireValues(chart, values);
   if (options.upgrade) await requireJoined(session, site, options);
-  const invitation = options.upgrade ? undefined : await invite(session, site, options);
+  const invitation = options.upgrade
+    ? undefined
+    : await createInvitation(session, site, { ...options, ttl: options.ttl ?? LIFETIME });
   const objects = objectsOf({ site, token: invitation?.token, policy, archive, values }, names);
   session.terminal.out(
     objects
@@ -75,21 +76,6 @@ export async function siteManifest(
     session.terminal.note(`The namespace ${names.namespace} is not in it, and has to be there before.`);
   if (invitation !== undefined && !options.approve)
     session.terminal.note(`Then here: tributary approve ${site}`);
-}
-
-interface Invitation {
-  readonly token: string;
-  readonly expiresAt: string;
-}
-
-async function invite(
-  session: Session,
-  site: string,
-  { label, ttl = LIFETIME, approve, serving }: SiteManifestOptions,
-): Promise<Invitation> {
-  const request = { site, labels: requireLabels(label), ttlSeconds: requireDuration(ttl, '--ttl'), approve };
-  const admin = await session.admin();
-  return admin.unary('CreateInvitation', { ...request, ...(serving && { kind: 'Serving' }) });
 }
 
 /** What an invitation says, and an upgrade cannot. */

@@ -13,19 +13,35 @@ export interface InviteOptions {
 
 /** Prints a single-use join token; everything else goes to standard error, so that the token can be piped. */
 export async function invite(session: Session, site: string, options: InviteOptions): Promise<void> {
-  const admin = await session.admin();
-  const invitation = await admin.unary('CreateInvitation', {
-    site,
-    labels: requireLabels(options.label),
-    ttlSeconds: requireDuration(options.ttl, '--ttl'),
-    approve: options.approve,
-    ...(options.serving && { kind: 'Serving' }),
-  });
+  const invitation = await createInvitation(session, site, options);
   session.terminal.out(invitation.token);
   const whom = options.serving ? 'replica' : 'agent';
   session.terminal.note(`Valid until ${invitation.expiresAt}, for one ${whom} of site ${site}. At the site:`);
   session.terminal.note('  tributary-agent join --config agent.yaml --token-file TOKEN-FILE');
   if (!options.approve) session.terminal.note(`Then here: tributary approve ${site}`);
+}
+
+export interface Invitation {
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+/** Asks for a single-use join token. Rejects with USAGE naming the option. */
+export async function createInvitation(
+  session: Session,
+  site: string,
+  { label, ttl, approve: approved, serving }: InviteOptions,
+): Promise<Invitation> {
+  const labels = requireLabels(label);
+  const ttlSeconds = requireDuration(ttl, '--ttl');
+  const request = {
+    site,
+    labels,
+    ttlSeconds,
+    approve: approved,
+    ...(serving && { kind: 'Serving' as const }),
+  };
+  return (await session.admin()).unary('CreateInvitation', request);
 }
 
 export async function approve(session: Session, site: string): Promise<void> {

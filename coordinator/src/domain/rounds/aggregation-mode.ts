@@ -16,7 +16,7 @@ export interface AggregationMode {
 }
 
 /** Updates in the clear (inside the envelope to the coordinator): McMahan et al., AISTATS 2017. */
-export const PLAIN: AggregationMode = {
+const PLAIN: AggregationMode = {
   name: 'plain',
   stages: [{ name: 'collect', reports: 'update', share: 1 }],
 };

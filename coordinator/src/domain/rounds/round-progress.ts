@@ -23,7 +23,7 @@ export function liveMembers(round: RoundState): readonly MemberState[] {
 }
 
 /** Live members that have not reported in the open stage yet. */
-export function pendingMembers(round: RoundState): readonly MemberState[] {
+function pendingMembers(round: RoundState): readonly MemberState[] {
   const stage = openStage(round);
   return stage === undefined ? [] : liveMembers(round).filter(({ site }) => !stage.reports.has(site));
 }

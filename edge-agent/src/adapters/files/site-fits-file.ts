@@ -9,9 +9,9 @@ const FIELD = 'serving.fits';
 
 /**
  * The fits of a site in the files of `serving.fits`. Rejects with CONFIG_INVALID where a file is missing, may be read by
- * others, is none, or is of another site; with FORMAT_UNSUPPORTED where a newer version wrote it.
+ * users beyond its group, is none, or is of another site; with FORMAT_UNSUPPORTED where a newer version wrote it.
  */
-export async function readSiteFits(paths: readonly string[], site: string): Promise<readonly SiteFits[]> {
+async function readSiteFits(paths: readonly string[], site: string): Promise<readonly SiteFits[]> {
   const read: SiteFits[] = [];
   for (const path of paths) {
     const fits = decodeSiteFits(await privateText(path), `${FIELD}: ${path}`);
@@ -46,7 +46,8 @@ export async function exportedFit(
 async function privateText(path: string): Promise<string> {
   try {
     const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0) throw invalid(`${path}: other users may read it; run chmod 600 on it`);
+    // Kubernetes mounts secrets readable by the group.
+    if ((mode & 0o007) !== 0) throw invalid(`${path}: other users may read it; run chmod 600 on it`);
     return await readFile(path, 'utf8');
   } catch (error) {
     if (error instanceof TributaryError) throw error;

@@ -1,0 +1,98 @@
+import { isJsonObject, type JsonValue } from '@tributary/proto';
+
+/** The value at a path of names. */
+type Read = (...path: readonly string[]) => JsonValue | undefined;
+
+/** By its field, a value that no other one may equal. */
+type Apart = Readonly<Record<string, JsonValue | undefined>>;
+
+/**
+ * What the templates of the chart tributary-agent refuse beyond its schema, in their words, lest helm says so at the site
+ * when the token is made already. `values` fit the schema.
+ */
+export function contradictions(values: JsonValue): readonly string[] {
+  const at: Read = (...path) =>
+    path.reduce<JsonValue | undefined>(
+      (value, name) => (isJsonObject(value) ? value[name] : undefined),
+      values,
+    );
+  return [...contradicting(at), ...missing(at), ...ownLabels(at), ...alike(ports(at)), ...alike(brokers(at))];
+}
+
+const isSet = (value: JsonValue | undefined): boolean =>
+  Array.isArray(value) ? value.length > 0 : ![undefined, null, '', false].includes(value as null);
+
+function contradicting(at: Read): readonly string[] {
+  const both = (...fields: readonly (JsonValue | undefined)[]): boolean => fields.every(isSet);
+  return [
+    ...(both(at('gpu', 'enabled'), at('gpu', 'tagSuffix'), at('image', 'digest'))
+      ? [
+          "gpu.tagSuffix: a digest names one image, and no tag is read; give the digest of the one with CUDA and tagSuffix ''",
+        ]
+      : []),
+    ...(both(at('policy', 'document'), at('policy', 'existingConfigMap'))
+      ? ['policy: give document or existingConfigMap, not both']
+      : []),
+    ...(both(at('joinToken', 'value'), at('joinToken', 'existingSecret'))
+      ? ['joinToken: give value or existingSecret, not both']
+      : []),
+    ...(Number(at('terminationGracePeriodSeconds')) <= Number(at('preStopSeconds')) + 10
+      ? ['terminationGracePeriodSeconds: must be longer than preStopSeconds and the drain of 10 s together']
+      : []),
+  ];
+}
+
+function missing(at: Read): readonly string[] {
+  return [
+    ...(isSet(at('serving', 'enabled')) && !isSet(at('serving', 'tokenSecret', 'name'))
+      ? ['serving.tokenSecret.name: callers over TCP show a token; name the Secret that holds it']
+      : []),
+    ...(isSet(at('serving', 'fits')) && !isSet(at('serving', 'fitsSecret'))
+      ? ['serving.fitsSecret: the Secret that holds serving.fits']
+      : []),
+    ...(isSet(at('broker', 'enabled')) && !isSet(at('broker', 'existingSecret'))
+      ? ['broker.existingSecret: the Secret with passwords and agent-password']
+      : []),
+  ];
+}
+
+const OWN_LABEL = /^app\.kubernetes\.io\/(?:name|instance|component|managed-by)$/;
+
+const ownLabels = (at: Read): readonly string[] =>
+  ['commonLabels', 'podLabels'].flatMap((field) =>
+    Object.keys(at(field) ?? {})
+      .filter((label) => OWN_LABEL.test(label))
+      .map((label) => `${field}: ${label} is the chart's own; choose another label`),
+  );
+
+const ports = (at: Read): Apart =>
+  isSet(at('serving', 'enabled'))
+    ? {
+        'serving.grpcPort': at('serving', 'grpcPort'),
+        'serving.port': at('serving', 'port'),
+        'the port of metrics': 7447,
+        'the port of probes': 7446,
+      }
+    : {};
+
+function brokers(at: Read): Apart {
+  const given = at('brokers');
+  const named = (Array.isArray(given) ? given : []).map(
+    (broker, index) =>
+      [`brokers[${String(index)}].name`, isJsonObject(broker) ? broker['name'] : ''] as const,
+  );
+  return {
+    ...(isSet(at('broker', 'enabled')) && { 'broker.enabled': 'site' }),
+    ...Object.fromEntries(named),
+  };
+}
+
+function alike(apart: Apart): readonly string[] {
+  const seen = new Map<string, string>();
+  return Object.entries(apart).flatMap(([field, value]) => {
+    const text = String(value);
+    const other = seen.get(text);
+    seen.set(text, other ?? field);
+    return other === undefined ? [] : [`${other} and ${field}: both are ${text}; they must differ`];
+  });
+}
