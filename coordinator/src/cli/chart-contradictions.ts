@@ -3,8 +3,8 @@ import { isJsonObject, type JsonValue } from '@tributary/proto';
 /** The value at a path of names. */
 type Read = (...path: readonly string[]) => JsonValue | undefined;
 
-/** By its field, a value that no other one may equal. */
-type Apart = Readonly<Record<string, JsonValue | undefined>>;
+/** A field, and its value, which no other one may equal. */
+type Apart = readonly (readonly [field: string, value: JsonValue | undefined])[];
 
 /**
  * What the templates of the chart tributary-agent refuse beyond its schema, in their words, lest helm says so at the site
@@ -20,7 +20,9 @@ export function contradictions(values: JsonValue): readonly string[] {
 }
 
 const isSet = (value: JsonValue | undefined): boolean =>
-  Array.isArray(value) ? value.length > 0 : ![undefined, null, '', false].includes(value as null);
+  Array.isArray(value)
+    ? value.length > 0
+    : value !== undefined && value !== null && value !== '' && value !== false;
 
 function contradicting(at: Read): readonly string[] {
   const both = (...fields: readonly (JsonValue | undefined)[]): boolean => fields.every(isSet);
@@ -67,32 +69,34 @@ const ownLabels = (at: Read): readonly string[] =>
 
 const ports = (at: Read): Apart =>
   isSet(at('serving', 'enabled'))
-    ? {
-        'serving.grpcPort': at('serving', 'grpcPort'),
-        'serving.port': at('serving', 'port'),
-        'the port of metrics': 7447,
-        'the port of probes': 7446,
-      }
-    : {};
+    ? [
+        ['serving.grpcPort', at('serving', 'grpcPort')],
+        ['serving.port', at('serving', 'port')],
+        ['the port of metrics', 7447],
+        ['the port of probes', 7446],
+      ]
+    : [];
 
 function brokers(at: Read): Apart {
   const given = at('brokers');
-  const named = (Array.isArray(given) ? given : []).map(
-    (broker, index) =>
-      [`brokers[${String(index)}].name`, isJsonObject(broker) ? broker['name'] : ''] as const,
-  );
-  return {
-    ...(isSet(at('broker', 'enabled')) && { 'broker.enabled': 'site' }),
-    ...Object.fromEntries(named),
-  };
+  const list: readonly JsonValue[] = Array.isArray(given) ? given : [];
+  return [
+    ...(isSet(at('broker', 'enabled')) ? [['broker.enabled', 'site'] as const] : []),
+    ...list.map(
+      (broker, index) =>
+        [`brokers[${String(index)}].name`, isJsonObject(broker) ? broker['name'] : undefined] as const,
+    ),
+  ];
 }
 
+/** Each pair of which both have one value. */
 function alike(apart: Apart): readonly string[] {
-  const seen = new Map<string, string>();
-  return Object.entries(apart).flatMap(([field, value]) => {
-    const text = String(value);
-    const other = seen.get(text);
-    seen.set(text, other ?? field);
-    return other === undefined ? [] : [`${other} and ${field}: both are ${text}; they must differ`];
+  const seen = new Map<JsonValue | undefined, string>();
+  return apart.flatMap(([field, value]) => {
+    const other = seen.get(value);
+    seen.set(value, other ?? field);
+    return other === undefined
+      ? []
+      : [`${other} and ${field}: both are ${JSON.stringify(value)}; they must differ`];
   });
 }
