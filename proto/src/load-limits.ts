@@ -275,7 +275,10 @@ export const LOAD_LIMITS = Object.freeze({
    * kernel. Then: the oldest of them is closed.
    */
   handshakes: 1_024,
-  /** Tunnels for agents behind proxies that open TLS: each holds two sockets. Then: another is answered with 503. */
+  /**
+   * Tunnels for agents behind proxies that open TLS: each holds two sockets. Then: the oldest to the enrol listener is ended
+   * for another, to whichever listener; where there is none, another is answered with 503, and the agent tries again.
+   */
   tunnels: 1_024,
   /**
    * Tunnels from one address to one listener: a proxy, or an ingress, may stand for many sites. Then: the oldest to the

@@ -1,38 +1,25 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { parse, stringify } from 'yaml';
 
 import { ALERT_CASES, type AlertCase, type Series } from '../support/kube/alert-cases.js';
-import { chartFolder, CHARTS, execute, type ChartName } from '../support/kube/charts.js';
-import { field, listAt } from '../support/kube/field.js';
+import { CHARTS, execute } from '../support/kube/charts.js';
+import {
+  hasPromtool,
+  labelText,
+  PROMTOOL,
+  RELEASE,
+  rulesOf,
+  rulesText,
+  WHY_NO_PROMTOOL,
+  type Rule,
+} from '../support/kube/rules.js';
 import { temporaryDirectory } from '../support/temporary-directory.js';
 
-const PROMTOOL = '/usr/bin/promtool';
-const hasPromtool = existsSync(PROMTOOL);
-const RELEASE = { namespace: 'tributary', service: 'north-metrics' };
 /** Of another release in the same Prometheus: no alert of this one may see it. */
 const OTHER = { namespace: 'tributary', service: 'south-metrics' };
-
-const labelText = (labels: Readonly<Record<string, string>>): string =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}="${value}"`)
-    .join(',');
-
-const rulesText = (chart: ChartName): string =>
-  readFileSync(join(chartFolder(chart), 'files/rules.yaml'), 'utf8').replaceAll(
-    'SELECTOR',
-    labelText(RELEASE),
-  );
-
-const rulesOf = (chart: ChartName): ReadonlyMap<string, unknown> =>
-  new Map(
-    listAt(parse(rulesText(chart)), 'groups')
-      .flatMap((group) => listAt(group, 'rules'))
-      .map((rule) => [String(field(rule, 'alert')), rule]),
-  );
 
 const inputs = (series: Series, release: Readonly<Record<string, string>>): readonly object[] =>
   Object.entries(series).map(([text, values]) => {
@@ -42,8 +29,8 @@ const inputs = (series: Series, release: Readonly<Record<string, string>>): read
   });
 
 /** The alert as Prometheus sends it. */
-function expected(rule: unknown, { severity, labels = {}, description }: AlertCase): object {
-  const { summary, runbook_url } = field(rule, 'annotations') as Readonly<Record<string, string>>;
+function expected(rule: Rule | undefined, { severity, labels = {}, description }: AlertCase): object {
+  const { summary, runbook_url } = rule?.annotations ?? {};
   return {
     exp_labels: { ...RELEASE, ...labels, severity },
     exp_annotations: { summary, description, runbook_url },
@@ -63,7 +50,7 @@ const test = (
 
 for (const chart of CHARTS) {
   const cases = ALERT_CASES[chart];
-  describe(`alert rules of ${chart}${hasPromtool ? '' : ' (needs promtool of the package prometheus)'}`, function () {
+  describe(`alert rules of ${chart}${WHY_NO_PROMTOOL}`, function () {
     this.timeout(60_000);
     before(function () {
       if (!hasPromtool) this.skip();
@@ -84,12 +71,14 @@ for (const chart of CHARTS) {
     };
 
     it('all have a case', () => {
-      assert.deepEqual([...rulesOf(chart).keys()].sort(), Object.keys(cases).sort());
+      assert.deepEqual(rulesOf(chart)
+          .map(({ alert }) => alert)
+          .sort(), Object.keys(cases).sort());
     });
 
     for (const [alert, one] of Object.entries(cases)) {
       it(`${alert}: fires on what is bad, and says what`, async () => {
-        const rule = rulesOf(chart).get(alert);
+        const rule = rulesOf(chart).find(({ alert: name }) => name === alert);
         const fires = test(alert, one.at, inputs(one.bad, RELEASE), [expected(rule, one)]);
         assert.equal(await run([fires]), '');
       });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -19,15 +19,11 @@ import { commandFault } from '../support/command-trees.js';
 import { repositoryRoot } from '../support/daemon.js';
 import { chartFolder, CHARTS, execute, type ChartName } from '../support/kube/charts.js';
 import { field, listAt } from '../support/kube/field.js';
+import { hasPromtool, PROMTOOL, rulesOf, rulesText, WHY_NO_PROMTOOL } from '../support/kube/rules.js';
 import { temporaryDirectory } from '../support/temporary-directory.js';
-
-const PROMTOOL = '/usr/bin/promtool';
-const hasPromtool = existsSync(PROMTOOL);
 
 const read = (chart: ChartName, name: string): string =>
   readFileSync(join(chartFolder(chart), 'files', name), 'utf8');
-const rulesText = (chart: ChartName): string =>
-  read(chart, 'rules.yaml').replaceAll('SELECTOR', 'namespace="tributary",service="north-metrics"');
 
 const STATUS: AgentStatus = {
   ...{ formatVersion: 1, agentId: 'a', site: 's', kind: 'Training', coordinator: 'c', logId: 'l' },
@@ -73,14 +69,6 @@ async function exposed(chart: ChartName): Promise<ReadonlySet<string>> {
 const metricsIn = (expression: string): readonly string[] =>
   [...expression.matchAll(/([a-z_:][a-z0-9_:]*)\{/g)].map(([, name = '']) => name);
 
-interface Rule {
-  readonly alert: string;
-  readonly expr: string;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-const rulesOf = (chart: ChartName): readonly Rule[] =>
-  listAt(parse(rulesText(chart)), 'groups').flatMap((group) => listAt(group, 'rules') as readonly Rule[]);
-
 for (const chart of CHARTS) {
   describe(`alerts of ${chart}`, () => {
     it('read metrics that the daemon exposes', async () => {
@@ -101,7 +89,7 @@ for (const chart of CHARTS) {
       }
     });
 
-    it(`are understood by Prometheus${hasPromtool ? '' : ' (needs promtool of the package prometheus)'}`, async function () {
+    it(`are understood by Prometheus${WHY_NO_PROMTOOL}`, async function () {
       if (!hasPromtool) this.skip();
       const folder = await temporaryDirectory();
       try {

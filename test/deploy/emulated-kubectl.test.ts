@@ -226,6 +226,13 @@ for (const generation of GENERATIONS) {
       assert.match(await fail(['replace', '-f', '-'], { ...old, data: { a: '3' } }), /modified/);
     });
 
+    it('refuses a Service whose name begins with a digit, and takes such a name for others', async () => {
+      const spec = { ports: [{ port: 80 }], selector: { app: 'web' } };
+      const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: '3web' }, spec };
+      assert.match(await fail(['create', '-f', '-'], service), /"3web": a DNS-1035 label/);
+      await apply({ ...configMap({}), metadata: { name: '3web' } });
+    });
+
     it('refuses pods that are not restricted where a namespace says so', async () => {
       const labels = {
         'pod-security.kubernetes.io/enforce': 'restricted',

@@ -72,12 +72,16 @@ describe('values on deploy/README.md', function () {
       const commands = [...text.matchAll(/^helm (?:install|upgrade) hub (\S+) (.*)$/gm)];
       assert.ok(commands.length >= 3);
       for (const [, chart = '', rest = ''] of commands) {
-        const sets = [...rest.matchAll(/--set (\S+)/g)].flatMap(([, pair = '']) => ['--set', pair]);
+        const sets = [...rest.matchAll(/(--set(?:-json)?) (?:'([^']+)'|(\S+))/g)].flatMap(
+          ([, option = '', quoted, bare = '']) => [option, quoted ?? bare],
+        );
         const args = ['template', 'hub', join(repositoryRoot, chart), '-n', 'tributary', ...BASE, ...sets];
         const { code, stdout, stderr } = await helm(generation, args);
         assert.equal(code, 0, `${rest}: ${stderr}`);
         const service = manifestOf(manifestsOf(stdout), 'Service', 'hub-tributary-coordinator');
         assert.equal(JSON.stringify(service).includes('7448'), rest.includes('tunnel.enabled'));
+        const policies = manifestsOf(stdout).filter(({ kind }) => kind === 'NetworkPolicy');
+        assert.equal(JSON.stringify(policies).includes('10.0.0.0/8'), rest.includes('networkPolicy.operators'));
       }
     });
 

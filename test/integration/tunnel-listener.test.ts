@@ -17,7 +17,10 @@ describe('the listener of tunnels', function () {
   let coordinator: ScriptedCoordinator;
   let listener: Awaited<ReturnType<typeof startTunnels>>;
   let bundle: string;
-  let start: (enrol?: { host: string; port: number }) => ReturnType<typeof startTunnels>;
+  let start: (
+    enrol?: { host: string; port: number },
+    tunnels?: number,
+  ) => ReturnType<typeof startTunnels>;
 
   before(async () => {
     echo = createServer((socket) => {
@@ -33,7 +36,8 @@ describe('the listener of tunnels', function () {
       '127.0.0.1',
     ]);
     const options = { host: '127.0.0.1', port: 0, certificate, key };
-    start = (enrol = end) => startTunnels({ ...options, ends: { fleet: end, enrol } });
+    start = (enrol = end, tunnels = LIMITS.tunnels) =>
+      startTunnels({ ...options, ends: { fleet: end, enrol }, tunnels });
     listener = await start({ host: '127.0.0.1', port: 1 });
   });
   after(async () => {
@@ -153,6 +157,24 @@ describe('the listener of tunnels', function () {
     await eventually('the oldest to be ended', () => joining[0]?.destroyed === true || undefined);
     assert.deepEqual([member.destroyed, late.destroyed, joining[1]?.destroyed], [false, false, false]);
     for (const tunnel of [...joining, member, late]) tunnel.destroy();
+    await own.close(0);
+  });
+
+  it('ends the oldest who joins for a member where all are taken, and refuses where only members hold them', async () => {
+    const own = await start(undefined, 3);
+    const first = await open('fleet', bundle, own);
+    const joining = [await open('enrol', bundle, own), await open('enrol', bundle, own)];
+    joining[0]?.resume();
+    const second = await open('fleet', bundle, own);
+    await eventually('the oldest to be ended', () => joining[0]?.destroyed === true || undefined);
+    assert.deepEqual([first.destroyed, joining[1]?.destroyed], [false, false]);
+    joining[1]?.resume();
+    const third = await open('fleet', bundle, own);
+    await eventually('the other to be ended', () => joining[1]?.destroyed === true || undefined);
+    for (const end of ['fleet', 'enrol'] as const)
+      await assert.rejects(open(end, bundle, own), refusal('UNAVAILABLE', /503/));
+    assert.deepEqual([first.destroyed, second.destroyed, third.destroyed], [false, false, false]);
+    for (const tunnel of [first, second, third]) tunnel.destroy();
     await own.close(0);
   });
 });

@@ -9,7 +9,8 @@ import { isFields, isSame, type Fields, type KubeObject } from './objects.js';
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
 const NAME = /^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/;
-const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
+/** Of RFC 1035: a letter first. */
+const SERVICE_NAME = /^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 const LABEL_KEY = /^(?:[a-z0-9][-a-z0-9.]{0,252}\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
@@ -57,7 +58,7 @@ export async function validate(kind: Kind, object: KubeObject): Promise<void> {
     ...(isStrict && name.length > 63
       ? [`metadata.name: Invalid value: "${name}": must be no more than 63 characters`]
       : []),
-    ...(kind.kind === 'Service' && !LABEL.test(name)
+    ...(kind.kind === 'Service' && !SERVICE_NAME.test(name)
       ? [`metadata.name: Invalid value: "${name}": a DNS-1035 label`]
       : []),
     ...labelCauses('metadata.labels', labels),

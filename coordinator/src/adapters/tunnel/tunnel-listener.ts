@@ -24,6 +24,8 @@ export interface TunnelOptions {
   readonly key: string;
   /** Where the daemon's own listeners are: a tunnel leads nowhere else. */
   readonly ends: Readonly<Record<TunnelEnd, { readonly host: string; readonly port: number }>>;
+  /** Tunnels in all, LIMITS.tunnels unless given. */
+  readonly tunnels?: number;
 }
 
 /**
@@ -44,6 +46,7 @@ export async function startTunnels(options: TunnelOptions): Promise<TlsListener>
 
 class Tunnels {
   readonly #options: TunnelOptions;
+  readonly #limit: number;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({
     noServer: true,
@@ -66,6 +69,7 @@ class Tunnels {
     this.#server.requestTimeout = LIMITS.handshakeMs;
     this.#server.headersTimeout = LIMITS.handshakeMs;
     this.#server.keepAliveTimeout = LIMITS.handshakeMs;
+    this.#limit = options.tunnels ?? LIMITS.tunnels;
     this.#crowd = new Crowd(this.#server, LIMITS.tunnels);
     this.#server.on('connection', (socket: Socket) => {
       this.#connections.add(socket);
@@ -129,7 +133,7 @@ class Tunnels {
   #hasRoom(end: TunnelEnd, from: string): boolean {
     const alike = [...this.#open].filter(([, tunnel]) => tunnel.end === end && tunnel.from === from);
     const isShareTaken = alike.length >= LIMITS.tunnelsPerAddress;
-    if (!isShareTaken && this.#open.size < LIMITS.tunnels) return true;
+    if (!isShareTaken && this.#open.size < this.#limit) return true;
     if (isShareTaken && end !== 'enrol') return false;
     const [oldest] =
       (isShareTaken ? alike : [...this.#open]).find(([, tunnel]) => tunnel.end === 'enrol') ?? [];

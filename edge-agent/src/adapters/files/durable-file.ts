@@ -102,9 +102,9 @@ export async function hasRoom(path: string, bytes: number): Promise<boolean> {
   return bavail * bsize >= bytes;
 }
 
-const CODES: Readonly<
-  Record<string, readonly [code: 'STORE_FULL' | 'NOT_FOUND' | 'CONFIG_INVALID', reason: string]>
-> = {
+type FileFault = 'STORE_FULL' | 'NOT_FOUND' | 'CONFIG_INVALID' | 'STORE_CORRUPT';
+
+const CODES: Readonly<Record<string, readonly [code: FileFault, reason: string]>> = {
   ENOSPC: ['STORE_FULL', 'the disk is full'],
   EDQUOT: ['STORE_FULL', 'the quota of the disk is used up'],
   ENOENT: ['NOT_FOUND', 'does not exist'],
@@ -113,15 +113,20 @@ const CODES: Readonly<
   EROFS: ['CONFIG_INVALID', 'the file system is read-only'],
   ENOTDIR: ['CONFIG_INVALID', 'a part of the path is a file, not a directory'],
   EISDIR: ['CONFIG_INVALID', 'is a directory, not a file'],
+  EEXIST: ['CONFIG_INVALID', 'is a file, not a directory'],
+  EIO: ['STORE_CORRUPT', 'the disk reports an input/output error'],
 };
 
-/** A failed file operation as an error of the table. */
+/**
+ * A failed file operation as an error of the table: STORE_CORRUPT where the disk fails, INTERNAL where nothing says that
+ * anything is wrong with the disk, its files or the configuration.
+ */
 export function fileError(error: unknown, path: string): TributaryError {
   if (error instanceof TributaryError) return error;
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
   const [known, reason] = CODES[code] ?? [
-    'STORE_CORRUPT',
-    `the disk reports ${code === '' ? 'an error' : code}`,
+    'INTERNAL',
+    error instanceof Error ? error.message : 'an unknown fault',
   ];
   return new TributaryError(known, `${path}: ${reason}`, { cause: error });
 }

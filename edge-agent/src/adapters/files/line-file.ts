@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import type { LineLog } from '../../ports.js';
-import { fileError } from './durable-file.js';
+import { fileError, syncDirectory } from './durable-file.js';
 
 const LINE_END = 0x0a;
 
@@ -15,7 +16,7 @@ export class LineFile implements LineLog {
     this.#path = path;
   }
 
-  /** Creates the file (mode 0600) where it is missing and cuts off a torn last line. */
+  /** Creates the file (mode 0600), durably, where it is missing and cuts off a torn last line. */
   static async open(path: string): Promise<LineFile> {
     try {
       const file = await open(path, 'a+', 0o600);
@@ -24,6 +25,8 @@ export class LineFile implements LineLog {
       } finally {
         await file.close();
       }
+      // Without its name in the directory a file loses every line that was synced.
+      await syncDirectory(dirname(path));
     } catch (error) {
       throw fileError(error, path);
     }

@@ -43,14 +43,24 @@ export class UnsyncedMeter implements MeterFile {
       writeSync(this.#descriptor, Buffer.from(text, 'latin1'), 0, undefined, 0);
     } catch {
       // A count that stopped here must not be gone on from: the record in the store, with its reserve, is.
+      this.#forget();
+    }
+  }
+
+  /** Never throws: whoever counts goes on counting. */
+  #forget(): void {
+    try {
       this.close();
       rmSync(this.#path, { force: true });
+    } catch {
+      // A file system that became read-only keeps the file, and everything else that the agent has to write.
     }
   }
 
   close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    const descriptor = this.#descriptor;
     this.#descriptor = undefined;
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 

@@ -16,6 +16,17 @@ export function levelError(error: unknown, directory: string): TributaryError {
   }
   if (/no space left|quota exceeded/i.test(cause.message))
     return new TributaryError('STORE_FULL', `${directory}: the disk is full`, { cause: error });
+  if (code === 'LEVEL_IO_ERROR' && /permission denied|read-only/i.test(cause.message))
+    return new TributaryError('CONFIG_INVALID', `${directory}: this user may not write there`, {
+      cause: error,
+      hint: 'give the data directory to the user that runs the agent, on a file system that can be written to',
+    });
+  if (code === 'LEVEL_IO_ERROR' && /no such file|input\/output/i.test(cause.message))
+    return new TributaryError(
+      'STORE_CORRUPT',
+      `${directory}: a file of the database is missing or unreadable`,
+      { cause: error },
+    );
   if (code === 'LEVEL_CORRUPTION')
     return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
   return fileError(cause, directory);
