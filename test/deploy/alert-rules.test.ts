@@ -71,9 +71,12 @@ for (const chart of CHARTS) {
     };
 
     it('all have a case', () => {
-      assert.deepEqual(rulesOf(chart)
+      assert.deepEqual(
+        rulesOf(chart)
           .map(({ alert }) => alert)
-          .sort(), Object.keys(cases).sort());
+          .sort(),
+        Object.keys(cases).sort(),
+      );
     });
 
     for (const [alert, one] of Object.entries(cases)) {

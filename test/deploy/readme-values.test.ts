@@ -81,7 +81,10 @@ describe('values on deploy/README.md', function () {
         const service = manifestOf(manifestsOf(stdout), 'Service', 'hub-tributary-coordinator');
         assert.equal(JSON.stringify(service).includes('7448'), rest.includes('tunnel.enabled'));
         const policies = manifestsOf(stdout).filter(({ kind }) => kind === 'NetworkPolicy');
-        assert.equal(JSON.stringify(policies).includes('10.0.0.0/8'), rest.includes('networkPolicy.operators'));
+        assert.equal(
+          JSON.stringify(policies).includes('10.0.0.0/8'),
+          rest.includes('networkPolicy.operators'),
+        );
       }
     });
 

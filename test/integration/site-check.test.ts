@@ -145,6 +145,21 @@ describe('tributary-agent check', function () {
     assert.deepEqual([...unknown.failed].sort(), ['dns/hub.invalid', 'fleet']);
   });
 
+  it('has lines for an address that is none, and a password that is missing', async () => {
+    const odd = await checkNew({}, { token, fleet: 'hub.example.org' });
+    assert.deepEqual([...odd.failed], ['fleet']);
+    assert.match(odd.line('fleet').found, /an address has the form host:port/);
+    assert.match(odd.line('fleet').fix ?? '', /hub\.example\.org:7443/);
+    assert.equal(odd.line('enrol').verdict, 'Ok');
+    const passwordFile = join(folder.path, 'no-password');
+    const proxy = { url: 'http://127.0.0.1:9', username: 'site', passwordFile };
+    const locked = await checkNew({ proxy });
+    assert.deepEqual([...locked.failed], ['proxy']);
+    assert.match(locked.line('proxy').found, /no-password: does not exist/);
+    assert.match(locked.line('proxy').fix ?? '', /proxy\.passwordFile/);
+    assert.match(locked.line('dataset/rows').found, /readable/);
+  });
+
   it('tells wrong credentials from a proxy that is away, and never says the password', async () => {
     const proxy = await ConnectProxy.start('site', 'right');
     try {

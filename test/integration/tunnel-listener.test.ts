@@ -17,10 +17,7 @@ describe('the listener of tunnels', function () {
   let coordinator: ScriptedCoordinator;
   let listener: Awaited<ReturnType<typeof startTunnels>>;
   let bundle: string;
-  let start: (
-    enrol?: { host: string; port: number },
-    tunnels?: number,
-  ) => ReturnType<typeof startTunnels>;
+  let start: (enrol?: { host: string; port: number }, tunnels?: number) => ReturnType<typeof startTunnels>;
 
   before(async () => {
     echo = createServer((socket) => {

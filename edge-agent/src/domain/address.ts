@@ -13,6 +13,7 @@ export function parseAddress(text: string, field: string): Address {
   if (host === undefined || port < 1 || port > 65_535) {
     throw new TributaryError('INVALID_ARGUMENT', `${field}: an address has the form host:port`, {
       fields: { field },
+      hint: 'give host and port, such as hub.example.org:7443 or [2001:db8::1]:7443',
     });
   }
   return { host, port };

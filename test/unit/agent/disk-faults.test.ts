@@ -61,7 +61,7 @@ describe('faults of the disk at an agent', () => {
     const probe = await open(folder.path, 'r');
     const handles = Object.getPrototypeOf(probe) as FileHandle;
     await probe.close();
-    const { sync } = handles;
+    const { sync } = handles as { readonly sync: (this: FileHandle) => Promise<void> };
     const synced: boolean[] = [];
     handles.sync = async function (this: FileHandle): Promise<void> {
       synced.push((await this.stat()).isDirectory());

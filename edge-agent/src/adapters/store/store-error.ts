@@ -14,22 +14,29 @@ export function levelError(error: unknown, directory: string): TributaryError {
       hint: 'Stop that process; `tributary-agent status` talks to it while it runs.',
     });
   }
-  if (/no space left|quota exceeded/i.test(cause.message))
-    return new TributaryError('STORE_FULL', `${directory}: the disk is full`, { cause: error });
-  if (code === 'LEVEL_IO_ERROR' && /permission denied|read-only/i.test(cause.message))
+  if (code === 'LEVEL_CORRUPTION')
+    return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
+  return saidError(cause, directory) ?? fileError(cause, directory);
+}
+
+/** What LevelDB says in words. */
+function saidError(cause: Error, directory: string): TributaryError | undefined {
+  const { message } = cause;
+  if (/no space left|quota exceeded/i.test(message))
+    return new TributaryError('STORE_FULL', `${directory}: the disk is full`, { cause });
+  if (!('code' in cause) || cause.code !== 'LEVEL_IO_ERROR') return undefined;
+  if (/permission denied|read-only/i.test(message))
     return new TributaryError('CONFIG_INVALID', `${directory}: this user may not write there`, {
-      cause: error,
+      cause,
       hint: 'give the data directory to the user that runs the agent, on a file system that can be written to',
     });
-  if (code === 'LEVEL_IO_ERROR' && /no such file|input\/output/i.test(cause.message))
+  if (/no such file|input\/output/i.test(message))
     return new TributaryError(
       'STORE_CORRUPT',
       `${directory}: a file of the database is missing or unreadable`,
-      { cause: error },
+      { cause },
     );
-  if (code === 'LEVEL_CORRUPTION')
-    return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
-  return fileError(cause, directory);
+  return undefined;
 }
 
 /** Records were lost, or came back. */

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../adapters/files/temporary-folder.js';
 import { systemClock } from '../../adapters/system/clock.js';
 import type { EnrolmentRecord } from '../../app/enrolment-record.js';
 import type { AgentConfig } from '../../config.js';
-import { parseAddress } from '../../domain/address.js';
+import { parseAddress, type Address } from '../../domain/address.js';
 import { clockLine } from '../../domain/site-check/clock.js';
 import {
   checkLines,
@@ -65,10 +65,10 @@ export async function checkSite(input: SiteCheckInput): Promise<SiteCheck> {
   }
   const parts = await Promise.all([
     bounded('volume', () => volumeCheck(config)),
-    coordinatorChecks(config, input),
+    looked('coordinator', coordinatorChecks(config, input)),
     bounded('policy', () => policyCheck(config)),
-    datasetChecks(config),
-    streamChecks(config),
+    looked('datasets', datasetChecks(config)),
+    looked('pipelines', streamChecks(config)),
     bounded('gpu', (signal) => trainerCheck(config, signal), stillTrying),
   ]);
   return summary([{ lines: [okLine('agent.yaml', 'every field is known')], late: false }, ...parts.flat()]);
@@ -80,9 +80,8 @@ export async function failedWay(
   token: string,
   trustStores: readonly string[],
 ): Promise<string> {
-  const looks = await coordinatorChecks(config, {
-    ...{ token: () => Promise.resolve(token), fleet: undefined, trustStores },
-  });
+  const input = { token: () => Promise.resolve(token), fleet: undefined, trustStores };
+  const looks = await looked('coordinator', coordinatorChecks(config, input));
   const failed = summary(looks).lines.filter(isFailed);
   return failed.length === 0 ? '' : checkLines(failed);
 }
@@ -100,6 +99,10 @@ function summary(looks: readonly Looked[]): SiteCheck {
   return { lines, ok: !lines.some(isFailed), late: looks.some(({ late }) => late) };
 }
 
+/** Looks of which one, or what prepares them, may reject with what nobody foresaw. */
+const looked = (check: string, looks: Promise<readonly Looked[]>): Promise<readonly Looked[]> =>
+  looks.catch((error: unknown) => [{ lines: [faultLine(check, error)], late: false }]);
+
 const stillTrying = (): CheckLine =>
   noteLine(
     'gpu',
@@ -110,12 +113,7 @@ const stillTrying = (): CheckLine =>
 /** What the reader of datasets writes goes to a folder of this look alone. */
 async function datasetChecks(config: AgentConfig): Promise<readonly Looked[]> {
   if (config.datasets.length === 0) return [];
-  let dataDir: string;
-  try {
-    dataDir = await temporaryFolder();
-  } catch (error) {
-    return [{ lines: [faultLine('datasets', error)], late: false }];
-  }
+  const dataDir = await temporaryFolder();
   try {
     const own = { ...config, dataDir };
     // A policy that cannot be read has a line of its own; the files are looked at all the same.
@@ -220,11 +218,14 @@ async function wayChecks(
   known: Known,
 ): Promise<readonly Looked[]> {
   const { tunnel } = way;
-  const targets =
-    tunnel === undefined
-      ? endpoints.map(({ address, name }) => parseAddress(address, name))
-      : [tunnel.address];
-  const proxies = await Promise.all(targets.map((target) => proxyFor(target, way)));
+  const targets = tunnel === undefined ? endpoints.flatMap(wellFormed) : [tunnel.address];
+  let proxies: Awaited<ReturnType<typeof proxyFor>>[];
+  try {
+    proxies = await Promise.all(targets.map((target) => proxyFor(target, way)));
+  } catch (error) {
+    const unused = faultLine('proxy', error, 'correct proxy.passwordFile in agent.yaml, or make the file');
+    return [{ lines: [unused, skippedLine('coordinator', 'not asked: it was not reached')], late: false }];
+  }
   const direct = targets.filter((_, index) => proxies[index] === undefined);
   const proxy = proxies.find((one) => one !== undefined);
   const [names, gate, outside, ...looks] = await Promise.all([
@@ -245,6 +246,15 @@ async function wayChecks(
     { lines: [clock], late: false },
     member,
   ];
+}
+
+/** What cannot be read as an address has a line at its endpoint. */
+function wellFormed({ address, name }: Endpoint): readonly Address[] {
+  try {
+    return [parseAddress(address, name)];
+  } catch {
+    return [];
+  }
 }
 
 /** Whether the coordinator would take this site; asked only where nobody but the coordinator can be meant. */
