@@ -174,6 +174,11 @@ export const LIMITS = Object.freeze({
   labels: 64,
   /** Entries between two snapshots of the coordinator's state. */
   snapshotEveryEntries: 1_000,
+  /**
+   * Entries of a ledger that is verified before anybody is served: half a second, of the two within which 10,000 are served.
+   * A longer one is verified meanwhile.
+   */
+  entriesVerifiedFirst: 20_000,
   /** Milliseconds by which clocks may differ where an instant is judged. */
   clockSkewMs: 5 * 60_000,
   /** MQTT brokers and pipelines that agent.yaml names. */

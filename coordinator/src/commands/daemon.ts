@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { LIMITS, type LedgerEntry } from '@tributary/proto';
+import { LIMITS, TributaryError, type LedgerEntry } from '@tributary/proto';
 
 import { logDecision } from '../adapters/logs/decisions.js';
 import { createLog, type Log } from '../adapters/logs/log.js';
@@ -21,6 +21,8 @@ import { startListeners, type Listeners } from './listeners.js';
 export class Daemon {
   readonly log: Log;
   readonly addresses: Addresses;
+  /** Resolves with STORE_CORRUPT where the ledger is found damaged while it is served; otherwise never. */
+  readonly damage: Promise<TributaryError>;
   readonly #core: Core;
   readonly #training: Training;
   readonly #listeners: Listeners;
@@ -33,6 +35,7 @@ export class Daemon {
     readonly training: Training;
     readonly listeners: Listeners;
     readonly unsubscribe: () => void;
+    readonly damage: Promise<TributaryError>;
   }) {
     this.log = parts.log;
     this.addresses = parts.listeners.addresses;
@@ -40,6 +43,7 @@ export class Daemon {
     this.#training = parts.training;
     this.#listeners = parts.listeners;
     this.#unsubscribe = parts.unsubscribe;
+    this.damage = parts.damage;
   }
 
   /** Opens the directory, goes on where the last daemon stopped, listens, and then writes run/addresses.json. */
@@ -56,6 +60,8 @@ export class Daemon {
       },
     });
     try {
+      const { ledger } = core.stores;
+      if (ledger.size() <= LIMITS.entriesVerifiedFirst) await ledger.verify();
       return await Daemon.#serve(config, logs, core);
     } catch (error) {
       await core.close();
@@ -105,7 +111,10 @@ export class Daemon {
         log,
         logs: buffer,
       });
-      const daemon = new Daemon({ log, core, training, listeners, unsubscribe });
+      const daemon = new Daemon({
+        ...{ log, core, training, listeners, unsubscribe },
+        damage: damageOf(core, log),
+      });
       await daemon.#announce();
       return daemon;
     } catch (error) {
@@ -155,6 +164,24 @@ export class Daemon {
       patience.abort();
     }
   }
+}
+
+/** A ledger that takes long to verify is verified while it is served. */
+function damageOf({ stores: { ledger } }: Core, log: Log): Promise<TributaryError> {
+  const entries = ledger.size();
+  return new Promise((resolve) => {
+    if (entries <= LIMITS.entriesVerifiedFirst) return;
+    ledger.verify().then(
+      () => {
+        log.info({ entries }, 'the ledger is verified');
+      },
+      (error: unknown) => {
+        const known = TributaryError.from(error);
+        if (known.code === 'STORE_CORRUPT') resolve(known);
+        else log.warn({ error: known }, 'the ledger was not verified to its end');
+      },
+    );
+  });
 }
 
 /** Of agents that are back, or have signed what this ledger holds since, the alarm is settled. */

@@ -4,20 +4,26 @@ import { createLog, type Log } from '../adapters/logs/log.js';
 import type { ServeConfig } from '../config.js';
 import { Daemon } from './daemon.js';
 
-/** Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. */
+/**
+ * Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. Rejects with STORE_CORRUPT where its ledger is
+ * found damaged.
+ */
 export async function serve(config: ServeConfig): Promise<void> {
   const logs = createLog({ level: config.logLevel });
   endOnUncaught(logs.log);
   const stop = nextSignal();
   const daemon = await Daemon.start(config, logs);
-  const signal = await stop;
+  const reason = await Promise.race([stop, daemon.damage]);
   process.once('SIGTERM', endAtOnce).once('SIGINT', endAtOnce);
-  logs.log.info({ signal }, 'told to stop');
+  const damage = reason instanceof TributaryError ? reason : undefined;
+  if (damage === undefined) logs.log.info({ signal: reason }, 'told to stop');
+  else logs.log.fatal({ error: damage }, 'the ledger is damaged: it is served no longer');
   await daemon.stop();
   setTimeout(() => {
     logs.log.warn('something is still open; leaving');
-    process.exit(0);
+    process.exit(damage === undefined ? 0 : ERROR_TABLE[damage.code].exit);
   }, LIMITS.daemonLeaveMs).unref();
+  if (damage !== undefined) throw damage;
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {
