@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
-import { LIMITS, sha256 } from '@tributary/proto';
+import { LIMITS, sha256, TributaryError } from '@tributary/proto';
 
 import { requireFormatVersion } from '../files/directory-format.js';
 import { FILE_MODE } from '../files/durable-file.js';
@@ -144,3 +144,9 @@ async function readCount(file: FileHandle, of: Counted): Promise<number> {
     isWhole && body.subarray(0, 8).equals(COUNTS[of].magic) && body.readUInt32LE(8) === FORMAT_VERSION;
   return known ? Number(body.readBigUInt64LE(12)) : 0;
 }
+
+/** Of a ledger that was given one. */
+export const unmarked = (): TributaryError =>
+  new TributaryError('STORE_CORRUPT', 'the high-water mark of the ledger is missing, or damaged', {
+    hint: 'without it nobody knows whether the newest entries are all there: restore a backup',
+  });

@@ -16,7 +16,7 @@ import type { LedgerStore } from '../../ports.js';
 import { requireFormatVersion } from '../files/directory-format.js';
 import { hasRoom, makeDirectory, syncDirectory } from '../files/durable-file.js';
 import { encodeCount, readCount, requireAll, type CosignatureCount } from './cosignature-count.js';
-import { HighWaterMark, type Counted } from './high-water-mark.js';
+import { HighWaterMark, unmarked, type Counted } from './high-water-mark.js';
 import {
   COSIGNED_KEY,
   cosignatureKey,
@@ -389,11 +389,6 @@ function requireRange(value: number, most: number, field: string): void {
 function damaged(seq: number, how: string): TributaryError {
   return new TributaryError('STORE_CORRUPT', `ledger entry ${String(seq)} ${how}`, { fields: { seq } });
 }
-
-const unmarked = (): TributaryError =>
-  new TributaryError('STORE_CORRUPT', 'the high-water mark of the ledger is missing, or damaged', {
-    hint: 'without it nobody knows whether the newest entries are all there: restore a backup',
-  });
 
 const damagedSnapshot = (size: number, how: string): TributaryError =>
   new TributaryError('STORE_CORRUPT', `the snapshot of the ledger, of ${String(size)} entries, ${how}`, {
