@@ -12,6 +12,7 @@ import {
   encodeBase64,
   leafHash,
   LIMITS,
+  signCosignature,
   signDocument,
   signingKeyFromSeed,
   verifyConsistency,
@@ -236,6 +237,35 @@ describe('the fleet port', () => {
     const again = peer.connect(peer.hello({ sessionEpoch: '11' }));
     await again.welcome();
     again.close();
+    peer.close();
+  });
+
+  it('fences a newer process whose state is from before what the agent has signed', async () => {
+    const peer = await FleetPeer.enrol(world, await world.invite('restored', true), await drawPeerKeys());
+    const { treeHead: before } = await endedWelcome(peer.connect());
+    const { treeHead } = await endedWelcome(peer.connect({ ...peer.hello(), treeHead: before }));
+    assert.ok(before && treeHead && Number(treeHead.treeSize) > Number(before.treeSize));
+    const [treeSize, time] = [Number(treeHead.treeSize), '2026-01-01T00:00:00.000Z'];
+    const head = { logId: peer.logId, treeSize, rootHash: treeHead.rootHash };
+    const { signature } = signCosignature(peer.identity, peer.agentId, head, time);
+    const cosignature = { treeSize, rootHash: treeHead.rootHash, time, signature: Buffer.from(signature) };
+    const signed = peer.hello();
+    await endedWelcome(peer.connect({ ...signed, treeHead, cosignature }));
+    for (const older of [undefined, before])
+      await assert.rejects(
+        endedWelcome(peer.connect({ ...peer.hello(), ...(older && { treeHead: older }) })),
+        { code: 'AGENT_FENCED' },
+      );
+    // The process that signed may say an older head when it connects again; one that knows what was signed goes on.
+    await endedWelcome(peer.connect({ ...signed, treeHead: before }));
+    await endedWelcome(peer.connect({ ...peer.hello(), treeHead }));
+    // What was signed outlives the coordinator's memory.
+    await world.halt();
+    await world.serve();
+    await assert.rejects(endedWelcome(peer.connect({ ...peer.hello(), treeHead: before })), {
+      code: 'AGENT_FENCED',
+    });
+    await endedWelcome(peer.connect({ ...peer.hello(), treeHead }));
     peer.close();
   });
 

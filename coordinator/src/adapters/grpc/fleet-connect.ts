@@ -44,7 +44,7 @@ type Stream = ServerDuplexStream<AgentMessage__Output, CoordinatorMessage>;
 
 export interface ConnectParts {
   readonly federation: Federation;
-  readonly cosignatures: Pick<Cosignatures, 'take'>;
+  readonly cosignatures: Pick<Cosignatures, 'take' | 'signedBeyond'>;
   readonly agents: ConnectedAgents;
   readonly callers: Callers;
   readonly clock: Clock;
@@ -74,7 +74,7 @@ export class AgentStreams {
     const hello = fromHello(first.value.hello);
     const { welcome, said } = await this.#welcome(caller, hello);
     await this.#cosign(caller, hello.cosignature);
-    await this.#start(caller, hello.sessionEpoch);
+    await this.#start(caller, hello);
     const heads = isAtLeast(welcome.version ?? '', COSIGNING_WIRE_VERSION) ? said : undefined;
     const link = new StreamLink(stream, heads);
     const connection = this.#attach(caller, hello, link);
@@ -86,11 +86,22 @@ export class AgentStreams {
     }
   }
 
-  /** Records a process that is newer than all before it. Rejects with AGENT_FENCED for an older one. */
-  async #start({ agentId }: AgentCaller, sessionEpoch: bigint): Promise<void> {
-    const { federation, clock } = this.#parts;
+  /**
+   * Records a process that is newer than all before it. Rejects with AGENT_FENCED for an older one, and for one whose state
+   * is from before what the agent has signed: it keeps a head before it signs that, so this is a copy that was restored.
+   */
+  async #start({ agentId }: AgentCaller, { sessionEpoch, treeHead }: HelloOffer): Promise<void> {
+    const { federation, cosignatures, clock } = this.#parts;
     const known = federation.state.agents.get(agentId)?.sessionEpoch;
     if (known === String(sessionEpoch)) return;
+    const size = treeHead?.treeSize ?? 0;
+    if (cosignatures.signedBeyond(agentId, size)) {
+      throw new TributaryError(
+        'AGENT_FENCED',
+        `the agent has signed more of the ledger than the ${String(size)} entries that its state knows of`,
+        { hint: 'this state was restored from an older copy: bring the newest one back, or join again' },
+      );
+    }
     this.#starts.take(agentId);
     const actor = `agent/${agentId}`;
     await federation.execute({ kind: 'start-agent', now: clock.now(), actor, agentId, sessionEpoch });
