@@ -85,6 +85,10 @@ async function oldAgent(world: World): Promise<Evidence> {
   await cp(data, `${data}.old`, COPY);
   await world.restart(AGENT);
   await world.event('round.committed', committed(2));
+  // At its start it signs what it knows by now, which the old state does not; else it does so at a heartbeat.
+  await world.kill(AGENT);
+  await world.restart(AGENT);
+  await world.event('round.committed', committed(3));
   await world.kill(AGENT);
   await rename(data, `${data}.newer`);
   await cp(`${data}.old`, data, COPY);
