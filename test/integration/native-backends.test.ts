@@ -120,7 +120,7 @@ describe('native backends (stand-ins for the binding: nothing here ran on CUDA)'
       else await trainer.close();
       const error = await work;
       assert.equal((error as { code?: string }).code, how === 'cancel' ? 'JOB_CANCELLED' : 'SHUTTING_DOWN');
-      await eventually('the end of the probe', () => (isRunning(pid) ? undefined : true), 5_000);
+      await eventually('the end of the probe', () => (isRunning(pid) ? undefined : true), 30_000);
       if (how === 'close') continue;
       // What was cut short said nothing about the binding: the next training tries it again.
       await rm(join(path, 'pid'));

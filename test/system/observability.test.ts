@@ -241,8 +241,12 @@ describe(`dashboard and alerts, on live processes${why}`, function () {
     });
     const named = rules.join('').match(/alert: \w+/g) ?? [];
     assert.equal(states.length, named.length);
+    // A moment without progress makes an alert pending; it fires only where that lasts.
     for (const { name, health, error, state } of states)
-      assert.deepEqual({ name, health, error, state }, { name, health: 'ok', error: '', state: 'inactive' });
+      assert.deepEqual(
+        { name, health, error, fires: state === 'firing' },
+        { name, health: 'ok', error: '', fires: false },
+      );
   });
 
   for (const [workspace, name] of [
