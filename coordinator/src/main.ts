@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 
 import { LOG_LEVELS } from './adapters/logs/log.js';
 import { backup } from './commands/backup.js';
+import { context } from './commands/context.js';
 import { init } from './commands/init.js';
 import { restore } from './commands/restore.js';
 import { serve } from './commands/serve.js';
@@ -16,6 +17,7 @@ import {
   loadServeConfig,
   type Flags,
 } from './config.js';
+import { ROLES, type Role } from './domain/federation-state.js';
 
 /**
  * Messages that a gRPC stream reads ahead or queues before it says "wait". Node's default of 16 would hold 16 MiB of
@@ -52,6 +54,7 @@ export function buildProgram(): Command {
   addServe(root);
   addBackup(root);
   addRestore(root);
+  addContext(root);
   addSharedCommands(root, { placeholders: {}, print: (text) => void process.stdout.write(text) });
   return root;
 }
@@ -173,6 +176,36 @@ function addRestore(root: Command): void {
         print,
       }),
     );
+}
+
+type ContextFlags = Flags & { readonly role: Role };
+
+function addContext(root: Command): void {
+  root
+    .command('context <name>')
+    .description(
+      'Makes a context for an operator without another one: the way back in when none works any more.',
+    )
+    .option(...DATA)
+    .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('admin'))
+    .option('--server <address>', 'host:port of the admin listener (where the daemon listens)')
+    .option(...SEAL_KEY)
+    .option(
+      '--context-file <file>',
+      'file to add the context to (TRIBUTARY_CONFIG, or ~/.tributary/config.yaml); - prints it',
+    )
+    .action(async (name: string, options: ContextFlags) => {
+      const { path, home } = loadContextLocation();
+      await context({
+        ...{ data: loadDataDirectory(options), name, role: options.role, server: options['server'] },
+        ...{
+          sealKeyFile: loadSealKeyFile(options),
+          contextFile: options['contextFile'] ?? path,
+          home,
+          print,
+        },
+      });
+    });
 }
 
 function collect(value: string, previous: readonly string[]): readonly string[] {

@@ -126,6 +126,12 @@ export function withContext(file: ContextFile, added: Context): ContextFile {
   return { ...file, currentContext: added.name, contexts };
 }
 
+/** Throws ALREADY_EXISTS where the file has a context called `name`: its key is in no other place. */
+export function requireNewName({ contexts }: ContextFile, name: string): void {
+  if (contexts.some((known) => known.name === name))
+    throw new TributaryError('ALREADY_EXISTS', `a context named ${name} exists`);
+}
+
 /** The file with `added` among the authors; throws ALREADY_EXISTS where the name has another key. */
 export function withAuthor(file: ContextFile, added: Author): ContextFile {
   const known = file.authors.find((candidate) => candidate.name === added.name);

@@ -6,14 +6,7 @@ import { SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
 import { addAuditCommands } from './audit-program.js';
 import { apply } from './commands/apply.js';
 import { createAuthor, listAuthors } from './commands/author.js';
-import {
-  createContext,
-  listContexts,
-  revokeContext,
-  ROLES,
-  useContext,
-  type Role,
-} from './commands/contexts.js';
+import { createContext, listContexts, revokeContext, useContext } from './commands/contexts.js';
 import { deleteObject } from './commands/delete.js';
 import { describe } from './commands/describe.js';
 import { get } from './commands/get.js';
@@ -28,6 +21,7 @@ import { siteManifest } from './commands/site-manifest.js';
 import { approve, invite, revoke } from './commands/sites.js';
 import { version } from './commands/version.js';
 import { wait } from './commands/wait.js';
+import { ROLES, type Role } from '../domain/federation-state.js';
 import { addFederationCommands } from './federation-program.js';
 import { EXPORT_FORMATS } from './export/export-files.js';
 import { OUTPUT_FORMATS } from './output/formats.js';

@@ -6,7 +6,7 @@ import { TributaryError } from '@tributary/proto';
 import { dataPaths } from '../adapters/data-directory.js';
 import { diskError } from '../adapters/files/disk-error.js';
 import { writeDurably, type Chunks } from '../adapters/files/durable-file.js';
-import { streamBackupOf } from '../adapters/grpc/backup-client.js';
+import { streamBackupOf } from '../adapters/grpc/local-client.js';
 import { readAddresses } from './addresses.js';
 import { openCore } from './core.js';
 import { backupOf } from './listeners.js';

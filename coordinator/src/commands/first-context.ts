@@ -1,23 +1,13 @@
-import 'reflect-metadata';
-
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { encodeBase64 } from '@tributary/proto';
 import { z } from 'zod';
 
 import { makeDirectory, writeDurably } from '../adapters/files/durable-file.js';
 import type { CertificateAuthority, IssuedCertificate } from '../adapters/pki/certificate-authority.js';
-import {
-  generateP256,
-  importSigningKey,
-  importVerifyingKey,
-  P256,
-  privateKeyPem,
-  publicHalf,
-} from '../adapters/pki/p256-key.js';
+import { createRequest } from '../adapters/pki/certificate-request.js';
 import {
   findContext,
   readContextFile,
@@ -42,18 +32,8 @@ export interface FirstContext {
 
 /** A key and an admin certificate for the person who creates the federation. */
 export async function makeFirstContext(authority: CertificateAuthority): Promise<FirstContext> {
-  const privateKey = generateP256();
-  const keys = {
-    privateKey: await importSigningKey(privateKey),
-    publicKey: await importVerifyingKey(publicHalf(privateKey)),
-  };
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    name: `CN=${FIRST_OPERATOR}`,
-    keys,
-    signingAlgorithm: P256,
-  });
-  const issued = await authority.issueContext(FIRST_OPERATOR, new Uint8Array(request.rawData));
-  return { privateKeyPem: privateKeyPem(privateKey), issued };
+  const { csr, privateKeyPem } = await createRequest(FIRST_OPERATOR);
+  return { privateKeyPem, issued: await authority.issueContext(FIRST_OPERATOR, csr) };
 }
 
 export interface SavedContext {

@@ -15,9 +15,11 @@ import type { SiteBlame } from './rounds/culprits.js';
 import type { RoundState } from './rounds/round-state.js';
 import type { JobDecision, SiteWait } from './site-readiness.js';
 
-/** Times in the state are milliseconds since the epoch, taken from the entries that set them. */
-export type Role = 'admin' | 'viewer';
+/** What operators may be: the table in authorisation.ts says what each may do. */
+export const ROLES = ['admin', 'viewer'] as const;
+export type Role = (typeof ROLES)[number];
 
+/** Times in the state are milliseconds since the epoch, taken from the entries that set them. */
 export interface FederationInfo {
   readonly federationId: string;
   readonly name: string;

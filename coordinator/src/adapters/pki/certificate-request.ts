@@ -1,9 +1,40 @@
 import 'reflect-metadata';
 
-import { Pkcs10CertificateRequest } from '@peculiar/x509';
+import { Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { LIMITS, TributaryError } from '@tributary/proto';
 
-import { p256PublicKey } from './p256-key.js';
+import {
+  generateP256,
+  importSigningKey,
+  importVerifyingKey,
+  P256,
+  p256PublicKey,
+  privateKeyPem,
+  publicHalf,
+} from './p256-key.js';
+
+/** A new key, and what an authority needs to certify it. */
+export interface CertificateRequest {
+  /** PKCS #10 (RFC 2986), DER. */
+  readonly csr: Uint8Array;
+  /** PKCS #8, PEM: stays with whoever asks. */
+  readonly privateKeyPem: string;
+}
+
+/** Makes a key (ECDSA P-256) and a request for its certificate; the authority decides about names itself. */
+export async function createRequest(name: string): Promise<CertificateRequest> {
+  const privateKey = generateP256();
+  const [signing, verifying] = await Promise.all([
+    importSigningKey(privateKey),
+    importVerifyingKey(publicHalf(privateKey)),
+  ]);
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${name}`,
+    keys: { privateKey: signing, publicKey: verifying },
+    signingAlgorithm: P256,
+  });
+  return { csr: new Uint8Array(request.rawData), privateKeyPem: privateKeyPem(privateKey) };
+}
 
 /**
  * The public key (SubjectPublicKeyInfo, DER) of a PKCS #10 request (RFC 2986, DER) whose signature proves that the sender

@@ -1,18 +1,10 @@
-import 'reflect-metadata';
+import { X509Certificate } from 'node:crypto';
 
-import { webcrypto } from 'node:crypto';
-
-import { Pkcs10CertificateRequestGenerator, PemConverter, X509Certificate } from '@peculiar/x509';
-import { TributaryError } from '@tributary/proto';
-
-import { findContext, withContext } from '../context-file.js';
+import { createRequest } from '../../adapters/pki/certificate-request.js';
+import type { Role } from '../../domain/federation-state.js';
+import { findContext, requireNewName, withContext } from '../context-file.js';
 import { tableLines } from '../output/table.js';
 import type { Session } from '../session.js';
-
-export const ROLES = ['admin', 'viewer'] as const;
-export type Role = (typeof ROLES)[number];
-
-const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
 export async function listContexts(session: Session): Promise<void> {
   const file = await session.contextFile();
@@ -42,20 +34,13 @@ export async function revokeContext(session: Session, name: string): Promise<voi
 /** Makes a key here, has the coordinator certify it for `role`, and adds the context to the file. */
 export async function createContext(session: Session, name: string, role: Role): Promise<void> {
   const file = await session.contextFile();
-  if (file.contexts.some((context) => context.name === name))
-    throw new TributaryError('ALREADY_EXISTS', `a context named ${name} exists`);
+  requireNewName(file, name);
   const { server } = findContext(file, undefined);
-  const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: P256,
-  });
+  const { csr, privateKeyPem: key } = await createRequest(name);
   const admin = await session.admin();
-  const issued = await admin.unary('CreateContext', { name, role, csr: Buffer.from(request.rawData) });
-  const key = PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
-  const ca = new X509Certificate(issued.caCertificate).toString('pem');
-  const certificate = new X509Certificate(issued.certificate).toString('pem');
+  const issued = await admin.unary('CreateContext', { name, role, csr });
+  const ca = new X509Certificate(issued.caCertificate).toString();
+  const certificate = new X509Certificate(issued.certificate).toString();
   await session.saveContextFile({
     ...withContext(file, { name, server, ca, certificate, key }),
     currentContext: file.currentContext,

@@ -14,7 +14,7 @@ export const CALLER_GUIDANCE = {
       'Compare clocks: `timedatectl` on both machines.',
       'On an agent: `tributary-agent status` shows when its certificate expires; a running agent renews by itself.',
       'Where the agent was away for longer than its certificate lasts, restart it; where that does not help, revoke, invite and join again.',
-      'On the side of operators: `tributary context list`, and a new one from an administrator (`tributary context create`).',
+      "On the side of operators: `tributary context list`, and a new one from an administrator (`tributary context create`); where nobody is one any more, `tributary-coordinator context NAME` on the coordinator's machine.",
     ],
   },
   PERMISSION_DENIED: {
