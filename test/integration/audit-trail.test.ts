@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { ERROR_TABLE } from '@tributary/proto';
 import { AdminConnection } from '@tributary/coordinator/internal/cli/admin-connection.js';
 import { findContext, readContextFile } from '@tributary/coordinator/internal/cli/context-file.js';
-import { Level } from 'level';
 
 import { CliSession } from '../support/cli-session.js';
+import { flipUnderReader, uncompressed } from '../support/damage.js';
 import { BINARIES, runCommand } from '../support/daemon.js';
 import { LocalFederation, requireSuccess } from '../support/federation.js';
 import { pointsJob, pointsOf } from '../support/points.js';
@@ -195,14 +195,17 @@ describe('the audit trail of a federation', function () {
     await seenByBoth();
   });
 
-  it('names the entry of a store that somebody changed', async () => {
+  it('names the entry that somebody changed under a coordinator that serves, and is refused at its start', async () => {
     await federation.coordinator.stop();
-    const store = new Level<string, Uint8Array>(join(federation.data, 'ledger'), { valueEncoding: 'view' });
-    const key = 'e/0000000000000003';
-    const text = Buffer.from((await store.get(key)) ?? []).toString();
-    await store.put(key, Buffer.from(text.replace('"actor":"', '"actor":"x')));
-    await store.close();
-    // Nobody is served an altered ledger, auditors included.
+    const bytes = await uncompressed(join(federation.data, 'ledger'), 'e/0000000000000003');
+    await federation.serve();
+    await connect();
+    assert.equal((await report()).whole, true);
+    await flipUnderReader(join(federation.data, 'ledger'), bytes);
+    const named = { code: 'STORE_CORRUPT', message: /entry 3/ } as const;
+    await assert.rejects(report(), named);
+    await assert.rejects(exported('tampered'), named);
+    await federation.coordinator.stop();
     const daemon = await federation.spawnCoordinator();
     const { code } = await daemon.exited;
     assert.equal(code, ERROR_TABLE.STORE_CORRUPT.exit);

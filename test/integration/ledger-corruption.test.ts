@@ -137,6 +137,23 @@ describe('damaged ledgers', function () {
     await assert.rejects(LevelLedgerStore.open(directory.path), { code: 'STORE_CORRUPT' });
   });
 
+  it('of such a build, once marked, is refused without its mark and its newest end together', async () => {
+    const mark = join(directory.path, 'high-water-mark');
+    await fill(5);
+    const level = new Level(directory.path);
+    await level.put('m/format', JSON.stringify({ formatVersion: 1 }));
+    await level.close();
+    await rm(mark);
+    const store = await LevelLedgerStore.open(directory.path);
+    for (let seq = 5; seq < 9; seq += 1) await store.append(seq, [entryOf(seq)]);
+    await store.close();
+    for (const name of await readdir(directory.path))
+      if (name.endsWith('.log'))
+        await cutTail(join(directory.path, name), (await stat(join(directory.path, name))).size);
+    await rm(mark);
+    await assert.rejects(LevelLedgerStore.open(directory.path), { code: 'STORE_CORRUPT' });
+  });
+
   it('names cosignatures that are gone, with those that are left, until the site has signed again', async () => {
     await fill(3);
     const signed = new Map(['east', 'north', 'west'].map((site, at) => [site, patternBytes(300, at + 1)]));

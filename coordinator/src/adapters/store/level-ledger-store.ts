@@ -13,15 +13,14 @@ import {
 import { Level } from 'level';
 
 import type { LedgerStore } from '../../ports.js';
-import { requireFormatVersion } from '../files/directory-format.js';
 import { hasRoom, makeDirectory, syncDirectory } from '../files/durable-file.js';
 import { encodeCount, readCount, requireAll, type CosignatureCount } from './cosignature-count.js';
 import { HighWaterMark, unmarked, type Counted } from './high-water-mark.js';
+import { isMarkedLedger, sayMarked } from './ledger-format.js';
 import {
   COSIGNED_KEY,
   cosignatureKey,
   entryKey,
-  FORMAT_KEY,
   kindRange,
   nodeKey,
   numberOf,
@@ -33,10 +32,8 @@ import { decodeSnapshot, encodeSnapshot } from './snapshot-record.js';
 
 type LedgerDatabase = Level<string, Uint8Array>;
 
-const FORMAT_VERSION = 1;
 const WHAT = 'ledger';
 const SYNCED = { sync: true } as const;
-const MARKED = Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, marked: true }));
 
 export interface LedgerStoreOptions {
   /** Hash everything again while opening: finds any altered byte, at about a second per 100,000 entries. */
@@ -282,7 +279,7 @@ async function openLedger(directory: string, verify: boolean): Promise<Opened> {
   let mark: HighWaterMark | undefined;
   try {
     await database.open();
-    const isMarked = await requireFormat(database);
+    const isMarked = await isMarkedLedger(database);
     const marked = await HighWaterMark.open(join(directory, 'high-water-mark'));
     mark = marked.file;
     const [last] = await database.keys({ ...kindRange('e'), reverse: true, limit: 1 }).all();
@@ -297,7 +294,7 @@ async function openLedger(directory: string, verify: boolean): Promise<Opened> {
     if (!isMarked) {
       await mark.begin({ size, rootHash: frontier.root() });
       await syncDirectory(directory);
-      await database.batch([put(FORMAT_KEY, MARKED)], SYNCED);
+      await sayMarked(database);
     }
     return { database, mark, frontier, counts: marked.counts, cosigned: await readCount(database) };
   } catch (error) {
@@ -316,30 +313,6 @@ async function requireRoot(database: LedgerDatabase, size: number, expected: Uin
     'STORE_CORRUPT',
     `the first ${String(size)} entries of the ledger are not those that were acknowledged`,
   );
-}
-
-/** Whether the ledger was marked: one of a build that did not say so is, from when this one opens it. */
-async function requireFormat(database: LedgerDatabase): Promise<boolean> {
-  const stored = await database.get(FORMAT_KEY);
-  if (stored === undefined) {
-    const [any] = await database.keys({ limit: 1 }).all();
-    if (any !== undefined) throw new TributaryError('STORE_CORRUPT', 'the ledger names no format version');
-    return false;
-  }
-  const format = parseFormat(stored);
-  requireFormatVersion(format?.formatVersion, FORMAT_VERSION, 'the ledger');
-  return format?.marked === true;
-}
-
-function parseFormat(
-  stored: Uint8Array,
-): { readonly formatVersion?: unknown; readonly marked?: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(stored).toString('utf8'));
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 async function readNode(database: LedgerDatabase, level: number, index: number): Promise<Uint8Array> {
