@@ -27,6 +27,11 @@ const noOuterLayers = pattern(
 );
 const noWiring = pattern('/(main|config)\\.js$', 'Only main.ts wires; pass what is needed.');
 
+const noNodeDoor = pattern(
+  '(^|/)node/|^node:fs|^@tributary/proto/node$',
+  'The pure door touches no file: what does lies in proto/src/node, the door of the adapters.',
+);
+
 const imports = (...patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
 
 const pureGlobals = [
@@ -86,7 +91,11 @@ export default tseslint.config(
   },
   {
     files: ['proto/src/**/*.ts'],
-    rules: { ...imports(noTest, noInternals, noCoordinator, noAgent), ...onlyConfigReadsEnv },
+    rules: { ...imports(noTest, noInternals, noCoordinator, noAgent, noNodeDoor), ...onlyConfigReadsEnv },
+  },
+  {
+    files: ['proto/src/node/**/*.ts'],
+    rules: imports(noTest, noInternals, noCoordinator, noAgent),
   },
   {
     files: ['coordinator/src/**/*.ts'],

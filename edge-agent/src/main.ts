@@ -12,7 +12,7 @@ import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
 import { Command, CommanderError, Option } from 'commander';
 
 import { openDataDirectory, socketPath } from './adapters/files/data-directory.js';
-import { fileError } from './adapters/files/durable-file.js';
+import { fileError } from './adapters/files/file-error.js';
 import { fetchStatus, NO_LIMIT, requestOf } from './adapters/http/status-client.js';
 import { systemClock } from './adapters/system/clock.js';
 import { systemRandom } from './adapters/system/random.js';

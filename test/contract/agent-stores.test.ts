@@ -160,7 +160,10 @@ describe('data directory of an agent', () => {
     await writeFile(file, `${Buffer.from(KEY).toString('base64')}\n`, { mode: 0o600 });
     await (await openDataDirectory(data, file)).close();
     await chmod(file, 0o644);
-    await assert.rejects(openDataDirectory(data, file), refusal('CONFIG_INVALID', /chmod 600/));
+    await assert.rejects(
+      openDataDirectory(data, file),
+      refusal('CONFIG_INVALID', /can be read by every user/),
+    );
     await chmod(file, 0o600);
     for (const content of ['short', `${Buffer.from(KEY).toString('base64')} and more`]) {
       await writeFile(file, content);

@@ -8,7 +8,7 @@ import { openDataDirectory } from '@tributary/coordinator/internal/adapters/data
 import { openStores } from '@tributary/coordinator/internal/adapters/stores.js';
 import { systemClock } from '@tributary/coordinator/internal/adapters/system/system-clock.js';
 import { openVaultSigner } from '@tributary/coordinator/internal/adapters/system/vault-signer.js';
-import { readSealingKey } from '@tributary/coordinator/internal/adapters/vault/sealing-key.js';
+import { requireSealingKey } from '@tributary/coordinator/internal/adapters/vault/sealing-key.js';
 import { openFederation } from '@tributary/coordinator/internal/app/federation.js';
 import { openDataDirectory as openAgentDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';
 import { requireEnrolment } from '@tributary/edge-agent/internal/app/enrolment-record.js';
@@ -64,7 +64,7 @@ describe('data of earlier versions', function () {
       const { paths, identity } = await openDataDirectory(await copy(version, 'coordinator'));
       assert.equal(identity.logId, expected.logId);
       const stores = await openStores(paths, {
-        sealingKey: await readSealingKey(paths.sealKey),
+        sealingKey: await requireSealingKey(paths.sealKey),
         verify: true,
       });
       try {
@@ -120,7 +120,7 @@ describe('data of earlier versions', function () {
 
     it(`${version}: its backup`, async () => {
       const expected = await expectation(version);
-      const sealingKey = await readSealingKey(join(await copy(version, 'coordinator'), 'seal.key'));
+      const sealingKey = await requireSealingKey(join(await copy(version, 'coordinator'), 'seal.key'));
       const backup = [await readFile(join(COMPAT, version, 'backup.tar'))];
       const restored = await restoreBackup(backup, join(directory.path, 'restored'), { sealingKey });
       assert.equal(restored.identity.logId, expected.logId);

@@ -3,7 +3,7 @@ import { cp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { dataPaths } from '@tributary/coordinator/internal/adapters/data-directory.js';
-import { makeDirectory } from '@tributary/coordinator/internal/adapters/files/durable-file.js';
+import { makeDirectory } from '@tributary/proto/node';
 import { LevelLedgerStore } from '@tributary/coordinator/internal/adapters/store/level-ledger-store.js';
 import { openStores } from '@tributary/coordinator/internal/adapters/stores.js';
 import { openDataDirectory } from '@tributary/edge-agent/internal/adapters/files/data-directory.js';

@@ -12,7 +12,7 @@ import { openStores } from '@tributary/coordinator/internal/adapters/stores.js';
 import { systemRandom } from '@tributary/coordinator/internal/adapters/system/system-random.js';
 import {
   createSealingKey,
-  readSealingKey,
+  requireSealingKey,
 } from '@tributary/coordinator/internal/adapters/vault/sealing-key.js';
 import { restore } from '@tributary/coordinator/internal/commands/restore.js';
 
@@ -57,7 +57,7 @@ describe('data directory', () => {
     for (const path of [paths.identity, paths.sealKey, join(paths.keys, 'model.sealed')]) {
       assert.equal((await stat(path)).mode & 0o777, 0o600, path);
     }
-    const stores = await openStores(paths, { sealingKey: await readSealingKey(paths.sealKey) });
+    const stores = await openStores(paths, { sealingKey: await requireSealingKey(paths.sealKey) });
     assert.deepEqual(await stores.vault.get('model'), patternBytes(32));
     await stores.close();
   });
@@ -95,7 +95,7 @@ describe('data directory', () => {
     for (const name of ['.partial/seal.key', 'seal.key']) await writeFile(join(root, name), key);
     await create();
     const { paths } = await openDataDirectory(root);
-    assert.notDeepEqual(await readSealingKey(paths.sealKey), key);
+    assert.notDeepEqual(await requireSealingKey(paths.sealKey), key);
   });
 
   it('is not made over a sealing key, which somebody put among the remains of an attempt', async () => {
@@ -104,7 +104,7 @@ describe('data directory', () => {
     for (const other of [undefined, patternBytes(32, 2)]) {
       if (other !== undefined) await writeFile(join(root, '.partial/seal.key'), other);
       await assert.rejects(create(), { code: 'CONFLICT', message: /seal\.key is a sealing key/ });
-      assert.deepEqual(await readSealingKey(join(root, 'seal.key')), patternBytes(32, 1));
+      assert.deepEqual(await requireSealingKey(join(root, 'seal.key')), patternBytes(32, 1));
     }
   });
 
@@ -117,7 +117,7 @@ describe('data directory', () => {
       code: 'CONFIG_INVALID',
       message: /seal\.key lies in/,
     });
-    assert.deepEqual(await readSealingKey(sealKeyFile), patternBytes(32, 1));
+    assert.deepEqual(await requireSealingKey(sealKeyFile), patternBytes(32, 1));
   });
 
   it('is refused where it is none, newer, or damaged', async () => {
@@ -152,28 +152,28 @@ describe('sealing key file', () => {
     const base64 = Buffer.from(key).toString('base64');
     for (const content of [key, base64, `${base64}\n`, ` ${base64}\r\n`]) {
       await writeFile(path, content, { mode: 0o600 });
-      assert.deepEqual(await readSealingKey(path), key);
+      assert.deepEqual(await requireSealingKey(path), key);
     }
     for (const content of ['', 'short', key.subarray(1), `${base64}AAAA`, patternBytes(33)]) {
       await writeFile(path, content);
-      await assert.rejects(readSealingKey(path), { code: 'CONFIG_INVALID' });
+      await assert.rejects(requireSealingKey(path), { code: 'CONFIG_INVALID' });
     }
-    await assert.rejects(readSealingKey(join(directory.path, 'none')), { code: 'CONFIG_INVALID' });
+    await assert.rejects(requireSealingKey(join(directory.path, 'none')), { code: 'CONFIG_INVALID' });
   });
 
   it('is refused where every user of the machine may read it, not where a group may', async () => {
     const path = join(directory.path, 'open-key');
     await writeFile(path, patternBytes(32), { mode: 0o640 });
-    assert.deepEqual(await readSealingKey(path), patternBytes(32));
+    assert.deepEqual(await requireSealingKey(path), patternBytes(32));
     await chmod(path, 0o644);
-    await assert.rejects(readSealingKey(path), { code: 'CONFIG_INVALID', hint: /chmod 600/ });
+    await assert.rejects(requireSealingKey(path), { code: 'CONFIG_INVALID', hint: /chmod 600/ });
   });
 
   it('is drawn once, for its owner alone', async () => {
     const path = join(directory.path, 'new-key');
     const key = await createSealingKey(path, systemRandom());
     assert.deepEqual(await createSealingKey(path, systemRandom()), key);
-    assert.deepEqual(await readSealingKey(path), key);
+    assert.deepEqual(await requireSealingKey(path), key);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
   });
 });

@@ -24,7 +24,6 @@ import { TrainingWorld } from '../support/training-world.js';
  * leaves the process; the tests below look at that. Anything else says why nothing has to be stored.
  */
 const DRAWS: Readonly<Record<string, string>> = {
-  'coordinator/src/adapters/files/durable-file.ts': 'name of a temporary file',
   'coordinator/src/adapters/grpc/admin/jobs.ts': 'id, public',
   'coordinator/src/adapters/grpc/admin/sites.ts':
     'join token: shown once, its public key is in the ledger before',
@@ -48,7 +47,6 @@ const DRAWS: Readonly<Record<string, string>> = {
   'coordinator/src/commands/init.ts': 'id, public',
   'edge-agent/src/adapters/datasets/duckdb-session.ts': 'name of a temporary file',
   'edge-agent/src/adapters/datasets/row-file.ts': 'name of a temporary file',
-  'edge-agent/src/adapters/files/durable-file.ts': 'name of a temporary file',
   'edge-agent/src/adapters/files/sealing-key.ts': 'stored: written durably before it is returned',
   'edge-agent/src/adapters/inference/batch.ts': 'id, public',
   'edge-agent/src/adapters/tls/tls-keys.ts': 'stored',
@@ -60,6 +58,7 @@ const DRAWS: Readonly<Record<string, string>> = {
   'edge-agent/src/app/submission.ts':
     'content key of one envelope: an envelope that is not whole in its file is made anew under another id and key',
   'edge-agent/src/app/version-key.ts': 'stored',
+  'proto/src/node/durable-file.ts': 'name of a temporary file',
   'proto/src/sealing/sealing.ts': 'salt of a sealed file, in its header',
 };
 

@@ -2,11 +2,17 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { FORMAT_VERSION, TributaryError } from '@tributary/proto';
+import {
+  DIRECTORY_MODE,
+  diskError,
+  isMissing,
+  makeDirectory,
+  syncDirectory,
+  writeDurably,
+} from '@tributary/proto/node';
 import { z } from 'zod';
 
 import { requireFormatVersion } from './files/directory-format.js';
-import { diskError, isMissing } from './files/disk-error.js';
-import { DIRECTORY_MODE, makeDirectory, syncDirectory, writeDurably } from './files/durable-file.js';
 
 const IDENTITY_FILE = 'coordinator.json';
 /** Where a directory is put together; its content moves up when it is whole. */

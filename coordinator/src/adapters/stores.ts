@@ -1,8 +1,7 @@
+import { diskError, makeDirectory } from '@tributary/proto/node';
 import { FileBlobStore } from './blobs/file-blob-store.js';
 import { SealedCheckpointStore } from './checkpoints/sealed-checkpoint-store.js';
 import type { DataPaths } from './data-directory.js';
-import { diskError } from './files/disk-error.js';
-import { makeDirectory } from './files/durable-file.js';
 import { FileSpoolStore } from './spool/file-spool-store.js';
 import { LevelLedgerStore, type LedgerStoreOptions } from './store/level-ledger-store.js';
 import { FileKeyVault } from './vault/file-key-vault.js';

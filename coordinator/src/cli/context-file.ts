@@ -2,10 +2,9 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
+import { makeDirectory, writeDurably } from '@tributary/proto/node';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-
-import { makeDirectory, writeDurably } from '../adapters/files/durable-file.js';
 
 /** Newest layout of the file that this build reads and writes. */
 const FORMAT_VERSION = 1;

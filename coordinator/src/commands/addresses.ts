@@ -2,10 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
+import { isMissing, writeDurably } from '@tributary/proto/node';
 import { z } from 'zod';
-
-import { isMissing } from '../adapters/files/disk-error.js';
-import { writeDurably } from '../adapters/files/durable-file.js';
 
 const FORMAT = 1;
 

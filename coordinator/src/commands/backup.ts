@@ -2,10 +2,9 @@ import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 
 import { TributaryError } from '@tributary/proto';
+import { diskError, writeDurably, type Chunks } from '@tributary/proto/node';
 
 import { dataPaths } from '../adapters/data-directory.js';
-import { diskError } from '../adapters/files/disk-error.js';
-import { writeDurably, type Chunks } from '../adapters/files/durable-file.js';
 import { streamBackupOf } from '../adapters/grpc/local-client.js';
 import { readAddresses } from './addresses.js';
 import { openCore } from './core.js';

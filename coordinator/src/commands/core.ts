@@ -9,7 +9,7 @@ import { openStores, type Stores } from '../adapters/stores.js';
 import { systemClock } from '../adapters/system/system-clock.js';
 import { systemRandom } from '../adapters/system/system-random.js';
 import { openVaultSigner } from '../adapters/system/vault-signer.js';
-import { readSealingKey } from '../adapters/vault/sealing-key.js';
+import { requireSealingKey } from '../adapters/vault/sealing-key.js';
 import { Cosignatures } from '../app/cosignatures.js';
 import { openFederation, type Federation } from '../app/federation.js';
 import type { Clock, Random, Signer } from '../ports.js';
@@ -48,7 +48,7 @@ export async function openCore({
 }: CoreOptions): Promise<Core> {
   const directory = await openDataDirectory(data);
   const { paths, identity } = directory;
-  const sealingKey = await readSealingKey(sealKeyFile ?? paths.sealKey);
+  const sealingKey = await requireSealingKey(sealKeyFile ?? paths.sealKey);
   const random = systemRandom();
   const stores = await openStores(paths, { sealingKey });
   try {

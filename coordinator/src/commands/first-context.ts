@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { encodeBase64 } from '@tributary/proto';
+import { makeDirectory, writeDurably } from '@tributary/proto/node';
 import { z } from 'zod';
 
-import { makeDirectory, writeDurably } from '../adapters/files/durable-file.js';
 import type { CertificateAuthority, IssuedCertificate } from '../adapters/pki/certificate-authority.js';
 import { createRequest } from '../adapters/pki/certificate-request.js';
 import {

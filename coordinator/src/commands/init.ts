@@ -9,6 +9,7 @@ import {
   decodeBase64,
   TributaryError,
 } from '@tributary/proto';
+import { writeDurably } from '@tributary/proto/node';
 
 import {
   createDataDirectory,
@@ -16,14 +17,13 @@ import {
   type DataPaths,
   type DirectoryIdentity,
 } from '../adapters/data-directory.js';
-import { writeDurably } from '../adapters/files/durable-file.js';
 import { formatAddress } from '../adapters/grpc/address.js';
 import { CertificateAuthority, createAuthority } from '../adapters/pki/certificate-authority.js';
 import { openStores, type Stores } from '../adapters/stores.js';
 import { systemClock } from '../adapters/system/system-clock.js';
 import { systemRandom } from '../adapters/system/system-random.js';
 import { createVaultSigner } from '../adapters/system/vault-signer.js';
-import { createSealingKey, readSealingKey } from '../adapters/vault/sealing-key.js';
+import { createSealingKey, requireSealingKey } from '../adapters/vault/sealing-key.js';
 import { openFederation } from '../app/federation.js';
 import { DEFAULT_ADMIN_PORT } from '../config.js';
 import { contextFilePath, readContextFile, type Author } from '../cli/context-file.js';
@@ -92,7 +92,7 @@ async function build(
   const sealingKey =
     plan.sealKeyFile === undefined
       ? await createSealingKey(paths.sealKey, random)
-      : await readSealingKey(plan.sealKeyFile);
+      : await requireSealingKey(plan.sealKeyFile);
   const stores = await openStores(paths, { sealingKey });
   try {
     return await found(paths, stores, plan);

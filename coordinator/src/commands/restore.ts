@@ -3,10 +3,10 @@ import { isAbsolute, relative, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { TributaryError } from '@tributary/proto';
+import { isMissing } from '@tributary/proto/node';
 
 import { restoreBackup } from '../adapters/backup/restore.js';
-import { isMissing } from '../adapters/files/disk-error.js';
-import { readSealingKey } from '../adapters/vault/sealing-key.js';
+import { requireSealingKey } from '../adapters/vault/sealing-key.js';
 
 export interface RestoreOptions {
   readonly data: string;
@@ -25,7 +25,7 @@ export async function restore({ data, from, input, sealKeyFile, print }: Restore
     });
   }
   requireOutside(data, sealKeyFile);
-  const sealingKey = await readSealingKey(sealKeyFile);
+  const sealingKey = await requireSealingKey(sealKeyFile);
   const restored = await restoreBackup(from === '-' ? input : readBackup(from), data, { sealingKey });
   print(`Restored federation ${restored.identity.name} as of ${restored.createdAt} to ${data}:`);
   print(

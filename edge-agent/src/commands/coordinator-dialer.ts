@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { TributaryError } from '@tributary/proto';
 
 import { socketPath } from '../adapters/files/data-directory.js';
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import { GrpcDialer } from '../adapters/grpc/dialer.js';
 import type { SocketMeter } from '../adapters/tls/socket-meter.js';
 import type { Proxy } from '../adapters/tls/connect-tunnel.js';

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { TributaryError, type JsonObject } from '@tributary/proto';
 
 import { decisionsPath, socketPath } from '../adapters/files/data-directory.js';
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import { requestOf } from '../adapters/http/status-client.js';
 import { linesOf } from '../adapters/files/line-file.js';
 import type { AgentStatus } from '../app/status.js';

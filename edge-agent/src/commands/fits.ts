@@ -1,7 +1,7 @@
 import { TributaryError } from '@tributary/proto';
+import { writeDurably } from '@tributary/proto/node';
 
 import { socketPath } from '../adapters/files/data-directory.js';
-import { writeDurable } from '../adapters/files/durable-file.js';
 import { requestOf } from '../adapters/http/status-client.js';
 import { decodeSiteFits } from '../app/site-fits.js';
 
@@ -18,6 +18,6 @@ export async function fitsExportCommand(dataDir: string, { to }: FitsFlags): Pro
       hint: 'Only jobs with features of scaling Site have one, once they have trained here.',
     });
   }
-  await writeDurable(to, [Buffer.from(text)]);
+  await writeDurably(to, [Buffer.from(text)]);
   return `${to}: what site ${site} learnt for itself in ${String(fits.length)} job${fits.length === 1 ? '' : 's'}; it stays at the site.\n`;
 }

@@ -10,7 +10,7 @@ import {
 } from '@tributary/proto';
 
 import { socketPath } from '../adapters/files/data-directory.js';
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import { fetchStatus, requestOf } from '../adapters/http/status-client.js';
 import { receiptTranscript, type SignedReceipt } from '../app/egress-receipts.js';
 import type { JobList } from '../app/site-desk.js';

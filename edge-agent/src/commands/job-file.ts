@@ -10,7 +10,7 @@ import {
 } from '@tributary/proto';
 import { parse } from 'yaml';
 
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 
 /** The job in a YAML or JSON file. Rejects with DOCUMENT_INVALID, naming what is wrong. */
 export async function readJob(path: string): Promise<FederatedJob> {

@@ -10,7 +10,7 @@ import {
   type TopicLevel,
 } from '@tributary/proto';
 
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import { compileDecoder, type StreamItem } from '../domain/streams/decoding.js';
 import { isFault, type Fault } from '../domain/streams/fault.js';
 import type { AgentConfig } from '../config.js';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { feedingField, parseStreamPipeline, TributaryError, type StreamPipeline } from '@tributary/proto';
 import { parse } from 'yaml';
 
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import type { AgentConfig } from '../config.js';
 import { ENDPOINT_SOURCE } from '../domain/serving/prediction-entries.js';
 

@@ -1,7 +1,7 @@
 import { TributaryError } from '@tributary/proto';
+import { writeDurably } from '@tributary/proto/node';
 
 import { viewLetters, type LetterView } from '../adapters/files/data-directory.js';
-import { writeDurable } from '../adapters/files/durable-file.js';
 import { keptLetters, type FoundLetter } from '../app/streams/kept-letters.js';
 import type { AgentConfig } from '../config.js';
 
@@ -41,7 +41,7 @@ export async function pipelineLettersCommand(
   }
   const bytes = await payloadOf(views, payload);
   if (to === undefined) return bytes;
-  await writeDurable(to, [bytes]);
+  await writeDurably(to, [bytes]);
   return `${to}: ${String(bytes.length)} bytes\n`;
 }
 

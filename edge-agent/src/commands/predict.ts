@@ -6,7 +6,7 @@ import { decodeBase64, TributaryError, verifyManifest, type Row } from '@tributa
 import { z } from 'zod';
 
 import { servingSocketPath } from '../adapters/files/data-directory.js';
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import { WorkerPredictor } from '../adapters/inference/worker-predictor.js';
 import { verifiedModel } from '../adapters/models/verified-model.js';
 import { SocketClient, type Answers } from '../adapters/oip/socket-client.js';

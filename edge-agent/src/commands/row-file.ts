@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 
 import { LIMITS, TributaryError, type Cell, type Row } from '@tributary/proto';
 
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 
 /** The rows of a file: one JSON object, an array of them, or one a line. Errors name row and column, never a value. */
 export async function readRows(path: string): Promise<readonly Row[]> {

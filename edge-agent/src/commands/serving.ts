@@ -4,7 +4,7 @@ import { TributaryError, vocabularyDigest, type FeatureFit, type ModelManifest }
 
 import { PredictionDirectory } from '../adapters/decisions/prediction-directory.js';
 import { servingSocketPath, type DataDirectory } from '../adapters/files/data-directory.js';
-import { fileError } from '../adapters/files/durable-file.js';
+import { fileError } from '../adapters/files/file-error.js';
 import { listenOnPort, listenOnSocket } from '../adapters/http/local-server.js';
 import { WorkerPredictor } from '../adapters/inference/worker-predictor.js';
 import { ModelDirectory } from '../adapters/models/model-directory.js';

@@ -5,7 +5,7 @@ import { bytesToFloat32, TributaryError, type EnvelopeHeader } from '@tributary/
 import { Admin, Enrolment, Fleet, Ledger } from '@tributary/proto/grpc';
 import { SealedCheckpointStore } from '@tributary/coordinator/internal/adapters/checkpoints/sealed-checkpoint-store.js';
 import { FileKeyVault } from '@tributary/coordinator/internal/adapters/vault/file-key-vault.js';
-import { readSealingKey } from '@tributary/coordinator/internal/adapters/vault/sealing-key.js';
+import { requireSealingKey } from '@tributary/coordinator/internal/adapters/vault/sealing-key.js';
 
 import { call, callAll, ledgerClient } from '../../support/channels.js';
 import type { LocalFederation } from '../../support/federation.js';
@@ -28,7 +28,7 @@ export async function openedSecrets(
   kept: readonly KeptFile[],
   { data }: LocalFederation,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
-  const key = await readSealingKey(join(data, 'seal.key'));
+  const key = await requireSealingKey(join(data, 'seal.key'));
   const opened = new Map<string, Uint8Array>();
   for (const { folder, name } of kept) {
     if (!name.endsWith('.sealed')) continue;

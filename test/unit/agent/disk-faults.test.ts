@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { fileError } from '@tributary/edge-agent/internal/adapters/files/durable-file.js';
+import { fileError } from '@tributary/edge-agent/internal/adapters/files/file-error.js';
 import { LineFile } from '@tributary/edge-agent/internal/adapters/files/line-file.js';
 import { UnsyncedMeter } from '@tributary/edge-agent/internal/adapters/files/meter-file.js';
 import { levelError } from '@tributary/edge-agent/internal/adapters/store/store-error.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import type { FeatureSpec } from '@tributary/proto';
 import { exportedFit } from '@tributary/edge-agent/internal/adapters/files/site-fits-file.js';
-import { writeDurable } from '@tributary/edge-agent/internal/adapters/files/durable-file.js';
+import { writeDurably } from '@tributary/proto/node';
 import { MemoryStateStore } from '@tributary/edge-agent/internal/adapters/store/memory-state-store.js';
 import { siteFitsOf } from '@tributary/edge-agent/internal/app/feature-fits.js';
 import { encodeRecord } from '@tributary/edge-agent/internal/app/records.js';
@@ -73,7 +73,7 @@ describe('fits of a site for its replicas', () => {
   afterEach(() => folder.remove());
 
   const save = async (site = 'north', fits = [{ jobId: 'job-1', fit: FIT }]): Promise<void> =>
-    writeDurable(path, [Buffer.from(encodeSiteFits({ site, fits }))]);
+    writeDurably(path, [Buffer.from(encodeSiteFits({ site, fits }))]);
 
   it('are those of the jobs that trained here, and nothing of jobs that scale nothing', async () => {
     const store = new MemoryStateStore();

@@ -9,6 +9,7 @@ import {
   verifyTreeHead,
   type LedgerEntry,
 } from '@tributary/proto';
+import { writeDurably } from '@tributary/proto/node';
 
 import { evolve } from '../../domain/evolve.js';
 import { EMPTY_FEDERATION } from '../../domain/federation-state.js';
@@ -20,7 +21,6 @@ import {
   type DataPaths,
   type DirectoryIdentity,
 } from '../data-directory.js';
-import { writeDurably } from '../files/durable-file.js';
 import { LevelLedgerStore } from '../store/level-ledger-store.js';
 import { FileKeyVault } from '../vault/file-key-vault.js';
 import {

@@ -10,18 +10,19 @@ import {
   TributaryError,
   type Digest,
 } from '@tributary/proto';
-
-import type { BlobStore } from '../../ports.js';
-import { openDirectoryFormat } from '../files/directory-format.js';
-import { diskError, isMissing } from '../files/disk-error.js';
 import {
+  diskError,
   FILE_MODE,
+  isMissing,
   makeDirectory,
   syncDirectory,
   temporaryName,
   writeFully,
   type Chunks,
-} from '../files/durable-file.js';
+} from '@tributary/proto/node';
+
+import type { BlobStore } from '../../ports.js';
+import { openDirectoryFormat } from '../files/directory-format.js';
 
 const FORMAT_VERSION = 1;
 const HEX = /^[0-9a-f]{64}$/;

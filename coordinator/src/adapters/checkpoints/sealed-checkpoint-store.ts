@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 
 import { LIMITS, openStream, sealStream, TributaryError } from '@tributary/proto';
+import { diskError } from '@tributary/proto/node';
 
 import type { CheckpointStore } from '../../ports.js';
-import { diskError } from '../files/disk-error.js';
 import { NamedFiles } from '../files/named-files.js';
 
 /**

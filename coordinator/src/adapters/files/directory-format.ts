@@ -2,9 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
-
-import { isMissing } from './disk-error.js';
-import { makeDirectory, writeDurably } from './durable-file.js';
+import { isMissing, makeDirectory, writeDurably } from '@tributary/proto/node';
 
 const FILE = 'format.json';
 

@@ -3,9 +3,15 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireName } from '@tributary/proto';
-
-import { diskError, isMissing } from './disk-error.js';
-import { isTemporaryName, makeDirectory, syncDirectory, writeDurably, type Chunks } from './durable-file.js';
+import {
+  diskError,
+  isMissing,
+  isTemporaryName,
+  makeDirectory,
+  syncDirectory,
+  writeDurably,
+  type Chunks,
+} from '@tributary/proto/node';
 
 /**
  * Files of one directory by name, each replaced atomically and durably. Changes of one process happen in the order in

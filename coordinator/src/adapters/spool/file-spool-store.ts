@@ -2,10 +2,10 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LIMITS, requireId, TributaryError } from '@tributary/proto';
+import { causeCode, diskError } from '@tributary/proto/node';
 
 import type { Spool, SpoolHeader, SpoolStore } from '../../ports.js';
 import { openDirectoryFormat } from '../files/directory-format.js';
-import { causeCode, diskError } from '../files/disk-error.js';
 import { SpoolFile, type SpoolFileState } from './spool-file.js';
 
 const FORMAT_VERSION = 1;

@@ -2,10 +2,9 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
+import { diskError, FILE_MODE, isMissing, syncDirectory } from '@tributary/proto/node';
 
 import type { SpoolHeader } from '../../ports.js';
-import { diskError, isMissing } from '../files/disk-error.js';
-import { FILE_MODE, syncDirectory } from '../files/durable-file.js';
 import {
   decodeSpoolHeader,
   encodeSpoolHeader,

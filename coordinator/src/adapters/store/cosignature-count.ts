@@ -1,7 +1,7 @@
 import { TributaryError } from '@tributary/proto';
+import { causeCode } from '@tributary/proto/node';
 import type { Level } from 'level';
 
-import { causeCode } from '../files/disk-error.js';
 import { COSIGNED_KEY } from './ledger-keys.js';
 
 const FORMAT_VERSION = 1;

@@ -1,9 +1,9 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
 import { LIMITS, sha256, TributaryError } from '@tributary/proto';
+import { FILE_MODE } from '@tributary/proto/node';
 
 import { requireFormatVersion } from '../files/directory-format.js';
-import { FILE_MODE } from '../files/durable-file.js';
 
 /** How far the ledger had come when it was last written, and the root of the tree then. */
 export interface Mark {

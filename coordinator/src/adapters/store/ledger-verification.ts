@@ -1,7 +1,7 @@
 import { leafHash, MerkleFrontier, TributaryError } from '@tributary/proto';
+import { causeCode } from '@tributary/proto/node';
 import type { Level } from 'level';
 
-import { causeCode } from '../files/disk-error.js';
 import { entryKey, nodeKey, numberOf } from './ledger-keys.js';
 
 /** Entries whose nodes are fetched in one go: two nodes each on average. */

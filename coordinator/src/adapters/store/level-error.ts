@@ -1,6 +1,5 @@
 import { TributaryError } from '@tributary/proto';
-
-import { causeCode, diskError } from '../files/disk-error.js';
+import { causeCode, diskError, saidDiskError } from '@tributary/proto/node';
 
 /** An error of LevelDB as one of the table; `what` names the store. */
 export function levelError(error: unknown, what: string): TributaryError {
@@ -29,18 +28,10 @@ export function levelError(error: unknown, what: string): TributaryError {
 
 /** LevelDB gives the reason of an input/output error as text only (strerror). */
 function ioError(error: unknown, what: string): TributaryError {
-  const message = error instanceof Error ? error.message : '';
-  if (/no space left|disk quota/i.test(message)) {
-    return new TributaryError('STORE_FULL', `${what}: the disk is full`, {
-      cause: error,
-      hint: 'free space on the volume',
-    });
-  }
-  if (/permission denied|read-only/i.test(message)) {
-    return new TributaryError('CONFIG_INVALID', `${what}: no permission to write`, { cause: error });
-  }
-  if (/no such file|input\/output/i.test(message)) {
-    return new TributaryError('STORE_CORRUPT', `${what}: a file of the database is missing or unreadable`, {
+  const said = error instanceof Error ? saidDiskError(error, what) : undefined;
+  if (said !== undefined) return said;
+  if (error instanceof Error && /no such file/i.test(error.message)) {
+    return new TributaryError('STORE_CORRUPT', `${what}: a file of the database is missing`, {
       cause: error,
     });
   }

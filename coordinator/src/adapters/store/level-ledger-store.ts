@@ -10,10 +10,10 @@ import {
   TributaryError,
   type MerkleNode,
 } from '@tributary/proto';
+import { hasRoom, makeDirectory, syncDirectory } from '@tributary/proto/node';
 import { Level } from 'level';
 
 import type { LedgerStore } from '../../ports.js';
-import { hasRoom, makeDirectory, syncDirectory } from '../files/durable-file.js';
 import { encodeCount, readCount, requireAll, type CosignatureCount } from './cosignature-count.js';
 import { HighWaterMark, unmarked, type Counted } from './high-water-mark.js';
 import { isMarkedLedger, sayMarked } from './ledger-format.js';

@@ -13,9 +13,8 @@ import {
   type ExportLine,
   type SignedTreeHead,
 } from '@tributary/proto';
+import { diskError, FILE_MODE, syncDirectory, writeFully } from '@tributary/proto/node';
 
-import { diskError } from '../../adapters/files/disk-error.js';
-import { FILE_MODE, syncDirectory, writeFully } from '../../adapters/files/durable-file.js';
 import type { ExportProgress, ExportWish } from './export-source.js';
 
 const LINE_FEED = 0x0a;

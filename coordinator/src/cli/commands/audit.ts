@@ -11,8 +11,8 @@ import {
   type AuditTerms,
   type EntryOutline,
 } from '@tributary/proto';
+import { writeDurably } from '@tributary/proto/node';
 
-import { writeDurably } from '../../adapters/files/durable-file.js';
 import type { AdminConnection } from '../admin-connection.js';
 import { entryText } from '../audit/entry-text.js';
 import { auditFile, ExportFile, readHeadFile } from '../audit/export-file.js';

@@ -9,9 +9,9 @@ import {
   TributaryError,
   type FederationRoot,
 } from '@tributary/proto';
+import { makeDirectory } from '@tributary/proto/node';
 import { stringify } from 'yaml';
 
-import { makeDirectory } from '../../adapters/files/durable-file.js';
 import { exists, readRootFile, readRotationFile, requireAbsent, writeJson } from '../federation/files.js';
 import {
   createRootKey,

@@ -14,8 +14,7 @@ import {
   type SignedRoster,
   type SignedRotation,
 } from '@tributary/proto';
-
-import { writeDurably } from '../../adapters/files/durable-file.js';
+import { writeDurably } from '@tributary/proto/node';
 
 /** The root of a roster file, unless another is named: root.json beside it. */
 export const rootPath = (named: string | undefined, rosterFile: string): string =>

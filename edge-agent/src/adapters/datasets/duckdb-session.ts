@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { DuckDBInstance, type DuckDBConnection, type DuckDBResult } from '@duckdb/node-api';
 import { LIMITS } from '@tributary/proto';
 
-import { fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 import { sqlList, sqlText } from './sql-text.js';
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
-import { fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 
 /**
  * Rows of float32 values in a file without a name: made with mode 0600 and unlinked at once, so that it is gone with the

@@ -3,6 +3,7 @@ import { open, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LIMITS, TributaryError, type DecisionRule } from '@tributary/proto';
+import { makeDirectory } from '@tributary/proto/node';
 
 import {
   dayOf,
@@ -14,7 +15,7 @@ import {
   type LogFile,
 } from '../../domain/serving/prediction-line.js';
 import type { PredictionEntry, PredictionLog } from '../../serving-ports.js';
-import { ensureDirectory, fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 
 export interface PredictionFilesOptions {
   readonly directory: string;
@@ -62,7 +63,7 @@ export class PredictionFiles implements PredictionLog {
   }
 
   static async open(options: PredictionFilesOptions): Promise<PredictionFiles> {
-    await ensureDirectory(options.directory);
+    await makeDirectory(options.directory);
     const files = new PredictionFiles(options);
     try {
       await files.#removeExpired();

@@ -2,9 +2,9 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LIMITS } from '@tributary/proto';
+import { makeDirectory } from '@tributary/proto/node';
 
 import type { SealedFiles } from '../../ports.js';
-import { ensureDirectory } from './durable-file.js';
 import { OutboxDirectory } from './outbox-directory.js';
 
 /** Opens the directory of checkpoints and removes those that are older than any round can be. */
@@ -13,7 +13,7 @@ export async function openCheckpointDirectory(
   key: Uint8Array,
   nowMs = Date.now(),
 ): Promise<SealedFiles> {
-  await ensureDirectory(directory);
+  await makeDirectory(directory);
   for (const name of await readdir(directory)) {
     const path = join(directory, name);
     const { mtimeMs } = await stat(path);

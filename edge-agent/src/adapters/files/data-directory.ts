@@ -2,6 +2,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { requireFormat, TributaryError } from '@tributary/proto';
+import { makeDirectory, writeDurably } from '@tributary/proto/node';
 import { z } from 'zod';
 
 import type { MeterFile } from '../../egress-ports.js';
@@ -13,7 +14,7 @@ import { readStateCopy } from '../store/state-copy.js';
 import { StreamStates } from '../store/stream-states.js';
 import { openCheckpointDirectory } from './checkpoint-directory.js';
 import { DownloadDirectory } from './download-directory.js';
-import { ensureDirectory, fileError, writeDurable } from './durable-file.js';
+import { fileError } from './file-error.js';
 import { UnsyncedMeter } from './meter-file.js';
 import { LineFile } from './line-file.js';
 import { OutboxDirectory } from './outbox-directory.js';
@@ -86,7 +87,7 @@ export async function openDataDirectory(
   onRecount?: (directory: string) => void,
 ): Promise<DataDirectory> {
   requireRoomForSockets(dataDir);
-  await ensureDirectory(join(dataDir, 'run'));
+  await makeDirectory(join(dataDir, 'run'));
   const identity = await identityOf(dataDir);
   const key = await loadSealingKey(sealKeyFile, identity === undefined);
   const marking: Marking = { dataDir, key, onRecount };
@@ -152,7 +153,7 @@ async function openMarked(
 }
 
 const writeIdentity = (dataDir: string, more: Partial<Identity>): Promise<void> =>
-  writeDurable(join(dataDir, 'agent.json'), [
+  writeDurably(join(dataDir, 'agent.json'), [
     Buffer.from(`${JSON.stringify({ ...more, formatVersion: FORMAT_VERSION, kind: 'agent' })}\n`),
   ]);
 

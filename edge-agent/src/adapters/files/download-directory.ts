@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 
 import { LIMITS, requireFormat, type Digest } from '@tributary/proto';
+import { makeDirectory } from '@tributary/proto/node';
 
 import type { DownloadStore, KeptDownload } from '../../transfer-ports.js';
-import { ensureDirectory, fileError } from './durable-file.js';
+import { fileError } from './file-error.js';
 
 const FORMAT_VERSION = 1;
 const MAGIC = Buffer.from('TRIBDOWN');
@@ -28,7 +29,7 @@ export class DownloadDirectory implements DownloadStore {
   }
 
   static async open(root: string): Promise<DownloadDirectory> {
-    await ensureDirectory(root);
+    await makeDirectory(root);
     return new DownloadDirectory(root);
   }
 

@@ -2,8 +2,10 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { syncDirectory } from '@tributary/proto/node';
+
 import type { LineLog } from '../../ports.js';
-import { fileError, syncDirectory } from './durable-file.js';
+import { fileError } from './file-error.js';
 
 const LINE_END = 0x0a;
 

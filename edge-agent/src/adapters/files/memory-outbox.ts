@@ -1,7 +1,7 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
+import type { Chunks } from '@tributary/proto/node';
 
 import type { OutboxFiles } from '../../ports.js';
-import type { Chunks } from './durable-file.js';
 
 /** For tests: the same promises without a disk. */
 export class MemoryOutbox implements OutboxFiles {

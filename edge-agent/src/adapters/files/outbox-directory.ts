@@ -2,16 +2,11 @@ import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LIMITS, openStream, sealStream, TributaryError, type SealOptions } from '@tributary/proto';
+import { isTemporaryName, makeDirectory, writeDurably, type Chunks } from '@tributary/proto/node';
 
 import type { OutboxFiles } from '../../ports.js';
-import {
-  ensureDirectory,
-  fileError,
-  isPartial,
-  writeDurable,
-  writeThrough,
-  type Chunks,
-} from './durable-file.js';
+import { fileError } from './file-error.js';
+import { writeThrough } from './write-through.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,127}$/;
 
@@ -27,9 +22,9 @@ export class OutboxDirectory implements OutboxFiles {
 
   /** Creates the directory where it is missing and removes what a crash left half-written. */
   static async open(directory: string, key: Uint8Array): Promise<OutboxDirectory> {
-    await ensureDirectory(directory);
+    await makeDirectory(directory);
     for (const name of await readdir(directory)) {
-      if (isPartial(name)) await rm(join(directory, name), { force: true });
+      if (isTemporaryName(name)) await rm(join(directory, name), { force: true });
     }
     return new OutboxDirectory(directory, key);
   }
@@ -40,7 +35,7 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   writeSealed(name: string, chunks: Chunks): Promise<void> {
-    return writeDurable(this.#path(name), sealStream(this.#seal(name), chunks));
+    return writeDurably(this.#path(name), sealStream(this.#seal(name), chunks));
   }
 
   readSealed(name: string): AsyncIterable<Uint8Array> {
@@ -90,7 +85,7 @@ export class OutboxDirectory implements OutboxFiles {
   }
 
   async list(): Promise<readonly string[]> {
-    return (await readdir(this.#directory)).filter((name) => !isPartial(name));
+    return (await readdir(this.#directory)).filter((name) => !isTemporaryName(name));
   }
 
   #seal(name: string): SealOptions {

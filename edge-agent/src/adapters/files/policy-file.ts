@@ -4,7 +4,7 @@ import { canonicalize, digestOf, LIMITS, parseSitePolicy, TributaryError } from 
 import { parse } from 'yaml';
 
 import type { PolicySource } from '../../app/policy-source.js';
-import { fileError } from './durable-file.js';
+import { fileError } from './file-error.js';
 
 /** The policy in a YAML file. A missing file is no policy; one that cannot be read or parsed is an error. */
 export function policyFile(path: string | undefined): PolicySource {

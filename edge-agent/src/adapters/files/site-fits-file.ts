@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { scaledBy, TributaryError, type FeatureFit, type ModelManifest } from '@tributary/proto';
 
 import { decodeSiteFits, type SiteFits } from '../../app/site-fits.js';
-import { fileError } from './durable-file.js';
+import { fileError } from './file-error.js';
 
 const FIELD = 'serving.fits';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
-import { fileError } from './durable-file.js';
+import { fileError } from './file-error.js';
 
 /** Longest path that leaves room for a Unix socket two folders down, for which the system takes 107 bytes. */
 const LONGEST_BYTES = 80;

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
 import { Crowd } from '@tributary/proto/grpc';
 
-import { fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 
 /** A page: what is answered to GET of its path. */
 export interface Page {

@@ -3,10 +3,11 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { decodeBase64, encodeBase64, requireFormat, TributaryError } from '@tributary/proto';
+import { isTemporaryName, makeDirectory, syncDirectory, writeDurably } from '@tributary/proto/node';
 import { z } from 'zod';
 
 import type { ModelPointers, ModelRef, ModelStore, NewModel, StoredModel } from '../../serving-ports.js';
-import { ensureDirectory, fileError, isPartial, syncDirectory, writeDurable } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 import { requirePointed, sameBytes, stillPointedAt, unknownVersion, versionInUse } from './model-rules.js';
 import { readManifest, verifiedChunks, verifiedModel } from './verified-model.js';
 
@@ -35,9 +36,9 @@ export class ModelDirectory implements ModelStore {
 
   /** Makes the directory where it is missing, and removes what a crash left half-written. */
   static async open(root: string): Promise<ModelDirectory> {
-    await ensureDirectory(root);
+    await makeDirectory(root);
     for (const name of await readdir(root, { recursive: true }))
-      if (isPartial(name)) await rm(join(root, name), { force: true });
+      if (isTemporaryName(name)) await rm(join(root, name), { force: true });
     return new ModelDirectory(root);
   }
 
@@ -51,13 +52,13 @@ export class ModelDirectory implements ModelStore {
       // Present bytes may have rotted: the same version, put again, mends them.
       if (await this.#isWhole(ref)) return ref;
     }
-    await ensureDirectory(folder);
-    await writeDurable(join(folder, 'weights.f32'), verifiedChunks(weights, manifest, 'the weights'));
+    await makeDirectory(folder);
+    await writeDurably(join(folder, 'weights.f32'), verifiedChunks(weights, manifest, 'the weights'));
     await writeJson(join(folder, 'signature.json'), {
       formatVersion: FORMAT_VERSION,
       signature: encodeBase64(signature),
     });
-    await writeDurable(join(folder, 'manifest.json'), [manifestBytes]);
+    await writeDurably(join(folder, 'manifest.json'), [manifestBytes]);
     return ref;
   }
 
@@ -99,7 +100,7 @@ export class ModelDirectory implements ModelStore {
   async point(name: string, pointers: ModelPointers): Promise<void> {
     await requirePointed(this, name, pointers);
     const { current, lastGood } = pointers;
-    await ensureDirectory(join(this.#root, safe(name)));
+    await makeDirectory(join(this.#root, safe(name)));
     await writeJson(join(this.#root, safe(name), POINTERS), {
       formatVersion: FORMAT_VERSION,
       ...(current !== undefined && { current }),
@@ -193,4 +194,4 @@ function signatureOf(text: string, path: string): Uint8Array {
 }
 
 const writeJson = (path: string, value: unknown): Promise<void> =>
-  writeDurable(path, [new TextEncoder().encode(`${JSON.stringify(value)}\n`)]);
+  writeDurably(path, [new TextEncoder().encode(`${JSON.stringify(value)}\n`)]);

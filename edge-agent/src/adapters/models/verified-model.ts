@@ -7,9 +7,9 @@ import {
   WeightsDecoder,
   type ModelManifest,
 } from '@tributary/proto';
+import type { Chunks } from '@tributary/proto/node';
 
 import type { VerifiedModel } from '../../serving-ports.js';
-import type { Chunks } from '../files/durable-file.js';
 
 /** Where the bytes of a version are, for errors. */
 export interface ModelPlaces {

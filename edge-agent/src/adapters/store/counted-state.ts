@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 
 import { openBytes, sealBytes } from '@tributary/proto';
+import { syncDirectory } from '@tributary/proto/node';
 import type { Level } from 'level';
 
-import { syncDirectory } from '../files/durable-file.js';
 import { operationsOf } from './level-manifest.js';
 import { StateMark } from './state-mark.js';
 import {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { TributaryError } from '@tributary/proto';
 
-import { fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 import { LevelFields, levelRecords } from './level-records.js';
 
 const LAST_SEQUENCE = 4;

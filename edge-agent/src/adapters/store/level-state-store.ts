@@ -1,8 +1,8 @@
 import { LIMITS, TributaryError } from '@tributary/proto';
+import { hasRoom, makeDirectory } from '@tributary/proto/node';
 import { Level } from 'level';
 
 import type { StateStore } from '../../ports.js';
-import { ensureDirectory, hasRoom } from '../files/durable-file.js';
 import {
   openCounted,
   opened,
@@ -68,7 +68,7 @@ export class LevelStateStore implements StateStore {
     key: Uint8Array,
     options: StateStoreOptions = {},
   ): Promise<LevelStateStore> {
-    await ensureDirectory(directory);
+    await makeDirectory(directory);
     const level: Database = new Level<string, Uint8Array>(directory, { valueEncoding: 'view' });
     try {
       await level.open();

@@ -2,7 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 
 import { LIMITS, requireFormat, sha256 } from '@tributary/proto';
 
-import { fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 import type { StateSum } from './state-tally.js';
 
 const FORMAT_VERSION = 1;

@@ -1,6 +1,7 @@
 import { TributaryError } from '@tributary/proto';
+import { saidDiskError } from '@tributary/proto/node';
 
-import { fileError } from '../files/durable-file.js';
+import { fileError } from '../files/file-error.js';
 
 /** The reason for a failed open is one level down; that of a failed write or read is text only (strerror). */
 export function levelError(error: unknown, directory: string): TributaryError {
@@ -16,27 +17,15 @@ export function levelError(error: unknown, directory: string): TributaryError {
   }
   if (code === 'LEVEL_CORRUPTION')
     return new TributaryError('STORE_CORRUPT', `${directory}: the database is damaged`, { cause: error });
-  return saidError(cause, directory) ?? fileError(cause, directory);
+  return saidDiskError(cause, directory) ?? missingError(cause, directory) ?? fileError(cause, directory);
 }
 
-/** What LevelDB says in words. */
-function saidError(cause: Error, directory: string): TributaryError | undefined {
-  const { message } = cause;
-  if (/no space left|quota exceeded/i.test(message))
-    return new TributaryError('STORE_FULL', `${directory}: the disk is full`, { cause });
-  if (!('code' in cause) || cause.code !== 'LEVEL_IO_ERROR') return undefined;
-  if (/permission denied|read-only/i.test(message))
-    return new TributaryError('CONFIG_INVALID', `${directory}: this user may not write there`, {
-      cause,
-      hint: 'give the data directory to the user that runs the agent, on a file system that can be written to',
-    });
-  if (/no such file|input\/output/i.test(message))
-    return new TributaryError(
-      'STORE_CORRUPT',
-      `${directory}: a file of the database is missing or unreadable`,
-      { cause },
-    );
-  return undefined;
+/** A file that the database names is gone: it says so in words. */
+function missingError(cause: Error, directory: string): TributaryError | undefined {
+  const isSaid = 'code' in cause && cause.code === 'LEVEL_IO_ERROR' && /no such file/i.test(cause.message);
+  return isSaid
+    ? new TributaryError('STORE_CORRUPT', `${directory}: a file of the database is missing`, { cause })
+    : undefined;
 }
 
 /** Records were lost, or came back. */

@@ -3,8 +3,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 
 import { TributaryError, type TunnelEnd } from '@tributary/proto';
+import { makeDirectory } from '@tributary/proto/node';
 
-import { ensureDirectory } from '../files/durable-file.js';
 import { openTunnel, type TunnelRoute } from './outer-tls.js';
 
 interface Listening {
@@ -48,7 +48,7 @@ export class TunnelRelay {
       this.#carry(end, socket).catch(() => socket.destroy());
     });
     try {
-      await ensureDirectory(this.#folder);
+      await makeDirectory(this.#folder);
       // A socket that a dead process left.
       await rm(path, { force: true });
       await new Promise<void>((listening, reject) => {

@@ -26,11 +26,18 @@ export async function hasRoom(path: string, bytes: number): Promise<boolean> {
   return bavail * bsize >= bytes;
 }
 
-/** Creates `path` and what is missing above it; durable when it resolves. */
+/**
+ * Creates a directory that only this user enters, and what is missing above it; durable when it resolves. Rejects as
+ * {@link diskError} says.
+ */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
-  if (first === undefined) return;
-  for (let at = path; at.length >= first.length; at = dirname(at)) await syncDirectory(dirname(at));
+  try {
+    const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+    if (first === undefined) return;
+    for (let at = path; at.length >= first.length; at = dirname(at)) await syncDirectory(dirname(at));
+  } catch (error) {
+    throw diskError(error, path);
+  }
 }
 
 /** Writes all of `bytes`, however many calls the system takes. */
@@ -43,7 +50,8 @@ export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<v
 
 /**
  * Replaces `path` by `content`: whole and durable when it resolves, untouched when it rejects or the process dies. The
- * temporary file lies in the directory of `path`, or in `temporary` on the same file system.
+ * temporary file lies in the directory of `path`, or in `temporary` on the same file system. Rejects as {@link diskError}
+ * says, and with what `content` throws where that is an error of the table.
  */
 export async function writeDurably(path: string, content: Chunks, temporary?: string): Promise<void> {
   const scratch = join(temporary ?? dirname(path), temporaryName(basename(path)));
@@ -63,14 +71,17 @@ export async function writeDurably(path: string, content: Chunks, temporary?: st
   }
 }
 
-const TEMPORARY = /^\.[\w.-]+\.[0-9a-f]{16}\.tmp$/;
+const SUFFIX = '.part';
+/** As older coordinators named them. */
+const OLDER = /^\.[\w.-]+\.[0-9a-f]{16}\.tmp$/;
 
 /** A name that no finished file has and that two writers do not share. */
 export function temporaryName(name: string): string {
-  return `.${name}.${randomBytes(8).toString('hex')}.tmp`;
+  // A name of its own may be as long as the system takes already.
+  return `.${name.slice(0, 64)}.${randomBytes(8).toString('hex')}${SUFFIX}`;
 }
 
 /** True for names of {@link temporaryName}: what a crash leaves behind and an opening store sweeps. */
 export function isTemporaryName(name: string): boolean {
-  return TEMPORARY.test(name);
+  return name.endsWith(SUFFIX) || OLDER.test(name);
 }
