@@ -239,11 +239,11 @@ function proxyOf(given: AgentFile['proxy'], env: Environment, at: Resolver): Pro
   const [field, text] = proxyText(given, env);
   if (text === undefined) return undefined;
   const url = proxyUrl(field, text);
-  const username = given?.username ?? userInfo(field, url.username);
+  const username = basicUser(given?.username ?? userInfo(field, url.username));
   const password = userInfo(field, url.password);
   const passwordFile = mapped(given?.passwordFile, at);
   return {
-    host: url.hostname,
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? 80 : Number(url.port),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
@@ -287,6 +287,12 @@ function proxyUrl(field: string, text: string): URL {
 /** A variable under its upper-case or its lower-case name, as tools have it; an empty one counts as absent. */
 function variable(env: Environment, name: string): string | undefined {
   return [env[name], env[name.toLowerCase()]].find((value) => value !== undefined && value !== '');
+}
+
+function basicUser(name: string | undefined): string | undefined {
+  if (name?.includes(':') === true)
+    throw invalid('proxy.username', 'has no ":", which Basic authentication takes for its end (RFC 7617)');
+  return name;
 }
 
 function userInfo(field: string, text: string): string | undefined {

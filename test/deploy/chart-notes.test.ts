@@ -65,6 +65,19 @@ describe('notes of the charts', function () {
         assert.doesNotMatch(await notesOf(generation, 'tributary-coordinator', {}), /tunnel|Traefik/);
       });
 
+      it('say that nobody is told of node ports', async () => {
+        const nodePort = { service: { type: 'NodePort' } };
+        const notes = (values: Values): Promise<string> =>
+          notesOf(generation, 'tributary-coordinator', { ...nodePort, ...values });
+        assert.match(
+          await notes({}),
+          /set advertise\.fleet, advertise\.enrol, advertise\.admin to HOST:NODEPORT/,
+        );
+        const advertise = { fleet: 'h:30443', enrol: 'h:30444', admin: 'h:30445' };
+        assert.doesNotMatch(await notes({ advertise }), /NODEPORT/);
+        assert.match(await notes({ advertise, tunnel: { enabled: true } }), /set advertise\.tunnel to/);
+      });
+
       it('say what Traefik has no route for', async () => {
         const notes = (values: Values): Promise<string> =>
           notesOf(generation, 'tributary-coordinator', values);

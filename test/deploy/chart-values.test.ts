@@ -55,6 +55,27 @@ function disagreements(root: Schema, schema: unknown, value: unknown, path: stri
   return [...lacking, ...extra, ...below];
 }
 
+/** Values with a default, and groups of values, that `null` takes away without a word: helm leaves nothing in their place. */
+function takenAway(root: Schema, schema: unknown, value: unknown, path: string): readonly string[] {
+  const here = resolved(root, schema);
+  const required = (here['required'] ?? []) as readonly string[];
+  return propertiesOf(here).flatMap(([name, child]) => {
+    const given = field(value, name);
+    const where = `${path}.${name}`;
+    if (MAY_BE_NOTHING.test(where) || given === undefined || given === '' || Array.isArray(given)) return [];
+    const isGroup = typeof given === 'object';
+    if (isGroup && propertiesOf(resolved(root, child)).length === 0) return [];
+    return [
+      ...(required.includes(name) ? [] : [where]),
+      ...(isGroup ? takenAway(root, child, given, where) : []),
+    ];
+  });
+}
+
+/** What the templates do without. */
+const MAY_BE_NOTHING =
+  /^\.(?:affinity|image\.registry|gpu\.runtimeClassName|serving\.decisions|(?:broker\.)?(?:resources|image\.(?:registry|tag)))$/;
+
 /** Lines of values.yaml with a value and without a comment above them. */
 function uncommented(text: string): readonly string[] {
   const lines = text.split('\n');
@@ -92,6 +113,10 @@ for (const chart of CHARTS) {
       );
     });
 
+    it('cannot be taken away where the templates need one', () => {
+      assert.deepEqual(takenAway(schema, schema, values, ''), []);
+    });
+
     it('are explained, each of them', () => {
       assert.deepEqual(uncommented(text), []);
     });
@@ -123,5 +148,18 @@ describe('what both charts have', () => {
     const [first, second] = CHARTS;
     for (const name of ['_names.tpl', '_pod.tpl', 'serviceaccount.yaml', 'volume.yaml', 'monitoring.yaml'])
       assert.equal(read(first, 'templates', name), read(second, 'templates', name), name);
+  });
+
+  it('has names of templates that mean one thing, as a chart of both would take the one for the other', () => {
+    const defined = new Map<string, string>();
+    for (const chart of CHARTS)
+      for (const name of templatesOf(chart))
+        for (const [, template = '', body] of read(chart, 'templates', name).matchAll(
+          /\{\{-? define "([^"]+)" -?\}\}([^]*?)\n\{\{-? end -?\}\}(?=\n(?:\n|$))/g,
+        )) {
+          assert.equal(defined.get(template) ?? body, body, template);
+          defined.set(template, body ?? '');
+        }
+    assert.ok(defined.size > 15);
   });
 });

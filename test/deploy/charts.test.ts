@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
-import { chartFolder, CHARTS, helm, render, type Manifest } from '../support/kube/charts.js';
+import { chartFolder, CHARTS, helm, manifestsOf, render, type Manifest } from '../support/kube/charts.js';
 import { field, listAt } from '../support/kube/field.js';
 import { podOf, restrictedFaults } from '../support/kube/pod-security.js';
 import { REFUSED } from '../support/kube/refused-values.js';
@@ -8,6 +10,7 @@ import { schemaFault } from '../support/kube/schemas.js';
 import { GENERATIONS, toolsOf, WHY_SKIPPED } from '../support/kube/tools.js';
 import { unknownFields } from '../support/kube/unknown-fields.js';
 import { VALUE_SETS } from '../support/kube/value-sets.js';
+import { temporaryDirectory } from '../support/temporary-directory.js';
 
 /** The oldest that the charts take, the one on either side of the action "sleep", and the newest. */
 const KUBE_VERSIONS = ['1.27.0', '1.29.9+k3s1', '1.30.0', '1.35.2'];
@@ -84,6 +87,55 @@ for (const generation of GENERATIONS) {
           for (const { kind, metadata } of await render(chart, { generation, values, release }))
             assert.match(metadata.name, /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, kind);
         }
+      }
+    });
+
+    it('names objects and namespaces by words that YAML takes for something else', async () => {
+      for (const word of ['null', 'true', 'on', 'y'])
+        for (const chart of CHARTS) {
+          const host = chart === 'tributary-agent' ? {} : { federation: { host: 'hub' } };
+          const values = { ...host, fullnameOverride: word };
+          const rendered = await render(chart, {
+            generation,
+            values,
+            namespace: word === 'y' ? '0123' : word,
+          });
+          for (const { kind, metadata } of rendered) {
+            assert.equal(metadata.namespace, word === 'y' ? '0123' : word, kind);
+            assert.equal(typeof metadata.name, 'string', kind);
+          }
+          const [pod] = rendered.filter(({ kind }) => kind === 'Deployment').map(podOf);
+          const hosts = listAt(pod, 'initContainers', '0', 'args');
+          assert.ok(hosts.every((one) => typeof one === 'string'));
+        }
+    });
+
+    it('are the same in a chart of charts as each by itself', async () => {
+      const folder = await temporaryDirectory();
+      try {
+        const values = { 'tributary-coordinator': { federation: { host: 'hub' } }, 'tributary-agent': {} };
+        await writeFile(join(folder.path, 'Chart.yaml'), 'apiVersion: v2\nname: both\nversion: 1.0.0\n');
+        for (const chart of CHARTS)
+          await cp(chartFolder(chart), join(folder.path, 'charts', chart), { recursive: true });
+        const args = [
+          'template',
+          'north',
+          folder.path,
+          '--namespace',
+          'tributary',
+          '--kube-version',
+          '1.31.0',
+        ];
+        const { code, stdout, stderr } = await helm(generation, args, values);
+        assert.equal(code, 0, stderr);
+        const alone = await Promise.all(
+          CHARTS.map((chart) => render(chart, { generation, values: values[chart] })),
+        );
+        const sorted = (manifests: readonly Manifest[]): readonly Manifest[] =>
+          manifests.toSorted((a, b) => describeManifest(a).localeCompare(describeManifest(b)));
+        assert.deepEqual(sorted(manifestsOf(stdout)), sorted(alone.flat()));
+      } finally {
+        await folder.remove();
       }
     });
 

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { cp, mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import { repositoryRoot } from '../support/daemon.js';
@@ -40,6 +43,16 @@ describe('what images are made of, when it is damaged in the cache', function ()
     const middle = bytes.length >> 1;
     bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
     await writeFile(file, bytes);
+  };
+  /** What builds leave in a folder that were killed, and what one is making there. */
+  const leaveBehind = async (place: string): Promise<string> => {
+    const dead = execFileSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }).trim();
+    const partOf = (pid: string): string => `part-${hostname()}-${pid}-${randomUUID()}`;
+    const [mine, old] = [partOf(String(process.pid)), `part-${randomUUID()}`];
+    for (const name of [partOf(dead), mine, old, 'part-1.csv'])
+      await mkdir(join(place, name), { recursive: true });
+    for (const name of [old, 'part-1.csv']) await utimes(join(place, name), 0, 0);
+    return mine;
   };
   /** Builds with nothing to fetch from but the mirror of this test. */
   const refusal = async (): Promise<string> => {
@@ -116,6 +129,15 @@ describe('what images are made of, when it is damaged in the cache', function ()
     await damage(join(cache, 'npm', name));
     assert.match(await refusal(), /npm ci[^]*(ENOTCACHED|cache mode is 'only-if-cached')/);
     assert.deepEqual(await readdir(join(cache, 'npm')), []);
+  });
+
+  it('has nothing beside it of builds that were killed, and all of one that goes on', async () => {
+    const layers = join(cache, 'layers');
+    const mine = await leaveBehind(layers);
+    await damage(join(mirror, 'libc6.deb'));
+    await damage(debianFile('libc6'));
+    await refusal();
+    assert.deepEqual((await readdir(layers)).sort(), ['part-1.csv', mine].sort());
   });
 
   it('is not looked for under a digest that is none', async () => {

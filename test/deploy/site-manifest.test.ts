@@ -227,6 +227,18 @@ describe('tributary site manifest', function () {
     assert.doesNotMatch(described.stdout, /east/);
   });
 
+  it('says no and on as words, which Kubernetes reads as YAML 1.1', async () => {
+    const file = join(folder.path, 'words.yaml');
+    await writeFile(file, 'podAnnotations: { ward: no, y: "12:30" }\n');
+    const objects = await printed('no', '--namespace', 'on', '--values', file);
+    for (const { metadata } of objects) assert.equal(metadata.labels?.['tributary.dev/site'], 'no');
+    assert.equal(manifestOf(objects, 'Secret').metadata.namespace, 'on');
+    const { spec } = manifestOf(objects, 'HelmChart');
+    assert.equal(field(spec, 'targetNamespace'), 'on');
+    const given = parse(String(field(spec, 'valuesContent')), { version: '1.1' }) as unknown;
+    assert.deepEqual(field(given, 'podAnnotations'), { ward: 'no', y: '12:30' });
+  });
+
   it('gives no two sites one name, nor an agent and a replica of one', async () => {
     const names = async (...args: readonly string[]): Promise<readonly string[]> =>
       (await printed(...args)).map(

@@ -90,6 +90,9 @@ describe('a site behind a proxy that opens TLS', function () {
     const untrusted = await checkHere(join(own, 'agent.yaml'), { token });
     assert.match(untrusted.line('tunnel').found, /CN=Corp Inspection.*does not trust/);
     assert.match(untrusted.line('tunnel').fix ?? '', /caBundle/);
+    await federation.writeSite(site('checked', { coordinator: { tunnel } }));
+    const alone = await checkHere(join(own, 'agent.yaml'), { token });
+    assert.match(alone.line('tunnel').found, /^nobody opens TLS .* of its own federation \(CN=Tributary /);
   });
 
   it('would be read without the tunnel: the search finds what there is', async () => {

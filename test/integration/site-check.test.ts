@@ -209,6 +209,8 @@ describe('tributary-agent check', function () {
       ScriptedProxy.start({ answer: opened, keeps: false }),
       ScriptedProxy.start({ answer: page, keeps: true }),
       ScriptedProxy.start({ answer: '', keeps: true }),
+      ScriptedProxy.start({ answer: '', keeps: false }),
+      ScriptedProxy.start({ answer: '\x15\x03\x01\0\x02\x02\x46', keeps: false }),
     ]);
     try {
       const checks = await Promise.all(proxies.map(({ url }) => checkNew({ proxy: { url } })));
@@ -216,7 +218,9 @@ describe('tributary-agent check', function () {
         /opened the tunnel to \S+, and nothing comes back .*accepts, and drops what follows/,
         /opened the tunnel to \S+, and cut it when TLS began/,
         /what answers in it is no TLS/,
-        /no answer at the proxy to CONNECT .*allow CONNECT to/,
+        /no answer within 4 s at the proxy to CONNECT .*allow CONNECT to/,
+        /the connection was cut at the proxy to CONNECT .*wants TLS itself \(https:\/\/\)/,
+        /speaks no HTTP .*correct proxy\.url; .*SOCKS cannot be used/,
       ];
       for (const [index, { line }] of checks.entries()) {
         const { found, fix = '' } = line('enrol');

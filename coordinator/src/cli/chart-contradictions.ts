@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+
 import { isJsonObject, type JsonValue } from '@tributary/proto';
 
 /** The value at a path of names. */
@@ -16,7 +18,10 @@ export function contradictions(values: JsonValue): readonly string[] {
       (value, name) => (isJsonObject(value) ? value[name] : undefined),
       values,
     );
-  return [...contradicting(at), ...missing(at), ...ownLabels(at), ...alike(ports(at)), ...alike(brokers(at))];
+  return [
+    ...[...contradicting(at), ...missing(at), ...ownLabels(at), ...ownFolders(at)],
+    ...[ports(at), brokers(at), variables(at), folders(at)].flatMap(alike),
+  ];
 }
 
 const isSet = (value: JsonValue | undefined): boolean =>
@@ -55,6 +60,11 @@ function missing(at: Read): readonly string[] {
     ...(isSet(at('broker', 'enabled')) && !isSet(at('broker', 'existingSecret'))
       ? ['broker.existingSecret: the Secret with passwords and agent-password']
       : []),
+    ...(isSet(at('broker', 'enabled')) &&
+    !isSet(at('broker', 'image', 'tag')) &&
+    !isSet(at('broker', 'image', 'digest'))
+      ? ['broker.image: needs tag or digest']
+      : []),
   ];
 }
 
@@ -77,16 +87,38 @@ const ports = (at: Read): Apart =>
       ]
     : [];
 
-function brokers(at: Read): Apart {
-  const given = at('brokers');
-  const list: readonly JsonValue[] = Array.isArray(given) ? given : [];
-  return [
-    ...(isSet(at('broker', 'enabled')) ? [['broker.enabled', 'site'] as const] : []),
-    ...list.map(
-      (broker, index) =>
-        [`brokers[${String(index)}].name`, isJsonObject(broker) ? broker['name'] : undefined] as const,
-    ),
-  ];
+const brokers = (at: Read): Apart => [
+  ...(isSet(at('broker', 'enabled')) ? [['broker.enabled', 'site'] as const] : []),
+  ...eachOf(at, 'brokers', 'name'),
+];
+
+const variables = (at: Read): Apart => [
+  ...eachOf(at, 'extraEnv', 'name'),
+  ["the chart's TRIBUTARY_AGENT_CONFIG", 'TRIBUTARY_AGENT_CONFIG'],
+];
+
+const folders = (at: Read): readonly (readonly [field: string, path: string])[] =>
+  eachOf(at, 'tables', 'mountPath').map(([field, path]) => [field, cleanPath(path)]);
+
+const OWN_FOLDER = /^\/(?:(?:tmp|etc\/tributary|var\/lib\/tributary)(?:\/.*)?)?$/;
+
+const ownFolders = (at: Read): readonly string[] =>
+  folders(at)
+    .filter(([, path]) => OWN_FOLDER.test(path))
+    .map(([field, path]) => `${field}: ${path} is the agent's own; choose another folder`);
+
+/** As Go's path.Clean has an absolute one. */
+const cleanPath = (path: JsonValue | undefined): string =>
+  posix.resolve('/', typeof path === 'string' ? path : '');
+
+/** One member of each entry of a list. */
+function eachOf(at: Read, list: string, member: string): Apart {
+  const given = at(list);
+  const entries: readonly JsonValue[] = Array.isArray(given) ? given : [];
+  return entries.map((entry, index) => [
+    `${list}[${String(index)}].${member}`,
+    isJsonObject(entry) ? entry[member] : undefined,
+  ]);
 }
 
 /** Each pair of which both have one value. */

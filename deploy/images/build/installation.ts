@@ -1,10 +1,11 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { output } from './commands.js';
 import { dependenciesOf, HIDDEN_LOCK, type Installation } from './dependencies.js';
 import { arranged } from './entries.js';
+import { partOf } from './part.js';
 import { digestOf } from './pinned.js';
 import { npmCpu, type Architecture } from './platforms.js';
 import { tarMembers, writeTar } from './tar.js';
@@ -66,9 +67,10 @@ async function install(
   architecture: Architecture,
   place: { readonly folder: string; readonly key: string; readonly inputs: readonly string[] },
 ): Promise<Installation> {
-  const part = await mkdtemp(join(place.folder, 'part-'));
-  const tar = join(place.folder, `part-${randomUUID()}`);
+  const part = partOf(place.folder);
+  const tar = partOf(place.folder);
   try {
+    await mkdir(part);
     for (const file of place.inputs) await cp(join(root, file), join(part, file));
     // npm links commands of workspaces only where they are.
     for (const name of WORKSPACES)

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { arranged, type Entry } from './entries.js';
+import { partOf } from './part.js';
 import { writeTar } from './tar.js';
 
 export interface Layer {
@@ -42,7 +43,7 @@ export async function makeLayer(
   { folder, fresh, epoch }: LayerPlace,
 ): Promise<Layer> {
   await mkdir(folder, { recursive: true });
-  const tar = join(folder, `part-${randomUUID()}`);
+  const tar = partOf(folder);
   try {
     const { sha256, unpackedSize } = await writeTar(arranged(entries), tar, epoch);
     const kept = fresh ? undefined : await compressedBefore(folder, sha256);
@@ -77,7 +78,7 @@ async function compressedBefore(folder: string, sha256: string): Promise<Compres
  * there are to find matches.
  */
 async function compress(tar: string, folder: string, sha256: string): Promise<Compressed> {
-  const part = join(folder, `part-${randomUUID()}`);
+  const part = partOf(folder);
   const output = await open(part, 'w');
   try {
     const child = spawn('gzip', ['--no-name', '-6', '--stdout', tar], {

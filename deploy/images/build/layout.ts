@@ -1,6 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+
+import { partOf } from './part.js';
 
 /** Media types of the OCI image specification, 1.1. */
 export const TYPES = {
@@ -79,7 +81,7 @@ export class Layout {
   /** A blob is there whole or not at all. */
   async #whole(digest: string, write: (part: string) => Promise<void>): Promise<void> {
     const path = this.pathOf(digest);
-    const part = join(this.folder, `part-${randomUUID()}`);
+    const part = partOf(this.folder);
     try {
       await write(part);
       await rename(part, path);

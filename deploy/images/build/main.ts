@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -7,6 +7,7 @@ import { writeArchive } from './archive.js';
 import { buildImage, imageLayers, preparePlatform, type BuiltImage, type Platform } from './image.js';
 import { chooseInputs, readInputs } from './inputs.js';
 import { Layout } from './layout.js';
+import { partOf, removeLeftovers } from './part.js';
 import { ARCHITECTURES, isArchitecture, type Architecture } from './platforms.js';
 import { IMAGES, type ImageName } from './product.js';
 import { fingerprint, signLayout, verifyLayout } from './signature.js';
@@ -26,6 +27,9 @@ sign    signs a layout as cosign does, with an Ed25519 key or one on P-256.
 verify  holds a layout against its digests and signatures.
 unpack  writes the files of one image for one platform, as root: for Containerfiles.
 choose  takes the Debian packages that there are now and the Node.js of inputs.ts, and writes deploy/images/inputs.json.`;
+
+/** Folders of the cache. */
+const CACHED = ['debian', 'layers', 'node', 'npm'];
 
 /** A mistake of whoever calls. */
 class UsageError extends Error {}
@@ -110,13 +114,15 @@ async function order(values: Values) {
 async function build(values: Values): Promise<void> {
   const key = values.key === undefined ? undefined : createPrivateKey(await pem(values));
   const { names, architectures, materials, version, registry } = await order(values);
+  await removeLeftovers([values.out, ...CACHED.map((name) => join(values.cache, name))]);
   const platforms: Platform[] = [];
   for (const architecture of architectures) platforms.push(await preparePlatform(materials, architecture));
   await mkdir(values.out, { recursive: true });
   for (const name of names) {
     const out = join(values.out, name);
-    const part = await mkdtemp(join(values.out, `part-${name}-`));
+    const part = partOf(values.out);
     try {
+      await mkdir(part);
       const layout = new Layout(part);
       report(await buildImage({ ...materials, name, version, platforms, registry, out: part }));
       if (key !== undefined) await signLayout(layout, key);

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { partOf } from './part.js';
 
 export interface Digest {
   readonly algorithm: 'sha256' | 'sha512';
@@ -63,8 +65,9 @@ export async function pinned(pin: Pin, fetch: (folder: string) => Promise<string
   const found = await kept(pin);
   if (Buffer.isBuffer(found)) return found;
   await mkdir(dirname(pin.file), { recursive: true });
-  const part = await mkdtemp(join(dirname(pin.file), 'part-'));
+  const part = partOf(dirname(pin.file));
   try {
+    await mkdir(part);
     const fetched = await fetch(part);
     const bytes = await readFile(fetched);
     hold(pin, 'what was fetched', bytes);

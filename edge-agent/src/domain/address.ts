@@ -25,14 +25,14 @@ export const formatAddress = ({ host, port }: Address): string =>
 
 /**
  * True where `host` is to be reached without the proxy: an entry is "*", the host itself, or a domain of which the host
- * is part ("example.org" and ".example.org" both cover "a.example.org").
+ * is part ("example.org", ".example.org" and "*.example.org" cover "a.example.org"; an address may have its brackets).
  */
 export function bypassesProxy(host: string, noProxy: readonly string[]): boolean {
   const name = host.toLowerCase();
   return noProxy.some((given) => {
-    const entry = given.toLowerCase();
+    const entry = given.toLowerCase().replace(/^\[(.*)\]$/, '$1');
     if (entry === '*') return true;
-    const bare = entry.startsWith('.') ? entry.slice(1) : entry;
+    const bare = entry.replace(/^\*?\./, '');
     return name === bare || name.endsWith(`.${bare}`);
   });
 }

@@ -72,15 +72,17 @@ export interface Rendering {
   /** API groups beyond those that every cluster has. */
   readonly apis?: readonly string[];
   readonly release?: string;
+  readonly namespace?: string;
 }
 
 /** `helm template`, hooks too. Rejects with what helm says. */
 export async function render(chart: ChartName, options: Rendering): Promise<readonly Manifest[]> {
   const { generation, values, kubeVersion = '1.31.0', apis = [], release = 'north' } = options;
+  const { namespace = 'tributary' } = options;
   const { code, stdout, stderr } = await helm(
     generation,
     [
-      ...['template', release, chartFolder(chart), '--namespace', 'tributary', '--kube-version', kubeVersion],
+      ...['template', release, chartFolder(chart), '--namespace', namespace, '--kube-version', kubeVersion],
       ...apis.flatMap((api) => ['--api-versions', api]),
     ],
     values,

@@ -5,6 +5,22 @@ const serving = (values: Values): Values => ({
   serving: { enabled: true, tokenSecret: { name: 'x' }, ...values },
 });
 
+const env = (...names: readonly string[]): Values => ({
+  extraEnv: names.map((name) => ({ name, value: '1' })),
+});
+const tables = (...paths: readonly string[]): Values => ({
+  tables: paths.map((mountPath, index) => ({ claim: `c${String(index)}`, mountPath })),
+});
+
+/** Of both charts. */
+const CONTRADICTED: readonly (readonly [Values, RegExp])[] = [
+  [env('A', 'A'), /extraEnv\[0\]\.name and extraEnv\[1\]\.name: both are/],
+  [{ podLabels: { team: 'a b' } }, /podLabels.team/],
+  [{ nodeSelector: { 'a//b': 'x' } }, /a..b/],
+  [{ persistence: { storageClass: 'Fast' } }, /persistence.storageClass/],
+  [{ persistence: { size: null } }, /size/],
+];
+
 /** Values that are refused, and what both generations say of them. */
 export const REFUSED: readonly (readonly [ChartName, Values, RegExp])[] = [
   ['tributary-coordinator', {}, /federation\.host/],
@@ -74,6 +90,40 @@ export const REFUSED: readonly (readonly [ChartName, Values, RegExp])[] = [
     hub({ traefik: { enabled: true }, advertise: { fleet: '192.0.2.7:443', enrol: 'x.org:443' } }),
     /advertise\.fleet: Traefik .*server name/,
   ],
+  ...(['tributary-agent', 'tributary-coordinator'] as const).flatMap((chart) =>
+    CONTRADICTED.map(
+      ([values, words]) => [chart, chart === 'tributary-agent' ? values : hub(values), words] as const,
+    ),
+  ),
+  [
+    'tributary-agent',
+    env('TRIBUTARY_AGENT_CONFIG'),
+    /extraEnv\[0\]\.name and the chart's TRIBUTARY_AGENT_CONFIG/,
+  ],
+  ['tributary-coordinator', hub(env('TRIBUTARY_DATA')), /extraEnv\[0\]\.name and the chart's TRIBUTARY_DATA/],
+  [
+    'tributary-agent',
+    tables('/a/b', '/a/./b/'),
+    /tables\[0\]\.mountPath and tables\[1\]\.mountPath: both are/,
+  ],
+  [
+    'tributary-agent',
+    tables('/a', '/tmp/../etc/tributary/seal'),
+    /tables\[1\]\.mountPath: \/etc\/tributary\/seal is the agent's own/,
+  ],
+  ['tributary-agent', tables('//'), /tables\[0\]\.mountPath: \/ is the agent's own/],
+  [
+    'tributary-agent',
+    { broker: { enabled: true, existingSecret: 'x', image: { tag: '' } } },
+    /broker\.image: needs tag or digest/,
+  ],
+  ['tributary-agent', { coordinator: { tunnel: 'hub:70000' } }, /coordinator.tunnel/],
+  ['tributary-agent', { brokers: [{ name: 'b', url: 'mqtt://b:0' }] }, /brokers.0.url/],
+  ['tributary-agent', { joinToken: { key: 'a b' } }, /joinToken.key/],
+  // Taken away, and nothing goes without it.
+  ['tributary-agent', { joinToken: null }, /joinToken/],
+  ['tributary-agent', { networkPolicy: { dns: null } }, /dns/],
+  ['tributary-coordinator', hub({ service: { ports: { enrol: null } } }), /enrol/],
   // The certificate is for these hosts: the coordinator would not start with what is none.
   ['tributary-coordinator', hub({ advertise: { tunnel: 'a_b.example.org:443' } }), /advertise.tunnel/],
   ['tributary-coordinator', { federation: { host: 'hub.example.org:7443' } }, /federation.host/],

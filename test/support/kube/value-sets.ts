@@ -11,6 +11,13 @@ spec:
 const EVERYWHERE = [{ ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8'] } }];
 const DIGEST = `sha256:${'5'.repeat(64)}`;
 
+/** Labels of the chart's own, and one that is given in several places. */
+const AGAIN = { 'helm.sh/chart': 'mine', release: 'prometheus' };
+const TAKEN_AWAY = {
+  ...{ resources: null, nodeSelector: null, tolerations: null, affinity: null, priorityClassName: null },
+  ...{ extraEnv: null, imagePullSecrets: null, nameOverride: null, fullnameOverride: null },
+};
+
 /** Values that the charts are held against, by name: what operators of different places would write. */
 export const VALUE_SETS: Readonly<Record<ChartName, Readonly<Record<string, Values>>>> = {
   'tributary-coordinator': {
@@ -48,6 +55,23 @@ export const VALUE_SETS: Readonly<Record<ChartName, Readonly<Record<string, Valu
       listenHost: '::',
       traefik: { enabled: true },
       service: { type: 'NodePort', nodePorts: { fleet: 30_443 } },
+    },
+    'what the chart has already, and nothing where it has something': {
+      federation: { host: 'hub', additionalHosts: null },
+      commonLabels: { ...AGAIN, 'app.kubernetes.io/part-of': 'clinics' },
+      podLabels: AGAIN,
+      podAnnotations: { 'checksum/settings': 'mine' },
+      persistence: { annotations: { 'helm.sh/resource-policy': 'mine' }, storageClass: '-' },
+      metrics: {
+        serviceMonitor: { labels: AGAIN, interval: '1m30s' },
+        prometheusRule: { labels: AGAIN },
+        dashboard: { labels: { ...AGAIN, grafana_dashboard: 'true' } },
+      },
+      image: { registry: 'mirror.example.org:5000/team/a__b' },
+      service: { type: 'NodePort', nodePorts: { tunnel: 30_448 } },
+      tunnel: { enabled: true },
+      networkPolicy: { operators: null, metrics: null, dns: { peers: null } },
+      ...TAKEN_AWAY,
     },
     'as little as possible': {
       federation: { host: 'hub' },
@@ -147,6 +171,24 @@ export const VALUE_SETS: Readonly<Record<ChartName, Readonly<Record<string, Valu
       serviceAccount: { create: false },
       persistence: { keep: false },
       preStopSeconds: 0,
+    },
+    'what the chart has already, and nothing where it has something': {
+      commonLabels: { ...AGAIN, 'app.kubernetes.io/part-of': 'clinics' },
+      podLabels: AGAIN,
+      podAnnotations: { 'checksum/config': 'mine', 'checksum/join-token': 'mine' },
+      persistence: { annotations: { 'helm.sh/resource-policy': 'mine' }, storageClass: '-' },
+      metrics: { serviceMonitor: { labels: AGAIN }, prometheusRule: { labels: AGAIN } },
+      // What files hold: the token ends its line, documents begin with an empty one and blanks.
+      joinToken: { value: 'trib1.abc\n' },
+      policy: { document: `\n  # The policy of the ward.\n${POLICY}\r\n` },
+      pipelines: { beats: '    kind: StreamPipeline\n\tx\n' },
+      healthHost: '::',
+      serving: { enabled: true, tokenSecret: { name: 'clients' }, decisions: null, fits: null },
+      broker: { enabled: true, existingSecret: 'mqtt', resources: null, image: { tag: '', digest: DIGEST } },
+      proxy: { url: 'http://[2001:db8::1]:3128', noProxy: null },
+      gpu: { enabled: true, runtimeClassName: null, tolerations: null },
+      networkPolicy: { clients: null, publishers: null, coordinator: null, metrics: null },
+      ...{ tables: null, datasets: null, brokers: null, ...TAKEN_AWAY },
     },
     'closed to everybody': {
       networkPolicy: { metrics: [], clients: [], coordinatorPorts: [] },

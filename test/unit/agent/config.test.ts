@@ -115,6 +115,8 @@ describe('agent.yaml', () => {
       password: 'pa:ss',
       noProxy: [],
     });
+    const sixth = await load({ ...MINIMAL, proxy: { url: 'http://[2001:db8::1]:3128' } });
+    assert.equal(sixth.proxy?.host, '2001:db8::1');
     assert.equal((await load(MINIMAL, { HTTPS_PROXY: '' })).proxy, undefined);
   });
 
@@ -179,6 +181,12 @@ describe('agent.yaml', () => {
     ['aliases', 'a: &x 1\nb: *x', {}, /not readable as YAML/],
     ['a list', '- 1', {}, /the file: /],
     ['a TLS proxy', { ...MINIMAL, proxy: { url: 'https://proxy' } }, {}, /proxy\.url: only http:\/\//],
+    [
+      'a user that Basic has no room for',
+      { ...MINIMAL, proxy: { url: 'http://proxy', username: 'a:b' } },
+      {},
+      /proxy\.username: has no ":"/,
+    ],
     ['a proxy that is no URL', MINIMAL, { HTTPS_PROXY: 'proxy:secret@' }, /^HTTPS_PROXY: (write|only) http/],
     [
       'a proxy with a broken password',

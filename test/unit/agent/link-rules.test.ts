@@ -136,6 +136,9 @@ describe('rules of the connection', () => {
     assert.ok(bypassesProxy('Hub.Example.org', ['example.org']));
     assert.ok(bypassesProxy('hub.example.org', ['.EXAMPLE.org']));
     assert.ok(bypassesProxy('10.0.0.1', ['10.0.0.1']));
+    assert.ok(bypassesProxy('hub.example.org', ['*.example.org']));
+    assert.ok(bypassesProxy('2001:db8::1', ['[2001:DB8::1]']));
+    assert.ok(!bypassesProxy('badexample.org', ['*.example.org']));
     assert.ok(!bypassesProxy('badexample.org', ['example.org']));
     assert.ok(!bypassesProxy('hub', []));
   });

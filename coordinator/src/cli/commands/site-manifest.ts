@@ -62,12 +62,7 @@ export async function siteManifest(
     ? undefined
     : await createInvitation(session, site, { ...options, ttl: options.ttl ?? LIFETIME });
   const objects = objectsOf({ site, token: invitation?.token, policy, archive, values }, names);
-  session.terminal.out(
-    objects
-      .map((object) => stringify(object, { lineWidth: 0 }))
-      .join('---\n')
-      .trimEnd(),
-  );
+  session.terminal.out(objects.map(yamlText).join('---\n').trimEnd());
   const file = `${names.release}.yaml`;
   const until = invitation === undefined ? '' : `The token in it is valid until ${invitation.expiresAt}. `;
   session.terminal.note(`${until}Kept as ${file}, at the site, as root:`);
@@ -206,11 +201,14 @@ function objectsOf(
       spec: {
         chartContent: archive.toString('base64'),
         targetNamespace: namespace,
-        valuesContent: stringify(values, { lineWidth: 0 }),
+        valuesContent: yamlText(values),
       },
     },
   ];
 }
+
+/** Kubernetes and helm read YAML 1.1, in which `no` is no word: quoted where it is one. */
+const yamlText = (value: object): string => stringify(value, { lineWidth: 0, compat: 'yaml-1.1' });
 
 /** The text as it is: its comments are for the people of the site. */
 async function policyText(path: string): Promise<string> {
@@ -222,6 +220,8 @@ async function policyText(path: string): Promise<string> {
 async function valuesOf(path: string): Promise<JsonObject> {
   const value = yamlOf('--values', path, await readText('--values', path));
   if (isJsonObject(value)) return value;
+  // Nothing but comments.
+  if (value === null) return {};
   throw new TributaryError('USAGE', `--values: ${path} holds no values of the chart`);
 }
 

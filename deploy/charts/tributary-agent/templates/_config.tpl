@@ -12,7 +12,7 @@
 
 {{/* With a GPU its nodes' taints too. */}}
 {{- define "tributary.podTolerations" -}}
-{{- concat .Values.tolerations (ternary .Values.gpu.tolerations list .Values.gpu.enabled) | toYaml -}}
+{{- concat (default list .Values.tolerations) (ternary (default list .Values.gpu.tolerations) list .Values.gpu.enabled) | toYaml -}}
 {{- end -}}
 
 {{/* agent.yaml. */}}
@@ -72,7 +72,7 @@ noProxy:
 {{- define "tributary.serving" -}}
 {{- if .Values.serving.enabled -}}
 {{- $_ := required "serving.tokenSecret.name: callers over TCP show a token; name the Secret that holds it" .Values.serving.tokenSecret.name -}}
-host: 0.0.0.0
+host: {{ .Values.healthHost | quote }}
 port: {{ .Values.serving.port }}
 grpcPort: {{ .Values.serving.grpcPort }}
 tokenFile: /etc/tributary/serving/token

@@ -77,7 +77,7 @@
 {{- dict "secret" (dict "secretName" (index . 0) "defaultMode" 288 "items" (list (dict "key" (index . 1) "path" (index . 2)))) | toJson -}}
 {{- end -}}
 
-{{- define "tributary.mounts" -}}
+{{- define "tributary.agentMounts" -}}
 - { name: data, mountPath: /var/lib/tributary }
 - { name: tmp, mountPath: /tmp }
 {{- range include "tributary.files" . | fromYamlArray }}

@@ -1,4 +1,4 @@
-{{- define "tributary.mounts" -}}
+{{- define "tributary.coordinatorMounts" -}}
 - { name: data, mountPath: /var/lib/tributary }
 - { name: tmp, mountPath: /tmp }
 {{- if .Values.sealKey.existingSecret }}

@@ -34,14 +34,18 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "tributary.labels" -}}
-{{ include "tributary.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: tributary
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "tributary.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/* The same with further ones, as (list . labels): those win over commonLabels, and these over the chart's. Each name once. */}}
+{{- define "tributary.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $own := include "tributary.selectorLabels" $root | fromYaml -}}
+{{- $own = set $own "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $own = set $own "app.kubernetes.io/part-of" "tributary" -}}
+{{- $own = set $own "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $own = set $own "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- merge dict (index . 1) (default dict $root.Values.commonLabels) $own | toYaml -}}
 {{- end -}}
 
 {{- define "tributary.serviceAccount" -}}

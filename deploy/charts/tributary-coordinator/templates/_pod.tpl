@@ -56,7 +56,7 @@ affinity:
 {{/* Labels that select stay as the chart sets them. */}}
 {{- define "tributary.validateLabels" -}}
 {{- range $field, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels -}}
-{{- range $label := keys $labels -}}
+{{- range $label := keys (default dict $labels) -}}
 {{- if regexMatch "^app\\.kubernetes\\.io/(name|instance|component|managed-by)$" $label -}}
 {{- fail (printf "%s: %s is the chart's own; choose another label" $field $label) -}}
 {{- end -}}
@@ -81,4 +81,17 @@ affinity:
 {{- end -}}
 {{- $_ := set $seen $text $field -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Variables, each once, as (list . names): the chart's own among them. */}}
+{{- define "tributary.validateEnv" -}}
+{{- $root := index . 0 -}}
+{{- $names := dict -}}
+{{- range index . 1 -}}
+{{- $_ := set $names (printf "the chart's %s" .) . -}}
+{{- end -}}
+{{- range $index, $variable := $root.Values.extraEnv -}}
+{{- $_ := set $names (printf "extraEnv[%d].name" $index) $variable.name -}}
+{{- end -}}
+{{- include "tributary.validateApart" $names -}}
 {{- end -}}

@@ -1,7 +1,9 @@
 {{/* What a schema cannot say: values that contradict each other. */}}
-{{- define "tributary.validate" -}}
+{{- define "tributary.validateCoordinator" -}}
 {{- include "tributary.validateGrace" . -}}
 {{- include "tributary.validateLabels" . -}}
+{{- $settings := include (print $.Template.BasePath "/settings.yaml") . | fromYaml -}}
+{{- include "tributary.validateEnv" (list . (keys $settings.data | sortAlpha)) -}}
 {{- $ports := dict -}}
 {{- range $kind, $port := .Values.service.ports -}}
 {{- $_ := set $ports (printf "service.ports.%s" $kind) $port -}}

@@ -62,7 +62,8 @@ function openTunnel(target: Address, proxy: Proxy, timeoutMs: number): Promise<S
     });
     call.setTimeout(timeoutMs, () => call.destroy(new Error('timed out')));
     call.once('connect', (response, socket, head) => {
-      if (response.statusCode === 200) {
+      // Any success opens it.
+      if (Math.trunc((response.statusCode ?? 0) / 100) === 2) {
         socket.setTimeout(0);
         if (head.length > 0) socket.unshift(head);
         resolve(socket);

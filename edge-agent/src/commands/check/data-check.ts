@@ -1,15 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { X509Certificate } from 'node:crypto';
 
-import { TributaryError, type SitePolicySpec, type StreamPipeline } from '@tributary/proto';
+import type { SitePolicySpec } from '@tributary/proto';
 
 import { openDataset } from '../../adapters/datasets/open-dataset.js';
 import { policyFile } from '../../adapters/files/policy-file.js';
-import { lookAtBroker } from '../../adapters/mqtt/broker-look.js';
-import { systemClock } from '../../adapters/system/clock.js';
-import { systemRandom } from '../../adapters/system/random.js';
 import { certificatesOf } from '../../adapters/tls/server-look.js';
-import type { BrokerConfig } from '../../broker-config.js';
 import type { AgentConfig } from '../../config.js';
 import {
   failedLine,
@@ -20,7 +16,6 @@ import {
 } from '../../domain/site-check/check-line.js';
 import { explainBackends } from '../backends.js';
 import type { PolicedDataset } from '../dataset-handles.js';
-import { faultLine } from './bounded-look.js';
 
 /** What the policy allows, in short, and what it refuses. */
 export async function policyCheck({ policyPath, datasets }: AgentConfig): Promise<CheckLine> {
@@ -85,73 +80,6 @@ export async function datasetCheck(
     await open.close();
   }
 }
-
-/** Whether a broker takes the agent, and lets it read what the pipelines ask for. */
-export async function brokerCheck(
-  broker: BrokerConfig,
-  pipelines: readonly StreamPipeline[],
-  signal: AbortSignal,
-): Promise<CheckLine> {
-  const check = `broker/${broker.name}`;
-  const topics = topicsOf(broker.name, pipelines);
-  const id = Buffer.from(systemRandom.bytes(6)).toString('hex');
-  const clientId = `${broker.clientId ?? 'tributary'}-check-${id}`;
-  const at = `${broker.host}:${String(broker.port)}${broker.tls ? ' with TLS' : ''}`;
-  try {
-    const { refused } = await lookAtBroker(broker, clientId, topics, { clock: systemClock, signal });
-    if (refused.length > 0)
-      return failedLine(
-        check,
-        `${at} refuses the subscription to ${refused.join(', ')}`,
-        `allow user ${broker.username ?? 'anonymous'} to read it (an ACL of the broker)`,
-      );
-    // Mosquitto's file of ACLs holds back messages, and refuses no subscription.
-    const read = topics.length === 0 ? '' : ` and its subscriptions`;
-    return okLine(
-      check,
-      `${at} takes the agent${read}; what an ACL holds back shows only when messages come`,
-    );
-  } catch (error) {
-    const { message, cause } = TributaryError.from(error);
-    const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
-    const [found, fix] = BROKER_FAULTS[code] ?? [undefined, undefined];
-    return found === undefined || fix === undefined
-      ? faultLine(check, error, 'see the line above, and the log of the broker')
-      : failedLine(check, `${message}: ${found}`, fix);
-  }
-}
-
-const NOT_TRUSTED = [
-  'no authority that is trusted here issued its certificate',
-  'name the authority of the broker in brokers[].caFile',
-] as const;
-
-const BROKER_FAULTS: Readonly<Record<string, readonly [found: string, fix: string]>> = {
-  ECONNREFUSED: ['nobody listens there', 'correct brokers[].url, and see that the broker runs'],
-  ENOTFOUND: ['the name is not known', 'correct brokers[].url'],
-  SELF_SIGNED_CERT_IN_CHAIN: NOT_TRUSTED,
-  DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NOT_TRUSTED,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: NOT_TRUSTED,
-  CERT_HAS_EXPIRED: ['its certificate has expired', 'renew the certificate of the broker, or set the clock'],
-  ERR_TLS_CERT_ALTNAME_INVALID: [
-    'its certificate is for another name',
-    'write in brokers[].url the name that the certificate has',
-  ],
-  ERR_SSL_WRONG_VERSION_NUMBER: [
-    'it speaks no TLS on that port',
-    'write mqtt://, or the port of its TLS listener',
-  ],
-};
-
-/** Filters as they are sent: {name} stands for one level. */
-const topicsOf = (broker: string, pipelines: readonly StreamPipeline[]): readonly string[] => [
-  ...new Set(
-    pipelines
-      .filter(({ spec }) => spec.source.broker === broker)
-      .flatMap(({ spec }) => spec.source.topics.map((topic) => topic.replace(/\{[^}/]*\}/g, '+'))),
-  ),
-];
 
 export interface BundleLook {
   readonly line: CheckLine;

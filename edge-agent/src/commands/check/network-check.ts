@@ -8,7 +8,11 @@ import { openSocket, type Proxy } from '../../adapters/tls/connect-tunnel.js';
 import { openTunnel, type TunnelRoute } from '../../adapters/tunnel/outer-tls.js';
 import { isVouched, lookAtServer, vouchingStore, type ServerLook } from '../../adapters/tls/server-look.js';
 import { bypassesProxy, formatAddress, parseAddress, type Address } from '../../domain/address.js';
-import { certificateLine, type PresentedCertificate } from '../../domain/site-check/presented-certificate.js';
+import {
+  certificateLine,
+  isOfFederation,
+  type PresentedCertificate,
+} from '../../domain/site-check/presented-certificate.js';
 import { failedLine, okLine, type CheckLine } from '../../domain/site-check/check-line.js';
 import { refusedTunnel } from '../../domain/site-check/refused-tunnel.js';
 import { unansweredTls, type TlsFault } from '../../domain/site-check/unanswered-tls.js';
@@ -148,11 +152,18 @@ function unopened(name: string, issuer: string, { code, message, cause }: Tribut
   if (code !== 'CA_MISMATCH')
     return failedLine('tunnel', message, 'ask who runs the proxy to let WebSockets to this address through');
   const fault = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
-  if (fault === 'ERR_TLS_CERT_ALTNAME_INVALID')
+  const [found, fix] = CERTIFICATE_FAULTS[fault] ?? [];
+  if (found !== undefined)
     return failedLine(
       'tunnel',
-      `the certificate at ${name}, which was issued by ${issuer}, is for another name`,
-      'write in coordinator.tunnel the name that the operator serves tunnels under (advertise.tunnel of the chart)',
+      `the certificate at ${name}, which was issued by ${issuer}, ${found}`,
+      fix ?? '',
+    );
+  if (isOfFederation(issuer))
+    return failedLine(
+      'tunnel',
+      `nobody opens TLS to ${name}: the coordinator shows a certificate of its own federation (${issuer}), which caBundle does not name`,
+      'reach it without a tunnel, or ask the operator for a certificate that this site trusts (tunnel.tlsSecret of the chart), or for the PEM of that authority for caBundle',
     );
   return failedLine(
     'tunnel',
@@ -160,6 +171,21 @@ function unopened(name: string, issuer: string, { code, message, cause }: Tribut
     'name the authority of the inspection in caBundle: ask who runs the proxy for its PEM',
   );
 }
+
+const CERTIFICATE_FAULTS: Readonly<Partial<Record<string, readonly [found: string, fix: string]>>> = {
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    'is for another name',
+    'write in coordinator.tunnel the name that the operator serves tunnels under (advertise.tunnel of the chart)',
+  ],
+  CERT_HAS_EXPIRED: [
+    'has expired, or this machine is ahead',
+    'see the line of the clock; where that is ok, ask whoever issued it to renew it',
+  ],
+  CERT_NOT_YET_VALID: [
+    'begins in the future, or this machine is behind',
+    'see the line of the clock; where that is ok, wait until it begins',
+  ],
+};
 
 /**
  * The federation's own authority, where what was presented leads to it signature by signature; undefined where somebody else
@@ -202,6 +228,12 @@ function unreached(name: string, address: string, proxy: Proxy | undefined, erro
     return failedLine(name, found, fix);
   }
   const [cause, fix] = connectionFault(error);
+  if (proxy !== undefined && codeOf(error).startsWith('HPE_'))
+    return failedLine(
+      name,
+      `what answers at ${formatAddress(proxy)} speaks no HTTP (${codeOf(error)})`,
+      `correct proxy.url; ${NO_OTHER_PROXY}`,
+    );
   if (proxy === undefined)
     return failedLine(
       name,
@@ -212,8 +244,8 @@ function unreached(name: string, address: string, proxy: Proxy | undefined, erro
     );
   return failedLine(
     name,
-    `not reached: ${cause} at the proxy to CONNECT ${address}`,
-    `see the line of the proxy; where that is ok, ask who runs it to allow CONNECT to ${address}`,
+    `not reached: ${cause === SILENT ? WITHIN : cause} at the proxy to CONNECT ${address}`,
+    `see the line of the proxy; where that is ok, ask who runs it to allow CONNECT to ${address}${cause === SILENT ? '' : `; ${NO_OTHER_PROXY}`}`,
   );
 }
 
@@ -224,6 +256,8 @@ function tlsFaultOf(error: unknown): TlsFault {
 }
 
 const SILENT = 'no answer';
+const WITHIN = `${SILENT} within ${String(STEP_MS / 1_000)} s`;
+const NO_OTHER_PROXY = 'a proxy that wants TLS itself (https://) or SOCKS cannot be used';
 const DROPPED = 'a firewall drops it: ask for an outgoing rule to this address, or for the proxy to use';
 const NO_ROUTE = 'check gateway and subnet of this machine; a firewall that refuses openly says so too';
 const CONNECTION_FAULTS: Readonly<Record<string, readonly [cause: string, fix: string]>> = {

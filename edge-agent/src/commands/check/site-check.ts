@@ -21,8 +21,9 @@ import { createDialer, withPassword } from '../coordinator-dialer.js';
 import { policedDatasets } from '../dataset-handles.js';
 import { readPipelines } from '../pipeline-files.js';
 import { bounded, faultLine, type Looked } from './bounded-look.js';
+import { brokerCheck } from './broker-check.js';
 import { memberCheck, tokenCheck } from './coordinator-check.js';
-import { brokerCheck, bundleCheck, datasetCheck, policyCheck, trainerCheck } from './data-check.js';
+import { bundleCheck, datasetCheck, policyCheck, trainerCheck } from './data-check.js';
 import { identityCheck, tokenLine } from './identity-check.js';
 import {
   authorityOf,

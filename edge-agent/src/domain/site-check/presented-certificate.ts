@@ -13,6 +13,8 @@ export interface PresentedCertificate {
 /** Names of authorities that `tributary-coordinator init` makes. */
 const FEDERATION = /^CN=Tributary /;
 
+export const isOfFederation = (issuer: string): boolean => FEDERATION.test(issuer);
+
 /** Whether the way to the coordinator is free of anybody who opens TLS. */
 export function certificateLine(
   check: string,
@@ -20,7 +22,7 @@ export function certificateLine(
   through: string,
 ): CheckLine {
   if (ours) return okLine(check, `${through} ends in the coordinator of this federation`);
-  if (FEDERATION.test(issuer))
+  if (isOfFederation(issuer))
     return failedLine(
       check,
       `${through} ends in another federation (${issuer})`,
