@@ -314,6 +314,7 @@ export type { LayerSpec, LayerType } from './model/layers/layer-schema.js';
 export {
   decodeEnvelopeHeader,
   encodeEnvelopeHeader,
+  leastChunkBytes,
   plaintextBytesOf,
   SUITE,
   type EnvelopeHeader,
@@ -375,6 +376,7 @@ export {
   COSIGNING_WIRE_VERSION,
   SECURE_COHORT_VERSION,
   SECURE_WIRE_VERSION,
+  SMALL_CHUNKS_WIRE_VERSION,
   SOFTWARE_VERSION,
   WIRE_VERSIONS,
 } from './versions.js';

@@ -18,9 +18,12 @@ export const LIMITS = Object.freeze({
   anonymousMessageBytes: 32 * KIB,
   /** Bytes of plaintext in one chunk of an envelope or a download; the last may be shorter. */
   chunkBytes: 1 * MIB,
-  /** Bytes of the first chunk of a download, after which as much again may come: what has passed before a break counts in whole chunks. */
+  /**
+   * Bytes of the first chunk of a download, after which as much again may come, and of the smallest that the header of an
+   * upload may announce: what has passed before a break counts in whole chunks.
+   */
   firstChunkBytes: 32 * KIB,
-  /** Smallest chunk that an upload header may announce: below it, per-chunk costs dominate. */
+  /** Smallest chunk that the header of an upload may announce before wire 1.3: below it, per-chunk costs show. */
   minChunkBytes: 256 * KIB,
   /** Bytes of one canonical-JSON ledger entry: a job document and its signature fit. */
   ledgerEntryBytes: 512 * KIB,

@@ -11,7 +11,7 @@ export const FORMAT_VERSION = 1;
  * before: a coordinator serves agents of the release before its own, so fleets are upgraded hub first. 1.1
  * added `dataVersion` to the header of an envelope and rosters to orders, 1.2 what a site waits for, its decisions about
  * jobs, and the stages of secure aggregation, 1.3 the attempt of a failure, cosignatures of tree heads, and heads with
- * every heartbeat.
+ * every heartbeat, and chunks of uploads below LIMITS.minChunkBytes.
  */
 export const WIRE_VERSIONS: readonly string[] = Object.freeze(['1.3', '1.2', '1.1']);
 
@@ -26,6 +26,9 @@ export const ATTEMPT_WIRE_VERSION = '1.3';
 
 /** First version whose agents sign the heads that they have checked, and get them without asking. */
 export const COSIGNING_WIRE_VERSION = '1.3';
+
+/** First version whose coordinators take uploads in chunks from LIMITS.firstChunkBytes on. */
+export const SMALL_CHUNKS_WIRE_VERSION = '1.3';
 
 /** Whether `version`, one of WIRE_VERSIONS, is `least` or newer. */
 export function isAtLeast(version: string, least: string): boolean {

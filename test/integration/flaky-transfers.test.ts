@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { flakyRun } from '../support/flaky-run.js';
+import { flakyRun, thinRun } from '../support/flaky-run.js';
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.js';
 
 /** The same with 100 MB and breaks every 5 s: npm run bench -- flaky --mb 100 --break-s 5. */
@@ -12,6 +12,11 @@ describe('a line that is cut again and again', function () {
     directory = await temporaryDirectory();
   });
   afterEach(() => directory.remove());
+
+  it('carries an update up that passes no chunk of the usual size between two breaks', async () => {
+    const breaks = await thinRun(directory.path, 1.1, 200 * 1024);
+    assert.ok(breaks >= 6, String(breaks));
+  });
 
   it('carries a base model down and an update up, over kills of both sides, without sending much twice', async () => {
     const run = await flakyRun({

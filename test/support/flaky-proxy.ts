@@ -6,6 +6,8 @@ export interface FlakyOptions {
   readonly bytesPerSecond?: number;
   /** Milliseconds for which a tunnel lives; until somebody ends it unless given. */
   readonly breakMs?: number;
+  /** Bytes that a client sends into a tunnel before it is cut; no end unless given. */
+  readonly breakBytes?: number;
 }
 
 /** How often a throttled direction passes something on. */
@@ -62,6 +64,7 @@ export class FlakyProxy {
       client.write('HTTP/1.1 200 Connection established\r\n\r\n');
       server.write(head);
       this.#pass(client, server, 'sent');
+      this.#cutAfter(client);
       this.#pass(server, client, 'received');
     });
     const { breakMs } = this.#options;
@@ -82,6 +85,17 @@ export class FlakyProxy {
         other.destroy();
       });
     }
+  }
+
+  #cutAfter(client: Socket): void {
+    const { breakBytes = Number.POSITIVE_INFINITY } = this.#options;
+    let sent = 0;
+    client.on('data', ({ length }: Buffer) => {
+      sent += length;
+      if (sent < breakBytes || client.destroyed) return;
+      this.breaks += 1;
+      client.destroy();
+    });
   }
 
   #pass(from: Socket, to: Socket, direction: 'sent' | 'received'): void {

@@ -37,6 +37,26 @@ export interface FlakyRun {
   readonly seconds: number;
 }
 
+/** One round over a line that passes `breakBytes` of a site between two breaks. */
+export async function thinRun(folder: string, megabytes: number, breakBytes: number): Promise<number> {
+  const proxy = await FlakyProxy.start({ breakBytes });
+  const federation = await LocalFederation.start(join(folder, 'federation'), 'thin');
+  const operator = await Operator.of(federation);
+  try {
+    const site = { name: 'site-0', csv: TWO_ROWS, dataset: 'rows', script: AGENT_SCRIPT };
+    await federation.addSite({ ...site, config: { proxy: { url: proxy.url } } });
+    await operator.apply(wideJob('wide', megabytes, 1, 1));
+    await operator.event('wide', 'job.completed', () => true, 200_000);
+    const { entries } = await auditLedger(federation);
+    if (entriesOf(entries, 'update.accepted').length !== 1) throw new Error('one update is accepted');
+    return proxy.breaks;
+  } finally {
+    operator.close();
+    await federation.stop();
+    await proxy.stop();
+  }
+}
+
 /** One round of a large model over a line that breaks; rejects where it does not complete. */
 export async function flakyRun(options: FlakyRunOptions): Promise<FlakyRun> {
   const { folder, megabytes, breakMs, breaks, kills } = options;

@@ -100,6 +100,7 @@ export class RoundWork {
     await this.#uploads.get(key)?.done;
     this.#uploads.delete(key);
     this.#parts.submission.expectNothing();
+    this.#parts.submission.forget(key);
     await this.#parts.outbox.discard(key);
   }
 

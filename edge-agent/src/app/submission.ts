@@ -2,11 +2,14 @@ import {
   drawEnvelopeSecrets,
   EnvelopeWriter,
   isErrorCode,
+  leastChunkBytes,
+  plaintextBytesOf,
   TributaryError,
+  type ErrorCode,
   type SigningKey,
 } from '@tributary/proto';
 
-import { deltaFile, envelopeFile } from '../domain/outbox.js';
+import { deltaFile, envelopeFile, isStalled, stalledAgain, type Stall } from '../domain/outbox.js';
 import type { RoundKey } from '../domain/round-key.js';
 import type { FleetClient, OutboxFiles, Random, UploadPart } from '../ports.js';
 import { DeltaSource } from './delta-source.js';
@@ -24,6 +27,9 @@ import {
 import type { Outbox, OutboxItem } from './outbox.js';
 import type { SecureTask } from './secure/round-sets.js';
 import type { Masking } from './secure/secure-rounds.js';
+
+/** Failures of an upload whose line passed less than was to be sent. */
+const OF_THE_LINE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
 
 export interface SubmissionParts {
   readonly outbox: Outbox;
@@ -43,6 +49,8 @@ export interface SubmissionParts {
 export class Submission {
   readonly #parts: SubmissionParts;
   readonly #deltas: DeltaSource;
+  /** Of uploads that broke and were not taken up again with a further chunk. */
+  readonly #stalls = new Map<RoundKey, Stall>();
 
   constructor(parts: SubmissionParts) {
     this.#parts = parts;
@@ -59,6 +67,11 @@ export class Submission {
     this.#deltas.release();
   }
 
+  /** The round is over. */
+  forget(key: RoundKey): void {
+    this.#stalls.delete(key);
+  }
+
   /**
    * Uploads the update of a round, from where an earlier attempt ended. Resolves with the entry that accepts it;
    * rejects with UPDATE_*, NOT_IN_COHORT, UNAVAILABLE and so on. `task`: what this process has verified of a secure round.
@@ -67,46 +80,57 @@ export class Submission {
     const { outbox, files } = this.#parts;
     const item = await outbox.item(key);
     const name = envelopeFile(item.uploadId);
-    if (!(await files.has(name))) return this.#begin(client, item, signal, task);
+    if (!(await files.has(name))) return this.#begin(client, key, signal, task);
     const position = await resumeAt(client, item.uploadId, signal);
     if ('seq' in position) return position.seq;
     const envelope = await this.#stored(name);
-    if (envelope !== undefined) {
+    const least = leastChunkBytes(this.#parts.wire());
+    const stalled = isStalled(this.#stalls.get(key), item.uploadId, position.chunk);
+    const smaller = stalled && envelope !== undefined && plaintextBytesOf(envelope.header, 0) > least;
+    if (envelope !== undefined && !smaller) {
       const from = Math.min(position.chunk, envelope.header.chunkCount);
       const parts = uploadParts(files, name, envelope, from);
-      return this.#send(client, item, parts, remainingBytes(envelope, from), signal);
+      const rest = { from, bytes: remainingBytes(envelope, from) };
+      return this.#send(client, key, item, parts, rest, signal);
     }
     await outbox.renew(key);
-    return this.#begin(client, await outbox.item(key), signal, task);
+    return this.#begin(client, key, signal, task, smaller);
   }
 
   /** The first attempt: the envelope is written and sent at the same time. */
   async #begin(
     client: FleetClient,
-    item: OutboxItem,
+    key: RoundKey,
     signal: AbortSignal,
     task: SecureTask | undefined,
+    small = false,
   ): Promise<number> {
-    const { files } = this.#parts;
-    const writer = this.#writer(item);
+    const { files, outbox } = this.#parts;
+    const item = await outbox.item(key);
+    const writer = this.#writer(item, small);
     const masking = item.encoding === 'ring' ? await this.#parts.masking(task, item.delta) : undefined;
     const vector = encodedVector(item, this.#deltas.pieces(deltaFile(item.delta)), masking);
     const envelope = writeEnvelope(writer, vector);
     const parts = firstUploadParts(files, envelopeFile(item.uploadId), writer, envelope);
-    return this.#send(client, item, parts, remainingBytes(writer, 0), signal);
+    return this.#send(client, key, item, parts, { from: 0, bytes: remainingBytes(writer, 0) }, signal);
   }
 
   async #send(
     client: FleetClient,
+    key: RoundKey,
     item: OutboxItem,
     parts: AsyncGenerator<UploadPart, void, undefined>,
-    bytes: number,
+    { from, bytes }: { readonly from: number; readonly bytes: number },
     signal: AbortSignal,
   ): Promise<number> {
     const { outbox, egress } = this.#parts;
     await Promise.all([outbox.markSent(item), egress.reserve(bytes, item.jobId)]);
     try {
       return (await client.submitUpdate(parts, signal, item.jobId)).seq;
+    } catch (error) {
+      if (!signal.aborted && OF_THE_LINE.has(TributaryError.from(error).code))
+        this.#stalls.set(key, stalledAgain(this.#stalls.get(key), item.uploadId, from));
+      throw error;
     } finally {
       egress.release(bytes);
       // Where the upload broke, the rest of its envelope is still on its way to the file.
@@ -126,7 +150,7 @@ export class Submission {
     }
   }
 
-  #writer(item: OutboxItem): EnvelopeWriter {
+  #writer(item: OutboxItem, small: boolean): EnvelopeWriter {
     const { random, identity, site, logId } = this.#parts;
     const { jobId, round, attempt, stage, agentId, uploadId, baseDigest, layoutDigest, vectorLength } = item;
     const fields = {
@@ -145,8 +169,10 @@ export class Submission {
     const secrets = drawEnvelopeSecrets((length) => random.bytes(length));
     const version = item.dataVersion === undefined ? {} : { dataVersion: item.dataVersion };
     const encoding = item.encoding === undefined ? {} : { encoding: item.encoding };
+    const wire = this.#parts.wire();
+    const chunks = small ? { chunkBytes: leastChunkBytes(wire) } : {};
     return new EnvelopeWriter(
-      { ...fields, ...version, ...encoding, wire: this.#parts.wire() },
+      { ...fields, ...version, ...encoding, ...chunks, wire },
       item.roundKey,
       secrets,
       identity,

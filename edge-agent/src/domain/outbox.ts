@@ -23,6 +23,30 @@ export function afterUploadFailure(code: ErrorCode, tries: number): 'Retry' | 'R
   return ERROR_TABLE[code].retryable || code === 'CONFLICT' ? 'Retry' : 'GiveUp';
 }
 
+/** Tries without a further chunk after which an envelope is written anew in small ones: it is sent from its first byte then. */
+const STALLED_TRIES = 2;
+/** The same where some of it has arrived already, which a line that is bad for a moment must not cost. */
+const STALLED_TRIES_LATER = 5;
+
+/** How often an upload broke since the coordinator wanted `chunk` next. */
+export interface Stall {
+  readonly uploadId: string;
+  readonly chunk: number;
+  readonly tries: number;
+}
+
+/** The stall after another try from `chunk` on that broke. */
+export function stalledAgain(before: Stall | undefined, uploadId: string, chunk: number): Stall {
+  const same = before?.uploadId === uploadId && before.chunk === chunk;
+  return { uploadId, chunk, tries: same ? before.tries + 1 : 1 };
+}
+
+/** Whether the chunks of an upload that is about to go on with `chunk` are larger than what its line passes. */
+export function isStalled(stall: Stall | undefined, uploadId: string, chunk: number): boolean {
+  if (stall?.uploadId !== uploadId || stall.chunk !== chunk) return false;
+  return stall.tries >= (chunk === 0 ? STALLED_TRIES : STALLED_TRIES_LATER);
+}
+
 /** Names of the two files of an update in the outbox. */
 export const deltaFile = (uploadId: string): string => `${uploadId}.delta`;
 export const envelopeFile = (uploadId: string): string => `${uploadId}.envelope`;

@@ -8,7 +8,7 @@ import { requireEncoding, SERVED_ENCODINGS } from '../parameters/encodings.js';
 import { FLOAT32_BYTES } from '../parameters/float32-bytes.js';
 import { MOST_ELEMENTS } from '../secagg/ring-shape.js';
 import { base64Schema, digestSchema } from '../text-schemas.js';
-import { isAtLeast, requireFormat, SECURE_WIRE_VERSION } from '../versions.js';
+import { isAtLeast, requireFormat, SECURE_WIRE_VERSION, SMALL_CHUNKS_WIRE_VERSION } from '../versions.js';
 import { dataVersionSchema } from './data-version.js';
 
 /** The algorithms of an envelope. Another set of algorithms is another name. */
@@ -42,8 +42,8 @@ const headerSchema = z.strictObject({
   encoding: z.enum(SERVED_ENCODINGS),
   /** Elements of the update vector: 4 bytes each. */
   vectorLength: z.int().min(1).max(MOST_ELEMENTS),
-  /** Bytes of plaintext in each chunk but the last. */
-  chunkBytes: z.int().min(LIMITS.minChunkBytes).max(LIMITS.chunkBytes).multipleOf(FLOAT32_BYTES),
+  /** Bytes of plaintext in each chunk but the last; {@link leastChunkBytes} or more. */
+  chunkBytes: z.int().min(LIMITS.firstChunkBytes).max(LIMITS.chunkBytes).multipleOf(FLOAT32_BYTES),
   chunkCount: uint32.min(1),
   /** Curve25519 public key made for this envelope. */
   ephemeralKey: base64Schema(32),
@@ -55,6 +55,11 @@ const headerSchema = z.strictObject({
 
 /** What an envelope says about itself; signed, and authenticated with every chunk. Byte fields are standard base64. */
 export type EnvelopeHeader = z.infer<typeof headerSchema>;
+
+/** Bytes of the smallest chunk that an envelope of that wire version may have. */
+export function leastChunkBytes(wire: string): number {
+  return isAtLeast(wire, SMALL_CHUNKS_WIRE_VERSION) ? LIMITS.firstChunkBytes : LIMITS.minChunkBytes;
+}
 
 /** Chunks of an envelope. */
 export function chunkCountOf(vectorLength: number, chunkBytes: number): number {
@@ -93,6 +98,9 @@ export function decodeEnvelopeHeader(bytes: Uint8Array): EnvelopeHeader {
   const header = parsed.data;
   if (header.encoding === 'ring' && !isAtLeast(header.wire, SECURE_WIRE_VERSION))
     throw malformed('encoding', `wire ${header.wire} does not know ring`);
+  const least = leastChunkBytes(header.wire);
+  if (header.chunkBytes < least)
+    throw malformed('chunkBytes', `${String(least)} at least in wire ${header.wire}`);
   const count = chunkCountOf(header.vectorLength, header.chunkBytes);
   if (header.chunkCount !== count) throw malformed('chunkCount', `${String(count)} chunks hold the vector`);
   return header;

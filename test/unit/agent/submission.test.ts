@@ -8,7 +8,16 @@ import { verifyOrder, type OpenedRound } from '@tributary/edge-agent/internal/do
 import { envelopeFile } from '@tributary/edge-agent/internal/domain/outbox.js';
 import { roundKey, type RoundKey } from '@tributary/edge-agent/internal/domain/round-key.js';
 import type { FleetClient, UploadPart, UploadStatus } from '@tributary/edge-agent/internal/ports.js';
-import { decodeEnvelopeHeader, signingKeyFromSeed, TributaryError } from '@tributary/proto';
+import {
+  decodeEnvelopeHeader,
+  LIMITS,
+  signingKeyFromSeed,
+  TributaryError,
+  type EnvelopeHeader,
+  type ErrorCode,
+} from '@tributary/proto';
+
+import { wideJob } from '../../bench/wide-job.js';
 
 import { plainPart, writeOutboxFile } from '../../support/outbox-file.js';
 import { MeteredWire } from '../../support/egress.js';
@@ -22,6 +31,7 @@ const signal = new AbortController().signal;
 class ScriptedReception {
   readonly uploads: UploadPart[][] = [];
   status: UploadStatus = { state: 'Unknown' };
+  failure: ErrorCode = 'UNAVAILABLE';
 
   client(most = Number.POSITIVE_INFINITY): FleetClient {
     const unused = (): never => assert.fail('not called');
@@ -39,7 +49,7 @@ class ScriptedReception {
         this.uploads.push(taken);
         for await (const part of parts) {
           taken.push(part);
-          if (taken.length >= most) throw new TributaryError('UNAVAILABLE', 'the connection broke');
+          if (taken.length >= most) throw new TributaryError(this.failure, 'the connection broke');
         }
         return { seq: 7 };
       },
@@ -59,16 +69,18 @@ describe('submission', () => {
   let submission: Submission;
   let reception: ScriptedReception;
   let key: RoundKey;
+  let wire: string;
   let count = 0;
   const random = { bytes: (length: number): Uint8Array => new Uint8Array(length).fill((count += 1)) };
 
   beforeEach(async () => {
     const store = new MemoryStateStore();
+    wire = '1.2';
     files = new MemoryOutbox();
     outbox = new Outbox(store, files, random, agentId);
     reception = new ScriptedReception();
     submission = new Submission({
-      wire: () => '1.2',
+      wire: () => wire,
       masking: () => assert.fail('not called'),
       outbox,
       files,
@@ -78,11 +90,16 @@ describe('submission', () => {
       site: 'west',
       logId: 'ab'.repeat(32),
     });
-    const round = await openedRound();
-    key = roundKey(round.opened);
-    const delta = Float32Array.from({ length: round.layout.length }, (_, index) => index / 10);
-    await outbox.hold(round, { delta, examples: 4, loss: 0.5, metrics: {}, testExamples: 0, dataVersion });
+    key = await heldRound();
   });
+
+  /** Of as many bytes at least. */
+  async function heldRound(bytes = 0): Promise<RoundKey> {
+    const round = await openedRound(bytes);
+    const delta = Float32Array.from({ length: round.layout.length }, (_, index) => (index % 100) / 10);
+    await outbox.hold(round, { delta, examples: 4, loss: 0.5, metrics: {}, testExamples: 0, dataVersion });
+    return roundKey(round.opened);
+  }
 
   it('names the version of the data', async () => {
     await submission.submit(reception.client(), key, signal);
@@ -122,6 +139,45 @@ describe('submission', () => {
     assert.equal(reception.uploads.length, 1);
   });
 
+  it('writes the envelope in the smallest chunks of its wire where the line broke twice before it had passed one', async () => {
+    for (const [spoken, least] of [
+      ['1.3', LIMITS.firstChunkBytes],
+      ['1.2', LIMITS.minChunkBytes],
+    ] as const) {
+      wire = spoken;
+      const wide = await heldRound(LIMITS.chunkBytes);
+      const before = reception.uploads.length;
+      for (let tries = 0; tries < 4; tries += 1)
+        await assert.rejects(submission.submit(reception.client(1), wide, signal), refusal('UNAVAILABLE'));
+      const headers = reception.uploads.slice(before).map(headerOf);
+      assert.deepEqual(
+        headers.map(({ chunkBytes }) => chunkBytes),
+        [LIMITS.chunkBytes, LIMITS.chunkBytes, least, least],
+      );
+      assert.equal(new Set(headers.map(({ sealedKey }) => sealedKey)).size, 2);
+      assert.equal(new Set(headers.map(({ uploadId }) => uploadId)).size, 2);
+    }
+  });
+
+  it('keeps what has arrived through breaks, and where the coordinator asked to wait', async () => {
+    wire = '1.3';
+    const wide = await heldRound(LIMITS.chunkBytes);
+    const ids = (): number => new Set(reception.uploadIds()).size;
+    await assert.rejects(submission.submit(reception.client(2), wide, signal), refusal('UNAVAILABLE'));
+    reception.status = { state: 'Receiving', nextChunk: 1 };
+    for (let tries = 0; tries < 5; tries += 1)
+      await assert.rejects(submission.submit(reception.client(1), wide, signal), refusal('UNAVAILABLE'));
+    assert.equal(ids(), 1);
+    await assert.rejects(submission.submit(reception.client(1), wide, signal), refusal('UNAVAILABLE'));
+    assert.equal(ids(), 2);
+    reception.failure = 'OVERLOADED';
+    reception.status = { state: 'Unknown' };
+    const other = await heldRound(LIMITS.chunkBytes);
+    for (let tries = 0; tries < 4; tries += 1)
+      await assert.rejects(submission.submit(reception.client(1), other, signal), refusal('OVERLOADED'));
+    assert.equal(ids(), 3);
+  });
+
   it('writes a new envelope under another id where the process died while it wrote the first', async () => {
     await assert.rejects(submission.submit(reception.client(1), key, signal), refusal('UNAVAILABLE'));
     const { uploadId } = await outbox.item(key);
@@ -139,9 +195,19 @@ describe('submission', () => {
   });
 });
 
-async function openedRound(): Promise<OpenedRound> {
+function headerOf([first]: readonly UploadPart[]): EnvelopeHeader {
+  assert.ok(first?.type === 'Header');
+  return decodeEnvelopeHeader(first.header);
+}
+
+let rounds = 0;
+
+async function openedRound(bytes: number): Promise<OpenedRound> {
   const log = new ScriptedLog();
-  const scripted = log.openRound({ cohort: [{ site: 'west', agentId }], attempt: 0 });
+  const { model } = wideJob('wide', bytes / 1_000_000, 1, 1).spec;
+  const job = `job-${String((rounds += 1))}`;
+  const cohort = [{ site: 'west', agentId }];
+  const scripted = log.openRound({ job, cohort, attempt: 0, ...(bytes > 0 && { spec: { model } }) });
   const reader = { agentId, site: 'west', logId: log.logId, logKey: log.key.publicKey };
   const round = verifyOrder(reader, await log.order('train', scripted.seqs));
   assert.ok(round.kind === 'Opened');

@@ -244,6 +244,22 @@ describe('envelope header', () => {
     );
   });
 
+  it('has chunks below 256 KiB from wire 1.3 on', () => {
+    const small = {
+      chunkBytes: LIMITS.firstChunkBytes,
+      vectorLength: LIMITS.firstChunkBytes / 2,
+      chunkCount: 2,
+    };
+    assert.doesNotThrow(() => decode({ ...small, wire: '1.3' }));
+    for (const wire of ['1.2', '1.1'])
+      assert.throws(
+        () => decode({ ...small, wire }),
+        refusal('INVALID_ARGUMENT', /header\.chunkBytes.*262144/),
+      );
+    const least = { ...small, chunkBytes: LIMITS.firstChunkBytes - 4, chunkCount: 3 };
+    assert.throws(() => decode({ ...least, wire: '1.3' }), refusal('INVALID_ARGUMENT', /chunkBytes/));
+  });
+
   it('is not written where it could not be read', () => {
     assert.throws(() => writerOf({ site: 'North' }), refusal('INVALID_ARGUMENT', /header\.site/));
     assert.throws(() => writerOf({ vectorLength: 0 }), refusal('INVALID_ARGUMENT', /vectorLength/));
