@@ -1,7 +1,7 @@
 import { setDefaultHighWaterMark } from 'node:stream';
 
 import { ERROR_TABLE, SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
-import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
+import { addSharedCommands, errorReport, hintUsage } from '@tributary/proto/command-line';
 import { Command, CommanderError, Option } from 'commander';
 
 import { LOG_LEVELS } from './adapters/logs/log.js';
@@ -48,14 +48,14 @@ export function buildProgram(): Command {
   const root = new Command('tributary-coordinator')
     .description('Runs training rounds over the agents of a federation.')
     .version(SOFTWARE_VERSION)
-    .exitOverride()
-    .showHelpAfterError('(see --help)');
+    .exitOverride();
   addInit(root);
   addServe(root);
   addBackup(root);
   addRestore(root);
   addContext(root);
   addSharedCommands(root, { placeholders: {}, print: (text) => void process.stdout.write(text) });
+  hintUsage(root);
   return root;
 }
 

@@ -8,7 +8,7 @@ import {
   type ErrorCode,
   type JoinToken,
 } from '@tributary/proto';
-import { addSharedCommands, errorReport } from '@tributary/proto/command-line';
+import { addSharedCommands, errorReport, hintUsage } from '@tributary/proto/command-line';
 import { Command, CommanderError, Option } from 'commander';
 
 import { openDataDirectory, socketPath } from './adapters/files/data-directory.js';
@@ -196,6 +196,7 @@ export function buildProgram(options: MainOptions, outcome = { exit: 0 }): Comma
     });
   addNames(program, processEnvironment, print);
   addSharedCommands(program, { placeholders: PLACEHOLDERS, print });
+  hintUsage(program);
   return program;
 }
 

@@ -88,6 +88,15 @@ describe('connection of an agent', () => {
     assert.equal(agent.status().connection, 'Connected');
   });
 
+  it('says that it is approved at the first head of the log, before any order', async () => {
+    coordinator.approved = false;
+    coordinator.announcesHeads = true;
+    const { agent } = await start();
+    await eventually('the approval to show', () =>
+      agent.status().connection === 'Connected' ? true : undefined,
+    );
+  });
+
   for (const code of ['AGENT_REVOKED', 'AGENT_FENCED', 'VERSION_UNSUPPORTED'] satisfies ErrorCode[]) {
     it(`ends for good with ${code}`, async () => {
       coordinator.greet = (stream) =>

@@ -82,7 +82,9 @@ describe('tributary as a process', function () {
 
   for (const [words, exit, stderr] of [
     [['--help'], 0, /^$/],
-    [['frobnicate'], 10, /unknown command/],
+    [['--version'], 0, /^$/],
+    [['frobnicate'], 10, /unknown command 'frobnicate'\n {2}try: tributary --help\n$/],
+    [['audit', 'verfy'], 10, /unknown command 'verfy'[^]*\n {2}try: tributary audit --help\n$/],
     [['get', 'pods'], 10, /^error: USAGE: pods: no such kind\n {2}try: Kinds are/],
     [
       ['apply', '-f', '/nowhere.yaml'],

@@ -179,4 +179,5 @@ def log_id_of(key: str) -> str:
     return key if re.fullmatch(HASH, key) else sha256(base64.b64decode(key)).hex()
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3: sys.exit(print(__doc__, file=sys.stderr) or EXIT["USAGE"])
     sys.exit(conclude([verify(path, Export(log_id_of(sys.argv[1]))) for path in sys.argv[2:]], EXIT))

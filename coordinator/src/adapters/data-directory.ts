@@ -176,7 +176,11 @@ async function requireUnused(root: string): Promise<void> {
   const unfinished = found.includes(PARTIAL) && !found.includes(IDENTITY_FILE);
   const ours = new Set<string>([PARTIAL, ...Object.values(NAMES)]);
   if (found.length > 0 && !(unfinished && found.every((name) => ours.has(name)))) {
-    throw new TributaryError('CONFLICT', `${root} is not empty`, { hint: 'name another directory' });
+    throw found.includes(IDENTITY_FILE)
+      ? new TributaryError('CONFLICT', `${root} holds a federation already`, {
+          hint: 'serve it with `tributary-coordinator serve`, or name another directory',
+        })
+      : new TributaryError('CONFLICT', `${root} is not empty`, { hint: 'name another directory' });
   }
   await requireOwnKey(root);
   // The scratch directory goes last: it is what marks the others as remains.

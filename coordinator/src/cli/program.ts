@@ -1,4 +1,4 @@
-import { addSharedCommands } from '@tributary/proto/command-line';
+import { addSharedCommands, hintUsage } from '@tributary/proto/command-line';
 import { Command, InvalidArgumentError, Option, type CommanderError } from 'commander';
 
 import { SOFTWARE_VERSION, TributaryError } from '@tributary/proto';
@@ -47,7 +47,7 @@ export function buildProgram(withSession: WithSession): Command {
     )
     .option('--context <context>', 'context to use instead of the current one')
     .option('--config <file>', 'context file (default: TRIBUTARY_CONFIG, or ~/.tributary/config.yaml)')
-    .showHelpAfterError('Try: tributary --help')
+    .version(SOFTWARE_VERSION)
     .exitOverride();
   const run = (action: (session: Session) => Promise<void>): Promise<void> =>
     withSession(program.opts<GlobalOptions>(), action);
@@ -72,6 +72,7 @@ export function buildProgram(withSession: WithSession): Command {
   addAuditCommands(program, run);
   // Subcommands are made after exitOverride of the program and must throw too.
   for (const command of descendants(program)) command.exitOverride();
+  hintUsage(program);
   return program;
 }
 

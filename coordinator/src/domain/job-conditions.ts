@@ -107,12 +107,12 @@ function failed({ phase, lastFailure }: JobFacts): Judged {
     const reason = phase === 'Complete' ? 'Complete' : 'NotFinished';
     return { type: 'Failed', status: 'False', reason, message: '' };
   }
-  const code = lastFailure?.code ?? 'INTERNAL';
+  const { code, detail } = lastFailure ?? { code: 'INTERNAL', detail: '' };
   return {
     type: 'Failed',
     status: 'True',
     reason: failureReason(code),
-    message: `${code}: ${lastFailure?.detail ?? ''}`,
+    message: detail === '' ? code : `${code}: ${detail}`,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { FederatedJobObject, JobCondition, JobStatus } from '@tributary/proto';
 
 import type { FederationState, GroupReport, JobState } from './federation-state.js';
+import { turnHolder } from './job-queue.js';
 import type { Surroundings } from './objects.js';
 import { absentSites, waitReason } from './site-readiness.js';
 import { awaitsEvaluation } from './rounds/next-round.js';
@@ -30,7 +31,7 @@ function jobStatus(state: FederationState, job: JobState, { presence, now }: Sur
     observedGeneration: job.generation,
     jobId: job.jobId,
     phase: job.phase,
-    conditions: conditions(job, () => shortage(state, job, presence, now)),
+    conditions: conditions(job, turnHolder(state), () => shortage(state, job, presence, now)),
     currentRound: job.committedRounds,
     rounds,
     sites: job.round === undefined ? NO_SITES : countSites(job.round),
@@ -72,24 +73,29 @@ const NO_SITES = { selected: 0, reporting: 0, dropped: 0, rejected: 0 } as const
 
 /**
  * The state judges conditions after every entry, so they always describe the newest generation. Which sites are missing
- * depends on connections too, which are not in the ledger.
+ * depends on connections too, which are not in the ledger; whose turn it is, on other jobs.
  */
 function conditions(
   { conditions: judged, generation }: JobState,
+  holder: JobState | undefined,
   shortage: () => Shortage | undefined,
 ): JobCondition[] {
   return judged.map(({ type, status, reason, message, changedAt }) => {
     const short = reason === 'WaitingForSites' ? shortage() : undefined;
+    const told = reason === 'WaitingForTurn' ? waitsFor(holder) : short?.message;
     return {
       type,
       status,
       observedGeneration: generation,
       lastTransitionTime: timeOf(changedAt),
       reason: short?.reason ?? reason,
-      message: (short?.message ?? message).slice(0, 512),
+      message: (told ?? message).slice(0, 512),
     };
   });
 }
+
+const waitsFor = (holder: JobState | undefined): string | undefined =>
+  holder && `fj/${holder.document.metadata.name} has the turn; this job comes after it.`;
 
 interface Shortage {
   readonly reason: JobCondition['reason'];

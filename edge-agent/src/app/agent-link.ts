@@ -257,11 +257,9 @@ export class AgentLink {
   }
 
   #receive(client: FleetClient, message: CoordinatorMessage): void {
+    if (this.#status === 'AwaitingApproval' && isForTheApproved(message)) this.#approved(true);
     if (message.type === 'HeartbeatAck') this.#watch(client, message);
-    if (message.type !== 'Order') return;
-    // Only an approved agent gets orders: the first one says that the wait is over.
-    if (this.#status === 'AwaitingApproval') this.#approved(true);
-    this.#listener.order(message.order);
+    if (message.type === 'Order') this.#listener.order(message.order);
   }
 
   /** A head without an order: the log is watched, and signed for, while no round is open. */
@@ -361,4 +359,9 @@ export class AgentLink {
     const reason = await this.#parts.dialer.diagnose(this.#parts.keeper.record.fleetAddress);
     return reason === undefined ? error : TributaryError.from(reason);
   }
+}
+
+/** Orders and heads of the log go to approved agents only: the first one says that the wait is over. */
+function isForTheApproved(message: CoordinatorMessage): boolean {
+  return message.type === 'Order' || (message.type === 'HeartbeatAck' && message.treeHead !== undefined);
 }

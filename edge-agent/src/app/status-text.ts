@@ -9,7 +9,7 @@ export function describeStatus(status: FullStatus): string {
     `Site:          ${status.site} (${status.kind === 'Serving' ? 'replica ' : ''}${status.agentId})`,
     `Coordinator:   ${status.coordinator}`,
     `Connection:    ${status.connection}${lastError === null ? '' : ` (${lastError.code}: ${lastError.detail})`}`,
-    `Ledger:        ${String(ledger.size)} entries verified`,
+    `Ledger:        ${String(ledger.size)} entries verified, of log ${status.logId}`,
     ...(ledger.alarm === null
       ? []
       : [
@@ -20,7 +20,8 @@ export function describeStatus(status: FullStatus): string {
     `Sent:          ${egress.update} bytes of updates, ${egress.control} bytes of control messages, ${egress.transport} bytes around them`,
     `Serves:        ${serving === '' ? 'no model' : serving}`,
     ...describePipelines(status.pipelines),
-    `Decisions:     ${String(decisions.count)}, head ${decisions.head} (all: tributary-agent log show; since the start:)`,
+    `Decisions:     ${String(decisions.count)}, head ${decisions.head} (all: tributary-agent log show)`,
+    ...(decisions.recent.length === 0 ? [] : ['Since the start:']),
     ...decisions.recent.map(
       ({ time, job, round, allowed, code, rule }) =>
         `  ${time}  ${job} round ${String(round)}: ${allowed ? 'allowed' : `refused, ${code}${rule === '' ? '' : ` by ${rule}`}`}`,

@@ -92,9 +92,14 @@ export async function jobsCommand(
   return jobs.map(describeJob).join('');
 }
 
+function decidedBy(state: JobView['state'], approver: string | undefined): readonly string[] {
+  if (approver === undefined) return [];
+  return [...(state === 'Ended' ? ['after a decision'] : []), `by ${approver}`];
+}
+
 const describeJob = ({ job, state, jobId, jobDigest, author, authorKey, ...rest }: JobView): string =>
   [
-    `${job}: ${state}${rest.approver === undefined ? '' : ` by ${rest.approver}`}`,
+    `${job}: ${[state, ...decidedBy(state, rest.approver)].join(' ')}`,
     `  id:       ${jobId}, since ${rest.seen}`,
     `  document: ${jobDigest}`,
     `  author:   ${author === '' ? `not listed, ${authorKey}` : author}`,

@@ -23,7 +23,7 @@ export async function policyCheck(
   const { spec, digest } = policy;
   const { datasets, authors } = spec;
   if (output === 'json') return `${JSON.stringify({ formatVersion: 1, digest, spec })}\n`;
-  return `The policy can be used: ${String(authors.length)} authors, ${String(datasets.length)} datasets, digest ${digest}.\n`;
+  return `The policy can be used: authors ${String(authors.length)}, datasets ${String(datasets.length)}, digest ${digest}.\n`;
 }
 
 export interface ExplainFlags {

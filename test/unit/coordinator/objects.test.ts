@@ -74,6 +74,15 @@ describe('a FederatedJob as it is served', () => {
     assert.deepEqual(jobStatus(world).sites, { selected: 0, reporting: 0, dropped: 0, rejected: 0 });
   });
 
+  it('names the job that has the turn before it', () => {
+    const world = FederationWorld.withSites('a', 'b', 'c');
+    world.submit('loans');
+    world.perform(world.until('open-round'));
+    world.submit('cards');
+    const running = jobStatus(world, 'cards').conditions.find(({ type }) => type === 'Running');
+    assert.equal(running?.message, 'fj/loans has the turn; this job comes after it.');
+  });
+
   it('shows its document with the settings of now', () => {
     const world = FederationWorld.create();
     world.submit('loans');

@@ -74,7 +74,8 @@ export function draftJob(columns: readonly ColumnProfile[], { name, label }: Dra
 
 /** The draft as YAML, its remarks as comments on top. */
 export function draftText({ job, remarks }: JobDraft): string {
-  const document = new Document(job);
+  // Readers of YAML 1.1 take a bare yes, no or date for something else than text.
+  const document = new Document(job, { compat: 'yaml-1.1' });
   document.commentBefore = [
     ' Drafted from a table: read it, change it, then `tributary apply -f` it.',
     ' low and high bound what a row can add to the statistics of all sites; they are rounded, and ten rows or more lie at or beyond each.',

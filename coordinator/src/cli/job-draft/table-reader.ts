@@ -71,5 +71,8 @@ function withoutContent(error: unknown, path: string): unknown {
     });
   }
   const fault = error instanceof Error && 'code' in error ? String(error.code) : 'unknown fault';
-  return new TributaryError('USAGE', `${path} cannot be read (${fault})`, { cause: error });
+  return new TributaryError('USAGE', `--from: ${path} cannot be read (${fault})`, {
+    cause: error,
+    hint: 'Name a CSV file that exists and that you may read.',
+  });
 }

@@ -44,7 +44,7 @@ export function policyLine(spec: SitePolicySpec, declared: readonly string[]): C
     ...declared.filter((name) => !allowed.includes(name)).map((name) => `jobs on dataset ${name}`),
   ];
   const root = federation === undefined ? 'no federation root' : 'federation root pinned';
-  const found = `${String(authors.length)} authors, datasets ${listed.join(', ') || 'none'}, ${root}; refuses ${refuses.join(', ') || 'nothing beyond its limits'}`;
+  const found = `authors ${authors.map(({ name }) => name).join(', ') || 'none'}; datasets ${listed.join(', ') || 'none'}; ${root}; refuses ${refuses.join(', ') || 'nothing beyond its limits'}`;
   if (authors.length === 0)
     return noteLine(
       'policy',
