@@ -284,6 +284,13 @@ describe('tributary-agent check', function () {
     assert.equal(ok, false);
     assert.match(line('policy').found, /DOCUMENT_INVALID/);
     assert.match(line('dataset/rows').found, /no row|empty|DATASET/);
+    const [policy, sealKeyFile] = ['./nowhere.yaml', './short.key'];
+    const lacking = await siteWith({ policy, sealKeyFile });
+    await writeFile(join(lacking, '../short.key'), 'c2hvcnQ=', { mode: 0o600 });
+    const without = await checkHere(lacking, { token });
+    assert.deepEqual(without.failed, ['seal-key', 'policy']);
+    assert.match(without.line('policy').found, /nowhere\.yaml is not there: every job is refused/);
+    assert.match(without.line('seal-key').found, /short\.key holds neither 32 bytes nor their base64/);
     await writeFile(config, 'formatVersion: 1\ndataDir: ./data\nproxi: {}\n');
     const typo = await checkHere(config, { token });
     assert.deepEqual(typo.failed, ['agent.yaml']);
@@ -301,6 +308,9 @@ describe('tributary-agent check', function () {
       assert.deepEqual(failed, ['broker/ward']);
       assert.match(line('broker/ward').found, /refuses the subscription to ward\/\+\/bed\/\+\/ecg/);
       assert.match(line('broker/ward').fix ?? '', /ACL/);
+      const authority = { url: `mqtts://127.0.0.1:${String(broker.port)}`, caFile: config };
+      const noPem = await checkNew({ brokers: [{ name: 'ward', ...authority }] });
+      assert.match(noPem.line('broker/ward').found, /agent\.yaml holds no certificate/);
     } finally {
       await broker.stop();
     }

@@ -117,6 +117,7 @@ describe('tributary-agent check with what sites have', function () {
       assert.match(right.line('broker/ward').found, /takes the agent and its subscriptions/);
       const wrong = await check({ brokers: [at('wrong')] }, files);
       assert.match(wrong.line('broker/ward').found, /not authorized|bad user name or password/);
+      assert.match(wrong.line('broker/ward').fix ?? '', /correct brokers\[\]\.username/);
       assert.ok(!JSON.stringify(wrong.lines).includes('wrong battery'));
       const plain = await check({ brokers: [at('right', broker.port, 'mqtts')] }, files);
       assert.match(plain.line('broker/ward').found, /speaks no TLS|closed|cannot be reached/);

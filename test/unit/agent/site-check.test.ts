@@ -78,6 +78,7 @@ describe('what tributary-agent check says', () => {
     assert.match(refusedTunnel(407, 'hub:443', true, 'NTLM').fix, /cntlm or px/);
     assert.match(refusedTunnel(302, 'hub:443', true).fix, /exempt this machine/);
     assert.match(refusedTunnel(403, 'hub:7443', true).fix, /port 443 only/);
+    assert.match(refusedTunnel(500, 'hub:7443', true).fix, /resolves that name/);
   });
 
   it('reads the schemes that a proxy asks for, however they are written', () => {

@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises';
+
 import { TributaryError, type StreamPipeline } from '@tributary/proto';
 
 import { lookAtBroker } from '../../adapters/mqtt/broker-look.js';
 import { systemClock } from '../../adapters/system/clock.js';
 import { systemRandom } from '../../adapters/system/random.js';
+import { certificatesOf } from '../../adapters/tls/server-look.js';
 import type { BrokerConfig } from '../../broker-config.js';
 import { failedLine, okLine, type CheckLine } from '../../domain/site-check/check-line.js';
 import { faultLine } from './bounded-look.js';
@@ -33,6 +36,12 @@ export async function brokerCheck(
       `${at} takes the agent${read}; what an ACL holds back shows only when messages come`,
     );
   } catch (error) {
+    if (broker.caFile !== undefined && (await isWithoutCertificates(broker.caFile)))
+      return failedLine(
+        check,
+        `${broker.caFile} holds no certificate`,
+        'correct brokers[].caFile; it is PEM, with BEGIN CERTIFICATE lines',
+      );
     return brokerFault(check, broker, error);
   }
 }
@@ -50,9 +59,17 @@ function brokerFault(check: string, { tls, username }: BrokerConfig, error: unkn
         : 'correct brokers[].username and the file of brokers[].passwordFile; the log of the broker says more',
     );
   if (code === 'CONFIG_INVALID') return faultLine(check, error);
-  const guess = tls ? '' : '; where its listener has TLS, write mqtts:// in brokers[].url';
+  const [has, scheme] = tls ? ['no TLS', 'mqtt'] : ['TLS', 'mqtts'];
+  const guess = `; where its listener has ${has}, write ${scheme}:// in brokers[].url`;
   return faultLine(check, error, `see the log of the broker${guess}`);
 }
+
+/** Node takes such a file for no authority at all, and says so of the broker. */
+const isWithoutCertificates = (path: string): Promise<boolean> =>
+  readFile(path, 'utf8').then(
+    (text) => certificatesOf(text).length === 0,
+    () => false,
+  );
 
 type Fault = readonly [found: string, fix: string];
 

@@ -20,6 +20,12 @@ import type { PolicedDataset } from '../dataset-handles.js';
 /** What the policy allows, in short, and what it refuses. */
 export async function policyCheck({ policyPath, datasets }: AgentConfig): Promise<CheckLine> {
   const policy = await policyFile(policyPath).read();
+  if (policy === undefined && policyPath !== undefined)
+    return failedLine(
+      'policy',
+      `${policyPath} is not there: every job is refused`,
+      'put the SitePolicy there, or correct policy in agent.yaml',
+    );
   if (policy === undefined)
     return noteLine(
       'policy',

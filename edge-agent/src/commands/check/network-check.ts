@@ -150,7 +150,11 @@ export function tunnelCheck(
 /** Somebody speaks TLS there, and the tunnel does not come about. */
 function unopened(name: string, issuer: string, { code, message, cause }: TributaryError): CheckLine {
   if (code !== 'CA_MISMATCH')
-    return failedLine('tunnel', message, 'ask who runs the proxy to let WebSockets to this address through');
+    return failedLine(
+      'tunnel',
+      message,
+      'ask who runs the proxy to let WebSockets to this address through (Squid: http_upgrade_request_protocols)',
+    );
   const fault = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   const [found, fix] = CERTIFICATE_FAULTS[fault] ?? [];
   if (found !== undefined)
@@ -175,7 +179,7 @@ function unopened(name: string, issuer: string, { code, message, cause }: Tribut
 const CERTIFICATE_FAULTS: Readonly<Partial<Record<string, readonly [found: string, fix: string]>>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: [
     'is for another name',
-    'write in coordinator.tunnel the name that the operator serves tunnels under (advertise.tunnel of the chart)',
+    'write in coordinator.tunnel the name that the operator serves tunnels under (advertise.tunnel of the chart); some inspections have certificates for names alone, and for no address',
   ],
   CERT_HAS_EXPIRED: [
     'has expired, or this machine is ahead',
@@ -245,7 +249,7 @@ function unreached(name: string, address: string, proxy: Proxy | undefined, erro
   return failedLine(
     name,
     `not reached: ${cause === SILENT ? WITHIN : cause} at the proxy to CONNECT ${address}`,
-    `see the line of the proxy; where that is ok, ask who runs it to allow CONNECT to ${address}${cause === SILENT ? '' : `; ${NO_OTHER_PROXY}`}`,
+    `see the line of the proxy; where that is ok, ask who runs it to allow CONNECT to ${address}${codeOf(error) === 'ECONNRESET' ? `; ${NO_OTHER_PROXY}` : ''}`,
   );
 }
 

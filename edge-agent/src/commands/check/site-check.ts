@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 
-import { decodeJoinToken, digestOf, TributaryError, type JoinToken } from '@tributary/proto';
+import { decodeJoinToken, digestOf, LIMITS, TributaryError, type JoinToken } from '@tributary/proto';
 
 import { temporaryFolder } from '../../adapters/files/temporary-folder.js';
 import { systemClock } from '../../adapters/system/clock.js';
@@ -36,7 +36,7 @@ import {
   type EndpointLook,
   type WayOut,
 } from './network-check.js';
-import { volumeCheck } from './volume-check.js';
+import { sealKeyCheck, volumeCheck } from './volume-check.js';
 
 export interface SiteCheckInput {
   /** agent.yaml; rejects where it cannot be used. */
@@ -66,6 +66,7 @@ export async function checkSite(input: SiteCheckInput): Promise<SiteCheck> {
   }
   const parts = await Promise.all([
     bounded('volume', () => volumeCheck(config)),
+    bounded('seal-key', () => sealKeyCheck(config)),
     looked('coordinator', coordinatorChecks(config, input)),
     bounded('policy', () => policyCheck(config)),
     looked('datasets', datasetChecks(config)),
@@ -238,7 +239,7 @@ async function wayChecks(
   const seen = looks.flatMap(({ look }) => look ?? []);
   const reading = seen.find((look) => look.reading !== undefined)?.reading;
   const clock = clockLine(reading, seen[0]?.validity, way.now());
-  const member = await bounded('coordinator', () => coordinatorCheck(config, way, looks, known));
+  const member = await bounded('coordinator', () => coordinatorCheck(config, way, looks, known), slowWay);
   return [
     ...names,
     ...(gate ? [gate] : []),
@@ -248,6 +249,13 @@ async function wayChecks(
     member,
   ];
 }
+
+const slowWay = (): CheckLine =>
+  failedLine(
+    'coordinator',
+    `no answer within ${String(LIMITS.siteCheckMs / 1_000)} s`,
+    'where the lines above are ok the proxy, or the way, is slow: see how long they take; the agent itself waits longer',
+  );
 
 /** What cannot be read as an address has a line at its endpoint. */
 function wellFormed({ address, name }: Endpoint): readonly Address[] {

@@ -1,4 +1,5 @@
 import { TributaryError } from '@tributary/proto';
+import { readSealingKey } from '@tributary/proto/node';
 
 import { requireRoomForSockets } from '../../adapters/files/data-directory.js';
 import { lookAtVolume, type VolumeLook } from '../../adapters/files/volume-look.js';
@@ -21,6 +22,13 @@ export async function volumeCheck({ dataDir }: Pick<AgentConfig, 'dataDir'>): Pr
   } catch (error) {
     return faultOfVolume(dataDir, error);
   }
+}
+
+/** Whether the key that seals what is kept can be used. */
+export async function sealKeyCheck({ sealKeyFile }: Pick<AgentConfig, 'sealKeyFile'>): Promise<CheckLine> {
+  if ((await readSealingKey(sealKeyFile)) !== undefined)
+    return okLine('seal-key', `${sealKeyFile} can be used`);
+  return okLine('seal-key', `${sealKeyFile} is not there: the first start makes it`);
 }
 
 /** What a look at the folder comes to, for the user of this process. */
@@ -57,7 +65,7 @@ const gib = (bytes: number): string => (bytes / GIB).toFixed(bytes < GIB ? 2 : 0
 
 const FAULTS: Readonly<Record<string, readonly [cause: string, fix: string]>> = {
   EROFS: ['the file system is read-only', 'mount it read-write; after a disk error it stays so until fsck'],
-  ENOSPC: ['the disk is full', 'free some space, or make the volume larger'],
+  ENOSPC: ['the disk is full, of bytes or of files (df -i)', 'free some space, or make the volume larger'],
   EDQUOT: ['the quota of the disk is used up', 'raise the quota of this user'],
   EACCES: ['this user may not write there', 'chown it to the user of the agent (65532 in the images)'],
   EPERM: ['this user may not write there', 'chown it to the user of the agent (65532 in the images)'],

@@ -24,7 +24,8 @@ export function refusedTunnel(
       found: `what proxy.url names is no proxy for CONNECT (${String(status)})`,
       fix: 'correct proxy.url',
     };
-  if (status >= 502 && status <= 504)
+  // Squid says 500 of a name that it cannot resolve.
+  if (status === 500 || (status >= 502 && status <= 504))
     return {
       found: `the proxy itself cannot reach ${target} (${String(status)})`,
       fix: 'check that the coordinator runs there, and ask who runs the proxy whether it resolves that name',
