@@ -13,6 +13,7 @@ export {
   type Digest,
   type IdPrefix,
 } from './ids.js';
+export { printable } from './printable.js';
 export { digestSchema } from './text-schemas.js';
 export {
   canonicalize,

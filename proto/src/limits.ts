@@ -164,6 +164,8 @@ export const LIMITS = Object.freeze({
   reopenBytes: 8 * MIB,
   /** Milliseconds for which a site that is not ready is left out of rounds at least, and at most without asking it again. */
   siteWaitMinMs: 5_000,
+  /** Milliseconds to which the shortest such wait grows where attempt after attempt fails: each is some ledger entries. */
+  siteWaitRepeatedMs: 5 * 60_000,
   siteWaitMaxMs: 8 * 24 * 3_600_000,
   /** Milliseconds for which a site that lacks the dataset of a job is left out, unless its agent is started anew. */
   siteDatasetMs: 10 * 60_000,

@@ -139,6 +139,11 @@ export const LOAD_LIMITS = Object.freeze({
    * OVERLOADED with the rest of the window as retryAfterMs.
    */
   startsPerHour: 600,
+  /**
+   * Messages that one agent sends on its stream in a minute: a heartbeat every 5 s, and now and then progress or an answer.
+   * Then: the stream is ended with OVERLOADED and the rest of the window as retryAfterMs.
+   */
+  agentMessagesPerMinute: 6_000,
   /** Milliseconds of the window over which rates are counted. Then: counting begins anew. */
   rateWindowMs: 3_600_000,
   /**
@@ -259,8 +264,11 @@ export const LOAD_LIMITS = Object.freeze({
    * new one is asked for.
    */
   challengeTtlMs: 60_000,
-  /** Challenges outstanding at once, one of each agent. Then: OVERLOADED with retryAfterMs. */
-  challenges: 1_000,
+  /**
+   * Challenges outstanding at once, one of each agent: as many as there may be agents, so that nobody who asks for those of
+   * others keeps one from renewing. Then: OVERLOADED with retryAfterMs.
+   */
+  challenges: 10_000,
   /** Milliseconds of a call with one answer: none waits for training. Then: DEADLINE_EXCEEDED. */
   unaryDeadlineMs: 30_000,
   /**
@@ -345,6 +353,11 @@ export const LOAD_LIMITS = Object.freeze({
    * become dead letters until one is forgotten.
    */
   streamKeys: 10_000,
+  /**
+   * Values that the keys of one pipeline hold for open windows together: 256 MiB as float64. Then: messages that make a key
+   * hold more than its share of them become dead letters, until its windows close; the others go on.
+   */
+  streamValues: 33_554_432,
   /** Messages of one pipeline that are read and not done with. Then: nothing more is read from the broker. */
   streamOutstanding: 4_096,
   /** Bytes of them. Then: nothing more is read from the broker. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { LIMITS, TributaryError } from '@tributary/proto';
+import { formatId, LIMITS, TributaryError } from '@tributary/proto';
 import { waitAfter } from '@tributary/edge-agent/internal/domain/backoff.js';
 
 import { CoordinatorWorld } from '../support/coordinator-world.js';
@@ -49,5 +49,36 @@ describe('a coordinator with every place for uploads taken', () => {
     assert.equal(waitAfter(asked, 0, 0), LIMITS.retryAfterMaxMs);
     for (const retryAfterMs of [0, -5, Number.NaN, 'soon'])
       assert.equal(waitAfter({ fields: { retryAfterMs } }, 0, 0), LIMITS.reconnectMinMs);
+  });
+});
+
+describe('a coordinator whose agent floods its stream', () => {
+  let world: CoordinatorWorld;
+
+  beforeEach(async () => {
+    world = await CoordinatorWorld.start();
+  });
+  afterEach(() => world.stop());
+
+  it('ends the stream with when to come back, refuses what follows, and goes on for the others', async () => {
+    const [loud, quiet] = [await world.peer('loud'), await world.peer('quiet')];
+    const beside = quiet.connect();
+    await beside.welcome();
+    const stream = loud.connect();
+    await stream.welcome();
+    const progress = { jobId: formatId('job', new Uint8Array(16)), round: 1, percent: 1 };
+    for (let sent = 0; sent <= LIMITS.agentMessagesPerMinute; sent += 1) stream.send({ progress });
+    const ended = await stream.end();
+    assert.ok(ended instanceof TributaryError && ended.code === 'OVERLOADED', String(ended));
+    const { retryAfterMs } = ended.fields;
+    assert.ok(typeof retryAfterMs === 'number' && retryAfterMs > 0 && retryAfterMs <= 60_000);
+    const again = loud.connect();
+    await again.welcome();
+    again.send({ heartbeat: {} });
+    const refused = await again.end();
+    assert.ok(refused instanceof TributaryError && refused.code === 'OVERLOADED', String(refused));
+    beside.send({ heartbeat: {} });
+    await eventually('an answer', () => beside.received.find(({ heartbeatAck }) => heartbeatAck));
+    beside.close();
   });
 });

@@ -31,7 +31,7 @@ const DRAWS: Readonly<Record<string, string>> = {
   'coordinator/src/adapters/grpc/enrolment-service.ts': 'id, public',
   'coordinator/src/adapters/pki/certificate-authority.ts': 'serial number, public',
   'coordinator/src/adapters/pki/p256-key.ts':
-    'stored: the authority by init; server keys are made anew at each start',
+    'stored: the authority by init; server keys are made anew at each start; the key of a context that is lost is replaced by another context',
   'coordinator/src/adapters/system/system-random.ts': 'the port itself',
   'coordinator/src/adapters/system/vault-signer.ts': 'stored',
   'coordinator/src/adapters/vault/sealing-key.ts': 'stored: written durably before it is returned',
@@ -39,8 +39,6 @@ const DRAWS: Readonly<Record<string, string>> = {
   'coordinator/src/app/round-steps.ts': 'selection seed, public: it is in round.opened',
   'coordinator/src/cli/commands/author.ts':
     'author key of the operator, in the file of contexts before it is printed',
-  'coordinator/src/cli/commands/contexts.ts':
-    'key of a context; one that is lost is replaced by another context',
   'coordinator/src/cli/federation/root-key.ts': 'root key, in its file before it is printed',
   'coordinator/src/commands/first-context.ts':
     'author key of the operator, in the file of contexts before it is used',

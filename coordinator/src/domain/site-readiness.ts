@@ -61,7 +61,8 @@ export function waitRound(round: RoundState, member: MemberState, command: WaitR
   const isOpen = openStage(round) !== undefined || round.phase === 'Failed';
   if (!isOpen || member.fate !== 'Live' || round.updates.has(member.site)) return [];
   const { actor, jobId, round: number, attempt, reason, detail, waitMs, now } = command;
-  const until = reason === 'Schedule' ? { until: new Date(now + boundedWait(waitMs)).toISOString() } : {};
+  const until =
+    reason === 'Schedule' ? { until: new Date(now + boundedWait(waitMs, attempt)).toISOString() } : {};
   const body = {
     jobId,
     round: number,
@@ -74,8 +75,12 @@ export function waitRound(round: RoundState, member: MemberState, command: WaitR
   return [{ type: 'site.waits', actor, subject: `job/${jobId}`, body }];
 }
 
-const boundedWait = (waitMs: number): number =>
-  Math.min(LIMITS.siteWaitMaxMs, Math.max(LIMITS.siteWaitMinMs, waitMs));
+/** Doubled with every fourth attempt at the round: a site that is never ready, or says so, fills no ledger. */
+const leastWait = (attempt: number): number =>
+  Math.min(LIMITS.siteWaitRepeatedMs, LIMITS.siteWaitMinMs * 2 ** Math.floor(attempt / 4));
+
+const boundedWait = (waitMs: number, attempt: number): number =>
+  Math.min(LIMITS.siteWaitMaxMs, Math.max(leastWait(attempt), waitMs));
 
 /**
  * A site's decision about a job; the same again changes nothing. Throws NOT_FOUND, CONFLICT where the job has ended or is

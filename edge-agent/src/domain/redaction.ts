@@ -1,4 +1,4 @@
-import { LIMITS, TributaryError, type ErrorCode } from '@tributary/proto';
+import { LIMITS, printable, TributaryError, type ErrorCode } from '@tributary/proto';
 
 /** What may be said of an error outside the process. */
 export interface RedactedError {
@@ -19,10 +19,10 @@ export function redact(error: unknown): RedactedError {
   return { code: error.code, detail: clip(error.message) };
 }
 
-/** `text` in at most LIMITS.detailLength characters, without control characters. */
+/** `text` in at most LIMITS.detailLength characters, as a terminal may show it. */
 export function clip(text: string): string {
-  const printable = text.replace(/\p{Cc}+/gu, ' ').toWellFormed();
-  return printable.length <= LIMITS.detailLength
-    ? printable
-    : `${printable.slice(0, LIMITS.detailLength - 1).toWellFormed()}…`;
+  const said = printable(text).replace(/ {2,}/g, ' ').toWellFormed();
+  return said.length <= LIMITS.detailLength
+    ? said
+    : `${said.slice(0, LIMITS.detailLength - 1).toWellFormed()}…`;
 }

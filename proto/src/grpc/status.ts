@@ -3,6 +3,7 @@ import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { ERROR_TABLE, isErrorCode, type ErrorCode } from '../errors/error-table.js';
 import { TributaryError } from '../errors/tributary-error.js';
 import { LIMITS } from '../limits.js';
+import { printable } from '../printable.js';
 
 /** Trailing metadata of a failed call: JSON {code, hint, fields} in UTF-8. */
 export const ERROR_METADATA = 'tributary-error-bin';
@@ -36,14 +37,14 @@ export function toServiceError(error: unknown): ServiceError {
 
 /**
  * The error behind a failed call: with the other side's own code, hint and fields where it is Tributary, otherwise the
- * code that stands for its gRPC status. Never throws; what is not an error of a call becomes INTERNAL.
+ * code that stands for its gRPC status. Its texts may be shown on a terminal. Never throws; what is not an error of a call becomes INTERNAL.
  */
 export function fromServiceError(error: unknown): TributaryError {
   if (error instanceof TributaryError) return error;
   if (!isServiceError(error)) return TributaryError.from(error);
   const text = error.details === '' ? error.message : error.details;
   // grpc-js ends with this where it has no note to give.
-  const message = cut(text.replace(/\. Resolution note: $/, ''), LIMITS.detailLength);
+  const message = cut(printable(text.replace(/\. Resolution note: $/, '')), LIMITS.detailLength);
   const told = readMetadata(error.metadata);
   if (told === undefined) return new TributaryError(foreignCode(error), message, foreignParts(error, text));
   const { code, hint, fields } = told;
@@ -98,7 +99,7 @@ function readMetadata(metadata: Metadata): Pick<Disclosed, 'code' | 'hint' | 'fi
   if (typeof code !== 'string' || !isErrorCode(code)) return undefined;
   return {
     code,
-    hint: typeof hint === 'string' ? cut(hint, LIMITS.detailLength) : undefined,
+    hint: typeof hint === 'string' ? cut(printable(hint), LIMITS.detailLength) : undefined,
     fields: boundedFields(isRecord(fields) ? Object.entries(fields) : []),
   };
 }

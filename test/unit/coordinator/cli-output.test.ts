@@ -6,7 +6,8 @@ import { requireDuration } from '@tributary/coordinator/internal/cli/duration.js
 import { age } from '@tributary/coordinator/internal/cli/output/age.js';
 import { formatValue } from '@tributary/coordinator/internal/cli/output/formats.js';
 import { startProgress } from '@tributary/coordinator/internal/cli/output/progress.js';
-import { printable, tableLines } from '@tributary/coordinator/internal/cli/output/table.js';
+import { tableLines } from '@tributary/coordinator/internal/cli/output/table.js';
+import { printable } from '@tributary/proto';
 import { requireKind, requireReference } from '@tributary/coordinator/internal/cli/reference.js';
 import { RecordedTerminal } from '../../support/cli-session.js';
 import { refusal } from '../../support/refusal.js';
@@ -41,6 +42,8 @@ describe('output of the tributary command', () => {
         }),
       );
       assert.equal(printable('a\u001b[31mb\nc'), 'a [31mb c');
+      assert.equal(printable('a\u009b2Jb\u202ec\u2028d\u200ee'), 'a 2Jb c d e');
+      assert.equal(printable('Zürich, 東京, می‌خواهم'), 'Zürich, 東京, می‌خواهم');
     });
   });
 

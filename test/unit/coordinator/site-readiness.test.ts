@@ -107,6 +107,22 @@ describe('sites that are not ready for a job', () => {
     assert.deepEqual(world.next(), { kind: 'wait', untilMs: world.now + LIMITS.siteWaitMinMs });
   });
 
+  it('wait for longer where attempt after attempt fails for them: nobody fills the ledger', () => {
+    const world = opened(3);
+    const waited: number[] = [];
+    for (let attempt = 0; attempt < 32; attempt += 1) {
+      waits(world, 'north', { reason: 'Schedule', waitMs: 1 });
+      world.perform(world.next());
+      const next = world.next();
+      assert.equal(next.kind, 'wait');
+      waited.push((next.untilMs ?? 0) - world.now);
+      world.now = next.untilMs ?? 0;
+      world.perform(world.until('open-round'));
+    }
+    assert.deepEqual(waited.slice(0, 5), [5_000, 5_000, 5_000, 5_000, 10_000]);
+    assert.equal(waited.at(-1), LIMITS.siteWaitRepeatedMs);
+  });
+
   it('do not stop rounds that have enough without them', () => {
     const world = opened(2);
     waits(world, 'north');

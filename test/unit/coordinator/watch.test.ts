@@ -115,6 +115,34 @@ describe('a watch whose reader is slow', () => {
     );
   });
 
+  it('is told once of a site whose agent came and went ever so often', async () => {
+    await invite();
+    const [tokenId = ''] = [...federation.state.tokens.keys()];
+    const agentId = formatId('agt', new Uint8Array(16));
+    await federation.execute({
+      ...{ kind: 'enrol-agent', now: clock.now(), actor: `agent/${agentId}`, tokenId, agentId },
+      identityKey: encodeBase64(key.publicKey),
+      keyDigest: `sha256:${'1'.repeat(64)}`,
+    });
+    const reader = new SlowReader();
+    const leaving = new AbortController();
+    const request = { kind: 'site', name: '' } as const;
+    const watching = watch(parts, views, request, reader, { ...context, signal: leaving.signal });
+    await waitFor(() => reader.events.some(({ type }) => type === 'BOOKMARK'));
+    const before = reader.events.length;
+    reader.stall();
+    for (let count = 0; count < 5_000; count += 1) {
+      const hello = { sessionEpoch: 1n, knownSize: 0, software: 'x', backend: 'none', datasets: [] };
+      const link = { order: () => undefined, goodbye: () => undefined };
+      parts.agents.attach(agentId, hello, link).detach();
+    }
+    reader.resume();
+    await waitFor(() => reader.events.length > before);
+    leaving.abort();
+    await watching;
+    assert.ok(reader.events.length - before <= 2, `${String(reader.events.length - before)} changes`);
+  });
+
   it('stops listening when it ends', async () => {
     const leaving = new AbortController();
     const reader = new SlowReader();

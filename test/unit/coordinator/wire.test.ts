@@ -236,6 +236,7 @@ describe('mappings from the wire', () => {
       assert.throws(() => requireText(text, 't'), { code: 'INVALID_ARGUMENT' });
     assert.equal(requireText('Zürich, 東京', 't'), 'Zürich, 東京');
     assert.equal(requireText('\ud800', 't'), '\ufffd');
+    assert.equal(requireText('a\u202egnp.exe\u2066b', 't'), 'a gnp.exe b');
   });
 
   it('know kinds by their short names', () => {

@@ -33,6 +33,15 @@ describe('errors over gRPC', () => {
     }
   });
 
+  it('come without what would steer the terminal that shows them', () => {
+    const steering = '\u001b]0;owned\u0007\u202egnp\n';
+    const { message, hint } = fromServiceError(
+      toServiceError(new TributaryError('CONFLICT', steering, { hint: steering })),
+    );
+    assert.deepEqual([message, hint], [' ]0;owned  gnp ', ' ]0;owned  gnp ']);
+    assert.equal(fromServiceError(foreign(status.ABORTED, steering)).message, ' ]0;owned  gnp ');
+  });
+
   it('say that somebody else answers where the authority is another', () => {
     const details =
       'No connection established. Last error: Error: self-signed certificate in certificate chain. Resolution note: ';

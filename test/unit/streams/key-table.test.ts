@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import { LIMITS } from '@tributary/proto';
 import { KeyTable } from '@tributary/edge-agent/internal/app/streams/key-table.js';
+import type { KeyState } from '@tributary/edge-agent/internal/domain/streams/key-state.js';
 import { compileKeyStream } from '@tributary/edge-agent/internal/domain/streams/key-stream.js';
 
 import { StreamWorld } from '../../support/stream-engine.js';
@@ -71,6 +72,34 @@ describe('keys of a pipeline', () => {
     fill(1, LIMITS.streamKeys, later);
     keys.sweep(later);
     assert.deepEqual(forgotten, ['k0']);
+  });
+
+  it('hold values together up to a limit, beyond which none grows that has more than its share', () => {
+    const cells = new Array<number>(LIMITS.streamValuesPerKey).fill(1);
+    const holding = (runs: number): KeyState => ({
+      ...stream.initial,
+      // One list for all: what counts is how long it is.
+      runs: Array.from({ length: runs }, (_, at) => ({
+        ...{ startMs: at, periodMs: 1, first: 0, count: cells.length, labels: {}, identity: '' },
+        columns: { pulse: cells },
+      })),
+    });
+    const [heavy, light] = [keys.entry('heavy', T), keys.entry('light', T)];
+    assert.ok(heavy && light);
+    const most = LIMITS.streamValues / LIMITS.streamValuesPerKey;
+    assert.ok(keys.advance(heavy, holding(most)));
+    assert.ok(!keys.advance(heavy, holding(most + 1)), 'it has all there is');
+    assert.equal(heavy.state.runs.length, most, 'nothing has changed');
+    assert.ok(keys.advance(light, holding(most / 2)), 'the others go on');
+    assert.ok(!keys.advance(light, holding(most / 2 + 1)), 'up to their share');
+    assert.ok(keys.advance(heavy, holding(most - 1)), 'what frees some is taken');
+    keys.sweep(later);
+    assert.ok(keys.advance(heavy, stream.initial));
+    assert.ok(keys.advance(light, holding(most)), 'there is room again');
+    const restored = new KeyTable(stream, () => undefined);
+    restored.restore('heavy', holding(most), {});
+    const [again] = restored.entries();
+    assert.ok(again && !restored.advance(again, holding(most + 1)), 'what was read from disk counts');
   });
 
   it('beyond the limit are dead letters, and those that are known are answered', async () => {

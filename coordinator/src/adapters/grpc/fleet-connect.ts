@@ -54,6 +54,7 @@ export interface ConnectParts {
 export class AgentStreams {
   readonly #parts: ConnectParts;
   readonly #starts: RateLimit;
+  readonly #messages: RateLimit;
 
   constructor(parts: ConnectParts) {
     this.#parts = parts;
@@ -61,6 +62,12 @@ export class AgentStreams {
       'starts of one agent',
       LIMITS.startsPerHour,
       LIMITS.rateWindowMs,
+      parts.clock,
+    );
+    this.#messages = new RateLimit(
+      'messages of one agent',
+      LIMITS.agentMessagesPerMinute,
+      60_000,
       parts.clock,
     );
   }
@@ -246,6 +253,7 @@ export class AgentStreams {
       if (next === undefined) return;
       // Asked again for every message: the agent may have been revoked since the last one.
       const caller = this.#parts.callers.agent(context);
+      this.#messages.take(caller.agentId);
       const told = fromAgentMessage(next);
       if (told.type === 'Decision') await this.#decide(caller, told.decision);
       if (told.type === 'Heartbeat') await this.#heartbeat(caller, told.cosignature, link);

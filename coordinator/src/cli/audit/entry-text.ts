@@ -1,6 +1,11 @@
-import { isJsonObject, parseCanonical, LIMITS, type EntryOutline, type JsonValue } from '@tributary/proto';
-
-import { printable } from '../output/table.js';
+import {
+  isJsonObject,
+  parseCanonical,
+  LIMITS,
+  printable,
+  type EntryOutline,
+  type JsonValue,
+} from '@tributary/proto';
 
 /** Members that say nothing to people: keys, signatures, and documents as a whole. */
 const SILENT: ReadonlySet<string> = new Set([

@@ -5,6 +5,7 @@ import {
   headLine,
   LedgerAudit,
   logIdOf,
+  printable,
   TributaryError,
   witnessedSize,
   type AuditReport,
@@ -22,7 +23,6 @@ import { Selection, type EntryWish } from '../audit/selection.js';
 import { requireVersion } from '../export/model-download.js';
 import { readRootFile } from '../federation/files.js';
 import { startProgress } from '../output/progress.js';
-import { printable } from '../output/table.js';
 import type { Session } from '../session.js';
 
 /** What the auditor holds, as the command line names it. */

@@ -1,3 +1,5 @@
+import { printable } from '@tributary/proto';
+
 /** A column of a table: its title and the cell of an object. */
 export interface Column<T> {
   readonly title: string;
@@ -19,9 +21,4 @@ export function tableLines<T>(columns: readonly Column<T>[], rows: readonly T[])
       .join('')
       .trimEnd(),
   );
-}
-
-/** Text from the other side, without control characters: a name or a message must not steer the terminal. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ');
 }

@@ -1,4 +1,4 @@
-import { LIMITS, TributaryError, type Cosignature, type SignedTreeHead } from '@tributary/proto';
+import { LIMITS, printable, TributaryError, type Cosignature, type SignedTreeHead } from '@tributary/proto';
 import type {
   AgentMessage as AgentWire,
   CoordinatorMessage__Output,
@@ -102,7 +102,12 @@ export function fromCoordinatorWire(wire: CoordinatorMessage__Output): Coordinat
       return { type: 'Order', order: orderOf(required(wire.order, 'order')) };
     case 'goodbye': {
       const { code, detail, retryAfterMs } = required(wire.goodbye, 'goodbye');
-      return { type: 'Goodbye', code, detail: detail.slice(0, LIMITS.detailLength), retryAfterMs };
+      return {
+        type: 'Goodbye',
+        code: printable(code.slice(0, LIMITS.nameLength)),
+        detail: printable(detail.slice(0, LIMITS.detailLength)),
+        retryAfterMs,
+      };
     }
     case 'heartbeatAck':
       return heartbeatAckOf(required(wire.heartbeatAck, 'heartbeatAck'));
@@ -192,7 +197,7 @@ export function uploadStatusOf({ state, nextChunk, code, detail, seq }: UploadSt
       return {
         state: 'Refused',
         code,
-        detail: detail.slice(0, LIMITS.detailLength),
+        detail: printable(detail.slice(0, LIMITS.detailLength)),
         seq: uint64(seq, 'uploadStatus.seq'),
       };
     case 'UNKNOWN':

@@ -2,7 +2,7 @@ import type { StreamPipeline } from '@tributary/proto';
 
 import { compileDecoder, type MessageDecoder, type StreamItem } from '../../domain/streams/decoding.js';
 import { isFault } from '../../domain/streams/fault.js';
-import type { Completion, Decision, KeyEffect, KeyEvent, KeyStream } from '../../domain/streams/key-step.js';
+import type { Completion, Decision, KeyEffect, KeyStream } from '../../domain/streams/key-step.js';
 import type { InboundMessage } from '../../streams-ports.js';
 import type { StreamFigures } from './figures.js';
 import type { KeyTable } from './key-table.js';
@@ -50,37 +50,28 @@ export class Intake {
   /** Closes windows of keys that are silent. */
   tick(nowMs: number): void {
     for (const entry of this.#parts.keys.entries()) {
-      const before = entry.state;
-      const effects = this.#advance(entry, { type: 'Clock', nowMs });
-      if (entry.state === before && effects.length === 0) continue;
+      const { state, effects } = this.#parts.stream.step(entry.key, entry.state, { type: 'Clock', nowMs });
+      if (state === entry.state && effects.length === 0) continue;
+      this.#parts.keys.advance(entry, state);
       this.#parts.step(this.#keyed(entry, effects, { sinceMs: nowMs }));
     }
   }
 
   #stepOf(item: StreamItem, delivery: Delivery): Step {
     const { arrivalMs, redelivered } = delivery.message;
-    const entry = this.#parts.keys.entry(item.key, arrivalMs);
-    if (entry === undefined)
-      return {
-        delivery,
-        sinceMs: arrivalMs,
-        letters: [{ reason: 'Overflow', field: 'key' }],
-        decisions: NOTHING,
-      };
-    const effects = this.#advance(entry, {
-      type: 'Item',
-      input: this.#inputs++,
-      item,
-      arrivalMs,
-      redelivered,
+    const { keys, stream } = this.#parts;
+    const refused = (letter: Letter): Step => ({
+      delivery,
+      sinceMs: arrivalMs,
+      letters: [letter],
+      decisions: NOTHING,
     });
+    const entry = keys.entry(item.key, arrivalMs);
+    if (entry === undefined) return refused({ reason: 'Overflow', field: 'key' });
+    const event = { type: 'Item', input: this.#inputs++, item, arrivalMs, redelivered } as const;
+    const { state, effects } = stream.step(entry.key, entry.state, event);
+    if (!keys.advance(entry, state)) return refused({ reason: 'Overflow' });
     return this.#keyed(entry, effects, { delivery, sinceMs: arrivalMs });
-  }
-
-  #advance(entry: KeyEntry, event: KeyEvent): readonly KeyEffect[] {
-    const { state, effects } = this.#parts.stream.step(entry.key, entry.state, event);
-    entry.state = state;
-    return effects;
   }
 
   #keyed(entry: KeyEntry, effects: readonly KeyEffect[], origin: Pick<Step, 'delivery' | 'sinceMs'>): Step {

@@ -1,6 +1,7 @@
 import { LIMITS } from '@tributary/proto';
 
 import { INITIAL_ALERTS, type AlertState } from '../../domain/streams/alerts.js';
+import { cellsOf } from '../../domain/streams/held-cells.js';
 import type { KeyState } from '../../domain/streams/key-state.js';
 import type { KeyStream } from '../../domain/streams/key-step.js';
 import type { KeyEntry } from './stream-work.js';
@@ -8,12 +9,13 @@ import type { KeyEntry } from './stream-work.js';
 /** Milliseconds between two searches for keys that may be forgotten: each looks at all of them. */
 const SWEEP_MS = 1_000;
 
-/** The keys of a pipeline in memory, LIMITS.streamKeys at most. */
+/** The keys of a pipeline in memory: LIMITS.streamKeys at most, which hold twice LIMITS.streamValues together at most. */
 export class KeyTable {
   readonly #stream: Pick<KeyStream, 'initial' | 'isForgettable'>;
   readonly #forgotten: (key: string) => void;
   readonly #entries = new Map<string, KeyEntry>();
   #sweptMs = Number.NEGATIVE_INFINITY;
+  #cells = 0;
 
   /** `forgotten` is told of every key that is let go. */
   constructor(stream: Pick<KeyStream, 'initial' | 'isForgettable'>, forgotten: (key: string) => void) {
@@ -31,6 +33,21 @@ export class KeyTable {
 
   restore(key: string, state: KeyState, alerts: AlertState): void {
     this.#entries.set(key, newEntry(key, state, alerts));
+    this.#cells += cellsOf(state.runs);
+  }
+
+  /**
+   * Moves a key on; false, and nothing is changed, where the state holds more than the one before, all keys hold too much,
+   * and this one more than its share: who sends much takes no room from the others.
+   */
+  advance(entry: KeyEntry, state: KeyState): boolean {
+    const [before, after] = [cellsOf(entry.state.runs), cellsOf(state.runs)];
+    const cells = this.#cells + after - before;
+    const isOver = cells > LIMITS.streamValues && after * this.#entries.size > LIMITS.streamValues;
+    if (after > before && isOver) return false;
+    this.#cells = cells;
+    entry.state = state;
+    return true;
   }
 
   /** The entry of a key, made where it is new; undefined where there is no room for it. */
@@ -53,6 +70,7 @@ export class KeyTable {
       if (!this.#stream.isForgettable(entry.state, nowMs)) continue;
       if (!full && Object.values(entry.alerts).some(({ raised }) => raised)) continue;
       this.#entries.delete(entry.key);
+      this.#cells -= cellsOf(entry.state.runs);
       this.#forgotten(entry.key);
     }
   }

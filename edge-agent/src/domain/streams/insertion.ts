@@ -1,9 +1,10 @@
 import { LIMITS } from '@tributary/proto';
 
 import type { FaultReason } from './fault.js';
+import { cellsOf, withRuns } from './held-cells.js';
 import type { Completion, InputId, KeyEffect, KeyEvent } from './key-step.js';
 import type { KeyState } from './key-state.js';
-import { cellCount, cut, endTime, indexFrom, lastTime, unknownParts, withRun, type Run } from './run.js';
+import { cut, endTime, indexFrom, lastTime, unknownParts, type Run } from './run.js';
 
 type ItemEvent = Extract<KeyEvent, { type: 'Item' }>;
 
@@ -75,22 +76,7 @@ function skipped(reason: 'Late' | 'Duplicate', count: number): readonly KeyEffec
 
 const points = (runs: readonly Run[]): number => runs.reduce((sum, { count }) => sum + count, 0);
 
-/** Cells of lists of runs that have been counted: lists never change, and grow by a run at a time. */
-const counted = new WeakMap<readonly Run[], number>();
-
-function cellsOf(runs: readonly Run[]): number {
-  let cells = counted.get(runs);
-  if (cells === undefined) counted.set(runs, (cells = runs.reduce((sum, run) => sum + cellCount(run), 0)));
-  return cells;
-}
-
 function hasRoom(runs: readonly Run[], more: readonly Run[]): boolean {
   if (runs.length + more.length > LIMITS.streamRunsPerKey) return false;
   return cellsOf(runs) + cellsOf(more) <= LIMITS.streamValuesPerKey;
-}
-
-function withRuns(runs: readonly Run[], more: readonly Run[]): readonly Run[] {
-  const all = more.reduce(withRun, runs);
-  counted.set(all, cellsOf(runs) + cellsOf(more));
-  return all;
 }

@@ -25,9 +25,16 @@ export async function watch(
   const { federation } = parts;
   const wanted = fromWatch(request);
   const queue = new BoundedQueue<Change>(LIMITS.watchEventsWaiting, overflow);
+  // Seen as it is when its turn comes: a site whose agent comes and goes all the time waits once.
+  const stirred = new Set<string>();
+  const stir = (name: string): void => {
+    if (stirred.has(name)) return;
+    stirred.add(name);
+    queue.push({ type: 'Presence', name });
+  };
   // First follow, then look back: what happens in between is seen twice at most, never missed.
   let next = federation.size();
-  const stops = follow(parts, views, wanted, queue);
+  const stops = follow(parts, views, wanted, queue, stir);
   const change = async (entry: LedgerEntry): Promise<void> => {
     const event = toChange(views, wanted, entry);
     if (event !== undefined) await sink.write(event);
@@ -53,8 +60,10 @@ export async function watch(
       // Asked again: a context may have been revoked since the stream began.
       parts.callers.operator(context);
       if (happened === undefined) await bookmark();
-      else if (happened.type === 'Presence') await present(happened.name);
-      else if (happened.entry.seq >= next) {
+      else if (happened.type === 'Presence') {
+        stirred.delete(happened.name);
+        await present(happened.name);
+      } else if (happened.entry.seq >= next) {
         await change(happened.entry);
         next = happened.entry.seq + 1;
       }
@@ -74,18 +83,18 @@ function follow(
   views: ObjectViews,
   wanted: WatchRequest,
   queue: BoundedQueue<Change>,
+  stir: (name: string) => void,
 ): readonly (() => void)[] {
   const entries = federation.subscribe((appended) => {
     for (const entry of appended)
       if (views.subjectOf(entry)?.kind === wanted.kind) queue.push({ type: 'Entry', entry });
   });
-  if (wanted.kind === 'ModelRollout') return [entries, ...rolloutReports(federation, agents, wanted, queue)];
+  if (wanted.kind === 'ModelRollout') return [entries, ...rolloutReports(federation, agents, wanted, stir)];
   if (wanted.kind !== 'Site') return [entries];
   // Connections are no decisions and not in the ledger, but a site's status shows them.
   const presence = agents.subscribe((agentId) => {
     const site = federation.state.agents.get(agentId)?.site;
-    if (site !== undefined && (wanted.name === '' || wanted.name === site))
-      queue.push({ type: 'Presence', name: site });
+    if (site !== undefined && (wanted.name === '' || wanted.name === site)) stir(site);
   });
   return [entries, presence];
 }
@@ -95,11 +104,10 @@ function rolloutReports(
   federation: AdminParts['federation'],
   agents: AdminParts['agents'],
   { name }: WatchRequest,
-  queue: BoundedQueue<Change>,
+  stir: (name: string) => void,
 ): readonly (() => void)[] {
   const changed = (): void => {
-    for (const model of federation.state.rollouts.keys())
-      if (name === '' || name === model) queue.push({ type: 'Presence', name: model });
+    for (const model of federation.state.rollouts.keys()) if (name === '' || name === model) stir(model);
   };
   return [agents.subscribe(changed), agents.subscribeReports(changed)];
 }

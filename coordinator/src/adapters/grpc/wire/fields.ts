@@ -1,4 +1,4 @@
-import { LIMITS, TributaryError, type ErrorCode, isErrorCode } from '@tributary/proto';
+import { isErrorCode, LIMITS, printable, TributaryError, type ErrorCode } from '@tributary/proto';
 
 /** INVALID_ARGUMENT that names the field. */
 export function invalid(field: string, expected: string): TributaryError {
@@ -19,11 +19,11 @@ export function requireBytes(
   throw invalid(field, `1 to ${String(size.most)} bytes, not ${String(bytes.length)}`);
 }
 
-/** Text of at most `most` characters, without control characters; it may be empty. */
+/** Text of at most `most` characters, without control characters; it may be empty. What turns the direction of text becomes a blank. */
 export function requireText(text: string, field: string, most: number = LIMITS.nameLength): string {
   if (text.length > most || /\p{Cc}/u.test(text))
     throw invalid(field, `at most ${String(most)} printable characters`);
-  return text.toWellFormed();
+  return printable(text.toWellFormed());
 }
 
 /** A list of at most `most` members. */
