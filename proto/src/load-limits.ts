@@ -36,6 +36,11 @@ export const LOAD_LIMITS = Object.freeze({
    */
   predictionConnections: 256,
   /**
+   * Bytes of the bodies of such requests over REST that are held together: sixteen of the largest. Then: OVERLOADED with
+   * retryAfterMs.
+   */
+  predictionBodiesBytes: 256 * MIB,
+  /**
    * Calls at the same time on one connection to it over gRPC: each may hold a body. Then: further calls wait at
    * the caller, as HTTP/2 has it.
    */

@@ -4,6 +4,7 @@ import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
 import { Crowd } from '@tributary/proto/grpc';
 
 import { requireToken } from './access.js';
+import { BodyRoom } from './body-room.js';
 import type { InferenceService } from './inference-service.js';
 import { inferResponseJson, parseInferRequest } from './rest-messages.js';
 import { label } from './tensors.js';
@@ -14,6 +15,8 @@ export interface RestOptions {
   readonly token?: string | undefined;
   /** Told of errors that should not happen. */
   readonly onUnexpected: (error: unknown) => void;
+  /** Bytes of bodies that are held together, LIMITS.predictionBodiesBytes unless given. */
+  readonly bodiesBytes?: number;
 }
 
 interface Answer {
@@ -26,6 +29,7 @@ const MODEL_PATH = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|in
 
 /** The REST interface of the Open Inference Protocol, not listening yet. */
 export function restServer(options: RestOptions): Server {
+  const room = new BodyRoom(options.bodiesBytes ?? LIMITS.predictionBodiesBytes);
   const server = createServer(
     {
       requestTimeout: LIMITS.predictionRequestMs,
@@ -34,7 +38,7 @@ export function restServer(options: RestOptions): Server {
       maxHeaderSize: LIMITS.httpHeaderBytes,
     },
     (request, response) => {
-      respond(options, request).then(
+      respond(options, room, request).then(
         (answer) => {
           send(request, response, answer);
         },
@@ -55,7 +59,7 @@ export function limitCallers(server: Server): Server {
   );
 }
 
-async function respond(options: RestOptions, request: IncomingMessage): Promise<Answer> {
+async function respond(options: RestOptions, room: BodyRoom, request: IncomingMessage): Promise<Answer> {
   const path = (request.url ?? '').split('?', 1)[0] ?? '';
   const { service, token } = options;
   // What a probe asks says nothing about the models.
@@ -67,7 +71,7 @@ async function respond(options: RestOptions, request: IncomingMessage): Promise<
     return get(request, () => ok({ ...service.server(), models: service.active() }));
   const [, name, version, action] = MODEL_PATH.exec(path) ?? [];
   if (name === undefined) throw new TributaryError('NOT_FOUND', 'no such path; the protocol begins at /v2');
-  return modelAnswer(service, request, { name: decoded(name), version: mapped(version), action });
+  return modelAnswer(service, room, request, { name: decoded(name), version: mapped(version), action });
 }
 
 interface Target {
@@ -78,15 +82,24 @@ interface Target {
 
 async function modelAnswer(
   service: InferenceService,
+  room: BodyRoom,
   request: IncomingMessage,
   { name, version, action }: Target,
 ): Promise<Answer> {
   if (action === 'ready') return get(request, () => readiness({ name }, service.modelReady(name, version)));
   if (action === undefined) return get(request, () => ok(service.model(name, version)));
   if (request.method !== 'POST') return wrongMethod('POST');
-  const body = await readBody(request);
-  return ok(inferResponseJson(await service.infer(parseInferRequest(body, name, version))));
+  const parts: Buffer[] = [];
+  try {
+    await readBody(request, room, parts);
+    const asked = parseInferRequest(Buffer.concat(parts), name, version);
+    return ok(inferResponseJson(await service.infer(asked)));
+  } finally {
+    room.give(lengthOf(parts));
+  }
 }
+
+const lengthOf = (parts: readonly Buffer[]): number => parts.reduce((sum, { length }) => sum + length, 0);
 
 /** A page in a browser may reach this port in the name of its user; it cannot know a token. */
 function requireNoBrowser({ headers }: IncomingMessage, token: string | undefined): void {
@@ -94,21 +107,21 @@ function requireNoBrowser({ headers }: IncomingMessage, token: string | undefine
   throw new TributaryError('PERMISSION_DENIED', 'requests of web pages need a token; set serving.tokenFile');
 }
 
-async function readBody(request: IncomingMessage): Promise<Uint8Array> {
+/** Reads a body into `parts`; what is there when it rejects was taken of the room too. */
+async function readBody(request: IncomingMessage, room: BodyRoom, parts: Buffer[]): Promise<void> {
   const { 'content-encoding': encoding = 'identity', 'content-length': length = '0' } = request.headers;
   if (encoding !== 'identity')
     throw new TributaryError('INVALID_ARGUMENT', 'content-encoding: send the body as it is');
   if ('inference-header-content-length' in request.headers)
     throw new TributaryError('INVALID_ARGUMENT', 'binary tensor data is not an extension of this server');
   if (Number(length) > LIMITS.predictionBodyBytes) throw tooLarge();
-  const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     bytes += part.length;
     if (bytes > LIMITS.predictionBodyBytes) throw tooLarge();
+    room.take(part.length);
     parts.push(part);
   }
-  return Buffer.concat(parts);
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, body }: Answer): void {
