@@ -131,4 +131,18 @@ describe('faults under the stream engine', function () {
       ],
     );
   });
+
+  it('a column of the model that the pipeline never makes has everything wait, and is named', async () => {
+    const features = [{ name: 'spo2', type: 'Numeric' as const }];
+    const { manifest } = registeredModel({ name: 'sepsis', spec: trainingSpec({ features }) });
+    const loaded = { name: 'sepsis', version: 2, manifest, outputs: ['bad'], columns: [], backend: 'cpu' };
+    world.predictor.loaded = [{ ...loaded, task: 'Binary', active: true }];
+    await world.send({ id: 1, t: T, pulse: 1 });
+    const { code, detail } = await eventually('the reason', () => world.runner.status().reason ?? undefined);
+    assert.equal(code, 'CONFIG_INVALID');
+    assert.match(detail, /makes no column spo2, which sepsis@2 needs; name it in spec\.payload\.columns/);
+    assert.deepEqual(scores(), []);
+    world.predictor.loaded = [];
+    await done(1);
+  });
 });

@@ -48,15 +48,33 @@ export class Scorer {
 
   /** What became of each decision, in order. Rejects where the signal is aborted, or predictions have ended. */
   async score(decisions: readonly Decision[]): Promise<readonly Outcome[]> {
-    const { predictor, model } = this.#parts;
-    const active = predictor.models().find(({ name, active }) => active && name === model.name);
-    const columns = active === undefined ? [] : indispensable(active.manifest);
+    const { columns } = this.#needs();
     const absent = decisions.map(({ row }) => columns.find((column) => isAbsent(row, column)));
     if (absent.every((column) => column === undefined)) return this.#scoreWhole(decisions);
     const whole = await this.#scoreWhole(decisions.filter((_, index) => absent[index] === undefined));
     const answers = whole.values();
     return absent.map((field) =>
       field === undefined ? (answers.next().value as Outcome) : { refused: { reason: 'Incomplete', field } },
+    );
+  }
+
+  /** What the version that answers cannot do without. */
+  #needs(): { readonly columns: readonly string[]; readonly version: number } {
+    const { predictor, model } = this.#parts;
+    const active = predictor.models().find(({ name, active }) => active && name === model.name);
+    return active === undefined
+      ? { columns: [], version: 0 }
+      : { columns: indispensable(active.manifest), version: active.version };
+  }
+
+  /** All rows of a pipeline have the columns that its document names: one that none has would be missing for ever. */
+  #requireColumns(row: Row | undefined): void {
+    const { columns, version } = this.#needs();
+    const unnamed = columns.find((column) => row !== undefined && !Object.hasOwn(row, column));
+    if (unnamed === undefined) return;
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `the pipeline makes no column ${unnamed}, which ${this.#parts.model.name}@${String(version)} needs; name it in spec.payload.columns or spec.window.reduce`,
     );
   }
 
@@ -133,6 +151,7 @@ export class Scorer {
     const { predictor, model, alerts } = this.#parts;
     const asked = from === 0 && to === decisions.length ? decisions : decisions.slice(from, to);
     try {
+      this.#requireColumns(asked[0]?.row);
       const result = await predictor.predict({
         model: model.name,
         gathered: true,
