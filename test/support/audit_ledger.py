@@ -7,7 +7,7 @@ Goes on from verify_ledger.py: statements of authors, sites and models, rosters 
 and witnesses, parts with their proofs, and an earlier head. Of rosters and hand-overs it checks signatures,
 order and expiry, not every rule of their form: that is for the holders of the root, who sign them.
 """
-import argparse, datetime, hashlib, json, sys
+import argparse, datetime, hashlib, json, re, sys
 
 import verify_ledger
 from verify_ledger import HASH, KEY, MALFORMED, SIGNATURE, Wrong, is_of, need, node, sha256
@@ -59,7 +59,7 @@ def is_time(text: str) -> bool:
         datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
     except ValueError:
         return False
-    return len(text) == 24 and text.isascii()
+    return re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", text) is not None
 
 
 def is_short(value) -> bool:
@@ -195,7 +195,7 @@ class Audit(verify_ledger.Export):
     def take(self, *kinds: str) -> dict:
         line = super().take(*kinds)
         good = is_path(line.get("path", [])) and is_path(line.get("consistency", []))
-        good = good and is_part(line.get("part", {})) and is_short(line.get("agentId", ""))
+        good = good and is_part(line.get("part", {})) and all(is_short(line.get(name, "")) for name in ("agentId", "time"))
         types = line.get("redacted", [])
         good = good and len(types) <= REDACTED_TYPES and all(is_short(type) for type in types)
         need(good, "EXPORT_CORRUPT", f"a member of the {line['kind']} is of another form")

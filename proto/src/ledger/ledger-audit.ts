@@ -5,7 +5,7 @@ import type { Digest } from '../ids.js';
 import type { FederationRoot } from '../membership/federation-root.js';
 import type { AuditReport, Witness } from './audit-report.js';
 import { verifyCosignature } from './cosignature.js';
-import { knownEntry, readOutline, type EntryOutline } from './entry-outline.js';
+import { readOutline, type EntryOutline } from './entry-outline.js';
 import {
   decodeExportLine,
   type ExportedCosignature,
@@ -19,6 +19,7 @@ import { leafHash } from './merkle.js';
 import { verifyConsistency, verifyInclusion } from './merkle-proof.js';
 import { RosterChain } from './roster-chain.js';
 import { StatementChecks } from './statement-checks.js';
+import { readStatement } from './statements.js';
 import { logIdOf, verifyTreeHead, type SignedTreeHead } from './tree-head.js';
 
 /** What the auditor holds: public keys, and a head from an earlier day. */
@@ -261,7 +262,7 @@ export class LedgerAudit {
 
   /** True where a signature was verified, false where it could not be judged, undefined where there is none. */
   #statement(outline: EntryOutline): boolean | undefined {
-    const entry = STATEMENTS.has(outline.type) ? knownEntry(outline) : undefined;
+    const entry = readStatement(outline);
     if (entry?.type === 'root.rotated') return this.#chain?.rotate(entry) ?? false;
     if (entry?.type === 'roster.published') return this.#chain?.publish(entry) ?? false;
     return entry && this.#statements?.judge(entry);
@@ -334,7 +335,8 @@ export class LedgerAudit {
   /** The entry that comes next, where that is known. */
   #expected(): number | undefined {
     const before = FIRST_COSIGNATURE + (this.#header?.cosignatures ?? 0);
-    return this.#whole && this.#head !== undefined && this.#line >= before ? this.#last + 1 : undefined;
+    const [next, size] = [this.#last + 1, this.#head?.treeSize ?? 0];
+    return this.#whole && this.#line >= before && next < size ? next : undefined;
   }
 
   #forked(size: number): TributaryError {
@@ -376,19 +378,6 @@ function asSignature(check: () => void): void {
     throw new TributaryError('SIGNATURE_INVALID', TributaryError.from(cause).message, { cause });
   }
 }
-
-/** Types that the auditor reads; bodies of others may have grown fields since this was built. */
-const STATEMENTS: ReadonlySet<string> = new Set([
-  'federation.created',
-  'agent.enrolled',
-  'job.submitted',
-  'job.approved',
-  'job.rejected',
-  'model.registered',
-  'rollout.applied',
-  'root.rotated',
-  'roster.published',
-]);
 
 const isMembership = (type: string): boolean => type === 'roster.published' || type === 'root.rotated';
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, index) => byte === b[index]);

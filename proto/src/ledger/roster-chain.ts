@@ -2,7 +2,7 @@ import { TributaryError } from '../errors/tributary-error.js';
 import { rootDigest, type FederationRoot } from '../membership/federation-root.js';
 import { readRotation, verifyRotation } from '../membership/root-rotation.js';
 import { readRoster, verifyRoster, type Roster } from '../membership/roster.js';
-import type { EntryOf } from './entry.js';
+import type { StatementOf } from './statements.js';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -25,7 +25,7 @@ export class RosterChain {
   }
 
   /** Whether the roster could be judged. Throws ROSTER_INVALID, ROSTER_EXPIRED where it was no more good when published. */
-  publish({ body, time }: EntryOf<'roster.published'>): boolean {
+  publish({ body, time }: StatementOf<'roster.published'>): boolean {
     const bytes = utf8(body.document);
     if (this.#root === undefined) {
       if (readRoster(bytes).roster.root !== rootDigest(this.#trusted)) return false;
@@ -42,7 +42,7 @@ export class RosterChain {
   }
 
   /** Whether the hand-over could be judged. Throws ROSTER_INVALID. */
-  rotate({ body }: EntryOf<'root.rotated'>): boolean {
+  rotate({ body }: StatementOf<'root.rotated'>): boolean {
     const bytes = utf8(body.document);
     const { rotation } = readRotation(bytes);
     const trusted = rootDigest(this.#trusted);

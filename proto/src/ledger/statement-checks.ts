@@ -2,12 +2,12 @@ import { decodeBase64, encodeBase64 } from '../byte-text.js';
 import { isJsonObject, parseCanonical } from '../canonical-json.js';
 import { verifyDocument } from '../documents/signature.js';
 import { TributaryError } from '../errors/tributary-error.js';
-import type { Digest } from '../ids.js';
+import { isDigest, type Digest } from '../ids.js';
 import { LIMITS } from '../limits.js';
 import { requireSignature } from '../signing/ed25519.js';
 import { digestOf } from '../signing/hash.js';
 import { transcript } from '../signing/transcript.js';
-import type { EntryOf, LedgerEntry } from './entry.js';
+import type { Statement, StatementOf } from './statements.js';
 import { logIdOf } from './tree-head.js';
 
 /** An agent as the ledger enrolled it. */
@@ -41,7 +41,7 @@ export class StatementChecks {
    * True where a signature was verified, false where it could not be judged, undefined where the entry has none. Throws
    * SIGNATURE_INVALID.
    */
-  judge(entry: LedgerEntry): boolean | undefined {
+  judge(entry: Statement): boolean | undefined {
     switch (entry.type) {
       case 'federation.created':
         return void this.#founded(entry);
@@ -62,19 +62,19 @@ export class StatementChecks {
     }
   }
 
-  #founded({ seq, body }: EntryOf<'federation.created'>): void {
+  #founded({ seq, body }: StatementOf<'federation.created'>): void {
     if (seq !== 0) throw new TributaryError('SIGNATURE_INVALID', 'the ledger was begun before');
     this.#modelKey = body.modelKey;
     if (body.logKey === this.#logKey) return;
     throw new TributaryError('SIGNATURE_INVALID', 'the ledger was begun with another key of tree heads');
   }
 
-  #enrolled({ body }: EntryOf<'agent.enrolled'>): void {
+  #enrolled({ body }: StatementOf<'agent.enrolled'>): void {
     this.#agents.set(body.agentId, { site: body.site, identityKey: body.identityKey });
   }
 
   /** Throws SIGNATURE_INVALID unless approver and agent signed this decision about this document. */
-  #decided({ type, body }: EntryOf<'job.approved'> | EntryOf<'job.rejected'>): boolean {
+  #decided({ type, body }: StatementOf<'job.approved'> | StatementOf<'job.rejected'>): boolean {
     const { jobId, site, agentId, jobDigest, approverKey, decidedAt } = body;
     const agent = this.#agents.get(agentId);
     const digest = this.#jobs.get(jobId);
@@ -93,16 +93,20 @@ export class StatementChecks {
   }
 
   /** Throws SIGNATURE_INVALID unless the key of the models signed this manifest. */
-  #registered({ body }: EntryOf<'model.registered'>): boolean {
+  #registered({ body }: StatementOf<'model.registered'>): boolean {
+    const { manifestDigest } = body;
     if (this.#modelKey === undefined) return false;
-    const signed = transcript('model-manifest', { manifestDigest: body.manifestDigest });
+    if (!isDigest(manifestDigest)) throw new TributaryError('SIGNATURE_INVALID', 'the model has no manifest');
+    const signed = transcript('model-manifest', { manifestDigest });
     requireSignature(bytesOf(this.#modelKey), signed, bytesOf(body.signature), 'the model');
     return true;
   }
 }
 
 /** Throws SIGNATURE_INVALID unless the author signed this document. */
-function authored({ body }: Pick<EntryOf<'job.submitted'> | EntryOf<'rollout.applied'>, 'body'>): true {
+function authored({
+  body,
+}: Pick<StatementOf<'job.submitted'> | StatementOf<'rollout.applied'>, 'body'>): true {
   try {
     const document = parseCanonical(new TextEncoder().encode(body.document), LIMITS.documentBytes);
     if (!isJsonObject(document)) throw new TypeError('not an object');

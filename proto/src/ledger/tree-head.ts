@@ -4,9 +4,9 @@ import { verifySignature, type SigningKey } from '../signing/ed25519.js';
 import { transcript } from '../signing/transcript.js';
 import { TributaryError } from '../errors/tributary-error.js';
 
-const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+const TIME = /^(?!0000)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
-/** Whether a text is a time as heads have it: RFC 3339, UTC, milliseconds. Times of this form compare as texts. */
+/** Whether a text is a time as heads have it: RFC 3339, UTC, milliseconds, from year 1. Such times compare as texts. */
 export function isHeadTime(text: string): boolean {
   const time = TIME.test(text) ? Date.parse(text) : Number.NaN;
   return !Number.isNaN(time) && new Date(time).toISOString() === text;

@@ -57,7 +57,8 @@ const BEYOND_THE_PAGE: ReadonlySet<string> = new Set([
   ...['another author', 'no key of an author', 'another document', 'no document', 'of another approver'],
   ...['a decision turned round', 'a decision of another site', 'of nobody', 'begun twice'],
   ...['a model of another key', 'no signature', 'no body', 'null in a body', 'a fraction in a body'],
-  ...['no such day', 'another number', 'a member more', 'a newer version'],
+  ...['no such day', 'a year without a day', 'a month of one digit', 'a number in the place of a text'],
+  ...['another number', 'a member more', 'a newer version'],
   ...['by the root that handed over', 'by a key of the root before', 'shown again', 'expired', 'no roster'],
   ...['a hand-over by a stranger', 'a hand-over of the root before'],
 ]);
@@ -212,10 +213,26 @@ describe('an export of the ledger of which anything was changed', function () {
       ['null in a body', raw({ body: { a: [null] } }), 'EXPORT_CORRUPT'],
       ['a fraction in a body', raw({ body: { a: 0.5 } }), 'EXPORT_CORRUPT'],
       ['no such day', raw({ time: '2026-02-30T00:00:00.000Z' }), 'EXPORT_CORRUPT'],
+      ['a year without a day', raw({ time: '0000-01-01T00:00:00.000Z' }), 'EXPORT_CORRUPT'],
+      ['a month of one digit', raw({ time: '2026-1-03T00:00:00.0000Z' }), 'EXPORT_CORRUPT'],
+      [
+        'a number in the place of a text',
+        raw({ type: 'agent.enrolled', body: { agentId: 'x', site: 'x', identityKey: 1 } }),
+        'EXPORT_CORRUPT',
+      ],
       ['another number', raw({ seq: '7' }), 'EXPORT_CORRUPT'],
       ['a member more', raw({ more: 1 }), 'EXPORT_CORRUPT'],
       ['a newer version', raw({ v: 2 }), 'FORMAT_UNSUPPORTED'],
     ]);
+  });
+
+  it(`is in order where members that do not count are of another form, or not there, by ${both}`, async () => {
+    const ledger = await AuditedLedger.create();
+    const body = { agentId: 'x', site: 'Some where', identityKey: 'no key', keyDigest: 7 };
+    const file = join(folder.path, 'uncounted');
+    await writeFile(file, await raw({ type: 'agent.enrolled', body })(ledger));
+    assert.equal((await found(file, { logKey: LOG.publicKey })).code, 'OK');
+    if (why === undefined) assert.equal(verifyAllWithPython([file], '--log-key', KEY)[0]?.exit, 0);
   });
 
   it(`is refused where rosters do not follow from the root, by ${both}`, async () => {
