@@ -104,6 +104,12 @@ describe('tributary as a process', function () {
     });
   }
 
+  it('says what to look at where nobody answers', async () => {
+    const { code, stderr } = await tributary('get', 'fj');
+    assert.equal(code, 70);
+    assert.match(stderr, /^error: UNAVAILABLE: .*\n {2}try: see whether `tributary-coordinator serve` runs/);
+  });
+
   it('ends with the code of a refusal, and says what to try', async () => {
     const server = await serve({
       GetObject: (_call: unknown, respond: (error: Error) => void) => {

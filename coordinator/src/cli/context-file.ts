@@ -151,7 +151,7 @@ export function findContext(file: ContextFile, name: string | undefined): Contex
     {
       hint:
         known === ''
-          ? 'run `tributary-coordinator init`, or set TRIBUTARY_CONFIG to a file that has contexts'
+          ? 'run `tributary-coordinator init`, or name a file that has contexts with --config or TRIBUTARY_CONFIG'
           : `contexts of the file: ${known}`,
     },
   );

@@ -55,6 +55,15 @@ async function withSession(
 }
 
 function report(error: TributaryError): number {
-  process.stderr.write(errorReport(error, 'tributary'));
+  process.stderr.write(errorReport(withHint(error), 'tributary'));
   return ERROR_TABLE[error.code].exit;
+}
+
+/** A command tries once: what its user can do about a server that does not answer is not to wait. */
+function withHint(error: TributaryError): TributaryError {
+  if (error.code !== 'UNAVAILABLE' || error.hint !== undefined) return error;
+  return new TributaryError(error.code, error.message, {
+    cause: error,
+    hint: 'see whether `tributary-coordinator serve` runs, and whether `tributary context list` names its address',
+  });
 }

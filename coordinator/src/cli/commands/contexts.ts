@@ -45,5 +45,5 @@ export async function createContext(session: Session, name: string, role: Role):
     ...withContext(file, { name, server, ca, certificate, key }),
     currentContext: file.currentContext,
   });
-  session.terminal.out(`context ${name} created with role ${role}`);
+  session.terminal.out(`context ${name} created with role ${role}, in ${session.contextPath}`);
 }
