@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 
 import { credentials } from '@grpc/grpc-js';
 import { Fleet, Ledger } from '@tributary/proto/grpc';
@@ -28,5 +29,26 @@ describe('a channel that was replaced', () => {
     const request = { jobId: 'job', round: 1, digest: `sha256:${'0'.repeat(64)}`, offset: 0 } as const;
     await assert.rejects(channel.fetchBlob(request, signal).next(), late);
     assert.throws(() => channel.connect(), late);
+  });
+});
+
+describe('pieces of a blob', () => {
+  it('that hold nothing, or do not follow each other, end the download', async () => {
+    const signal = new AbortController().signal;
+    const request = { jobId: 'job', round: 1, digest: `sha256:${'0'.repeat(64)}`, offset: 0 } as const;
+    for (const [field, chunk] of [
+      ['data', { offset: '1', data: Buffer.alloc(0) }],
+      ['offset', { offset: '5', data: Buffer.alloc(1) }],
+    ] as const) {
+      const pieces = Readable.from([{ offset: '0', data: Buffer.alloc(1) }, chunk]);
+      const fleet = { makeServerStreamRequest: () => Object.assign(pieces, { cancel: () => undefined }) };
+      const channel = new FleetChannel(fleet as never, {} as never, { count: () => undefined });
+      const download = channel.fetchBlob(request, signal);
+      assert.equal((await download.next()).value?.length, 1);
+      await assert.rejects(download.next(), {
+        code: 'INVALID_ARGUMENT',
+        message: new RegExp(`^blobChunk.${field}`),
+      });
+    }
   });
 });

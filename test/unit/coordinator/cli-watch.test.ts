@@ -113,6 +113,12 @@ describe('tributary get --watch', () => {
 });
 
 describe('tributary logs', () => {
+  it('lets no line steer the terminal', async () => {
+    const cli = new CliSession({ StreamLogs: () => [{ line: '{"msg":"\u009b2J\u202eb"}\n' }] });
+    await cli.run('logs');
+    assert.deepEqual(cli.terminal.results, ['{"msg":" 2J b"}']);
+  });
+
   it('takes a job or site by name or as KIND/NAME, and prints the lines as they are', async () => {
     const cli = new CliSession({ StreamLogs: () => [{ line: '{"msg":"serving"}\n' }] });
     await cli.run('logs');

@@ -32,9 +32,11 @@ export class RateLimit {
       return;
     }
     if (window.count >= this.#most) {
+      const minutes = this.#windowMs / 60_000;
+      const said = minutes === 1 ? 'a minute' : `${String(minutes)} minutes`;
       throw new TributaryError(
         'OVERLOADED',
-        `at most ${String(this.#most)} ${this.#what} in ${String(this.#windowMs / 60_000)} minutes`,
+        `at most ${String(this.#most)} ${this.#what} in ${said}`,
         { fields: { retryAfterMs: window.until - now } },
       );
     }

@@ -1,3 +1,5 @@
+import { printable } from '@tributary/proto';
+
 import { requireReference } from '../reference.js';
 import type { Session } from '../session.js';
 
@@ -7,7 +9,7 @@ export interface LogsOptions {
 }
 
 /**
- * Log lines of the coordinator as pino wrote them: one JSON object a line. `subject` is a job or site, as NAME or
+ * Log lines of the coordinator as pino wrote them, without what would steer a terminal: one JSON object a line. `subject` is a job or site, as NAME or
  * KIND/NAME; without it all lines are shown.
  */
 export async function logs(
@@ -19,5 +21,5 @@ export async function logs(
   const name = subject?.includes('/') === true ? requireReference(subject, undefined).name : (subject ?? '');
   const request = { subject: name, follow: options.follow, tail: options.tail };
   for await (const { line } of admin.stream('StreamLogs', request, session.signal))
-    session.terminal.out(line.trimEnd());
+    session.terminal.out(printable(line.trimEnd()));
 }

@@ -78,6 +78,9 @@ export class FleetChannel implements FleetClient {
             'blobChunk.offset: the pieces of a blob follow each other',
           );
         }
+        // It would keep the stream alive for ever and bring it no further.
+        if (chunk.data.length === 0)
+          throw new TributaryError('INVALID_ARGUMENT', 'blobChunk.data: a piece of a blob holds bytes');
         expected += chunk.data.length;
         yield chunk.data;
       }
