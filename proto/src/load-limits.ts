@@ -46,6 +46,11 @@ export const LOAD_LIMITS = Object.freeze({
    */
   predictionStreams: 16,
   /**
+   * Calls at the same time that ask over gRPC, without a token, whether it lives: each may hold a body. Then: OVERLOADED with
+   * retryAfterMs.
+   */
+  predictionProbes: 16,
+  /**
    * Milliseconds in which the headers of a request for predictions are there. Then: status 408 and the
    * connection is closed.
    */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect, type ClientHttp2Session } from 'node:http2';
 
 import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import {
@@ -8,9 +9,10 @@ import {
 } from '@tributary/edge-agent/internal/adapters/oip/grpc-server.js';
 import type { ModelInferRequest } from '@tributary/edge-agent/internal/gen/inference/ModelInferRequest.js';
 import type { ModelInferResponse__Output } from '@tributary/edge-agent/internal/gen/inference/ModelInferResponse.js';
-import { bytesToFloat32, float32ToBytes } from '@tributary/proto';
+import { bytesToFloat32, float32ToBytes, LIMITS } from '@tributary/proto';
 
 import { servedEndpoint, TRIAL_ROWS, type ServedEndpoint } from '../support/served-endpoint.js';
+import { eventually } from '../support/waiting.js';
 
 const TOKEN = 'a-token-of-the-endpoint';
 
@@ -44,6 +46,14 @@ describe('gRPC endpoint of the Open Inference Protocol', function () {
       client.modelInfer(message, metadata, (error, response) => {
         if (error !== null || response === undefined) reject(error ?? new Error('no answer'));
         else resolve(response);
+      });
+    });
+
+  const call = <T>(start: (done: (error: ServiceError | null, value?: T) => void) => unknown): Promise<T> =>
+    new Promise((resolve, reject) => {
+      start((error, value) => {
+        if (error !== null || value === undefined) reject(error ?? new Error('no answer'));
+        else resolve(value);
       });
     });
 
@@ -98,14 +108,37 @@ describe('gRPC endpoint of the Open Inference Protocol', function () {
     );
   });
 
-  it('tells health and metadata, and asks for the token', async () => {
-    const call = <T>(start: (done: (error: ServiceError | null, value?: T) => void) => unknown): Promise<T> =>
+  it('refuses a stranger before it reads the message', async () => {
+    const sessions: ClientHttp2Session[] = [];
+    const statusOf = (method: string): Promise<string | undefined> =>
       new Promise((resolve, reject) => {
-        start((error, value) => {
-          if (error !== null || value === undefined) reject(error ?? new Error('no answer'));
-          else resolve(value);
-        });
+        const session = connect(`http://127.0.0.1:${String(grpc.port)}`);
+        sessions.push(session);
+        const path = `/inference.GRPCInferenceService/${method}`;
+        const type = { 'content-type': 'application/grpc', te: 'trailers' };
+        const stream = session.request({ ':method': 'POST', ':path': path, ...type }, { endStream: false });
+        stream.on('error', reject);
+        stream.on('response', (answer) => resolve(answer['grpc-status'] as string | undefined));
+        // Says that 8 MiB follow, and sends nothing of them.
+        stream.write(Buffer.from([0, 0, 0x80, 0, 0]));
       });
+    try {
+      assert.equal(await statusOf('ModelInfer'), String(status.UNAUTHENTICATED));
+      const probes = Array.from({ length: LIMITS.predictionProbes + 1 }, () => statusOf('ServerLive'));
+      assert.equal(await Promise.race(probes), String(status.RESOURCE_EXHAUSTED), 'one too many');
+      Promise.allSettled(probes).catch(() => undefined);
+    } finally {
+      for (const session of sessions) session.destroy();
+    }
+    await eventually('places for probes', () =>
+      call<{ live: boolean }>((done) => client.serverLive({}, done)).then(
+        ({ live }) => live,
+        () => undefined,
+      ),
+    );
+  });
+
+  it('tells health and metadata, and asks for the token', async () => {
     assert.deepEqual(await call((done) => client.serverLive({}, done)), { live: true });
     assert.deepEqual(await call((done) => client.serverReady({}, done)), { ready: true });
     const ready = (version: string) =>

@@ -19,7 +19,7 @@ import type {
 import type { InferParameter__Output } from '../../gen/inference/InferParameter.js';
 import type { ModelInferRequest__Output } from '../../gen/inference/ModelInferRequest.js';
 import type { ModelInferResponse } from '../../gen/inference/ModelInferResponse.js';
-import { requireToken } from './access.js';
+import { tokenGuard } from './grpc-access.js';
 import { rawElements, rawOutput, typedElements, typedOutput } from './grpc-tensors.js';
 import type { InferenceService, TensorDescription } from './inference-service.js';
 import { elementsOfShape, type InferRequest, type InferResponse, type InputTensor } from './tensors.js';
@@ -58,13 +58,15 @@ export interface GrpcInferenceServer {
 
 /** Serves the gRPC interface of the Open Inference Protocol. Rejects with CONFIG_INVALID where it cannot listen. */
 export async function serveGrpc(options: GrpcOptions): Promise<GrpcInferenceServer> {
-  const server = new Server(
-    serverOptions({
+  const { ServerLive, ServerReady } = GRPCInferenceService.service;
+  const server = new Server({
+    ...serverOptions({
       'grpc.max_receive_message_length': LIMITS.predictionBodyBytes,
       'grpc.max_send_message_length': LIMITS.predictionBodyBytes,
       'grpc.max_concurrent_streams': LIMITS.predictionStreams,
     }),
-  );
+    interceptors: [tokenGuard(options.token, new Set([ServerLive.path, ServerReady.path]))],
+  });
   server.addService(GRPCInferenceService.service, handlers(options));
   const { host, port } = options;
   const bound = await new Promise<number>((resolve, reject) => {
@@ -86,19 +88,13 @@ export async function serveGrpc(options: GrpcOptions): Promise<GrpcInferenceServ
 
 type Handler<Request, Response> = handleUnaryCall<Request, Response>;
 
-function handlers({ service, token, onUnexpected }: GrpcOptions): GRPCInferenceServiceHandlers {
-  /** A call without a token, or with the right one. */
+function handlers({ service, onUnexpected }: GrpcOptions): GRPCInferenceServiceHandlers {
   const unary =
     <Request, Response>(
       answer: (request: Request) => Response | Promise<Response>,
-      isOpen = false,
     ): Handler<Request, Response> =>
-    ({ request, metadata }, callback) => {
-      const answered = async (): Promise<Response> => {
-        const [header] = metadata.get('authorization');
-        if (!isOpen) requireToken(header?.toString(), token);
-        return answer(request);
-      };
+    ({ request }, callback) => {
+      const answered = async (): Promise<Response> => answer(request);
       answered().then(
         (response) => {
           callback(null, response);
@@ -110,8 +106,8 @@ function handlers({ service, token, onUnexpected }: GrpcOptions): GRPCInferenceS
       );
     };
   return {
-    ServerLive: unary(() => ({ live: true }), true),
-    ServerReady: unary(() => ({ ready: service.ready }), true),
+    ServerLive: unary(() => ({ live: true })),
+    ServerReady: unary(() => ({ ready: service.ready })),
     ModelReady: unary(({ name, version }: Named) => ({ ready: service.modelReady(name, version) })),
     ServerMetadata: unary(() => {
       const { extensions, ...rest } = service.server();
