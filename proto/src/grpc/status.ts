@@ -132,12 +132,20 @@ const foreignParts = (error: ServiceError, text: string): { cause: ServiceError;
       }
     : { cause: error };
 
+/**
+ * What grpc-js says with INTERNAL or UNKNOWN of a call whose connection dies: while it begins, while its request is written,
+ * before its answer, and where a dying peer resets its stream.
+ */
+const OF_A_DYING_CONNECTION =
+  /^(Failed to start HTTP\/2 stream|Write error|No status information received)|RST_STREAM/;
+
 function foreignCode(error: ServiceError): ErrorCode {
-  // grpc-js says RESOURCE_EXHAUSTED for a message over the limit, and INTERNAL where a dying peer resets the stream.
+  // grpc-js says RESOURCE_EXHAUSTED for a message over the limit.
   if (error.code === status.RESOURCE_EXHAUSTED && error.details.includes('larger than'))
     return 'LIMIT_EXCEEDED';
-  if (error.code === status.INTERNAL && error.details.includes('RST_STREAM')) return 'UNAVAILABLE';
-  return FOREIGN[error.code] ?? 'INTERNAL';
+  const known = FOREIGN[error.code];
+  if (known !== undefined) return known;
+  return OF_A_DYING_CONNECTION.test(error.details) ? 'UNAVAILABLE' : 'INTERNAL';
 }
 
 function isServiceError(error: unknown): error is ServiceError {

@@ -114,10 +114,13 @@ describe('errors over gRPC', () => {
       fromServiceError(foreign(status.RESOURCE_EXHAUSTED, 'Received message larger than max (9 vs. 8)')).code,
       'LIMIT_EXCEEDED',
     );
-    assert.equal(
-      fromServiceError(foreign(status.INTERNAL, 'Received RST_STREAM with code 2')).code,
-      'UNAVAILABLE',
-    );
+    for (const [code, details] of [
+      [status.INTERNAL, 'Received RST_STREAM with code 2'],
+      [status.INTERNAL, 'Failed to start HTTP/2 stream with error The session has been destroyed'],
+      [status.INTERNAL, 'Write error: write after end'],
+      [status.UNKNOWN, 'No status information received'],
+    ] as const)
+      assert.equal(fromServiceError(foreign(code, details)).code, 'UNAVAILABLE', details);
     assert.equal(
       fromServiceError(foreign(status.UNAVAILABLE, '')).message,
       `${String(status.UNAVAILABLE)}: `,
