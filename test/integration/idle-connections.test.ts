@@ -8,8 +8,9 @@ import { credentials } from '@grpc/grpc-js';
 import { serveHealth } from '@tributary/edge-agent/internal/adapters/grpc/health.js';
 import { listenOnPort, servePagesOnPort } from '@tributary/edge-agent/internal/adapters/http/local-server.js';
 import { GRPCInferenceService, serveGrpc } from '@tributary/edge-agent/internal/adapters/oip/grpc-server.js';
-import { limitCallers, restServer } from '@tributary/edge-agent/internal/adapters/oip/rest-server.js';
+import { restServer } from '@tributary/edge-agent/internal/adapters/oip/rest-server.js';
 import { LIMITS } from '@tributary/proto';
+import { limitCallers } from '@tributary/proto/node';
 
 import { CoordinatorWorld } from '../support/coordinator-world.js';
 import { servedEndpoint, type ServedEndpoint } from '../support/served-endpoint.js';
@@ -138,7 +139,11 @@ describe('connections that are opened and kept', function () {
     });
 
     it('keep nobody from predictions, over HTTP and gRPC', async () => {
-      const rest = await listenOnPort(limitCallers(restServer(endpoint.options)), 0, '127.0.0.1');
+      const rest = await listenOnPort(
+        limitCallers(restServer(endpoint.options), LIMITS.predictionConnections),
+        0,
+        '127.0.0.1',
+      );
       const grpc = await serveGrpc({ ...endpoint.options, host: '127.0.0.1', port: 0 });
       await crowd(2 * LIMITS.predictionConnections, () => tcp(rest.port ?? 0));
       assert.equal((await fetch(`http://127.0.0.1:${String(rest.port)}/v2`)).status, 200);

@@ -1,6 +1,13 @@
 import { readFile, stat } from 'node:fs/promises';
 
-import { TributaryError, vocabularyDigest, type FeatureFit, type ModelManifest } from '@tributary/proto';
+import {
+  LIMITS,
+  TributaryError,
+  vocabularyDigest,
+  type FeatureFit,
+  type ModelManifest,
+} from '@tributary/proto';
+import { limitCallers } from '@tributary/proto/node';
 
 import { PredictionDirectory } from '../adapters/decisions/prediction-directory.js';
 import { servingSocketPath, type DataDirectory } from '../adapters/files/data-directory.js';
@@ -11,7 +18,7 @@ import { ModelDirectory } from '../adapters/models/model-directory.js';
 import { MIN_TOKEN } from '../adapters/oip/access.js';
 import type { GrpcInferenceServer, GrpcOptions } from '../adapters/oip/grpc-server.js';
 import { InferenceService } from '../adapters/oip/inference-service.js';
-import { limitCallers, restServer } from '../adapters/oip/rest-server.js';
+import { restServer } from '../adapters/oip/rest-server.js';
 import type { Log } from '../app/log.js';
 import { ModelServing, type SiteFeatures } from '../app/model-serving.js';
 import { describeUnexpected } from '../app/unexpected.js';
@@ -108,7 +115,9 @@ async function listen(
   const socket = await listenOnSocket(restServer(open), servingSocketPath(dataDir));
   closers.push(() => socket.close());
   const rest =
-    port === undefined ? undefined : await listenOnPort(limitCallers(restServer(endpoint)), port, host);
+    port === undefined
+      ? undefined
+      : await listenOnPort(limitCallers(restServer(endpoint), LIMITS.predictionConnections), port, host);
   if (rest !== undefined) closers.push(() => rest.close());
   const grpc = grpcPort === undefined ? undefined : await openGrpc({ ...endpoint, host, port: grpcPort });
   if (grpc !== undefined) closers.push(() => grpc.close());

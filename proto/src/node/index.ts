@@ -11,4 +11,5 @@ export {
   writeFully,
   type Chunks,
 } from './durable-file.js';
+export { limitCallers, pageServer } from './http-server.js';
 export { readSealingKey, SEALING_KEY_BYTES } from './sealing-key.js';

@@ -1,8 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { LIMITS, TributaryError } from '@tributary/proto';
-import { Crowd } from '@tributary/proto/grpc';
+import { limitCallers, pageServer } from '@tributary/proto/node';
 import type { Registry } from 'prom-client';
 
 export interface HttpListener {
@@ -15,23 +15,11 @@ export interface HttpListener {
  * taken.
  */
 export async function serveMetrics(registry: Registry, host: string, port: number): Promise<HttpListener> {
-  const server = createServer(
-    {
-      requestTimeout: LIMITS.pageRequestMs,
-      headersTimeout: LIMITS.pageRequestMs,
-      keepAliveTimeout: LIMITS.pageRequestMs,
-      connectionsCheckingInterval: LIMITS.pageRequestMs,
-      maxHeaderSize: LIMITS.httpHeaderBytes,
-    },
-    (request, response) => {
-      // A scrape that fails must not end the process; the scraper sees the status.
-      answer(registry, request, response).catch(() => response.writeHead(500).end());
-    },
-  );
-  const crowd = new Crowd(server, LIMITS.pageConnections);
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
-    crowd.heard(socket, response),
-  );
+  const server = pageServer((request, response) => {
+    // A scrape that fails must not end the process; the scraper sees the status.
+    answer(registry, request, response).catch(() => response.writeHead(500).end());
+  });
+  limitCallers(server, LIMITS.pageConnections);
   await listen(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,

@@ -1,8 +1,8 @@
 import { chmod, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 
 import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
-import { Crowd } from '@tributary/proto/grpc';
+import { limitCallers, pageServer } from '@tributary/proto/node';
 
 import { fileError } from '../files/file-error.js';
 
@@ -30,17 +30,12 @@ export function servePagesOnSocket(
   pages: Readonly<Record<string, Page>>,
   actions: Actions = {},
 ): Promise<LocalServer> {
-  return listenOnSocket(pageServer(pages, actions), path);
+  return listenOnSocket(serverOf(pages, actions), path);
 }
 
 /** Serves pages on a TCP port of all interfaces; 0 lets the system choose. */
 export function servePagesOnPort(port: number, pages: Readonly<Record<string, Page>>): Promise<LocalServer> {
-  const server = pageServer(pages);
-  const crowd = new Crowd(server, LIMITS.pageConnections);
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
-    crowd.heard(socket, response),
-  );
-  return listenOnPort(server, port);
+  return listenOnPort(limitCallers(serverOf(pages), LIMITS.pageConnections), port);
 }
 
 /** Listens on a Unix socket that only this user may open. A socket that a dead process left is replaced. */
@@ -62,26 +57,14 @@ export async function listenOnPort(server: Server, port: number, host?: string):
   return localServer(server);
 }
 
-function pageServer(pages: Readonly<Record<string, Page>>, actions: Actions = {}): Server {
-  const server = createServer(
-    {
-      requestTimeout: LIMITS.pageRequestMs,
-      headersTimeout: LIMITS.pageRequestMs,
-      keepAliveTimeout: LIMITS.pageRequestMs,
-      connectionsCheckingInterval: LIMITS.pageRequestMs,
-      maxHeaderSize: LIMITS.httpHeaderBytes,
-    },
-    (request, response) => {
-      request.resume();
-      const [path = '', query = ''] = (request.url ?? '').split('?', 2);
-      const action = Object.entries(actions).find(
-        ([name]) => name === `${request.method ?? ''} ${path}`,
-      )?.[1];
-      if (action !== undefined) return act(response, action, new URLSearchParams(query));
-      answer(response, request.method, pages[request.url ?? '']);
-    },
-  );
-  return server;
+function serverOf(pages: Readonly<Record<string, Page>>, actions: Actions = {}): Server {
+  return pageServer((request, response) => {
+    request.resume();
+    const [path = '', query = ''] = (request.url ?? '').split('?', 2);
+    const action = Object.entries(actions).find(([name]) => name === `${request.method ?? ''} ${path}`)?.[1];
+    if (action !== undefined) return act(response, action, new URLSearchParams(query));
+    answer(response, request.method, pages[request.url ?? '']);
+  });
 }
 
 function listening(server: Server, listen: () => void): Promise<void> {

@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 import { ERROR_TABLE, LIMITS, TributaryError } from '@tributary/proto';
-import { Crowd } from '@tributary/proto/grpc';
 
 import { requireToken } from './access.js';
 import { BodyRoom } from './body-room.js';
@@ -49,14 +48,6 @@ export function restServer(options: RestOptions): Server {
     },
   );
   return server;
-}
-
-/** Bounds the connections of a server that listens on a port: those that ask for nothing keep nobody out. */
-export function limitCallers(server: Server): Server {
-  const crowd = new Crowd(server, LIMITS.predictionConnections);
-  return server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
-    crowd.heard(socket, response),
-  );
 }
 
 async function respond(options: RestOptions, room: BodyRoom, request: IncomingMessage): Promise<Answer> {
