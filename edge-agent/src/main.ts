@@ -312,6 +312,9 @@ async function rollbackCommand(model: string, flags: AgentFlags): Promise<void> 
 
 async function drainCommand(flags: AgentFlags): Promise<void> {
   const { dataDir } = loadConfig(flags, processEnvironment());
+  process.stderr.write(
+    'Draining, however long that takes: `tributary-agent status` says what is left, and what it waits for.\n',
+  );
   await requestOf(socketPath(dataDir), 'POST', '/drain', {}, NO_LIMIT);
   print('Everything is answered, and no broker keeps anything for it: the process ends.\n');
 }

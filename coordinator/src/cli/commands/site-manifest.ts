@@ -238,6 +238,9 @@ async function readText(option: string, path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (cause) {
     const fault = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown fault';
-    throw new TributaryError('USAGE', `${option}: ${path} cannot be read (${fault})`, { cause });
+    throw new TributaryError('USAGE', `${option}: ${path} cannot be read (${fault})`, {
+      cause,
+      hint: 'Name a YAML file that exists and that you may read.',
+    });
   }
 }
