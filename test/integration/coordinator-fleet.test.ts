@@ -9,6 +9,7 @@ import { credentials } from '@grpc/grpc-js';
 import {
   canonicalize,
   decodeEntry,
+  digestOf,
   encodeBase64,
   leafHash,
   LIMITS,
@@ -21,6 +22,7 @@ import { Admin, Enrolment, Fleet, Ledger, type BlobChunk__Output } from '@tribut
 
 import { call, callAll, enrolmentClient, operatorContext } from '../support/channels.js';
 import { CoordinatorWorld } from '../support/coordinator-world.js';
+import { flipBit } from '../support/damage.js';
 import { drawPeerKeys, enrolRequest, FleetPeer, type PeerStream } from '../support/fleet-peer.js';
 import { jobDocument } from '../support/job-document.js';
 import { neutralVector, recordUpload, type PeerRound } from '../support/peer-round.js';
@@ -145,6 +147,14 @@ describe('the fleet port', () => {
       version: 0,
     });
     assert.match(manifest?.data.toString() ?? '', /"jobName":"loans"/);
+    const rest = { model: 'loans', version: 0, offset: 7 };
+    const [tail] = await callAll(world.client, Admin.service, 'FetchModelBlob', rest);
+    assert.deepEqual(tail?.data, manifest?.data.subarray(7));
+    const name = digestOf(manifest?.data ?? new Uint8Array()).slice('sha256:'.length);
+    await flipBit(join(world.data, 'blobs', name.slice(0, 2), name), 30);
+    await assert.rejects(callAll(world.client, Admin.service, 'FetchModelBlob', rest), {
+      code: 'STORE_CORRUPT',
+    });
     for (const stream of streams) stream.close();
   });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LevelLedgerStore } from '@tributary/coordinator/internal/adapters/store/level-ledger-store.js';
@@ -12,7 +12,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../support/temporar
 const PORTS = ['fleet', 'enrol', 'admin', 'health', 'metrics'].flatMap((name) => [`--${name}-port`, '0']);
 const BATCH = 1_000;
 
-describe('a coordinator of whose ledger an old entry was altered, which its snapshot covers', function () {
+describe('a coordinator of which an old entry, which its snapshot covers, or the certificate was altered', function () {
   this.timeout(90_000);
   let directory: TemporaryDirectory;
   let data: string;
@@ -71,6 +71,19 @@ describe('a coordinator of whose ledger an old entry was altered, which its snap
     assert.equal(code, ERROR_TABLE.STORE_CORRUPT.exit, log);
     assert.match(log, /ledger entry 1 does not match its hash/);
     assert.doesNotMatch(log, /"serving"/);
+  });
+
+  it('names the certificate of its authority where that has another bit, which would reach nobody', async () => {
+    const path = join(data, 'ca.pem');
+    const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
+    const der = Buffer.from(lines.slice(1, -1).join(''), 'base64');
+    // Of its own signature, which nothing else looks at.
+    der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+    const encoded = der.toString('base64').match(/.{1,64}/g) ?? [];
+    await writeFile(path, [lines[0], ...encoded, lines.at(-1), ''].join('\n'));
+    const { code, log } = await served();
+    assert.equal(code, ERROR_TABLE.STORE_CORRUPT.exit, log);
+    assert.match(log, /ca\.pem: not the certificate that the federation was made with/);
   });
 
   it('names it while it serves, where the ledger is long, and ends', async () => {

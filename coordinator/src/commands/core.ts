@@ -1,9 +1,14 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
-import { TributaryError } from '@tributary/proto';
+import { logIdOf, TributaryError } from '@tributary/proto';
 
-import { openDataDirectory, type DataDirectory, type DataPaths } from '../adapters/data-directory.js';
+import {
+  openDataDirectory,
+  type DataDirectory,
+  type DataPaths,
+  type DirectoryIdentity,
+} from '../adapters/data-directory.js';
 import { CertificateAuthority } from '../adapters/pki/certificate-authority.js';
 import { openStores, type Stores } from '../adapters/stores.js';
 import { systemClock } from '../adapters/system/system-clock.js';
@@ -55,9 +60,10 @@ export async function openCore({
     const treeHeadSigner = await openVaultSigner(stores.vault, VAULT_NAMES.treeHeads);
     const modelSigner = await openVaultSigner(stores.vault, VAULT_NAMES.models);
     const federation = await openFederation({ store: stores.ledger, signer: treeHeadSigner, clock, onFault });
-    requireSame(federation, identity.federationId, data);
     const cosignatures = await Cosignatures.open({ store: stores.ledger, federation, clock, onFault });
     const authority = await openAuthority(paths, stores, identity.federationId, { clock, random });
+    requireSame(federation, identity, logIdOf(treeHeadSigner.publicKey), data);
+    requireFounding(federation, authority, paths.authority);
     const close = async (): Promise<void> => {
       await cosignatures.close();
       await federation.close();
@@ -94,12 +100,28 @@ async function readCertificate(path: string): Promise<Uint8Array> {
   }
 }
 
-function requireSame(federation: Federation, federationId: string, data: string): void {
-  const found = federation.state.federation?.federationId;
-  if (found === federationId) return;
+function requireSame(
+  federation: Federation,
+  { federationId, logId }: DirectoryIdentity,
+  signs: string,
+  data: string,
+): void {
+  if (federation.state.federation?.federationId === federationId && logId === signs) return;
   throw new TributaryError(
     'STORE_CORRUPT',
     `${data}: coordinator.json and the ledger are of different federations`,
+    {
+      hint: 'restore a backup',
+    },
+  );
+}
+
+/** Agents and operators trust the certificate that the ledger names: another one, if only by a bit, reaches nobody. */
+function requireFounding(federation: Federation, { digest }: CertificateAuthority, path: string): void {
+  if (federation.state.federation?.caDigest === digest) return;
+  throw new TributaryError(
+    'STORE_CORRUPT',
+    `${path}: not the certificate that the federation was made with`,
     {
       hint: 'restore a backup',
     },

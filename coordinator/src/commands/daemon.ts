@@ -52,17 +52,19 @@ export class Daemon {
     logs: { readonly log: Log; readonly buffer: LogBuffer } = createLog({ level: config.logLevel }),
   ): Promise<Daemon> {
     const { log } = logs;
+    const metrics = new Metrics();
     const core = await openCore({
       data: config.data,
       sealKeyFile: config.sealKeyFile === '' ? undefined : config.sealKeyFile,
       onFault: (error) => {
         log.error({ error }, 'something beside the ledger failed');
+        metrics.fault(TributaryError.from(error).code);
       },
     });
     try {
       const { ledger } = core.stores;
       if (ledger.size() <= LIMITS.entriesVerifiedFirst) await ledger.verify();
-      return await Daemon.#serve(config, logs, core);
+      return await Daemon.#serve(config, logs, core, metrics);
     } catch (error) {
       await core.close();
       throw error;
@@ -73,9 +75,9 @@ export class Daemon {
     config: ServeConfig,
     { log, buffer }: { readonly log: Log; readonly buffer: LogBuffer },
     core: Core,
+    metrics: Metrics,
   ): Promise<Daemon> {
     const { federation, stores, modelSigner, clock, random } = core;
-    const metrics = new Metrics();
     const sessions = new Sessions();
     const unsubscribe = federation.subscribe((entries) => {
       for (const entry of entries) follow(entry, log, metrics, sessions);

@@ -36,6 +36,23 @@ export const ALERT_CASES: AlertCases = {
       severity: 'critical',
       description: DOWN,
     },
+    TributaryCoordinatorRestarts: {
+      // Up whenever it is scraped.
+      bad: { process_start_time_seconds: '0x10 700x3 1000x3 1300x60' },
+      // An upgrade, and another one.
+      good: { process_start_time_seconds: '0x10 700x3 1000x60' },
+      at: '20m',
+      severity: 'critical',
+      description: 'It has started 3 times within half an hour.',
+    },
+    TributaryStoreDamaged: {
+      // Found at the start: there is no sample without it.
+      bad: { tributary_damage_total: '_x10 1x60' },
+      good: { tributary_damage_total: '0x60' },
+      at: '20m',
+      severity: 'critical',
+      description: 'It was found 1 times within an hour; the log names it.',
+    },
     TributaryNoAgents: {
       bad: { tributary_connected_agents: '0x60', tributary_jobs_open: '2x60' },
       // Nobody has asked for anything.

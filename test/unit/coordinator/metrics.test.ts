@@ -47,6 +47,21 @@ describe('metrics of the coordinator', () => {
     assert.doesNotMatch(text, /MADE_UP|secret-site|agt-x/);
   });
 
+  it('count damage, wherever it is found, and nothing else as such', async () => {
+    const metrics = new Metrics();
+    assert.match(await metrics.registry.metrics(), /tributary_damage_total 0/);
+    metrics.call('FetchModelBlob', 'STORE_CORRUPT');
+    metrics.call('FetchModelBlob', 'NOT_FOUND');
+    metrics.observe({
+      ...common,
+      type: 'round.failed',
+      body: { ...round, code: 'STORE_CORRUPT', detail: '' },
+    });
+    metrics.fault('SEAL_BROKEN');
+    metrics.fault('STORE_FULL');
+    assert.match(await metrics.registry.metrics(), /tributary_damage_total 3/);
+  });
+
   it('read gauges when they are scraped', async () => {
     const metrics = new Metrics();
     let entries = 1;

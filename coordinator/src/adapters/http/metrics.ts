@@ -5,6 +5,9 @@ import { CONTENT_FAULTS } from '../../app/upload-refusals.js';
 import { METHOD_PRINCIPALS } from '../../domain/authorisation.js';
 import { RoundDurations } from './round-durations.js';
 
+/** Codes of what was written by this coordinator and cannot be read any more. */
+const DAMAGE: ReadonlySet<string> = new Set(['STORE_CORRUPT', 'SEAL_BROKEN']);
+
 /** What a scrape asks for: read at that moment, so that nothing has to be kept in step. */
 export interface MetricSources {
   ledgerSize(): number;
@@ -34,6 +37,7 @@ export class Metrics {
   readonly #durations: RoundDurations;
   readonly #calls: Counter<'method' | 'code'>;
   readonly #bytes: Counter<'direction'>;
+  readonly #damage: Counter;
 
   constructor() {
     const registers = [this.registry];
@@ -89,6 +93,11 @@ export class Metrics {
       name: 'tributary_payload_bytes_total',
       help: 'Payload bytes of chunks, received and sent.',
       labelNames: ['direction'],
+      registers,
+    });
+    this.#damage = new Counter({
+      name: 'tributary_damage_total',
+      help: 'Times that something stored was found altered or missing.',
       registers,
     });
     new Gauge({
@@ -147,6 +156,7 @@ export class Metrics {
         return;
       case 'round.failed':
         this.#rounds.inc({ outcome: 'failed' });
+        this.fault(entry.body.code);
         return;
       case 'update.accepted':
         this.#accepted.inc();
@@ -174,6 +184,12 @@ export class Metrics {
   /** Counts a finished call; `code` is OK or a code of the error table. */
   call(method: string, code: string): void {
     this.#calls.inc({ method, code });
+    this.fault(code);
+  }
+
+  /** Counts what failed for its code, where the code says that something stored is damaged. */
+  fault(code: string): void {
+    if (DAMAGE.has(code)) this.#damage.inc();
   }
 
   received(bytes: number): void {

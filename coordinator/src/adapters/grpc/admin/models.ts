@@ -7,7 +7,7 @@ import { fromModelBlob, type ModelBlobRequest } from '../wire/admin.js';
 import { invalid } from '../wire/fields.js';
 import type { AdminParts } from './parts.js';
 
-/** Manifest or weights of a registered version, from an offset; no other blob. */
+/** Manifest or weights of a registered version, from an offset; no other blob. Rejects with STORE_CORRUPT where it was altered. */
 export async function fetchModelBlob(
   { federation, blobs }: AdminParts,
   request: FetchModelBlobRequest__Output,
@@ -19,10 +19,12 @@ export async function fetchModelBlob(
   if (size === undefined)
     throw new TributaryError('STORE_CORRUPT', `blob ${digest} of a registered model is missing`);
   if (wanted.offset > size) throw invalid('offset', `at most ${String(size)}, the size of the blob`);
-  let offset = wanted.offset;
-  for await (const data of blobs.readStored(digest, offset)) {
-    await sink.write({ offset: String(offset), data });
-    offset += data.length;
+  let at = 0;
+  // From the beginning, whatever is wanted of it: so it is known at the end whether it is whole.
+  for await (const chunk of blobs.read(digest)) {
+    const data = chunk.subarray(Math.max(0, wanted.offset - at));
+    at += chunk.length;
+    if (data.length > 0) await sink.write({ offset: String(at - data.length), data });
   }
 }
 

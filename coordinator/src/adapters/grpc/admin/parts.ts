@@ -10,7 +10,7 @@ import type { Callers } from '../caller.js';
 export interface AdminParts {
   readonly federation: Federation;
   readonly agents: ConnectedAgents;
-  readonly blobs: Pick<BlobStore, 'readStored' | 'size'>;
+  readonly blobs: Pick<BlobStore, 'read' | 'size'>;
   readonly authority: CertificateAuthority;
   readonly logs: LogBuffer;
   readonly callers: Callers;
