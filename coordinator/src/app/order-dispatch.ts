@@ -1,5 +1,5 @@
 import { LIMITS } from '@tributary/proto';
-import type { LedgerEntry } from '@tributary/proto';
+import type { EntryOf, LedgerEntry } from '@tributary/proto';
 
 import { activeAgent } from '../domain/enrolment.js';
 import type { FederationState, JobState } from '../domain/federation-state.js';
@@ -53,7 +53,7 @@ export class OrderDispatch {
           break;
         case 'job.completed':
         case 'job.failed':
-          this.#jobEnded(this.#parts.federation.state.jobs.get(entry.body.jobId));
+          this.#jobEnded(this.#endedJob(entry, before));
           break;
         case 'update.refused':
           this.#toCohort(findRound(before, entry.body), (job, round, { site }) =>
@@ -87,6 +87,17 @@ export class OrderDispatch {
       this.#send(round, member, orderFor(job, round, member));
     const ended = [...state.jobs.values()].filter((job) => isFinished(job) && job.members.includes(site));
     for (const job of ended.slice(-LIMITS.settlementsTold)) this.#jobEnded(job, site);
+  }
+
+  /** One that was deleted as it ended is in the state before alone. */
+  #endedJob(
+    { seq, body: { jobId } }: EntryOf<'job.completed' | 'job.failed'>,
+    before: FederationState,
+  ): JobState | undefined {
+    const job = this.#parts.federation.state.jobs.get(jobId);
+    if (job !== undefined) return job;
+    const deleted = before.jobs.get(jobId);
+    return deleted && { ...deleted, finishedSeq: seq };
   }
 
   /** Sites that were in a round are told that no other follows; `only` one of them where it has just connected. */

@@ -270,10 +270,11 @@ describe('rounds at work', () => {
     const jobId = await world.submit('loans');
     await world.agent('east').submit(await world.openRound(jobId));
     await world.federation.execute({ kind: 'delete-job', ...world.asked(), name: 'loans' });
-    await world.until(
-      'the settlement',
-      () => world.agent('west').told().includes('round.failed') || undefined,
-    );
+    for (const ends of ['round.failed', 'job.failed'] as const)
+      await world.until(
+        `the settlement by ${ends}`,
+        () => world.agent('west').told().includes(ends) || undefined,
+      );
     await world.training.stop();
     assert.deepEqual(await world.spools.list(), []);
     await world.close();
