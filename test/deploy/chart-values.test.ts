@@ -74,7 +74,7 @@ function takenAway(root: Schema, schema: unknown, value: unknown, path: string):
 
 /** What the templates do without. */
 const MAY_BE_NOTHING =
-  /^\.(?:affinity|image\.registry|gpu\.runtimeClassName|serving\.decisions|(?:broker\.)?(?:resources|image\.(?:registry|tag)))$/;
+  /^\.(?:affinity|image\.registry|gpu\.runtimeClassName|service\.nodePorts\.[a-z]+|serving\.decisions|(?:broker\.)?(?:resources|image\.(?:registry|tag)))$/;
 
 /** Lines of values.yaml with a value and without a comment above them. */
 function uncommented(text: string): readonly string[] {
