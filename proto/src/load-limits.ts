@@ -295,12 +295,14 @@ export const LOAD_LIMITS = Object.freeze({
   handshakes: 1_024,
   /**
    * Tunnels for agents behind proxies that open TLS: each holds two sockets. Then: the oldest to the enrol listener is ended
-   * for another, to whichever listener; where there is none, another is answered with 503, and the agent tries again.
+   * for another, to whichever listener, else the oldest to the fleet listener in which nobody has shown a certificate yet;
+   * where there is none, another is answered with 503, and the agent tries again.
    */
   tunnels: 1_024,
   /**
    * Tunnels from one address to one listener: a proxy, or an ingress, may stand for many sites. Then: the oldest to the
-   * enrol listener is ended; another to the fleet listener is answered with 503, and the agent tries again.
+   * enrol listener is ended, else the oldest to the fleet listener in which nobody has shown a certificate yet; where there
+   * is none, another is answered with 503, and the agent tries again.
    */
   tunnelsPerAddress: 256,
   /** Milliseconds in which nothing moves in a tunnel: heartbeats come every few seconds. Then: the tunnel is closed. */

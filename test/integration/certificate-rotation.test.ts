@@ -66,7 +66,10 @@ describe(`certificates that are replaced while the coordinator runs${missing ? '
     await put(await made(HOST));
     const ofTunnels = await readTunnelIdentity(files);
     const end = { host: '127.0.0.1', port: enrol.port };
-    tunnel = await startTunnels({ ...HUB, ...(ofTunnels ?? own), ends: { fleet: end, enrol: end } });
+    tunnel = await startTunnels({
+      ...{ ...HUB, ...(ofTunnels ?? own), isMember: () => true },
+      ends: { fleet: end, enrol: end },
+    });
     certificates = renewCertificates({
       ...{ clock, log, own, issue, listeners: [fleet, enrol], tunnel, ofTunnels, files },
     });

@@ -17,7 +17,11 @@ describe('the listener of tunnels', function () {
   let coordinator: ScriptedCoordinator;
   let listener: Awaited<ReturnType<typeof startTunnels>>;
   let bundle: string;
-  let start: (enrol?: { host: string; port: number }, tunnels?: number) => ReturnType<typeof startTunnels>;
+  let start: (
+    enrol?: { host: string; port: number },
+    tunnels?: number,
+    isMember?: (port: number) => boolean,
+  ) => ReturnType<typeof startTunnels>;
 
   before(async () => {
     echo = createServer((socket) => {
@@ -33,8 +37,9 @@ describe('the listener of tunnels', function () {
       '127.0.0.1',
     ]);
     const options = { host: '127.0.0.1', port: 0, certificate, key };
-    start = (enrol = end, tunnels = LIMITS.tunnels) =>
-      startTunnels({ ...options, ends: { fleet: end, enrol }, tunnels });
+    // Unless a test says otherwise a tunnel to the fleet listener is a member's as soon as it is there.
+    start = (enrol = end, tunnels = LIMITS.tunnels, isMember = () => true) =>
+      startTunnels({ ...options, ends: { fleet: end, enrol }, tunnels, isMember });
     listener = await start({ host: '127.0.0.1', port: 1 });
   });
   after(async () => {
@@ -139,6 +144,20 @@ describe('the listener of tunnels', function () {
     const tunnel = await open('fleet', bundle, own);
     tunnel.destroy();
     for (const socket of crowd) socket.destroy();
+    await own.close(0);
+  });
+
+  it('ends the oldest in which nobody has shown a certificate yet for one that comes, and no other', async () => {
+    const members = new Set<number>();
+    const own = await start(undefined, 3, (port) => members.has(port));
+    const member = await open('fleet', bundle, own);
+    members.add(accepted.at(-1)?.remotePort ?? 0);
+    const strangers = [await open('fleet', bundle, own), await open('fleet', bundle, own)];
+    for (const socket of [member, ...strangers]) socket.resume();
+    const late = await open('fleet', bundle, own);
+    await eventually('the oldest to be ended', () => strangers[0]?.destroyed === true || undefined);
+    assert.deepEqual([member.destroyed, strangers[1]?.destroyed, late.destroyed], [false, false, false]);
+    for (const socket of [member, ...strangers, late]) socket.destroy();
     await own.close(0);
   });
 

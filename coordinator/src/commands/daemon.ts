@@ -200,6 +200,7 @@ const contradictingIdentities = (
 function follow(entry: LedgerEntry, log: Log, metrics: Metrics, sessions: Sessions): void {
   logDecision(log, entry);
   metrics.observe(entry);
-  if (entry.type === 'agent.revoked') sessions.end(`agent/${entry.body.agentId}`);
+  if (entry.type === 'agent.revoked')
+    for (const kind of ['agent', 'replica']) sessions.end(`${kind}/${entry.body.agentId}`);
   if (entry.type === 'context.revoked') sessions.end(`context/${entry.body.context}`);
 }

@@ -28,7 +28,7 @@ import {
 } from '../adapters/grpc/listener.js';
 import type { Sessions } from '../adapters/grpc/sessions.js';
 import type { Metrics } from '../adapters/http/metrics.js';
-import { startTunnels } from '../adapters/tunnel/tunnel-listener.js';
+import { startTunnels, type TunnelOptions } from '../adapters/tunnel/tunnel-listener.js';
 import { showCertificates } from '../adapters/http/certificate-metrics.js';
 import { serveMetrics } from '../adapters/http/metrics-server.js';
 import type { Log } from '../adapters/logs/log.js';
@@ -136,7 +136,10 @@ async function openAll(
     }),
   );
   const ofTunnels = config.tunnelPort === undefined ? undefined : await readTunnelIdentity(config);
-  const tunnel = await startTunnel(config, ofTunnels ?? own, probed, { fleet, enrol });
+  const tunnel = await startTunnel(config, ofTunnels ?? own, sessions, {
+    fleet: { host: probed, port: fleet.port },
+    enrol: { host: probed, port: enrol.port },
+  });
   if (tunnel !== undefined) await open(Promise.resolve(tunnel));
   const socket = await open(startSocket(core.directory.paths.run, services.local));
   const health = await open(startHealth(config.listen, config.healthPort));
@@ -170,15 +173,14 @@ async function openAll(
 
 /** The listener for agents behind proxies that open TLS, where one is asked for. */
 async function startTunnel(
-  config: ServeConfig,
+  { tunnelPort, listen }: ServeConfig,
   identity: TlsIdentity,
-  host: string,
-  { fleet, enrol }: { readonly fleet: Listener; readonly enrol: Listener },
+  sessions: Sessions,
+  ends: TunnelOptions['ends'],
 ): Promise<TlsListener | undefined> {
-  const { tunnelPort, listen } = config;
   if (tunnelPort === undefined) return undefined;
-  const ends = { fleet: { host, port: fleet.port }, enrol: { host, port: enrol.port } };
-  return startTunnels({ host: listen, port: tunnelPort, ...identity, ends });
+  const isMember = (port: number): boolean => sessions.isFrom(port);
+  return startTunnels({ host: listen, port: tunnelPort, ...identity, isMember, ends });
 }
 
 /** What agents and operators are told to dial. */

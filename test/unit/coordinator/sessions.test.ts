@@ -33,6 +33,15 @@ describe('connections of an identity', () => {
     assert.equal(sessions.count('agent/a'), 1);
   });
 
+  it('are known by the port that they come from, until they close', () => {
+    const sessions = new Sessions();
+    const session = new FakeSession();
+    sessions.add('agent/a', session as unknown as Http2Session, 4711);
+    assert.deepEqual([sessions.isFrom(4711), sessions.isFrom(4712)], [true, false]);
+    session.destroy();
+    assert.equal(sessions.isFrom(4711), false);
+  });
+
   it('are bounded: the oldest makes room', () => {
     const sessions = new Sessions();
     const all = Array.from({ length: 40 }, () => open(sessions, 'agent/a'));

@@ -163,8 +163,9 @@ function watchSessions(server: Server, { security, maxConnections, at }: Listene
     if (security.type !== 'MutualTls') continue;
     listener.maxConnections = maxConnections + LIMITS.handshakes;
     listener.on('session', (session: Http2Session) => {
-      const certificate = (session.socket as TLSSocket).getPeerCertificate();
-      security.sessions.add(peerKey(peerOfCertificate(certificate)), session);
+      const socket = session.socket as TLSSocket;
+      const key = peerKey(peerOfCertificate(socket.getPeerCertificate()));
+      security.sessions.add(key, session, socket.remotePort);
     });
   }
 }

@@ -6,9 +6,12 @@ import { LIMITS } from '@tributary/proto';
 export class Sessions {
   readonly #byIdentity = new Map<string, Set<Http2Session>>();
   readonly #ending = new WeakSet<Http2Session>();
+  /** Ports at the other end. */
+  readonly #ports = new Set<number>();
 
   /** Counts a session until it closes. Beyond the limit the oldest of the identity is ended. */
-  add(identity: string, session: Http2Session): void {
+  add(identity: string, session: Http2Session, remotePort?: number): void {
+    if (remotePort !== undefined) this.#ports.add(remotePort);
     const sessions = this.#byIdentity.get(identity) ?? new Set();
     this.#byIdentity.set(identity, sessions);
     sessions.add(session);
@@ -16,10 +19,16 @@ export class Sessions {
     const most = identity.startsWith('agent/') ? LIMITS.connectionsPerAgent : LIMITS.connectionsPerContext;
     if (sessions.size > most) oldest?.destroy();
     session.once('close', () => {
+      if (remotePort !== undefined) this.#ports.delete(remotePort);
       sessions.delete(session);
       if (sessions.size === 0 && this.#byIdentity.get(identity) === sessions)
         this.#byIdentity.delete(identity);
     });
+  }
+
+  /** Whether somebody whose certificate is known comes from that port. */
+  isFrom(remotePort: number): boolean {
+    return this.#ports.has(remotePort);
   }
 
   count(identity: string): number {

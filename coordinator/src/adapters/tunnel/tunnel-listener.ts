@@ -26,6 +26,8 @@ export interface TunnelOptions {
   readonly ends: Readonly<Record<TunnelEnd, { readonly host: string; readonly port: number }>>;
   /** Tunnels in all, LIMITS.tunnels unless given. */
   readonly tunnels?: number;
+  /** Whether who comes to the fleet listener from that port has shown a certificate. */
+  readonly isMember: (port: number) => boolean;
 }
 
 /**
@@ -123,20 +125,28 @@ class Tunnels {
     if (end === undefined || offered !== TUNNEL_PROTOCOL) refuse(socket, '404 Not Found');
     else if (!this.#hasRoom(end, from)) refuse(socket, '503 Service Unavailable');
     else
-      this.#dial(request, { socket, head, tunnel: { end, from }, target: connect(this.#options.ends[end]) });
+      this.#dial(request, {
+        socket,
+        head,
+        tunnel: { end, from },
+        target: connect(this.#options.ends[end]),
+      });
   }
 
   /**
-   * Whether another tunnel may be opened, where need be in place of the oldest that leads to the enrol listener: anybody
-   * may hold one of those, and whoever joins needs it for a moment.
+   * Whether another tunnel may be opened, where need be in place of one that anybody may hold: the oldest to the enrol
+   * listener, which whoever joins needs for a moment, else the oldest to the fleet listener in which nobody has shown a certificate
+   * yet. So strangers keep no member out unless they come faster than a member shakes hands.
    */
   #hasRoom(end: TunnelEnd, from: string): boolean {
     const alike = [...this.#open].filter(([, tunnel]) => tunnel.end === end && tunnel.from === from);
     const isShareTaken = alike.length >= LIMITS.tunnelsPerAddress;
     if (!isShareTaken && this.#open.size < this.#limit) return true;
-    if (isShareTaken && end !== 'enrol') return false;
+    const among = isShareTaken ? alike : [...this.#open];
     const [oldest] =
-      (isShareTaken ? alike : [...this.#open]).find(([, tunnel]) => tunnel.end === 'enrol') ?? [];
+      among.find(([, tunnel]) => tunnel.end === 'enrol') ??
+      among.find(([target]) => !this.#options.isMember(target.localPort ?? 0)) ??
+      [];
     if (oldest === undefined) return false;
     this.#open.delete(oldest);
     oldest.destroy();
