@@ -17,7 +17,7 @@ export async function policyCheck(
 ): Promise<string> {
   const policy = await policyFile(policyPath).read();
   if (policy === undefined)
-    throw new TributaryError('POLICY_MISSING', 'the site has no policy file and refuses every job', {
+    throw new TributaryError('POLICY_MISSING', missingPolicy(policyPath), {
       hint: 'write a SitePolicy and name it in agent.yaml (policy)',
     });
   const { spec, digest } = policy;
@@ -25,6 +25,11 @@ export async function policyCheck(
   if (output === 'json') return `${JSON.stringify({ formatVersion: 1, digest, spec })}\n`;
   return `The policy can be used: authors ${String(authors.length)}, datasets ${String(datasets.length)}, digest ${digest}.\n`;
 }
+
+const missingPolicy = (path: string | undefined): string =>
+  path === undefined
+    ? 'agent.yaml names no policy: every job is refused'
+    : `${path} does not exist: every job is refused`;
 
 export interface ExplainFlags {
   readonly output: string;

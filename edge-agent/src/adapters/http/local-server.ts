@@ -70,7 +70,12 @@ function serverOf(pages: Readonly<Record<string, Page>>, actions: Actions = {}):
 function listening(server: Server, listen: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
-      reject(new TributaryError('CONFIG_INVALID', `cannot listen: ${cause.message}`, { cause }));
+      reject(
+        new TributaryError('CONFIG_INVALID', `cannot listen: ${cause.message}`, {
+          cause,
+          hint: 'stop what holds the address, or change serving.port or metricsPort, whichever names it',
+        }),
+      );
     });
     server.once('listening', () => resolve());
     listen();
