@@ -92,6 +92,7 @@ describe('a site behind a proxy that opens TLS', function () {
     assert.match(untrusted.line('tunnel').fix ?? '', /caBundle/);
     await federation.writeSite(site('checked', { coordinator: { tunnel } }));
     const alone = await checkHere(join(own, 'agent.yaml'), { token });
+    assert.match(alone.line('clock').found, /^within the dates of the certificate/);
     assert.match(alone.line('tunnel').found, /^nobody opens TLS .* of its own federation \(CN=Tributary /);
   });
 

@@ -45,7 +45,7 @@ function memberFault(error: TributaryError, site: string): CheckLine {
       'this site was revoked',
       `the operator invites it again (\`tributary invite ${site}\`), and it joins with that token`,
     );
-  return faultLine('coordinator', error, 'see the lines of fleet and certificate');
+  return faultLine('coordinator', error, 'see the lines of fleet, certificate and clock');
 }
 
 const TOKEN_FAULTS: Readonly<Partial<Record<ErrorCode, readonly [found: string, fix: string]>>> = {
@@ -94,6 +94,6 @@ function tokenFault(error: TributaryError): CheckLine {
   if (error.code === 'SIGNATURE_INVALID') return okLine('coordinator', 'would take this token');
   const [found, fix] = TOKEN_FAULTS[error.code] ?? [];
   if (found === undefined || fix === undefined)
-    return faultLine('coordinator', error, 'see the line of enrol');
+    return faultLine('coordinator', error, 'see the lines of enrol and clock');
   return failedLine('coordinator', found, fix);
 }

@@ -126,25 +126,29 @@ const throughText = (proxy: Proxy | undefined): string =>
   proxy === undefined ? '' : ` through proxy ${formatAddress(proxy)}`;
 
 /** Whether a tunnel opens, and who opens the TLS outside of it. */
-export function tunnelCheck(
+export async function tunnelCheck(
   { address, bundle }: Pick<TunnelRoute, 'address' | 'bundle'>,
   way: WayOut,
-): Promise<Looked> {
-  return bounded('tunnel', async () => {
+): Promise<EndpointLook> {
+  let look: ServerLook | undefined;
+  const { lines, late } = await bounded('tunnel', async () => {
     const proxy = await proxyFor(address, way);
     const name = formatAddress(address);
-    let issuer: string | undefined;
     try {
       const socket = await openSocket(address, proxy, STEP_MS);
-      ({ issuer } = await lookAtServer(address, socket, STEP_MS, way.now));
+      look = await lookAtServer(address, socket, STEP_MS, way.now);
       (await openTunnel('enrol', { address, bundle, proxy }, LIMITS.siteCheckMs)).destroy();
-      return okLine('tunnel', `${name}${throughText(proxy)}; the TLS outside of it is opened by ${issuer}`);
+      return okLine(
+        'tunnel',
+        `${name}${throughText(proxy)}; the TLS outside of it is opened by ${look.issuer}`,
+      );
     } catch (error) {
-      return issuer === undefined
+      return look === undefined
         ? unreached('tunnel', name, proxy, error)
-        : unopened(name, issuer, TributaryError.from(error));
+        : unopened(name, look.issuer, TributaryError.from(error));
     }
   });
+  return { lines, late, look };
 }
 
 /** Somebody speaks TLS there, and the tunnel does not come about. */

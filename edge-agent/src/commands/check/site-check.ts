@@ -238,7 +238,7 @@ async function wayChecks(
   ]);
   const seen = looks.flatMap(({ look }) => look ?? []);
   const reading = seen.find((look) => look.reading !== undefined)?.reading;
-  const clock = clockLine(reading, seen[0]?.validity, way.now());
+  const clock = clockLine(reading, (seen[0] ?? outside?.look)?.validity, way.now());
   const member = await bounded('coordinator', () => coordinatorCheck(config, way, looks, known), slowWay);
   return [
     ...names,
