@@ -92,7 +92,7 @@ describe('the process of the coordinator', function () {
   it('says what to do next after init, keeps secrets to its owner, and does not overwrite', async () => {
     const again = await command('init', '--data', data, '--name', 'trial', '--context-file', contextFile());
     assert.equal(again.code, ERROR_TABLE.CONFLICT.exit);
-    assert.match(again.stderr, /not empty/);
+    assert.match(again.stderr, /holds a federation already\n {2}try: serve it/);
     assert.equal((await stat(contextFile())).mode & 0o777, 0o600);
     assert.equal((await stat(data)).mode & 0o777, 0o700);
     assert.equal((await stat(join(data, 'seal.key'))).mode & 0o777, 0o600);
