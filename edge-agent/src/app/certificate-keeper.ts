@@ -1,6 +1,6 @@
 import { LIMITS, digestOf, encodeBase64, transcript, TributaryError } from '@tributary/proto';
 
-import { certificateState, renewAtMs, type Validity } from '../domain/renewal.js';
+import { certificateState, countedValidity, renewAtMs, type Validity } from '../domain/renewal.js';
 import type {
   CertificateReader,
   Clock,
@@ -44,7 +44,7 @@ export class CertificateKeeper {
 
   /** Milliseconds since the epoch. */
   get expiresAtMs(): number {
-    return this.#validity().notAfterMs;
+    return this.#parts.certificates.validity(this.#record.certificate).notAfterMs;
   }
 
   /** Before connecting: renews what is due. Rejects only where the certificate is of no use any more. */
@@ -145,9 +145,9 @@ export class CertificateKeeper {
     return made;
   }
 
-  /** Counted from its arrival: issuers date certificates back for slow clocks, which would make short ones due at once. */
   #validity(): Validity {
-    const { notBeforeMs, notAfterMs } = this.#parts.certificates.validity(this.#record.certificate);
-    return { notBeforeMs: Math.max(notBeforeMs, this.#record.obtainedAtMs), notAfterMs };
+    const { certificates, clock } = this.#parts;
+    const { certificate, obtainedAtMs } = this.#record;
+    return countedValidity(certificates.validity(certificate), obtainedAtMs, clock.now());
   }
 }

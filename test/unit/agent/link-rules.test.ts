@@ -8,7 +8,7 @@ import {
   afterLinkFailure,
   heartbeatIntervalMs,
 } from '@tributary/edge-agent/internal/domain/link.js';
-import { certificateState, renewAtMs } from '@tributary/edge-agent/internal/domain/renewal.js';
+import { certificateState, countedValidity, renewAtMs } from '@tributary/edge-agent/internal/domain/renewal.js';
 import { afterUploadFailure } from '@tributary/edge-agent/internal/domain/outbox.js';
 import fc from 'fast-check';
 
@@ -52,6 +52,20 @@ describe('rules of the connection', () => {
       [2_999, 3_000, 4_000].map((now) => certificateState(validity, now)),
       ['Fresh', 'Due', 'Expired'],
     );
+  });
+
+  it('counts a certificate from its arrival, and renews once where the clock of the site is days ahead', () => {
+    const hour = 3_600_000;
+    const dates = { notBeforeMs: 0, notAfterMs: 48 * hour };
+    assert.deepEqual(countedValidity(dates, 24 * hour, 30 * hour), { ...dates, notBeforeMs: 24 * hour });
+    for (const ahead of [24, 100, 10_000]) {
+      const arrived = (24 + ahead) * hour;
+      const counted = countedValidity(dates, arrived, arrived);
+      assert.equal(certificateState(counted, arrived), 'Fresh');
+      assert.equal(renewAtMs(counted), arrived + 16 * hour);
+      // The clock is right again.
+      assert.deepEqual(countedValidity(dates, arrived, 24 * hour), dates);
+    }
   });
 
   it('ends for good only where waiting mends nothing', () => {
