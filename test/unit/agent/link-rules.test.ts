@@ -8,7 +8,11 @@ import {
   afterLinkFailure,
   heartbeatIntervalMs,
 } from '@tributary/edge-agent/internal/domain/link.js';
-import { certificateState, countedValidity, renewAtMs } from '@tributary/edge-agent/internal/domain/renewal.js';
+import {
+  certificateState,
+  countedValidity,
+  renewAtMs,
+} from '@tributary/edge-agent/internal/domain/renewal.js';
 import { afterUploadFailure } from '@tributary/edge-agent/internal/domain/outbox.js';
 import fc from 'fast-check';
 
