@@ -42,7 +42,8 @@ export function restServer(options: RestOptions): Server {
           send(request, response, answer);
         },
         (error: unknown) => {
-          send(request, response, failure(options, error));
+          // Whoever hangs up within a body hears no answer, and that is no fault of ours.
+          if (request.errored === null) send(request, response, failure(options, error));
         },
       );
     },
@@ -107,7 +108,9 @@ async function readBody(request: IncomingMessage, room: BodyRoom, parts: Buffer[
     throw new TributaryError('INVALID_ARGUMENT', 'binary tensor data is not an extension of this server');
   if (Number(length) > LIMITS.predictionBodyBytes) throw tooLarge();
   let bytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
+  // A refusal is still to be sent when the rest is not read: the end of the loop must not end the connection.
+  const pieces: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+  for await (const part of pieces) {
     bytes += part.length;
     if (bytes > LIMITS.predictionBodyBytes) throw tooLarge();
     room.take(part.length);
