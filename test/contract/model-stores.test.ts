@@ -48,6 +48,31 @@ describe('directory of models', () => {
       }
     });
 
+  it('names a manifest in which any figure is another one, and mends it when it is put again', async () => {
+    const manifest = await readFile(file('manifest.json'));
+    let figures = 0;
+    for (const [index, byte] of manifest.entries()) {
+      if (!/[0-9]/.test(String.fromCharCode(byte))) continue;
+      figures += 1;
+      const altered = Buffer.from(manifest);
+      altered.writeUInt8(byte ^ 1, index);
+      await writeFile(file('manifest.json'), altered);
+      await assert.rejects(store.open(ref), refusal('STORE_CORRUPT', /manifest\.json/), String(index));
+    }
+    assert.ok(figures > 50, `${String(figures)} figures`);
+    await store.put(newModel(registeredModel()));
+    assert.deepEqual(Buffer.from((await store.open(ref)).manifestBytes), manifest);
+  });
+
+  it('reads a version of a build that kept no digest of the manifest', async () => {
+    const { manifestDigest, ...before } = JSON.parse(
+      await readFile(file('signature.json'), 'utf8'),
+    ) as Record<string, unknown>;
+    assert.equal(typeof manifestDigest, 'string');
+    await writeFile(file('signature.json'), JSON.stringify(before));
+    assert.deepEqual((await store.open(ref)).weights, registeredModel().weights);
+  });
+
   it('mends a rotten version that is put again', async () => {
     await writeFile(file('weights.f32'), 'rot');
     await store.put(newModel(registeredModel()));

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { decodeBase64, encodeBase64, requireFormat, TributaryError } from '@tributary/proto';
+import { decodeBase64, digestOf, encodeBase64, requireFormat, TributaryError } from '@tributary/proto';
 import { isTemporaryName, makeDirectory, syncDirectory, writeDurably } from '@tributary/proto/node';
 import { z } from 'zod';
 
@@ -21,7 +21,12 @@ const pointersSchema = z.strictObject({
   current: version.optional(),
   lastGood: version.optional(),
 });
-const signatureSchema = z.strictObject({ formatVersion: z.literal(FORMAT_VERSION), signature: z.string() });
+const signatureSchema = z.strictObject({
+  formatVersion: z.literal(FORMAT_VERSION),
+  signature: z.string(),
+  /** Of the manifest whose signature was checked when it was put; not there in versions put by builds of before. */
+  manifestDigest: z.string().optional(),
+});
 
 /**
  * Versions as files: `<model>/<version>/` with weights.f32, signature.json and, last, manifest.json, without which a
@@ -48,15 +53,17 @@ export class ModelDirectory implements ModelStore {
     const folder = this.#folder(ref);
     const present = await readOptional(join(folder, 'manifest.json'));
     if (present !== undefined) {
-      if (!sameBytes(present, manifestBytes)) throw versionInUse(ref);
       // Present bytes may have rotted: the same version, put again, mends them.
-      if (await this.#isWhole(ref)) return ref;
+      if (!sameBytes(present, manifestBytes)) {
+        if (await this.#isPut(folder, present)) throw versionInUse(ref);
+      } else if (await this.#isWhole(ref)) return ref;
     }
     await makeDirectory(folder);
     await writeDurably(join(folder, 'weights.f32'), verifiedChunks(weights, manifest, 'the weights'));
     await writeJson(join(folder, 'signature.json'), {
       formatVersion: FORMAT_VERSION,
       signature: encodeBase64(signature),
+      manifestDigest: digestOf(manifestBytes),
     });
     await writeDurably(join(folder, 'manifest.json'), [manifestBytes]);
     return ref;
@@ -68,7 +75,8 @@ export class ModelDirectory implements ModelStore {
     const manifestBytes = await readOptional(manifestFile);
     if (manifestBytes === undefined) throw unknownVersion(ref);
     const signatureFile = join(folder, 'signature.json');
-    const { signature } = await readJson(signatureFile, signatureSchema);
+    const { signature, manifestDigest } = await readJson(signatureFile, signatureSchema);
+    requireDigest(manifestBytes, manifestDigest, manifestFile);
     const weightsFile = join(folder, 'weights.f32');
     const model = await verifiedModel(manifestBytes, fileChunks(weightsFile), {
       manifest: manifestFile,
@@ -123,20 +131,43 @@ export class ModelDirectory implements ModelStore {
     }
   }
 
-  async #isWhole(ref: ModelRef): Promise<boolean> {
-    try {
-      await this.open(ref);
-      return true;
-    } catch (error) {
-      if (['STORE_CORRUPT', 'NOT_FOUND'].includes(TributaryError.from(error).code)) return false;
-      throw error;
-    }
+  #isWhole(ref: ModelRef): Promise<boolean> {
+    return isUndamaged(() => this.open(ref));
+  }
+
+  /** Whether a manifest is the one that was put here. */
+  #isPut(folder: string, manifest: Uint8Array): Promise<boolean> {
+    return isUndamaged(async () => {
+      const path = join(folder, 'signature.json');
+      requireDigest(manifest, (await readJson(path, signatureSchema)).manifestDigest, path);
+    });
   }
 
   #folder({ name, version }: ModelRef): string {
     if (!Number.isSafeInteger(version) || version < 1) throw unknownVersion({ name, version });
     return join(this.#root, safe(name), String(version));
   }
+}
+
+async function isUndamaged(read: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await read();
+    return true;
+  } catch (error) {
+    if (['STORE_CORRUPT', 'NOT_FOUND'].includes(TributaryError.from(error).code)) return false;
+    throw error;
+  }
+}
+
+/**
+ * A flipped bit may leave a manifest that reads well and scales a feature wrongly. Throws STORE_CORRUPT where the bytes are
+ * not those of the digest.
+ */
+function requireDigest(manifest: Uint8Array, digest: string | undefined, path: string): void {
+  if (digest === undefined || digest === digestOf(manifest)) return;
+  throw new TributaryError('STORE_CORRUPT', `${path}: not the manifest whose signature was checked`, {
+    hint: 'fetch or export the version again',
+  });
 }
 
 /** Names come from manifests and from requests: one that no document can have is nobody's model. */
