@@ -221,7 +221,12 @@ export const LOAD_LIMITS = Object.freeze({
   /** Longest wait before such a restart. Then: the worker is started. */
   inferenceRestartMaxMs: 10_000,
   /** Milliseconds that a training worker gets to end by itself when the trainer is closed. Then: it is ended. */
-  trainerCloseMs: 1_000,
+  trainerCloseMs: 3_000,
+  /**
+   * Milliseconds that the killed process in which a backend was tried is waited for: a driver that hangs may keep it.
+   * Then: it is left to the system.
+   */
+  probeEndMs: 1_000,
   /**
    * Milliseconds between two starts of a trainer of another process: one that cannot start must not fill the
    * machine. Then: the next start.

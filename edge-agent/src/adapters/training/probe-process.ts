@@ -64,15 +64,23 @@ export function tryInProcess(request: ProbeRequest, options: ProbeOptions = {}):
       clearTimeout(timer);
       clearInterval(looking);
     });
-  }).finally(() => {
-    end(child);
-  });
+  }).finally(() => end(child));
 }
 
-function end(child: ChildProcess): void {
+/** Ends the process and waits until it is gone: the remains of one whose thread ends before are collected by nobody. */
+async function end(child: ChildProcess): Promise<void> {
   child.removeAllListeners('message');
   if (child.connected) child.disconnect();
-  child.kill('SIGKILL');
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  await new Promise<void>((resolve) => {
+    // A driver that hangs keeps its process from ending at all.
+    const timer = setTimeout(resolve, LIMITS.probeEndMs);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    child.kill('SIGKILL');
+  });
 }
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
