@@ -34,11 +34,9 @@ export class RateLimit {
     if (window.count >= this.#most) {
       const minutes = this.#windowMs / 60_000;
       const said = minutes === 1 ? 'a minute' : `${String(minutes)} minutes`;
-      throw new TributaryError(
-        'OVERLOADED',
-        `at most ${String(this.#most)} ${this.#what} in ${said}`,
-        { fields: { retryAfterMs: window.until - now } },
-      );
+      throw new TributaryError('OVERLOADED', `at most ${String(this.#most)} ${this.#what} in ${said}`, {
+        fields: { retryAfterMs: window.until - now },
+      });
     }
     window.count += 1;
   }
